@@ -1,0 +1,60 @@
+package poll
+
+import (
+	"context"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// Defender is the tenant whose actions are listed.
+type Defender interface {
+	// List returns every CollectInvestigationPackage action created at or after since, in any
+	// order, each of them valid (investigation.Action.Validate). Rows that make no sense are left
+	// out and returned as skipped errors; they do not fail the listing.
+	//
+	// An error that wraps *investigation.PostponedError names when to ask again.
+	List(ctx context.Context, since time.Time) (
+		actions []investigation.Action, skipped []error, err error)
+}
+
+// Ledger is the durable record of every action, as far as a sweep needs it.
+type Ledger interface {
+	// Load returns the records of ids that the ledger knows, read consistently, in any order.
+	// Unknown ids are left out.
+	Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error)
+
+	// Observe writes what investigation.Record.Observe makes of the action, in one conditional
+	// write, and returns the record as it then stands. Nothing is written where nothing changes.
+	Observe(ctx context.Context, a investigation.Action, now time.Time) (
+		investigation.Record, error)
+
+	// Due returns at most limit records of the tenant's lane that are due now
+	// (investigation.Record.Due), the longest due first. The records are read consistently even
+	// where the index that named them is not.
+	Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time, limit int) (
+		[]investigation.Record, error)
+
+	// Announced records that the bus took the outcome of an action. Repeats are harmless.
+	Announced(ctx context.Context, id investigation.ID, now time.Time) error
+}
+
+// Bus is where the facts are put.
+type Bus interface {
+	// Ready hands actions over to whoever fetches. It returns the ids the bus took; the error,
+	// where there is one, tells of the others.
+	Ready(ctx context.Context, ids []investigation.ID) (taken []investigation.ID, err error)
+
+	// Announce puts what came of the records (archived or notCollected) on the bus. It returns the
+	// ids the bus took; the error, where there is one, tells of the others. Delivery is at least
+	// once.
+	Announce(ctx context.Context, records []investigation.Record) (
+		taken []investigation.ID, err error)
+}
+
+// Budget is a look at the slots of getPackageUri that spends nothing.
+type Budget interface {
+	// FreeAt returns, for each slot of the budget, the instant from which it can be leased, in
+	// ascending order; an instant in the past means now. A cooldown shows in every slot.
+	FreeAt(ctx context.Context) ([]time.Time, error)
+}
