@@ -1,0 +1,57 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"packhorse/internal/investigation"
+)
+
+// renewalsPerLease is how often a lease is renewed in its own length: one write that fails, or one
+// that is slow, does not lose it.
+const renewalsPerLease = 3
+
+// keep renews the record's lease until stop is called. The context it returns ends, with
+// investigation.ErrLeaseLost as its cause, when the lease is lost or could not be renewed in time:
+// from then on somebody else may be at work. stop waits for a renewal under way and may be called
+// more than once.
+func (f *Fetcher) keep(ctx context.Context, rec investigation.Record) (
+	leased context.Context, stop func(),
+) {
+	leased, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		until := rec.LeaseUntil
+		for wait(leased, f.lease/renewalsPerLease) == nil {
+			next := f.now().Add(f.lease)
+			_, err := f.ledger.Renew(leased, rec.ID, rec.Owner, next)
+			switch {
+			case err == nil:
+				until = next
+			case leased.Err() != nil:
+				return
+			case errors.Is(err, investigation.ErrLeaseLost), !f.now().Before(until):
+				cancel(fmt.Errorf("%w: %w", investigation.ErrLeaseLost, err))
+			default:
+				f.logger.WarnContext(leased, "the lease could not be renewed, trying again",
+					slog.String("actionId", rec.ActionID), slog.String("error", err.Error()))
+			}
+		}
+	}()
+	return leased, func() {
+		cancel(context.Canceled)
+		<-done
+	}
+}
+
+// lost returns the loss of the lease where that ended the context, else nil.
+func lost(leased context.Context) error {
+	cause := context.Cause(leased)
+	if errors.Is(cause, investigation.ErrLeaseLost) {
+		return cause
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package poll
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// sighting is what the ledger was last told of an action, and what it made of it.
+type sighting struct {
+	status      investigation.Status
+	lastUpdated time.Time
+	name        string // of the host; it can be missing at first
+	state       investigation.State
+}
+
+// unchanged reports whether the ledger need not hear of a again.
+func (s sighting) unchanged(a investigation.Action) bool {
+	return s.status == a.Status && s.name == a.ComputerDNSName &&
+		s.lastUpdated.Equal(a.LastUpdatedAt)
+}
+
+// observe tells the ledger of every action that is new or changed since the last sweep. What the
+// Poller does not remember is read from the ledger first, in one batch, because a read costs less
+// than a write that changes nothing.
+func (p *Poller) observe(ctx context.Context, actions []investigation.Action, now time.Time) error {
+	var changed []investigation.Action
+	var forgotten []investigation.ID
+	for _, a := range actions {
+		seen, remembered := p.known[a.ActionID]
+		if remembered && seen.unchanged(a) {
+			continue
+		}
+		changed = append(changed, a)
+		if !remembered {
+			forgotten = append(forgotten, a.ID)
+		}
+	}
+	loaded, err := p.load(ctx, forgotten)
+	if err != nil {
+		return err
+	}
+	for _, a := range changed {
+		rec, found := loaded[a.ID]
+		_, differs := rec.Observe(a, now)
+		if !found || differs {
+			rec, err = p.ledger.Observe(ctx, a, now)
+			if err != nil {
+				return fmt.Errorf("observe action %s: %w", a.ActionID, err)
+			}
+		}
+		p.known[a.ActionID] = sighting{
+			status: a.Status, lastUpdated: a.LastUpdatedAt, name: a.ComputerDNSName, state: rec.State,
+		}
+	}
+	return nil
+}
+
+func (p *Poller) load(ctx context.Context, ids []investigation.ID) (
+	map[investigation.ID]investigation.Record, error,
+) {
+	loaded := make(map[investigation.ID]investigation.Record, len(ids))
+	if len(ids) == 0 {
+		return loaded, nil
+	}
+	records, err := p.ledger.Load(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("load the known states of %d actions: %w", len(ids), err)
+	}
+	for _, rec := range records {
+		loaded[rec.ID] = rec
+	}
+	return loaded, nil
+}

@@ -1,0 +1,232 @@
+// Package poll finds the tenant's packages and hands them over as fast as the budget allows: the
+// first use case.
+//
+// A [Poller] takes steps. Each step looks at the tenant if that is due, announces what became of
+// actions where that is still owed, and dispatches ready actions for which a slot of the budget is
+// about to be free. [Poller.Tick] takes steps for one invocation of the poller Lambda; a process
+// that runs for good takes them one after another, waiting in between until [Progress.Next].
+//
+// What a Poller remembers between steps only saves work: a new one over the same ledger does the
+// same, at the cost of reading the known states once more.
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+const (
+	// horizon is how far ahead due work is looked for, so that a step can be timed for it.
+	horizon = time.Minute
+
+	// dueMax bounds the records one step reads of a lane: far more than a minute's budget, and an
+	// outage's worth of announcements.
+	dueMax = 200
+
+	// idleSweep is the pause between sweeps while nothing is young or ready.
+	idleSweep = time.Minute
+
+	// YoungFor is how long a waiting action is expected to become ready any moment. Collecting
+	// takes minutes on a host that is online; an older action waits for a host that is not.
+	YoungFor = 30 * time.Minute
+)
+
+// Poller is not safe for concurrent use: it takes one step at a time. Several Pollers may work on
+// one tenant; what they do twice, the ledger's claims sort out.
+type Poller struct {
+	defender   Defender
+	ledger     Ledger
+	bus        Bus
+	budget     Budget
+	tenantID   string
+	lookback   time.Duration
+	sweepEvery time.Duration
+	now        func() time.Time
+	logger     *slog.Logger
+
+	known     map[string]sighting // by action id: what the ledger has been told
+	skipped   map[string]bool     // rows that made no sense and were logged
+	handed    map[investigation.ID]handover
+	sweptAt   time.Time // when the last sweep was begun
+	postponed time.Time // Defender asked not to be listed before
+	young     bool      // the last sweep saw a waiting action that is young
+	busy      bool      // as the last step left things
+}
+
+// New returns a Poller of one tenant. A sweep lists the actions created within lookback; while
+// actions are young or ready it comes every sweepEvery, else once a minute.
+func New(
+	defender Defender,
+	ledger Ledger,
+	bus Bus,
+	budget Budget,
+	tenantID string,
+	lookback, sweepEvery time.Duration,
+	now func() time.Time,
+	logger *slog.Logger,
+) *Poller {
+	return &Poller{
+		defender: defender, ledger: ledger, bus: bus, budget: budget, tenantID: tenantID,
+		lookback: lookback, sweepEvery: sweepEvery, now: now, logger: logger,
+		known:   map[string]sighting{},
+		skipped: map[string]bool{},
+		handed:  map[investigation.ID]handover{},
+	}
+}
+
+// Progress says where a step left things.
+type Progress struct {
+	Next time.Time // when the next step is due
+	Busy bool      // something is young, ready or to be announced: the next step is worth waiting for
+}
+
+// Tick takes steps until nothing is worth waiting for, or the next step would come after until.
+// Errors of the steps are joined; they do not stop the tick, because what failed is due again and
+// the rest is not to suffer.
+func (p *Poller) Tick(ctx context.Context, until time.Time) error {
+	var failures []error
+	for {
+		progress, err := p.Step(ctx)
+		if err != nil {
+			failures = append(failures, err)
+		}
+		if !progress.Busy || progress.Next.After(until) || ctx.Err() != nil {
+			return errors.Join(failures...)
+		}
+		if err := wait(ctx, progress.Next.Sub(p.now())); err != nil {
+			return errors.Join(append(failures, err)...)
+		}
+	}
+}
+
+// Step does what is due now. Each of its three parts runs whatever the others came to; the error
+// joins theirs.
+func (p *Poller) Step(ctx context.Context) (Progress, error) {
+	var sweepErr error
+	if !p.now().Before(p.nextSweep()) {
+		sweepErr = p.Sweep(ctx)
+	}
+	due, dueErr := p.due(ctx)
+	announceErr := p.announce(ctx, due)
+	nextHandover, dispatchErr := p.dispatch(ctx, due)
+
+	p.busy = p.young || len(due) > 0
+	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy}
+	return progress, errors.Join(sweepErr, dueErr, announceErr, dispatchErr)
+}
+
+// nextSweep is when the next sweep is due. Never swept is due now.
+func (p *Poller) nextSweep() time.Time {
+	pause := idleSweep
+	if p.busy {
+		pause = p.sweepEvery
+	}
+	next := p.sweptAt.Add(pause)
+	if next.Before(p.postponed) {
+		return p.postponed
+	}
+	return next
+}
+
+// Sweep looks at the tenant once and tells the ledger what changed. It costs one list call a page
+// and one write an action that changed; the first sweep also reads the known states.
+func (p *Poller) Sweep(ctx context.Context) error {
+	now := p.now()
+	p.sweptAt = now
+	actions, skipped, err := p.defender.List(ctx, now.Add(-p.lookback))
+	if err != nil {
+		if postponed, ok := errors.AsType[*investigation.PostponedError](err); ok {
+			p.postponed = postponed.RetryAt
+		}
+		return fmt.Errorf("list the tenant's actions: %w", err)
+	}
+	p.report(ctx, skipped)
+	err = p.observe(ctx, actions, now)
+	if err != nil {
+		return err
+	}
+	p.forget(actions)
+	p.young = slices.ContainsFunc(actions, func(a investigation.Action) bool {
+		return p.known[a.ActionID].state == investigation.StateWaiting &&
+			now.Sub(a.CreatedAt) < YoungFor
+	})
+	return nil
+}
+
+// forget drops the memory of actions that left the look-back window.
+func (p *Poller) forget(listed []investigation.Action) {
+	still := make(map[string]bool, len(listed))
+	for _, a := range listed {
+		still[a.ActionID] = true
+	}
+	maps.DeleteFunc(p.known, func(id string, _ sighting) bool { return !still[id] })
+}
+
+// report logs each row that made no sense once.
+func (p *Poller) report(ctx context.Context, skipped []error) {
+	for _, row := range skipped {
+		text := row.Error()
+		if p.skipped[text] || len(p.skipped) >= skippedMax {
+			continue
+		}
+		p.skipped[text] = true
+		p.logger.WarnContext(ctx, "a listed action makes no sense and is skipped",
+			slog.String("error", text))
+	}
+}
+
+// skippedMax bounds what is remembered of senseless rows; a tenant that sends more has been heard.
+const skippedMax = 1000
+
+// due returns what is due within the horizon, live before backlog.
+func (p *Poller) due(ctx context.Context) ([]investigation.Record, error) {
+	var all []investigation.Record
+	for _, lane := range investigation.Lanes() {
+		records, err := p.ledger.Due(ctx, p.tenantID, lane, p.now().Add(horizon), dueMax)
+		if err != nil {
+			return all, fmt.Errorf("look for due work in lane %s: %w", lane, err)
+		}
+		all = append(all, records...)
+	}
+	return all, nil
+}
+
+// announce puts on the bus what became of actions whose fetcher could not, or that never had one.
+func (p *Poller) announce(ctx context.Context, due []investigation.Record) error {
+	var owed []investigation.Record
+	for _, rec := range due {
+		if rec.State.Settled() && rec.Due(p.now()) {
+			owed = append(owed, rec)
+		}
+	}
+	if len(owed) == 0 {
+		return nil
+	}
+	taken, err := p.bus.Announce(ctx, owed)
+	failures := []error{err}
+	for _, id := range taken {
+		if err := p.ledger.Announced(ctx, id, p.now()); err != nil {
+			failures = append(failures, fmt.Errorf("note action %s as announced: %w", id.ActionID, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// wait returns after d, or earlier with the context's error.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
