@@ -112,13 +112,13 @@ func (p *Poller) handedAt() []time.Time {
 func room(freeAt, handedAt []time.Time, now time.Time) (allowed int, next time.Time) {
 	waiting := slices.SortedFunc(slices.Values(handedAt), time.Time.Compare)
 	for _, free := range freeAt {
-		if !free.After(now.Add(lead)) {
-			allowed++
-			continue
-		}
-		next = soonest(next, free.Add(-lead))
 		if len(waiting) > 0 && !free.Before(waiting[0].Add(slotHeld)) {
 			waiting = waiting[1:]
+		}
+		if free.After(now.Add(lead)) {
+			next = soonest(next, free.Add(-lead))
+		} else {
+			allowed++
 		}
 	}
 	if allowed <= len(waiting) {

@@ -1,0 +1,64 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// Lines writes one line an event, for a log file or a pipe.
+type Lines struct {
+	now func() time.Time
+
+	mu  sync.Mutex // guards out
+	out io.Writer
+}
+
+// NewLines returns a reporter that writes to out.
+func NewLines(out io.Writer, now func() time.Time) *Lines { return &Lines{now: now, out: out} }
+
+func (l *Lines) printf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.out, clock(l.now())+"  "+format+"\n", args...)
+}
+
+// Observed writes a line.
+func (l *Lines) Observed(rec investigation.Record) { l.printf("%s", observed(rec)) }
+
+// Fetching writes a line.
+func (l *Lines) Fetching(rec investigation.Record) {
+	l.printf("%-13s %s (attempt %d)", "fetching", host(rec.Action), rec.Attempts)
+}
+
+// Download leaves the body as it is: a log needs no progress.
+func (l *Lines) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser { return body }
+
+// Settled writes a line.
+func (l *Lines) Settled(rec investigation.Record) { l.printf("%s", settled(rec)) }
+
+// Postponed writes a line.
+func (l *Lines) Postponed(rec investigation.Record, _ error) { l.printf("%s", postponed(rec)) }
+
+// Budget writes nothing: it would be most of the log.
+func (l *Lines) Budget([]time.Time) {}
+
+func observed(rec investigation.Record) string {
+	return fmt.Sprintf("%-13s %s, asked for by %s", rec.State, host(rec.Action), clean(rec.Requestor))
+}
+
+func settled(rec investigation.Record) string {
+	if rec.Reason != "" {
+		return fmt.Sprintf("%-13s %s: %s", "not collected", host(rec.Action), rec.Reason)
+	}
+	return fmt.Sprintf("%-13s %s: %s, SHA-256 %.16s…", "archived", host(rec.Action),
+		bytes(rec.Receipt.Size), rec.Receipt.SHA256)
+}
+
+func postponed(rec investigation.Record) string {
+	return fmt.Sprintf("%-13s %s, again at %s: %s", "postponed", host(rec.Action),
+		clock(rec.DueAt), cleanLine(rec.Message))
+}

@@ -1,0 +1,157 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// Summary is what a run has to show for itself.
+type Summary struct {
+	Records   []investigation.Record // everything the ledger knows of the tenant
+	StartedAt time.Time
+	EndedAt   time.Time
+	// Where a person finds the object of a receipt: a path, or an s3:// URL.
+	Locate func(investigation.Receipt) string
+	// Judge is the simulator's verdict; nil where the tenant is real.
+	Judge *Judgement
+}
+
+// Judgement is the simulator's verdict on the run, held against what the archive has.
+type Judgement struct {
+	Passed           bool     `json:"passed"`
+	PackageURICalls  int      `json:"packageUriCalls"`
+	MostInAnyMinute  int      `json:"mostInAnyMinute"`
+	PerMinute        int      `json:"perMinute"`
+	MostPerArchived  int      `json:"mostPerArchived"`
+	FilesCompared    int      `json:"filesCompared"`
+	FilesDifferent   int      `json:"filesDifferent"`
+	Leaks            int      `json:"leaks"`
+	BrokenRules      []string `json:"brokenRules"`
+	ServedBeforeThis int      `json:"servedBeforeThis"` // archived by an earlier run: not compared
+}
+
+// counts sums the records up by what became of them.
+type counts struct {
+	Archived     int   `json:"archived"`
+	NotCollected int   `json:"notCollected"`
+	Waiting      int   `json:"waiting"`
+	Open         int   `json:"open"` // ready, in flight, or to be announced
+	Earlier      int   `json:"earlier"`
+	Bytes        int64 `json:"bytes"`
+}
+
+func (s Summary) counts() counts {
+	var c counts
+	for _, rec := range s.Records {
+		switch {
+		case rec.State == investigation.StateDone && rec.AnnouncedAt.Before(s.StartedAt):
+			c.Earlier++
+		case rec.State == investigation.StateDone && rec.Reason != "":
+			c.NotCollected++
+		case rec.State == investigation.StateDone:
+			c.Archived++
+			c.Bytes += rec.Receipt.Size
+		case rec.State == investigation.StateWaiting:
+			c.Waiting++
+		default:
+			c.Open++
+		}
+	}
+	return c
+}
+
+// current returns the records this run had to do with, oldest first.
+func (s Summary) current() []investigation.Record {
+	var current []investigation.Record
+	for _, rec := range s.Records {
+		if rec.State != investigation.StateDone || !rec.AnnouncedAt.Before(s.StartedAt) {
+			current = append(current, rec)
+		}
+	}
+	slices.SortStableFunc(current, func(a, b investigation.Record) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ActionID, b.ActionID))
+	})
+	return current
+}
+
+// Table writes the summary for a person: a row per action, the stored objects in the form that
+// sha256sum -c reads, the totals, and the judge's verdict where there is one.
+func (s Summary) Table(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "\nHOST\tASKED FOR BY\tRESULT\tSIZE\tATTEMPTS\tREADY → ARCHIVED\n")
+	for _, rec := range s.current() {
+		size, took := "–", "–"
+		if rec.Receipt.Key != "" {
+			size = bytes(rec.Receipt.Size)
+			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n",
+			host(rec.Action), clean(rec.Requestor), result(rec), size, rec.Attempts, took)
+	}
+	err := w.Flush()
+	if err != nil {
+		return err
+	}
+	s.stored(out)
+	s.totals(out)
+	s.verdict(out)
+	return nil
+}
+
+func (s Summary) stored(out io.Writer) {
+	fmt.Fprintln(out)
+	for _, rec := range s.current() {
+		if rec.Receipt.Key != "" {
+			fmt.Fprintf(out, "%s  %s\n", rec.Receipt.SHA256, s.Locate(rec.Receipt))
+		}
+	}
+}
+
+func (s Summary) totals(out io.Writer) {
+	c := s.counts()
+	fmt.Fprintf(out, "\n%d archived (%s), %d not collected, %d waiting, %d open; in %s",
+		c.Archived, bytes(c.Bytes), c.NotCollected, c.Waiting, c.Open,
+		s.EndedAt.Sub(s.StartedAt).Round(time.Second))
+	if c.Earlier > 0 {
+		fmt.Fprintf(out, "; %d done earlier", c.Earlier)
+	}
+	fmt.Fprintln(out)
+}
+
+func (s Summary) verdict(out io.Writer) {
+	j := s.Judge
+	if j == nil {
+		return
+	}
+	word := "PASS"
+	if !j.Passed {
+		word = "FAIL"
+	}
+	fmt.Fprintf(out, "\nJudge: %s\n", word)
+	fmt.Fprintf(out, "  getPackageUri   %d calls, at most %d in any 60 s (limit %d), at most %d per archived package\n",
+		j.PackageURICalls, j.MostInAnyMinute, j.PerMinute, j.MostPerArchived)
+	fmt.Fprintf(out, "  SHA-256         %d of %d stored files equal what was served\n",
+		j.FilesCompared-j.FilesDifferent, j.FilesCompared)
+	fmt.Fprintf(out, "  links, tokens   %d where they do not belong\n", j.Leaks)
+	for _, rule := range j.BrokenRules {
+		fmt.Fprintf(out, "  broken rule     %s\n", cleanLine(rule))
+	}
+}
+
+// result is the outcome in one word, or two.
+func result(rec investigation.Record) string {
+	switch {
+	case rec.Reason != "":
+		return "not collected: " + string(rec.Reason)
+	case rec.Receipt.Key != "":
+		return "archived"
+	default:
+		return string(rec.State)
+	}
+}

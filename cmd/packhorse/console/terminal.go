@@ -1,0 +1,155 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"packhorse/internal/investigation"
+)
+
+// barWidth is in characters.
+const barWidth = 32
+
+// Terminal shows a progress bar per package, and under them the budget. Lines of text scroll above.
+// Close MUST be called before anything else writes to the terminal.
+type Terminal struct {
+	now      func() time.Time
+	progress *mpb.Progress
+	budget   *mpb.Bar
+	freeAt   atomic.Pointer[[]time.Time]
+
+	mu   sync.Mutex // guards bars
+	bars map[string]*packageBar
+}
+
+// packageBar is one package's line.
+type packageBar struct {
+	bar   *mpb.Bar
+	phase atomic.Pointer[string]
+}
+
+func (b *packageBar) say(phase string) { b.phase.Store(&phase) }
+
+// NewTerminal starts drawing on out, which MUST be a terminal.
+func NewTerminal(out io.Writer, now func() time.Time) *Terminal {
+	t := &Terminal{
+		now:      now,
+		progress: mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
+		bars:     map[string]*packageBar{},
+	}
+	t.freeAt.Store(&[]time.Time{})
+	t.budget = t.progress.New(0, mpb.NopStyle(),
+		mpb.BarPriority(1<<30), // below every package
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
+			return budgetLine(*t.freeAt.Load(), t.now())
+		})))
+	return t
+}
+
+// Close draws once more and leaves the finished bars on the screen.
+func (t *Terminal) Close() {
+	t.mu.Lock()
+	for _, b := range t.bars {
+		b.bar.Abort(false)
+	}
+	t.mu.Unlock()
+	t.budget.Abort(true)
+	t.progress.Wait()
+}
+
+// Write scrolls text above the bars. It is where the log goes.
+func (t *Terminal) Write(p []byte) (int, error) { return t.progress.Write(p) }
+
+func (t *Terminal) println(line string) {
+	// After Close there is no screen to write to, and nothing to be done about it.
+	_, _ = fmt.Fprintln(t.progress, line)
+}
+
+// Observed scrolls a line.
+func (t *Terminal) Observed(rec investigation.Record) { t.println(observed(rec)) }
+
+// Fetching begins the package's bar.
+func (t *Terminal) Fetching(rec investigation.Record) {
+	t.barOf(rec.Action).say("asking for the link")
+}
+
+// Download lets the bar grow with the bytes. A link that is opened again begins it anew.
+func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser {
+	t.mu.Lock()
+	b, ok := t.bars[actionID]
+	t.mu.Unlock()
+	if !ok {
+		return body
+	}
+	b.say("streaming")
+	b.bar.SetCurrent(0)
+	if size != investigation.SizeUnknown {
+		b.bar.SetTotal(size+1, false) // the last step is the archive's answer
+	}
+	counted, err := b.bar.ProxyReader(body)
+	if err != nil {
+		return body // the screen is closed
+	}
+	return counted
+}
+
+// Settled completes the bar, or scrolls a line for an action that never had one.
+func (t *Terminal) Settled(rec investigation.Record) {
+	t.mu.Lock()
+	b, ok := t.bars[rec.ActionID]
+	delete(t.bars, rec.ActionID)
+	t.mu.Unlock()
+	switch {
+	case !ok:
+		t.println(settled(rec))
+	case rec.Reason != "":
+		b.bar.Abort(true)
+		t.println(settled(rec))
+	default:
+		b.say("archived")
+		b.bar.SetTotal(rec.Receipt.Size, false)
+		b.bar.SetCurrent(rec.Receipt.Size)
+		b.bar.SetTotal(-1, true)
+	}
+}
+
+// Postponed takes the bar away and scrolls a line.
+func (t *Terminal) Postponed(rec investigation.Record, _ error) {
+	t.mu.Lock()
+	b, ok := t.bars[rec.ActionID]
+	delete(t.bars, rec.ActionID)
+	t.mu.Unlock()
+	if ok {
+		b.bar.Abort(true)
+	}
+	t.println(postponed(rec))
+}
+
+// Budget remembers what the budget line shows.
+func (t *Terminal) Budget(freeAt []time.Time) { t.freeAt.Store(&freeAt) }
+
+func (t *Terminal) barOf(a investigation.Action) *packageBar {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b, ok := t.bars[a.ActionID]; ok {
+		return b
+	}
+	b := &packageBar{}
+	b.say("")
+	b.bar = t.progress.New(0,
+		mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding(" ").Rbound(""),
+		mpb.PrependDecorators(decor.Name(host(a), decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(
+			decor.CurrentKibiByte("% .1f", decor.WCSyncSpace),
+			decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace),
+			decor.Any(func(decor.Statistics) string { return *b.phase.Load() }, decor.WCSyncSpaceR),
+		))
+	t.bars[a.ActionID] = b
+	return b
+}

@@ -1,0 +1,87 @@
+// Package console shows a person or a machine what a run of Packhorse does.
+//
+// Three reporters for three readers: [Terminal] (progress bars), [Lines] (a log a person can read
+// in a file), [JSON] (one object a line). A [Summary] closes each of them.
+//
+// What Defender says of hosts and people is somebody else's words and may hold anything: whatever
+// is shown passes through clean first, so that a host name cannot steer the terminal.
+package console
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"packhorse/internal/investigation"
+)
+
+// widthMax is how many characters of somebody else's words are shown.
+const widthMax = 40
+
+// clean makes text from outside safe for a terminal and short enough for a column.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	runes := []rune(s)
+	if len(runes) > widthMax {
+		return string(runes[:widthMax-1]) + "…"
+	}
+	return s
+}
+
+// host names the action's machine: by its DNS name where there is one.
+func host(a investigation.Action) string {
+	if a.ComputerDNSName != "" {
+		return clean(a.ComputerDNSName)
+	}
+	return a.MachineID[:min(12, len(a.MachineID))]
+}
+
+// bytes shows a size in binary units.
+func bytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, suffix := float64(n)/unit, "KiB"
+	for _, next := range []string{"MiB", "GiB", "TiB"} {
+		if size < unit {
+			break
+		}
+		size, suffix = size/unit, next
+	}
+	return fmt.Sprintf("%.1f %s", size, suffix)
+}
+
+// budgetLine says how much of the budget is free, and when more will be.
+func budgetLine(freeAt []time.Time, now time.Time) string {
+	free := 0
+	for _, at := range freeAt {
+		if !at.After(now) {
+			free++
+		}
+	}
+	line := fmt.Sprintf("budget: %d of %d calls free", free, len(freeAt))
+	if free < len(freeAt) {
+		line += fmt.Sprintf(", next in %s", freeAt[free].Sub(now).Round(time.Second))
+	}
+	return line
+}
+
+// clock is the time of day an event is shown with.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
+
+// cleanLine makes an error message safe for a terminal without shortening it.
+func cleanLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}

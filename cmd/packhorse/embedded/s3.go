@@ -1,0 +1,238 @@
+package embedded
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/versity/versitygw/backend/meta"
+	"github.com/versity/versitygw/backend/posix"
+	"github.com/versity/versitygw/embedgw"
+)
+
+const (
+	s3Region = "us-east-1"
+
+	// readyTimeout bounds the start; 15 ms were measured.
+	readyTimeout = 10 * time.Second
+
+	// startsMax is how often a start is tried: between the moment a free port is found and the
+	// moment it is used, somebody else may take it.
+	startsMax = 5
+
+	// connectionsMax is many times what the uploads of one process open.
+	connectionsMax = 256
+
+	// stale is the age at which an upload that nobody finished is taken away, as the lifecycle
+	// rule does on AWS. A killed process leaves one.
+	stale = 24 * time.Hour
+
+	// copyMax is S3's own limit for one copy, in bytes.
+	copyMax = 5 << 30
+
+	// partsMax is S3's own limit of parts in an upload.
+	partsMax = 10_000
+)
+
+// S3 is an S3 server in this process, on loopback, that keeps objects as plain files. The process
+// can have one at a time (the server library keeps global state).
+//
+// Conditional writes hold between processes too: publishing an object takes an advisory file lock,
+// and an object appears under its name with one link or rename of a complete file. A kill leaves a
+// file without a name, or one in the bucket's folder of temporary files.
+type S3 struct {
+	Endpoint  string // http://127.0.0.1:port, or https
+	Bucket    string
+	AccessKey string // random, good for this server only
+	SecretKey string
+
+	httpClient aws.HTTPClient
+	stop       context.CancelFunc
+	served     chan error
+}
+
+// TLSFiles name a certificate and its key; the zero value means plain HTTP.
+type TLSFiles struct {
+	Cert, Key string // paths of PEM files
+}
+
+// StartS3 serves dir, in which each bucket is a folder, and creates the bucket if it is not there.
+// The working directory of the process becomes dir (the server library insists): make paths
+// absolute first. httpClient is what clients of the server use; with TLS it has to trust the
+// certificate. The server MUST be closed.
+func StartS3(ctx context.Context, dir, bucket string, tls TLSFiles, httpClient aws.HTTPClient) (
+	*S3, error,
+) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", dir, err)
+	}
+	err = os.MkdirAll(dir, 0o700)
+	if err != nil {
+		return nil, fmt.Errorf("make the folder of the archive: %w", err)
+	}
+	server := &S3{
+		Bucket: bucket, AccessKey: rand.Text(), SecretKey: rand.Text(), httpClient: httpClient,
+	}
+	for start := 1; ; start++ {
+		err = server.start(ctx, dir, tls)
+		if err == nil {
+			break
+		}
+		if start == startsMax || ctx.Err() != nil {
+			return nil, fmt.Errorf("start the embedded S3 server: %w", err)
+		}
+	}
+	err = server.prepare(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare the bucket %s: %w", bucket, err), server.Close())
+	}
+	return server, nil
+}
+
+// start brings the server up on a free port.
+func (s *S3) start(ctx context.Context, dir string, tls TLSFiles) error {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	backend, err := openPosix(dir)
+	if err != nil {
+		return err
+	}
+	s.Endpoint = "http://" + address
+	if tls.Cert != "" {
+		s.Endpoint = "https://" + address
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop, s.served = stop, make(chan error, 1)
+	go func() {
+		s.served <- embedgw.RunVersityGW(serving, backend, &embedgw.Config{
+			RootUserAccess:    s.AccessKey,
+			RootUserSecret:    s.SecretKey,
+			Region:            s3Region,
+			Ports:             []string{address},
+			MaxConnections:    connectionsMax,
+			MaxRequests:       connectionsMax,
+			MultipartMaxParts: partsMax,
+			CertFile:          tls.Cert,
+			KeyFile:           tls.Key,
+			Quiet:             true,
+			KeepAlive:         true,
+			DisableACLs:       true,
+		})
+	}()
+	err = s.awaitListening(ctx, address)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+// awaitListening returns when the server accepts connections, or with the reason it never will.
+func (s *S3) awaitListening(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	var dialer net.Dialer
+	for {
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case err := <-s.served:
+			s.served <- err
+			return fmt.Errorf("serve %s: %w", address, err)
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the server on %s: %w", address, context.Cause(ctx))
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// Close stops the server when the requests under way are answered.
+func (s *S3) Close() error {
+	s.stop()
+	err := <-s.served
+	s.served <- err
+	if err != nil {
+		return fmt.Errorf("serve the embedded S3: %w", err)
+	}
+	return nil
+}
+
+// Client returns a client of the server.
+func (s *S3) Client() *s3.Client {
+	return s3.New(s3.Options{
+		Region:       s3Region,
+		BaseEndpoint: &s.Endpoint,
+		UsePathStyle: true,
+		Credentials:  credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, ""),
+		HTTPClient:   s.httpClient,
+	})
+}
+
+// openPosix opens the folder. Metadata goes into extended attributes, which a complete file has
+// before it gets its name; where the file system has none, into a folder beside.
+func openPosix(dir string) (*posix.Posix, error) {
+	options := posix.PosixOpts{CopyObjectThreshold: copyMax}
+	options.SetNewDirPerm(0o700)
+	options.SetNewFilePerm(0o600)
+	if err := (meta.XattrMeta{}).Test(dir); err == nil {
+		return posix.New(dir, meta.XattrMeta{}, options)
+	}
+	// The folder's name must not begin with the root's name.
+	options.SideCarDir = filepath.Join(filepath.Dir(dir), "metadata-of-"+filepath.Base(dir))
+	err := os.MkdirAll(options.SideCarDir, 0o700)
+	if err != nil {
+		return nil, fmt.Errorf("make the folder of the metadata: %w", err)
+	}
+	sidecar, err := meta.NewSideCar(options.SideCarDir)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder of the metadata: %w", err)
+	}
+	return posix.New(dir, sidecar, options)
+}
+
+// prepare makes the bucket and takes stale uploads away.
+func (s *S3) prepare(ctx context.Context) error {
+	client := s.Client()
+	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &s.Bucket})
+	if err != nil && !strings.Contains(err.Error(), "BucketAlready") {
+		return err
+	}
+	uploads, err := client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &s.Bucket})
+	if err != nil {
+		return fmt.Errorf("list unfinished uploads: %w", err)
+	}
+	for _, upload := range uploads.Uploads {
+		if time.Since(aws.ToTime(upload.Initiated)) < stale {
+			continue
+		}
+		_, err = client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+			Bucket: &s.Bucket, Key: upload.Key, UploadId: upload.UploadId,
+		})
+		if err != nil {
+			return fmt.Errorf("take a stale upload away: %w", err)
+		}
+	}
+	return nil
+}
+
+func freeAddress(ctx context.Context) (string, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}

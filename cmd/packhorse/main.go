@@ -1,0 +1,109 @@
+// Command packhorse carries Microsoft Defender for Endpoint investigation packages into an evidence
+// archive, on one machine.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"packhorse/internal/settings"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // bad usage or settings: nothing was begun
+)
+
+func main() {
+	os.Exit(Main{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}.Run(os.Args[1:]))
+}
+
+// Main is the program with everything it takes from its surroundings, so that a test can run it.
+type Main struct {
+	Environ []string // "NAME=value"
+	Stdout  io.Writer
+	Stderr  io.Writer
+}
+
+// Run executes one command line and returns the exit code. The first interrupt ends the command
+// cleanly, a second one at once.
+func (m Main) Run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // from here on the signal has its default effect again
+
+	root := m.command()
+	root.SetArgs(args)
+	root.SetOut(m.Stdout)
+	root.SetErr(m.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(m.Stderr, "packhorse: %v\n", err)
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintf(m.Stderr, "hint: %s\n", hint)
+	}
+	if _, ok := errors.AsType[*settings.Error](err); ok {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func (m Main) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "packhorse",
+		Short: "Carry Defender investigation packages into an evidence archive",
+		Long: `Packhorse finds every investigation package of a Microsoft Defender for Endpoint tenant,
+spends the API's budget (2 calls a minute, 120 an hour) to the last call without ever breaking it,
+and stores each package exactly once, hashed and verified.`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          usageArgs(cobra.NoArgs),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{command: cmd.CommandPath(), err: err}
+	})
+	root.AddCommand(m.runCommand(), m.simulateCommand())
+	return root
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct {
+	command string
+	err     error
+}
+
+func (e *usageError) Error() string {
+	return fmt.Sprintf("%v (see %s --help)", e.err, e.command)
+}
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// usageArgs makes what an argument check refuses a usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		err := check(cmd, args)
+		if err != nil {
+			return &usageError{command: cmd.CommandPath(), err: err}
+		}
+		return nil
+	}
+}

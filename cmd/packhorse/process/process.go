@@ -1,0 +1,263 @@
+// Package process runs both use cases in one process: the poller in a loop, and a few fetchers
+// that take its Ready events from a queue instead of a bus.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+	"packhorse/internal/poll"
+)
+
+const (
+	// Workers is how many packages are fetched at once. Two may start each minute; more than two
+	// run at once only where a download takes over a minute, and then bandwidth is what is short.
+	Workers = 4
+
+	// stepsFailedMax is how many steps in a row may fail before a process that was asked to end
+	// when idle gives up instead: with nobody watching, waiting for good would look like working.
+	stepsFailedMax = 10
+
+	// failurePause keeps a failing step from being repeated at once.
+	failurePause = 5 * time.Second
+
+	// stepPauseMax bounds the sleep between steps: another process on the same data folder may
+	// have changed the ledger.
+	stepPauseMax = 15 * time.Second
+)
+
+// Records lists everything the ledger knows of the tenant.
+type Records interface {
+	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
+}
+
+// Process is one run of Packhorse on one machine.
+type Process struct {
+	poller   *poll.Poller
+	fetcher  *fetch.Fetcher
+	bus      *bus
+	budget   poll.Budget
+	records  Records
+	tenantID string
+	reporter Reporter
+	now      func() time.Time
+	logger   *slog.Logger
+
+	wake chan struct{} // holds a token when a fetch has ended since the last step
+}
+
+// Ledger is what both use cases need of the ledger, and the list of all it knows.
+type Ledger interface {
+	poll.Ledger
+	fetch.Ledger
+	Records
+}
+
+// Defender is what both use cases need of the tenant.
+type Defender interface {
+	poll.Defender
+	fetch.Defender
+}
+
+// FetchSettings are the parts of a fetcher that are no dependency.
+type FetchSettings struct {
+	Manifest func(investigation.Record, investigation.Receipt) ([]byte, error)
+	Prefix   string        // before every object key
+	Lease    time.Duration // how long a killed process's package lies idle
+	NewOwner func() string
+}
+
+// SweepSettings are the parts of a poller that are no dependency.
+type SweepSettings struct {
+	TenantID string
+	Lookback time.Duration // how far back the tenant's actions are listed
+	Every    time.Duration // the pause between sweeps while something is young or ready
+}
+
+// New wires both use cases to each other and to the reporter.
+func New(
+	defender Defender,
+	ledger Ledger,
+	archive fetch.Archive,
+	budget poll.Budget,
+	sweep SweepSettings,
+	fetching FetchSettings,
+	reporter Reporter,
+	now func() time.Time,
+	logger *slog.Logger,
+) *Process {
+	b := newBus(reporter)
+	watched := reportedLedger{Ledger: ledger, reporter: reporter}
+	return &Process{
+		poller: poll.New(defender, watched, b, budget, sweep.TenantID, sweep.Lookback, sweep.Every,
+			now, logger),
+		fetcher: fetch.New(defender, watched, reportedArchive{Archive: archive, reporter: reporter},
+			b, fetching.Manifest, fetching.Prefix, fetching.Lease, now, fetching.NewOwner, logger),
+		bus: b, budget: budget, records: ledger, tenantID: sweep.TenantID, reporter: reporter,
+		now: now, logger: logger, wake: make(chan struct{}, 1),
+	}
+}
+
+// ErrStopped says that the context ended before the process was idle.
+var ErrStopped = errors.New("stopped before everything was done; run again to go on")
+
+// Run works until the context ends or, with untilIdle, until nothing is left to do. Its first
+// sweep MUST succeed: whatever is wrong with settings, credential or network shows there, before
+// anything is written. Later failures are logged and tried again.
+//
+// On return no fetch is under way. A context that ends is a clean stop: nil, or ErrStopped where
+// the process was to go on until idle.
+func (p *Process) Run(ctx context.Context, untilIdle bool) error {
+	err := p.poller.Sweep(ctx)
+	if err != nil {
+		return err
+	}
+	working, stop := context.WithCancel(ctx)
+	var workers sync.WaitGroup
+	for range Workers {
+		workers.Go(func() { p.work(working) })
+	}
+	err = p.loop(ctx, untilIdle)
+	stop()
+	workers.Wait()
+	switch {
+	case err == nil || ctx.Err() == nil:
+		return err
+	case untilIdle:
+		return ErrStopped
+	default:
+		return nil
+	}
+}
+
+// loop takes the poller's steps. It returns nil when idle, else what ended it.
+func (p *Process) loop(ctx context.Context, untilIdle bool) error {
+	failed := 0
+	for {
+		progress, err := p.poller.Step(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		next := earlier(progress.Next, p.now().Add(stepPauseMax))
+		if err == nil {
+			failed = 0
+		} else {
+			failed++
+			next = p.now().Add(failurePause)
+			p.logger.WarnContext(ctx, "a step did not succeed, trying again",
+				slog.Int("failures", failed), slog.String("error", err.Error()))
+			if untilIdle && failed == stepsFailedMax {
+				return fmt.Errorf("%d steps in a row did not succeed: %w", failed, err)
+			}
+		}
+		err = p.reportBudget(ctx)
+		if err != nil {
+			return err
+		}
+		if untilIdle && failed == 0 {
+			idle, err := p.idle(ctx)
+			if err != nil || idle {
+				return err
+			}
+		}
+		err = p.wait(ctx, next.Sub(p.now()))
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns after d, or when a fetch ends, or with the context's error.
+func (p *Process) wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-p.wake:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// work carries one package after another.
+func (p *Process) work(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case id := <-p.bus.ready:
+			p.bus.started(id)
+			p.carry(ctx, id)
+			select {
+			case p.wake <- struct{}{}:
+			default: // the loop has not yet woken for the last one
+			}
+		}
+	}
+}
+
+// carry fetches one package and reports what came of it where the bus has not.
+func (p *Process) carry(ctx context.Context, id investigation.ID) {
+	rec, err := p.fetcher.Fetch(ctx, id)
+	if err == nil {
+		return
+	}
+	if _, ok := errors.AsType[*investigation.NotClaimableError](err); ok {
+		return // the event came twice, or another process was faster
+	}
+	if rec.State == investigation.StateReady {
+		p.reporter.Postponed(rec, err)
+		return
+	}
+	if rec.State.Settled() {
+		return // reported as an outcome
+	}
+	p.logger.ErrorContext(ctx, "a fetch ended without a trace in the ledger; its lease will run out",
+		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
+}
+
+// idle reports whether nothing is ready, in flight or to be announced, and no waiting action is
+// young enough to become ready any moment.
+func (p *Process) idle(ctx context.Context) (bool, error) {
+	records, err := p.records.Records(ctx, p.tenantID)
+	if err != nil {
+		return false, fmt.Errorf("list the ledger's records: %w", err)
+	}
+	now := p.now()
+	for _, rec := range records {
+		switch rec.State {
+		case investigation.StateDone:
+		case investigation.StateWaiting:
+			if now.Sub(rec.CreatedAt) < poll.YoungFor {
+				return false, nil
+			}
+		default:
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (p *Process) reportBudget(ctx context.Context) error {
+	freeAt, err := p.budget.FreeAt(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the budget: %w", err)
+	}
+	p.reporter.Budget(freeAt)
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
