@@ -110,7 +110,7 @@ var idForm = regexp.MustCompile(
 	`^(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{40})$`)
 
 // CanonicalID returns s in lower case if it is a GUID or 40 hexadecimal digits, and an error
-// quoting at most the first 64 bytes of it otherwise. Nothing else ever becomes part of a key.
+// quoting at most the first 64 characters of it otherwise. Nothing else ever becomes part of a key.
 func CanonicalID(s string) (string, error) {
 	lower := strings.ToLower(s)
 	if !idForm.MatchString(lower) {

@@ -1,8 +1,10 @@
 package investigation
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
+	"unique"
 )
 
 // redacted stands wherever a secret would have been printed.
@@ -10,19 +12,29 @@ const redacted = "[redacted]"
 
 // Link is the short-lived download URL of a package. It is a bearer credential: whoever has it has
 // the package. No way of printing, logging or encoding a Link shows it; only [Link.Reveal] does.
-type Link struct{ url string }
+// Links are equal if their URLs are; the zero Link has none.
+type Link struct {
+	// A handle and not the string: of what lies in an unexported field, package fmt asks no method
+	// but prints the insides, and those of a handle are a pointer.
+	url unique.Handle[string]
+}
 
 // NewLink makes a Link of the URL Defender answered with.
-func NewLink(url string) Link { return Link{url: url} }
+func NewLink(url string) Link { return Link{url: unique.Make(url)} }
 
 // Reveal returns the URL. The caller MUST hand it to nothing but the HTTP request it is meant for.
-func (l Link) Reveal() string { return l.url }
+func (l Link) Reveal() string {
+	if l == (Link{}) {
+		return ""
+	}
+	return l.url.Value()
+}
+
+// Format writes "[redacted]" whatever the verb: %d would ask neither String nor GoString.
+func (Link) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // String returns "[redacted]".
 func (Link) String() string { return redacted }
-
-// GoString returns "[redacted]", so that %#v is safe too.
-func (Link) GoString() string { return redacted }
 
 // LogValue returns "[redacted]".
 func (Link) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -11,7 +11,8 @@ import (
 // written, or an error and nothing to write.
 //
 // Times that are compared with a clock (DueAt, LeaseUntil) are cut to milliseconds, the precision
-// every ledger keeps.
+// every ledger keeps. All times are in UTC and without a monotonic reading, so that a record is
+// equal (==) to what a ledger gives back of it.
 type Record struct {
 	Action
 	State State
@@ -97,9 +98,11 @@ func (r Record) Observe(a Action, now time.Time) (Record, bool) {
 	}
 	next := r
 	next.Action = a
+	next.CreatedAt = instant(a.CreatedAt)
+	next.LastUpdatedAt = instant(a.LastUpdatedAt)
 	next.State, next.Reason = a.Status.outcome()
 	if r.State == StateUnknown {
-		next.ObservedAt = now
+		next.ObservedAt = instant(now)
 	}
 	if next.State == StateWaiting {
 		next.LastUpdatedAt = time.Time{} // it moves while nothing happens: not worth a write
@@ -199,7 +202,7 @@ func (r Record) Archived(owner string, receipt Receipt, manifestKey string, now 
 	}
 	next.Receipt = receipt
 	next.ManifestKey = manifestKey
-	next.ArchivedAt = now
+	next.ArchivedAt = instant(now)
 	next.Message = ""
 	return next, nil
 }
@@ -230,7 +233,7 @@ func (r Record) Announced(now time.Time) (Record, error) {
 	next.State = StateDone
 	next.Lane = ""
 	next.DueAt = time.Time{}
-	next.AnnouncedAt = now
+	next.AnnouncedAt = instant(now)
 	return next, nil
 }
 
@@ -259,4 +262,7 @@ func (r Record) leave(owner string, next State) (Record, error) {
 	return r, nil
 }
 
-func cut(t time.Time) time.Time { return t.Truncate(time.Millisecond) }
+// instant returns t in the one form in which equal instants are equal values.
+func instant(t time.Time) time.Time { return t.Round(0).UTC() }
+
+func cut(t time.Time) time.Time { return instant(t).Truncate(time.Millisecond) }
