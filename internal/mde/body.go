@@ -1,0 +1,216 @@
+package mde
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+const (
+	// resumesMax is how often a download is taken up again where it broke off. That spends no
+	// budget, whereas a new link does; a connection that breaks more often is left to the caller.
+	resumesMax = 3
+
+	// resumePause precedes the first resume and doubles with each: a host that restarts or a line
+	// that comes back takes seconds.
+	resumePause = time.Second
+)
+
+// body is a download's bytes, in spite of broken connections. Read is for one goroutine; Close may
+// be called from another.
+type body struct {
+	client *Client
+	ctx    context.Context // of the whole download
+	cancel context.CancelCauseFunc
+	link   investigation.Link
+	size   int64  // declared, or investigation.SizeUnknown
+	etag   string // strong, or empty: then it cannot be resumed
+
+	offset  int64 // bytes handed on
+	resumes int
+	broken  error // why the present answer ended early
+	end     error // how the download ended: io.EOF, or for good
+
+	mu     sync.Mutex // guards answer
+	answer *exchange
+}
+
+func newBody(ctx context.Context, cancel context.CancelCauseFunc, c *Client,
+	link investigation.Link, answer *exchange,
+) *body {
+	b := &body{
+		client: c, ctx: ctx, cancel: cancel, link: link, answer: answer,
+		size: investigation.SizeUnknown,
+	}
+	if answer.resp.ContentLength >= 0 {
+		b.size = answer.resp.ContentLength
+	}
+	etag := answer.resp.Header.Get("ETag")
+	ranges := strings.EqualFold(answer.resp.Header.Get("Accept-Ranges"), "bytes")
+	if ranges && b.size != investigation.SizeUnknown && strings.HasPrefix(etag, `"`) {
+		b.etag = etag
+	}
+	return b
+}
+
+// Read implements [io.Reader]. An error comes alone, after the bytes that came before it.
+func (b *body) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for b.end == nil {
+		if cause := context.Cause(b.ctx); cause != nil {
+			b.end = fmt.Errorf("read the download at byte %d: %w", b.offset, cause)
+			break
+		}
+		if b.broken != nil {
+			b.end = b.resume()
+			continue
+		}
+		n, err := b.answer.Read(p)
+		b.offset += int64(n)
+		b.note(err)
+		if n > 0 {
+			return n, nil
+		}
+	}
+	return 0, b.end
+}
+
+// note draws the conclusions of one reading, after offset was moved on.
+func (b *body) note(err error) {
+	known := b.size != investigation.SizeUnknown
+	switch {
+	case known && b.offset > b.size:
+		b.end = fmt.Errorf("the download is longer than the %d bytes the host declared", b.size)
+	case b.offset > packageBytesMax:
+		b.end = fmt.Errorf("the download is longer than %d bytes", int64(packageBytesMax))
+	case err == nil:
+	case known && b.offset == b.size:
+		b.end = io.EOF // it is whole, however the connection ended
+	case !errors.Is(err, io.EOF):
+		b.broken = fmt.Errorf("read the download at byte %d: %w", b.offset, err)
+	case known:
+		b.broken = fmt.Errorf("the download ended at byte %d of %d: %w",
+			b.offset, b.size, io.ErrUnexpectedEOF)
+	default:
+		b.end = io.EOF
+	}
+}
+
+// resume takes the download up again at offset. It returns nil if that went well, and otherwise
+// what is to be told: why it broke off, and why that was the end.
+func (b *body) resume() error {
+	b.answer.close()
+	if b.etag == "" {
+		return b.broken
+	}
+	var failure error
+	for b.resumes < resumesMax {
+		b.resumes++
+		err := wait(b.ctx, resumePause<<(b.resumes-1))
+		if err != nil {
+			return fmt.Errorf("%w; %w", b.broken, err)
+		}
+		answer, err := b.rest()
+		if err == nil {
+			b.broken = nil
+			return b.take(answer)
+		}
+		failure = err
+		if errors.Is(err, investigation.ErrLinkExpired) || errors.Is(err, errChanged) {
+			break
+		}
+	}
+	if failure == nil {
+		return b.broken
+	}
+	return fmt.Errorf("%w; resume: %w", b.broken, failure)
+}
+
+// errChanged: what the host has now, or offers, is not the rest of what came so far.
+var errChanged = errors.New("the host does not give the rest of the same file")
+
+// rest requests the bytes from offset on.
+func (b *body) rest() (*exchange, error) {
+	answer, err := b.client.get(b.ctx, b.link, http.Header{
+		"Range":    {fmt.Sprintf("bytes=%d-", b.offset)},
+		"If-Range": {b.etag},
+	})
+	if err != nil {
+		return nil, err
+	}
+	resp := answer.resp
+	first, total, err := parseContentRange(resp.Header.Get("Content-Range"))
+	if err != nil || first != b.offset || total != b.size ||
+		resp.StatusCode != http.StatusPartialContent || resp.Header.Get("ETag") != b.etag ||
+		resp.Uncompressed || resp.Header.Get("Content-Encoding") != "" {
+		answer.close()
+		return nil, errChanged
+	}
+	return answer, nil
+}
+
+// take makes answer the present one, unless the download was closed meanwhile.
+func (b *body) take(answer *exchange) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answer = answer
+	if cause := context.Cause(b.ctx); cause != nil {
+		answer.close()
+		return cause
+	}
+	return nil
+}
+
+// Close ends the download. It may be called more than once, and returns nil.
+func (b *body) Close() error {
+	b.cancel(errClosed)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answer.close()
+	return nil
+}
+
+var contentRangeForm = regexp.MustCompile(`^bytes (\d{1,18})-(\d{1,18})/(\d{1,18})$`)
+
+// parseContentRange reads "bytes first-last/total" and returns first and total. An unknown total,
+// and a range that does not lie within it, are errors.
+func parseContentRange(value string) (first, total int64, err error) {
+	parts := contentRangeForm.FindStringSubmatch(strings.TrimSpace(value))
+	if parts == nil {
+		return 0, 0, fmt.Errorf("%.64q is no content range", value)
+	}
+	numbers := [3]int64{}
+	for i, part := range parts[1:] {
+		numbers[i], err = strconv.ParseInt(part, 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("%.64q is no content range", value)
+		}
+	}
+	if numbers[0] > numbers[1] || numbers[1] >= numbers[2] {
+		return 0, 0, fmt.Errorf("%.64q is no content range", value)
+	}
+	return numbers[0], numbers[2], nil
+}
+
+// wait returns after d, or earlier with the context's cause.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
