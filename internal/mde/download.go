@@ -212,7 +212,7 @@ func (c *Client) exchange(ctx context.Context, address *url.URL, header http.Hea
 	req.Header.Set("User-Agent", userAgent)
 	e := &exchange{ctx: ctx, cancel: cancel}
 	e.timer = time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
-	resp, err := c.downloads.RoundTrip(req)
+	resp, err := c.downloads.RoundTrip(req) //nolint:bodyclose // exchange.close does
 	e.timer.Stop()
 	if err != nil {
 		err = e.explain(err)

@@ -1,0 +1,185 @@
+package entra
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+)
+
+// messageBytesMax is how much of somebody else's sentence is kept.
+const messageBytesMax = 500
+
+// Error is a failure to get a usable token, with what to do about it.
+type Error struct {
+	Code    int    // the number behind AADSTS; 0 where Entra ID named none, or was not reached
+	Message string // Entra ID's first sentence, or what stood in the way
+	Hint    string // what to mend; may be empty
+
+	passing bool  // it may well go away by itself
+	cause   error // of the network, where it was that
+}
+
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Message
+	}
+	return e.Message + "; " + e.Hint
+}
+
+// Unwrap returns the network's error, or nil.
+func (e *Error) Unwrap() error { return e.cause }
+
+// hintOf is for people. Microsoft says that codes may change, so nothing is decided by them. Source:
+// the reference of error codes in the Entra documentation.
+func hintOf(code int) string {
+	switch code {
+	case 7000215:
+		return "the client secret is wrong: set the secret's value (not its ID), and one of this" +
+			" app registration (DEFENDER_CLIENT_ID)"
+	case 7000222:
+		return "the client secret has expired: make a new one in the app registration and set it"
+	case 700016:
+		return "the app registration is not known in this tenant: check DEFENDER_CLIENT_ID and" +
+			" DEFENDER_TENANT_ID"
+	case 90002:
+		return "the tenant is not known to this authority: check DEFENDER_TENANT_ID, and" +
+			" DEFENDER_CLOUD for a government cloud"
+	case 7000112:
+		return "the application is disabled in the tenant: enable it under Enterprise applications"
+	case 70011, 500011:
+		return "the scope is not valid: check DEFENDER_SCOPE and DEFENDER_CLOUD"
+	case 53003:
+		return "a Conditional Access policy blocks the application"
+	case 900382, 900432:
+		return "the tenant belongs to another cloud: check DEFENDER_CLOUD"
+	default:
+		return "check DEFENDER_TENANT_ID, DEFENDER_CLIENT_ID, the client secret and DEFENDER_CLOUD"
+	}
+}
+
+func errNoSecret() *Error {
+	return &Error{
+		Message: "the client secret is empty",
+		Hint:    "set DEFENDER_CLIENT_SECRET, or give the secret of DEFENDER_SECRET_ID a value",
+	}
+}
+
+// explain turns a failure of azidentity's into one that says what to do. azidentity's own text is
+// the last resort: it can hold whole answers.
+func explain(ctx context.Context, err, network error, secret string) error {
+	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
+	switch {
+	case network != nil && untrusted(network):
+		return &Error{
+			Message: clean(fmt.Sprintf("the authority's certificate is not trusted: %v", network), secret),
+			Hint: "does a proxy inspect TLS? name its root certificate in DEFENDER_CA_PEM;" +
+				" and check DEFENDER_AUTHORITY_URL",
+			cause: network,
+		}
+	case network != nil:
+		return &Error{
+			Message: clean(fmt.Sprintf("the authority cannot be reached: %v", network), secret),
+			Hint:    "check the network, the proxy and DEFENDER_AUTHORITY_URL",
+			passing: true, cause: network,
+		}
+	case ok && failed.RawResponse != nil:
+		body, readErr := runtime.Payload(failed.RawResponse)
+		if readErr != nil {
+			body = nil // the status says enough
+		}
+		return parseRefusal(failed.RawResponse.StatusCode, body, secret)
+	case ctx.Err() != nil:
+		return &Error{
+			Message: fmt.Sprintf("the authority did not answer within %v", tokenTimeout),
+			passing: true, cause: ctx.Err(),
+		}
+	default:
+		// What follows the first line is the answer that could not be used, which may be a token.
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		return &Error{
+			Message: clean("the authority's answer cannot be used: "+line, secret),
+			Hint:    "check DEFENDER_AUTHORITY_URL",
+		}
+	}
+}
+
+var codeForm = regexp.MustCompile(`^AADSTS(\d{1,9})\b`)
+
+// parseRefusal reads {"error","error_description","error_codes"}. Of the description only the first
+// line is kept: the others are trace ids.
+func parseRefusal(status int, body []byte, secret string) *Error {
+	var answer struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+		Codes       []int  `json:"error_codes"`
+	}
+	_ = json.Unmarshal(body, &answer) // an answer in another form is a refusal without words
+	message, _, _ := strings.Cut(strings.TrimSpace(answer.Description), "\n")
+	if message == "" {
+		message = fmt.Sprintf("the authority answered %d %s %s",
+			status, http.StatusText(status), answer.Error)
+	}
+	refused := &Error{
+		Message: clean(message, secret),
+		passing: worthRetrying(&http.Response{StatusCode: status}, nil),
+	}
+	if len(answer.Codes) > 0 {
+		refused.Code = answer.Codes[0]
+	} else if found := codeForm.FindStringSubmatch(message); found != nil {
+		refused.Code, _ = strconv.Atoi(found[1]) // nine digits always fit
+	}
+	if !refused.passing || refused.Code != 0 {
+		refused.Hint = hintOf(refused.Code)
+	}
+	return refused
+}
+
+var tokenForm = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*`)
+
+// clean makes a foreign text fit for an error: valid, on one line, short, and without the secret or
+// anything that looks like a token.
+func clean(text, secret string) string {
+	if secret != "" {
+		text = strings.ReplaceAll(text, secret, "[redacted]")
+	}
+	text = tokenForm.ReplaceAllLiteralString(text, "[redacted]")
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
+	if len(text) > messageBytesMax {
+		text = strings.ToValidUTF8(text[:messageBytesMax], "")
+	}
+	return text
+}
+
+// checkRoles reports a token without application roles: Entra ID issues one to any application of
+// the tenant, and the API then answers 403 to everything. What is no JWT is let through, because
+// tokens are the API's to understand.
+func checkRoles(token string) error {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(payload, "="))
+	if err != nil {
+		return nil //nolint:nilerr // not a JWT: for the API to judge
+	}
+	var claims struct {
+		Roles []string `json:"roles"`
+	}
+	err = json.Unmarshal(text, &claims)
+	if err != nil || len(claims.Roles) > 0 {
+		return nil //nolint:nilerr // not a JWT: for the API to judge
+	}
+	return &Error{
+		Message: "the token grants no application permission",
+		Hint: "grant the app registration Machine.Read.All (or, as documented since 2025," +
+			" Machine.ReadWrite.All) of WindowsDefenderATP as application permission, with admin" +
+			" consent",
+	}
+}

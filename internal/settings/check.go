@@ -1,0 +1,385 @@
+package settings
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"packhorse/internal/investigation"
+)
+
+// The variables, by the names DESIGN and template give them.
+const (
+	varTenantID      = "DEFENDER_TENANT_ID"
+	varClientID      = "DEFENDER_CLIENT_ID"
+	varCloud         = "DEFENDER_CLOUD"
+	varAPIURL        = "DEFENDER_API_URL"
+	varAuthorityURL  = "DEFENDER_AUTHORITY_URL"
+	varScope         = "DEFENDER_SCOPE"
+	varLinkHosts     = "DEFENDER_LINK_HOSTS"
+	varCAPEM         = "DEFENDER_CA_PEM"
+	varSecretID      = "DEFENDER_SECRET_ID"
+	varClientSecret  = "DEFENDER_CLIENT_SECRET"
+	varLedgerTable   = "LEDGER_TABLE"
+	varBudgetTable   = "BUDGET_TABLE"
+	varArchiveBucket = "ARCHIVE_BUCKET"
+	varArchivePrefix = "ARCHIVE_PREFIX"
+	varEventBus      = "EVENT_BUS"
+	varPerMinute     = "PACKAGE_URI_PER_MINUTE"
+	varPerHour       = "PACKAGE_URI_PER_HOUR"
+	varLookback      = "LOOKBACK"
+	varSweepInterval = "SWEEP_INTERVAL"
+)
+
+// place is where the program runs. It decides where the credential comes from.
+type place int
+
+const (
+	onAWS place = iota
+	onOneMachine
+)
+
+// parse reads and validates the settings. required are the variables of the stack that the program
+// cannot do without.
+func parse(environ map[string]string, where place, required ...string) (Settings, error) {
+	if environ == nil {
+		environ = map[string]string{} // nil would make env read the process's environment
+	}
+	var s Settings
+	c := check{environ: environ, required: required}
+	err := env.ParseWithOptions(&s, env.Options{
+		Environment: environ,
+		FuncMap: map[reflect.Type]env.ParserFunc{
+			reflect.TypeFor[url.URL](): func(text string) (any, error) { return parseRoot(text) },
+		},
+	})
+	c.unreadable(err)
+	c.tenant(&s)
+	c.credential(&s, where)
+	c.stack(&s)
+	c.pace(&s)
+	if len(c.problems) > 0 {
+		return Settings{}, &Error{Problems: inOrder(c.problems)}
+	}
+	return s, nil
+}
+
+// check collects what is wrong.
+type check struct {
+	environ  map[string]string
+	required []string
+	problems []Problem
+}
+
+// wrong notes a problem with a variable, once.
+func (c *check) wrong(variable, hint string) {
+	known := func(p Problem) bool { return p.Variable == variable }
+	if slices.ContainsFunc(c.problems, known) {
+		return
+	}
+	c.problems = append(c.problems, describe(variable, c.environ[variable], hint))
+}
+
+// unreadable notes what could not even be read into its field.
+func (c *check) unreadable(err error) {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return
+	}
+	for _, one := range all.Errors {
+		var bad env.ParseError
+		if !errors.As(one, &bad) {
+			panic("settings: a field cannot be read at all: " + one.Error())
+		}
+		field, _ := reflect.TypeFor[Settings]().FieldByName(bad.Name)
+		c.wrong(field.Tag.Get("env"), hintOf(bad.Err))
+	}
+}
+
+// hintOf returns the words of an error that are known not to quote the value.
+func hintOf(err error) string {
+	if errors.Is(err, ErrBadLinkHost) || errors.Is(err, errBadRoot) {
+		return err.Error()
+	}
+	return ""
+}
+
+func (c *check) tenant(s *Settings) {
+	c.guid(varTenantID, &s.TenantID)
+	c.guid(varClientID, &s.ClientID)
+	if !s.fill() {
+		c.wrong(varCloud, "")
+	}
+	if s.Scope != "" && !validScope(s.Scope) {
+		c.wrong(varScope, "")
+	}
+	if s.CAPEM != "" {
+		if err := checkPEM(s.CAPEM); err != nil {
+			c.wrong(varCAPEM, err.Error())
+		}
+	}
+}
+
+// guidLength tells GUIDs from the other kind of id that Defender has.
+const guidLength = 36
+
+func (c *check) guid(variable string, value *string) {
+	canonical, err := investigation.CanonicalID(*value)
+	if err != nil || len(canonical) != guidLength {
+		hint := ""
+		if strings.TrimSpace(*value) != *value {
+			hint = "there is white space around it"
+		}
+		c.wrong(variable, hint)
+	}
+	*value = canonical
+}
+
+var (
+	// A Secrets Manager ARN or name. A client secret as Entra ID makes them has a "~", mostly.
+	secretIDForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]{1,2048}$`)
+	tableForm    = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
+	bucketForm   = regexp.MustCompile(
+		`^(?:[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:[A-Za-z0-9_./:-]{1,1000})$`)
+	busForm = regexp.MustCompile(`^(?:[A-Za-z0-9/._-]{1,256}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
+)
+
+func (c *check) credential(s *Settings, where place) {
+	if s.SecretID != "" && !secretIDForm.MatchString(s.SecretID) {
+		c.wrong(varSecretID, "is it the secret itself? Then store it in Secrets Manager")
+	}
+	secret := s.ClientSecret.Reveal()
+	switch {
+	case where == onAWS && s.SecretID == "":
+		c.wrong(varSecretID, "")
+	case where == onOneMachine && s.SecretID == "" && secret == "":
+		c.wrong(varClientSecret, varSecretID+" would do as well")
+	}
+	_, notID := investigation.CanonicalID(secret)
+	switch {
+	case secret == "":
+	case where == onAWS:
+		c.wrong(varClientSecret, "unset it: whoever may see a function's configuration could read it; "+
+			varSecretID+" is the way")
+	case s.SecretID != "":
+		c.wrong(varClientSecret, varSecretID+" is set too; unset one of them")
+	case notID == nil:
+		c.wrong(varClientSecret, "this is a GUID, so it is the secret's ID; the value is in the column "+
+			"Value, and shown only when the secret is made")
+	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):
+		c.wrong(varClientSecret, "it has white space or characters that are not ASCII")
+	}
+}
+
+// stack checks the names of what the stack made.
+func (c *check) stack(s *Settings) {
+	for _, name := range []struct {
+		variable, value string
+		form            *regexp.Regexp
+	}{
+		{varLedgerTable, s.LedgerTable, tableForm},
+		{varBudgetTable, s.BudgetTable, tableForm},
+		{varArchiveBucket, s.ArchiveBucket, bucketForm},
+		{varEventBus, s.EventBus, busForm},
+	} {
+		missing := name.value == "" && slices.Contains(c.required, name.variable)
+		if missing || (name.value != "" && !name.form.MatchString(name.value)) {
+			c.wrong(name.variable, "")
+		}
+	}
+	if investigation.ValidatePrefix(s.ArchivePrefix) != nil {
+		c.wrong(varArchivePrefix, "")
+	}
+}
+
+// pace checks how much and how often.
+func (c *check) pace(s *Settings) {
+	if s.PackageURIPerMinute < 1 || s.PackageURIPerMinute > perMinuteMax {
+		c.wrong(varPerMinute, "")
+	}
+	if s.PackageURIPerHour < 1 || s.PackageURIPerHour > perHourMax {
+		c.wrong(varPerHour, "")
+	}
+	if s.Lookback < lookbackMin || s.Lookback > lookbackMax {
+		c.wrong(varLookback, "")
+	}
+	if s.SweepInterval < sweepIntervalMin || s.SweepInterval > sweepIntervalMax {
+		c.wrong(varSweepInterval, "")
+	}
+}
+
+// describe words a problem.
+func describe(variable, value, hint string) Problem {
+	p := Problem{Variable: variable, Given: shape(value), Hint: hint}
+	switch variable {
+	case varTenantID, varClientID:
+		p.Expected, p.Example = "a GUID", "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
+	case varCloud:
+		p.Expected, p.Example = "commercial, gcc, gcc-high or dod", string(Commercial)
+		p.Given = echo(value)
+	case varAPIURL:
+		p.Expected, p.Example = rootExpected, "https://eu.api.security.microsoft.com"
+	case varAuthorityURL:
+		p.Expected, p.Example = rootExpected, "https://login.microsoftonline.com"
+	case varScope:
+		p.Expected = "a resource followed by /.default"
+		p.Example = "https://api.securitycenter.microsoft.com/.default"
+	case varLinkHosts:
+		p.Expected = "a comma list of host, host:port or .suffix"
+		p.Example = ".blob.core.windows.net,127.0.0.1:8443"
+	case varCAPEM:
+		p.Expected = "certificates in PEM"
+		p.Example = "the text of a file that begins with -----BEGIN CERTIFICATE-----"
+	case varSecretID:
+		p.Expected, p.Example = "the ARN or name of a secret in Secrets Manager", "packhorse/defender"
+	case varClientSecret:
+		p.Expected = "a client secret's value, on the command line only"
+		p.Example = "the 40 characters of the column Value"
+		p.Given = length(value)
+	case varLedgerTable, varBudgetTable:
+		p.Expected, p.Example = "the name of a DynamoDB table", "packhorse-ledger"
+	case varArchiveBucket:
+		p.Expected, p.Example = "the name of an S3 bucket", "contoso-evidence"
+	case varArchivePrefix:
+		p.Expected, p.Example = "plain segments that each end in a slash", "packages/"
+	case varEventBus:
+		p.Expected, p.Example = "the name or ARN of an EventBridge bus", "packhorse"
+	default:
+		return describeNumber(p, value)
+	}
+	return p
+}
+
+// describeNumber words a problem with a number. Its text is shown.
+func describeNumber(p Problem, value string) Problem {
+	p.Given = echo(value)
+	switch p.Variable {
+	case varPerMinute:
+		p.Expected, p.Example = fmt.Sprintf("a whole number from 1 to %d", perMinuteMax), "2"
+	case varPerHour:
+		p.Expected, p.Example = fmt.Sprintf("a whole number from 1 to %d", perHourMax), "120"
+	case varLookback:
+		p.Expected, p.Example = between(lookbackMin, lookbackMax), "168h"
+	case varSweepInterval:
+		p.Expected, p.Example = between(sweepIntervalMin, sweepIntervalMax), "10s"
+	default:
+		panic("settings: nothing is known of variable " + p.Variable)
+	}
+	return p
+}
+
+func between(shortest, longest time.Duration) string {
+	return fmt.Sprintf("a duration with its unit, from %s to %s", short(shortest), short(longest))
+}
+
+// short writes a duration without parts that are zero: 96h, not 96h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
+	}
+	return text
+}
+
+func length(secret string) string {
+	if secret == "" {
+		return "is missing"
+	}
+	return fmt.Sprintf("has %d characters", len(secret))
+}
+
+// inOrder sorts problems as the fields of Settings are.
+func inOrder(problems []Problem) []Problem {
+	place := map[string]int{}
+	for i, field := range reflect.VisibleFields(reflect.TypeFor[Settings]()) {
+		place[field.Tag.Get("env")] = i
+	}
+	slices.SortFunc(problems, func(a, b Problem) int { return place[a.Variable] - place[b.Variable] })
+	return problems
+}
+
+const rootExpected = "an https URL of a host and nothing after it"
+
+// errBadRoot is wrapped by the errors of parseRoot, which quote nothing of the URL.
+var errBadRoot = errors.New("not a root")
+
+// parseRoot reads a URL that other paths are put onto. A slash at its end is taken away.
+func parseRoot(text string) (url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return url.URL{}, errBadRoot // err quotes the URL
+	}
+	switch {
+	case u.Scheme != "https":
+		return url.URL{}, fmt.Errorf("%w: it does not begin with https://", errBadRoot)
+	case u.User != nil:
+		return url.URL{}, fmt.Errorf("%w: it has a user name", errBadRoot)
+	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, u.Fragment != "",
+		strings.HasSuffix(text, "#"), u.Opaque != "":
+		return url.URL{}, fmt.Errorf("%w: something follows the host", errBadRoot)
+	}
+	host, ok := linkHost(strings.ToLower(u.Host))
+	if !ok || strings.HasPrefix(host, ".") {
+		return url.URL{}, fmt.Errorf("%w: the host is none", errBadRoot)
+	}
+	return url.URL{Scheme: "https", Host: host}, nil
+}
+
+// validScope reports whether a client-credentials token can be asked for so.
+func validScope(scope string) bool {
+	resource, ok := strings.CutSuffix(scope, "/.default")
+	if !ok || strings.ContainsAny(scope, " \t\r\n,") {
+		return false
+	}
+	u, err := url.Parse(resource)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "api") && u.Host != "" && u.User == nil
+}
+
+// checkPEM reports what is wrong with PEM certificates; nothing of them is quoted.
+func checkPEM(text string) error {
+	if strings.Contains(text, `\n`) {
+		return errors.New(`it has the two characters \n where a line should break`)
+	}
+	rest := []byte(text)
+	for i := 1; len(strings.TrimSpace(string(rest))) > 0; i++ {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			return fmt.Errorf("block %d is not PEM", i)
+		}
+		if block.Type != "CERTIFICATE" {
+			return fmt.Errorf("block %d is not a certificate", i)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Errorf("block %d is no readable certificate", i)
+		}
+	}
+	return nil
+}
+
+// RootCAs returns the system's root certificates and those of CAPEM, or nil, which means the
+// system's to crypto/tls, where CAPEM is empty.
+func (s Settings) RootCAs() (*x509.CertPool, error) {
+	if s.CAPEM == "" {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("read the system's root certificates: %w", err)
+	}
+	if !pool.AppendCertsFromPEM([]byte(s.CAPEM)) {
+		return nil, errors.New("read the certificates of " + varCAPEM + ": there is none")
+	}
+	return pool, nil
+}
