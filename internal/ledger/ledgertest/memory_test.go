@@ -1,0 +1,96 @@
+package ledgertest_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger/ledgertest"
+)
+
+func TestMemory(t *testing.T) {
+	ledgertest.Run(t, func(*testing.T) ledgertest.Ledger { return ledgertest.NewMemory() })
+}
+
+var now = time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+
+func observed(t *testing.T, status investigation.Status) investigation.Record {
+	t.Helper()
+	a := investigation.Action{
+		ID: investigation.ID{TenantID: "t", ActionID: "a"}, MachineID: "m", Status: status,
+		CreatedAt: now.Add(-time.Hour),
+	}
+	rec, changed := investigation.Record{}.Observe(a, now)
+	if !changed {
+		t.Fatal("nothing was observed")
+	}
+	return rec
+}
+
+// The strict twin has to see what is wrong, or it proves nothing.
+func TestCheckChangeFindsFault(t *testing.T) {
+	ready := observed(t, investigation.StatusSucceeded)
+	waiting := observed(t, investigation.StatusPending)
+	fetching, err := ready.Claim("ada", now, now.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	archived, err := fetching.Archived("ada", investigation.Receipt{Key: "k"}, "m", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := archived.Announced(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type record = investigation.Record
+	tests := []struct {
+		name   string
+		before record
+		after  record
+		spoil  func(*record)
+		words  string
+	}{
+		{"a state skipped", ready, archived, func(*record) {}, `"ready" became "archived"`},
+		{"back to waiting", ready, waiting, func(*record) {}, `"ready" became "waiting"`},
+		{"out of done", done, archived, func(*record) {}, `"done" became "archived"`},
+		{"done, and changed", done, done, func(r *record) { r.AnnouncedAt = now.Add(1) }, "changed"},
+		{"another action", ready, fetching, func(r *record) { r.ActionID = "b" }, "id changed"},
+		{"another machine", ready, fetching, func(r *record) { r.MachineID = "n" }, "action changed"},
+		{"another lane", ready, fetching, func(r *record) { r.Lane = "backlog" }, "lane changed"},
+		{"first sight moved", waiting, ready, func(r *record) { r.ObservedAt = now.Add(1) },
+			"first sight"},
+		{"another receipt", archived, done, func(r *record) { r.Receipt.Key = "l" }, "receipt"},
+		{"no owner", ready, fetching, func(r *record) { r.Owner = "" }, "owner"},
+		{"an owner for good", fetching, archived, func(r *record) { r.Owner = "ada" }, "owner"},
+		{"a lease for good", fetching, archived, func(r *record) { r.LeaseUntil = now }, "lease"},
+		{"done and due", archived, done, func(r *record) { r.Lane = "live" }, "lane"},
+		{"ready and not due", record{}, ready, func(r *record) { r.Lane = "" }, "lane"},
+		{"no receipt", fetching, archived, func(r *record) { r.Receipt = investigation.Receipt{} },
+			"receipt"},
+		{"a reason and a receipt", fetching, archived, func(r *record) { r.Reason = "Failed" },
+			"reason"},
+		{"fewer than no attempts", record{}, ready, func(r *record) { r.Attempts = -1 }, "attempts"},
+		{"an attempt not counted", ready, fetching, func(r *record) { r.Attempts = 0 }, "attempt 0"},
+		{"two attempts counted", ready, fetching, func(r *record) { r.Attempts = 2 },
+			"2 attempts were counted at once"},
+		{"due before the lease ends", ready, fetching, func(r *record) { r.DueAt = now }, "due at"},
+		{"a fine due time", record{}, ready, func(r *record) { r.DueAt = now.Add(1) }, "millisecond"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.spoil(&tt.after)
+			err := ledgertest.CheckChange(tt.before, tt.after)
+			if err == nil || !strings.Contains(err.Error(), tt.words) {
+				t.Errorf("got %v, want %q in it", err, tt.words)
+			}
+		})
+	}
+	for _, good := range [][2]record{{{}, waiting}, {{}, ready}, {waiting, ready}, {ready, fetching},
+		{fetching, archived}, {archived, done}, {done, done}} {
+		if err := ledgertest.CheckChange(good[0], good[1]); err != nil {
+			t.Errorf("%q to %q: %v", good[0].State, good[1].State, err)
+		}
+	}
+}
