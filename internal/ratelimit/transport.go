@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -73,6 +74,11 @@ func FreshConnections(t *http.Transport) *http.Transport {
 	fresh.ForceAttemptHTTP2 = false
 	fresh.Protocols = new(http.Protocols)
 	fresh.Protocols.SetHTTP1(true)
+	// A transport that was used, or cloned, before has HTTP/2 set up in these two already.
+	fresh.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	if fresh.TLSClientConfig != nil {
+		fresh.TLSClientConfig.NextProtos = []string{"http/1.1"} // Clone made the config our own
+	}
 	return fresh
 }
 

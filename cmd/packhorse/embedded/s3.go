@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
@@ -129,6 +130,10 @@ func (s *S3) start(ctx context.Context, dir string, tls TLSFiles) error {
 			Quiet:             true,
 			KeepAlive:         true,
 			DisableACLs:       true,
+			// One account; the server would choose the same, and say so on standard output.
+			IAMService: auth.NewIAMServiceSingle(auth.Account{
+				Access: s.AccessKey, Secret: s.SecretKey, Role: auth.RoleAdmin,
+			}),
 		})
 	}()
 	err = s.awaitListening(ctx, address)

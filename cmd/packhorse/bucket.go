@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"packhorse/cmd/packhorse/embedded"
+	"packhorse/internal/archive"
+)
+
+// embeddedBucket is the bucket of the embedded S3 server, and so a folder's name.
+const embeddedBucket = "evidence"
+
+// openArchive opens the bucket of the command line, or the embedded one, and makes sure that it
+// can be used before any budget is spent.
+func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
+	client, bucket, err := s.s3Client(ctx)
+	if err != nil {
+		return err
+	}
+	s.archive = archive.New(client, bucket, archive.PartSize, archive.PartsInFlight, logger)
+	return s.archive.Ready(ctx)
+}
+
+func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {
+	if s.options.bucket == "" {
+		server, err := embedded.StartS3(ctx, filepath.Join(s.options.data, s3Folder), embeddedBucket,
+			embedded.TLSFiles{}, nil)
+		if err != nil {
+			return nil, "", err
+		}
+		s.onClose(server.Close)
+		return server.Client(), embeddedBucket, nil
+	}
+	aws, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	if aws.Region == "" && s.options.s3Endpoint == "" {
+		return nil, "", errNoRegion
+	}
+	return s3.NewFromConfig(aws, func(o *s3.Options) {
+		if s.options.s3Endpoint != "" {
+			o.BaseEndpoint = &s.options.s3Endpoint
+			o.UsePathStyle = true
+			if o.Region == "" {
+				o.Region = "us-east-1" // services with an endpoint of their own care little
+			}
+		}
+	}), s.options.bucket, nil
+}
+
+var errNoRegion = errors.New("no AWS region is configured: set AWS_REGION to the bucket's")

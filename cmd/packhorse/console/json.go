@@ -1,0 +1,118 @@
+package console
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"packhorse/internal/eventbus"
+	"packhorse/internal/investigation"
+)
+
+// JSON writes one object a line. Its "event" is waiting, ready, fetching, downloading, postponed,
+// archived, notCollected, or, in the last line, summary. Archived and notCollected have the fields
+// of the events on the bus.
+type JSON struct {
+	now func() time.Time
+
+	mu      sync.Mutex // guards what follows
+	encoder *json.Encoder
+	failed  error // the first write that failed
+}
+
+// NewJSON returns a reporter that writes to out. [JSON.Summary] tells if a write failed.
+func NewJSON(out io.Writer, now func() time.Time) *JSON {
+	return &JSON{now: now, encoder: json.NewEncoder(out)}
+}
+
+// actionLine is what every line about an action has.
+type actionLine struct {
+	Event           string    `json:"event"`
+	Time            time.Time `json:"time"`
+	TenantID        string    `json:"tenantId"`
+	ActionID        string    `json:"actionId"`
+	MachineID       string    `json:"machineId"`
+	ComputerDNSName string    `json:"computerDnsName"`
+	Requestor       string    `json:"requestor"`
+	Attempt         int       `json:"attempt,omitempty"`
+	DueAt           time.Time `json:"dueAt,omitzero"`
+	Message         string    `json:"message,omitempty"`
+}
+
+func (j *JSON) line(event string, rec investigation.Record) actionLine {
+	return actionLine{
+		Event: event, Time: j.now().UTC(), TenantID: rec.TenantID, ActionID: rec.ActionID,
+		MachineID: rec.MachineID, ComputerDNSName: rec.ComputerDNSName, Requestor: rec.Requestor,
+	}
+}
+
+func (j *JSON) write(line any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.failed = errors.Join(j.failed, j.encoder.Encode(line))
+}
+
+// Observed writes a line whose event is the action's state.
+func (j *JSON) Observed(rec investigation.Record) {
+	if !rec.State.Settled() { // what will not be collected is told when it is settled
+		j.write(j.line(string(rec.State), rec))
+	}
+}
+
+// Fetching writes a line.
+func (j *JSON) Fetching(rec investigation.Record) {
+	line := j.line("fetching", rec)
+	line.Attempt = rec.Attempts
+	j.write(line)
+}
+
+// Download writes a line, and leaves the body as it is.
+func (j *JSON) Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser {
+	j.write(struct {
+		Event    string    `json:"event"`
+		Time     time.Time `json:"time"`
+		ActionID string    `json:"actionId"`
+		Size     int64     `json:"size"` // bytes; -1: not declared
+	}{"downloading", j.now().UTC(), actionID, size})
+	return body
+}
+
+// Settled writes a line.
+func (j *JSON) Settled(rec investigation.Record) {
+	if rec.Reason != "" {
+		j.write(struct {
+			Event string `json:"event"`
+			eventbus.NotCollected
+		}{"notCollected", eventbus.NewNotCollected(rec)})
+		return
+	}
+	j.write(struct {
+		Event string `json:"event"`
+		eventbus.Archived
+	}{"archived", eventbus.NewArchived(rec)})
+}
+
+// Postponed writes a line.
+func (j *JSON) Postponed(rec investigation.Record, _ error) {
+	line := j.line("postponed", rec)
+	line.DueAt, line.Message = rec.DueAt, rec.Message
+	j.write(line)
+}
+
+// Budget writes nothing: leases are no news to a machine.
+func (j *JSON) Budget([]time.Time) {}
+
+// Summary writes the last line. The error is the first that writing any line met.
+func (j *JSON) Summary(s Summary) error {
+	j.write(struct {
+		Event           string  `json:"event"`
+		DurationSeconds float64 `json:"durationSeconds"`
+		counts
+		Judge *Judgement `json:"judge,omitempty"`
+	}{"summary", s.EndedAt.Sub(s.StartedAt).Seconds(), s.counts(), s.Judge})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"packhorse/internal/mde/mdesim"
+)
+
+// simulateOptions are the flags of `packhorse simulate`.
+type simulateOptions struct {
+	listen      string
+	actions     int
+	packageSize sizeList
+	seed        uint64
+	caFile      string
+}
+
+func (m Main) simulateCommand() *cobra.Command {
+	var o simulateOptions
+	cmd := &cobra.Command{
+		Use:   "simulate",
+		Short: "Serve a simulated Defender tenant, for other clients",
+		Long: `Simulate serves the Defender simulator over TLS on two ports: the API and its token endpoint on
+one, the download host on the next (or on ports of its own choice with port 0). It prints the
+environment a client needs, and serves until it is interrupted.
+
+Its judge answers at /_sim/verdict; PUT /_sim/faults sets fault switches, POST /_sim/actions adds an
+action.`,
+		Example: `  packhorse simulate --actions 10 --ca-file ca.pem > simulator.env
+  set -a; . ./simulator.env; set +a; DEFENDER_CA_PEM="$(cat ca.pem)" packhorse run --until-idle`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			host, port, err := net.SplitHostPort(o.listen)
+			number, portErr := strconv.ParseUint(port, 10, 16)
+			if err != nil || portErr != nil {
+				return &usageError{command: cmd.CommandPath(), err: fmt.Errorf(
+					"--listen %q is no address: write host:port, such as 127.0.0.1:8443", o.listen)}
+			}
+			return m.simulate(cmd.Context(), o, host, number)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "the `ADDRESS` of the API; the download host has the next port")
+	flags.IntVar(&o.actions, "actions", 4, "how many actions the tenant has")
+	flags.Var(&o.packageSize, "package-size", "of the packages, in turn: `SIZE`[,SIZE…], such as 2GiB")
+	flags.Uint64Var(&o.seed, "seed", 1, "of actions and packages: the same seed gives the same packages")
+	flags.StringVar(&o.caFile, "ca-file", "", "write the root certificate to this `FILE`")
+	return cmd
+}
+
+// simulate is one `packhorse simulate`.
+func (m Main) simulate(ctx context.Context, o simulateOptions, host string, port uint64) (err error) {
+	next := "0"
+	if port != 0 {
+		next = strconv.FormatUint(port+1, 10)
+	}
+	config := mdesim.Defaults()
+	server, err := mdesim.Start(ctx, config, time.Now, o.listen, net.JoinHostPort(host, next))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	startedAt := time.Now().UTC()
+	for _, a := range append(mdesim.Scenario(o.actions, o.seed, startedAt, o.packageSize),
+		mdesim.OtherActions(o.seed, startedAt)...) {
+		server.Add(a)
+	}
+	if o.caFile != "" {
+		err = os.WriteFile(o.caFile, server.CAPEM, 0o600)
+		if err != nil {
+			return fmt.Errorf("write the root certificate: %w", err)
+		}
+	}
+	fmt.Fprintf(m.Stdout, "DEFENDER_TENANT_ID=%s\nDEFENDER_CLIENT_ID=%s\nDEFENDER_CLIENT_SECRET=%s\n"+
+		"DEFENDER_API_URL=%s\nDEFENDER_AUTHORITY_URL=%s\nDEFENDER_LINK_HOSTS=%s\n",
+		config.TenantID, config.ClientID, config.ClientSecret, server.APIURL, server.APIURL,
+		server.DownloadHost)
+	fmt.Fprintf(m.Stderr, "serving the simulator on %s; interrupt to end\n", server.APIURL)
+	<-ctx.Done()
+	return nil
+}

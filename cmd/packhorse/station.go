@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"packhorse/cmd/packhorse/console"
+	"packhorse/cmd/packhorse/embedded"
+	"packhorse/cmd/packhorse/process"
+	"packhorse/internal/archive"
+	"packhorse/internal/custody"
+	"packhorse/internal/entra"
+	"packhorse/internal/mde"
+	"packhorse/internal/ratelimit"
+	"packhorse/internal/settings"
+)
+
+const (
+	databaseFile = "packhorse.db"
+	s3Folder     = "s3"
+
+	// lease is how long the package of a killed process lies idle. A live one renews it.
+	lease = 30 * time.Second
+
+	// What Defender allows of list and get calls. The sweep needs a tenth of it.
+	listPerMinute = 100
+	listPerHour   = 1500
+
+	// connectTimeout bounds how long a host may take to accept a connection and shake hands.
+	connectTimeout = 15 * time.Second
+)
+
+// station is everything one run has open.
+type station struct {
+	options    runOptions
+	settings   settings.Settings
+	simulation *simulation // nil: a real tenant
+	db         *embedded.DB
+	ledger     *embedded.Ledger
+	counter    *embedded.Counter
+	archive    *archive.Archive
+	defender   *mde.Client
+	budget     ratelimit.Budget
+
+	closers []func() error // in the order things were opened
+}
+
+// openStation opens everything a run needs, in an order in which what is most likely wrong is found
+// out first: settings, then the disk, then the archive. Nothing is asked of Defender yet.
+func openStation(ctx context.Context, o runOptions, environ []string, logger *slog.Logger) (
+	_ *station, err error,
+) {
+	s := &station{options: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if o.simulate == 0 {
+		s.settings, err = settings.ParseCLI(settings.Map(environ))
+		if err != nil {
+			return nil, err
+		}
+	}
+	// The embedded S3 server changes the working directory: no path may depend on it.
+	s.options.data, err = filepath.Abs(o.data)
+	if err != nil {
+		return nil, fmt.Errorf("find the data folder: %w", err)
+	}
+	s.db, err = embedded.OpenDB(ctx, filepath.Join(s.options.data, databaseFile))
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(s.db.Close)
+	s.ledger, s.counter = embedded.NewLedger(s.db), embedded.NewCounter(s.db)
+	if o.simulate > 0 {
+		err = s.simulate(ctx)
+		if err != nil {
+			return nil, err
+		}
+	}
+	err = s.openArchive(ctx, logger)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.openDefender(logger)
+}
+
+func (s *station) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+// close closes what is open, the last first.
+func (s *station) close() error {
+	var failures []error
+	for len(s.closers) > 0 {
+		last := len(s.closers) - 1
+		failures = append(failures, s.closers[last]())
+		s.closers = s.closers[:last]
+	}
+	return errors.Join(failures...)
+}
+
+// simulate starts the simulated tenant and takes its settings.
+func (s *station) simulate(ctx context.Context) (err error) {
+	s.simulation, err = startSimulation(ctx, s.options, s.ledger)
+	if err != nil {
+		return fmt.Errorf("start the simulator: %w", err)
+	}
+	s.onClose(s.simulation.server.Close)
+	s.settings, err = settings.ParseCLI(s.simulation.environment())
+	return err
+}
+
+// openDefender builds the client: the token outside, the count inside, so that waiting for a token
+// is no part of a call's lease.
+func (s *station) openDefender(logger *slog.Logger) error {
+	roots, err := s.settings.RootCAs()
+	if err != nil {
+		return err
+	}
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	base.TLSHandshakeTimeout = connectTimeout
+	tokens := entra.NewTokenSource(entra.Application{
+		TenantID:     s.settings.TenantID,
+		ClientID:     s.settings.ClientID,
+		AuthorityURL: s.settings.AuthorityURL.String(),
+		Scope:        s.settings.Scope,
+	}, s.secret, base, time.Now)
+
+	name := s.settings.TenantID + "#" + s.settings.ClientID + "#"
+	s.budget = ratelimit.Budget{
+		Name:      name + "getPackageUri",
+		PerMinute: s.settings.PackageURIPerMinute,
+		PerHour:   s.settings.PackageURIPerHour,
+	}
+	counted := func(b ratelimit.Budget) http.RoundTripper {
+		return entra.NewTransport(ratelimit.NewTransport(ratelimit.FreshConnections(base), s.counter, b,
+			time.Now, rand.Text, logger), tokens, s.settings.APIURL)
+	}
+	s.defender, err = mde.New(s.settings.APIURL, s.settings.TenantID,
+		counted(ratelimit.Budget{
+			Name: name + "machineactions", PerMinute: listPerMinute, PerHour: listPerHour,
+		}),
+		counted(s.budget), base, s.settings.LinkHosts, time.Now)
+	return err
+}
+
+// secret is the client secret of the environment.
+func (s *station) secret(context.Context) (string, error) {
+	return s.settings.ClientSecret.Reveal(), nil
+}
+
+// process wires the use cases to what is open.
+func (s *station) process(reporter process.Reporter, logger *slog.Logger) *process.Process {
+	return process.New(s.defender, s.ledger, s.archive, ratelimit.NewGauge(s.counter, s.budget),
+		process.SweepSettings{
+			TenantID: s.settings.TenantID,
+			Lookback: s.settings.Lookback,
+			Every:    s.settings.SweepInterval,
+		},
+		process.FetchSettings{
+			Manifest: custody.Manifest,
+			Prefix:   s.settings.ArchivePrefix,
+			Lease:    lease,
+			NewOwner: ownerName,
+		},
+		reporter, time.Now, logger)
+}
+
+// ownerName is unlike any other, and tells a person which process it was.
+func ownerName() string { return fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()) }
+
+// summary gathers what the run has to show.
+func (s *station) summary(ctx context.Context, startedAt time.Time) (console.Summary, error) {
+	records, err := s.ledger.Records(ctx, s.settings.TenantID)
+	if err != nil {
+		return console.Summary{}, err
+	}
+	summary := console.Summary{
+		Records: records, StartedAt: startedAt, EndedAt: time.Now(), Locate: s.options.locate,
+	}
+	if s.simulation != nil {
+		summary.Judge, err = s.simulation.judge(records, s.options)
+	}
+	return summary, err
+}
