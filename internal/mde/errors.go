@@ -129,11 +129,11 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 // What could open something: whole URLs (their path may be as good as their query), the values of
 // signing parameters wherever they stand, bearer values and JSON web tokens.
 var (
-	urlForm    = regexp.MustCompile(`(?i)\bhttps?(?::|%3a)(?:\\?/|%2f){2}[^\s"'<>]*`)
+	urlForm    = regexp.MustCompile(`(?i)https?(?::|%3a)(?:\\?/|%2f){2}[^\s"'<>]*`)
 	secretForm = regexp.MustCompile(
-		`(?i)\b(sig|signature|token|access_token|secret|client_secret|assertion)` +
+		`(?i)(sig|signature|token|access_token|secret|client_secret|assertion)` +
 			`(["']?\s*[=:]\s*["']?|%3d)[^\s"'&<>]+`)
-	bearerForm = regexp.MustCompile(`(?i)\bbearer\s+[^\s"'<>]+`)
+	bearerForm = regexp.MustCompile(`(?i)bearer\s+[^\s"'<>]+`)
 	jwtForm    = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*`)
 )
 

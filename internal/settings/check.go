@@ -146,7 +146,7 @@ func (c *check) guid(variable string, value *string) {
 
 var (
 	// A Secrets Manager ARN or name. A client secret as Entra ID makes them has a "~", mostly.
-	secretIDForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]{1,2048}$`)
+	secretIDForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]+$`)
 	tableForm    = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
 	bucketForm   = regexp.MustCompile(
 		`^(?:[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:[A-Za-z0-9_./:-]{1,1000})$`)

@@ -46,7 +46,11 @@ func (c *Counter) CoolDown(ctx context.Context, b ratelimit.Budget, until time.T
 
 // Peek implements ratelimit.Counter.
 func (c *Counter) Peek(ctx context.Context, b ratelimit.Budget) (ratelimit.State, error) {
-	s, err := loadBudget(ctx, c.db.sql, b)
+	err := b.Validate()
+	if err != nil {
+		return ratelimit.State{}, err
+	}
+	s, _, err := loadBudget(ctx, c.db.sql, b)
 	if err != nil {
 		return ratelimit.State{}, fmt.Errorf("read budget %s: %w", b.Name, err)
 	}
@@ -61,11 +65,17 @@ func (c *Counter) apply(ctx context.Context, b ratelimit.Budget,
 		return err
 	}
 	err = c.db.write(ctx, func(tx *sql.Tx) error {
-		s, err := loadBudget(ctx, tx, b)
+		s, text, err := loadBudget(ctx, tx, b)
 		if err != nil {
 			return err
 		}
-		return saveBudget(ctx, tx, b, change(s))
+		next, err := encodeState(change(s))
+		if err != nil || next == text { // a denial, or a repetition: nothing to write
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO budgets (name, state) VALUES (?, ?)
+			ON CONFLICT (name) DO UPDATE SET state = excluded.state`, b.Name, next)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("write budget %s: %w", b.Name, err)
@@ -84,58 +94,36 @@ type slotRow struct {
 	Owner  string `json:"owner"`
 }
 
-func loadBudget(ctx context.Context, q querier, b ratelimit.Budget) (ratelimit.State, error) {
-	var text string
-	err := q.QueryRowContext(ctx, "SELECT state FROM budgets WHERE name = ?", b.Name).Scan(&text)
+// loadBudget returns a budget's state, and the text it was written as; both are zero for a budget
+// that nothing was ever spent of.
+func loadBudget(ctx context.Context, q querier, b ratelimit.Budget) (
+	s ratelimit.State, text string, err error,
+) {
+	err = q.QueryRowContext(ctx, "SELECT state FROM budgets WHERE name = ?", b.Name).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
-		return ratelimit.State{}, nil
+		return ratelimit.State{}, "", nil
 	}
 	if err != nil {
-		return ratelimit.State{}, err
+		return ratelimit.State{}, "", err
 	}
 	var row budgetRow
 	err = json.Unmarshal([]byte(text), &row)
 	if err != nil {
-		return ratelimit.State{}, fmt.Errorf("understand the state: %w", err)
+		return ratelimit.State{}, "", fmt.Errorf("understand the state: %w", err)
 	}
-	s := ratelimit.State{CooldownUntil: fromMillis(row.CooldownUntil)}
+	s.CooldownUntil = fromMillis(row.CooldownUntil)
 	for _, slot := range row.Slots {
 		s.Slots = append(s.Slots, ratelimit.Slot{FreeAt: fromMillis(slot.FreeAt), Owner: slot.Owner})
 	}
-	return s, nil
+	return s, text, nil
 }
 
-func saveBudget(ctx context.Context, tx *sql.Tx, b ratelimit.Budget, s ratelimit.State) error {
+// encodeState loses nothing: the instants of a State are whole milliseconds.
+func encodeState(s ratelimit.State) (string, error) {
 	row := budgetRow{CooldownUntil: toMillis(s.CooldownUntil)}
 	for _, slot := range s.Slots {
 		row.Slots = append(row.Slots, slotRow{FreeAt: toMillis(slot.FreeAt), Owner: slot.Owner})
 	}
 	text, err := json.Marshal(row)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO budgets (name, state) VALUES (?, ?)
-		ON CONFLICT (name) DO UPDATE SET state = excluded.state`, b.Name, string(text))
-	return err
-}
-
-// querier is what a database and a transaction have in common.
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// toMillis writes the zero time as 0.
-func toMillis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
+	return string(text), err
 }

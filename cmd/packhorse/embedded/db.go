@@ -7,23 +7,32 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	"modernc.org/sqlite" // registers the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// schemaVersion is written into the file. A file of a later version is refused rather than
-// misread.
-const schemaVersion = 1
+const (
+	// schemaVersion is written into the file. A file of a later version is refused rather than
+	// misread.
+	schemaVersion = 1
 
-// busyTimeout is how long a statement waits for another process, in milliseconds. Transactions here
-// take well under one.
-const busyTimeout = "15000"
+	// busyTimeout is how long a transaction waits for those of other processes. One takes a few
+	// milliseconds, most of them for the disk.
+	busyTimeout = 15 * time.Second
+
+	// modes: the ledger names hosts and people.
+	folderMode = 0o700
+	fileMode   = 0o600
+)
 
 const schema = `
-CREATE TABLE IF NOT EXISTS actions (
+CREATE TABLE actions (
 	tenant_id TEXT NOT NULL,
 	action_id TEXT NOT NULL,
 	lane      TEXT NOT NULL, -- empty: nothing to be done
@@ -31,18 +40,26 @@ CREATE TABLE IF NOT EXISTS actions (
 	record    TEXT NOT NULL, -- JSON
 	PRIMARY KEY (tenant_id, action_id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS due ON actions (tenant_id, lane, due_at) WHERE lane <> '';
-CREATE TABLE IF NOT EXISTS budgets (
+CREATE INDEX due ON actions (tenant_id, lane, due_at, action_id) WHERE lane <> '';
+CREATE TABLE budgets (
 	name  TEXT PRIMARY KEY,
 	state TEXT NOT NULL -- JSON
 ) WITHOUT ROWID;
 `
 
-// DB is the file that keeps ledger and budget. Several processes may have it open at once.
+// tables is how many tables the schema has.
+const tables = 2
+
+// DB is the file that keeps ledger and budget. Several processes may have it open at once, and
+// several goroutines may use it.
 type DB struct{ sql *sql.DB }
 
-// OpenDB opens the file, and makes it (readable by its owner only) if it is not there. It MUST be
-// closed.
+// ErrNotOurs is wrapped by the error of [OpenDB] for a file that is something else, or of a later
+// version of this program. The file is left as it is.
+var ErrNotOurs = errors.New("the file cannot be used")
+
+// OpenDB opens the file, and makes it (and its folder), for its owner only, if it is not there. It
+// MUST be closed.
 //
 // Every commit reaches the disk (synchronous=FULL): a budget that a power cut takes back would be
 // spent twice. Transactions that write take the file's write lock when they begin, so that what
@@ -50,32 +67,29 @@ type DB struct{ sql *sql.DB }
 func OpenDB(ctx context.Context, path string) (*DB, error) {
 	db, err := openDB(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("open the ledger file %s: %w", path, err)
+		return nil, fmt.Errorf("open the ledger file %s: %w", path, explain(err))
 	}
 	return db, nil
 }
 
 func openDB(ctx context.Context, path string) (*DB, error) {
-	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	// Connections are opened when they are needed, and the working directory may change (the S3
+	// server sees to that).
+	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	err = create(path)
 	if err != nil {
 		return nil, err
 	}
-	err = file.Close()
+	pool, err := sql.Open("sqlite", dsn(path))
 	if err != nil {
 		return nil, err
 	}
-	query := url.Values{
-		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(" + busyTimeout + ")", "journal_mode(WAL)", "synchronous(FULL)"},
-	}
-	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
-	if err != nil {
-		return nil, err
-	}
+	// One connection: goroutines of this process queue up fairly here, and only processes compete
+	// for the lock of the file, which they do by trying again and again.
+	pool.SetMaxOpenConns(1)
 	db := &DB{sql: pool}
 	err = db.migrate(ctx)
 	if err != nil {
@@ -84,19 +98,93 @@ func openDB(ctx context.Context, path string) (*DB, error) {
 	return db, nil
 }
 
+// create makes an empty file if there is none. SQLite would make it readable by everybody; it gives
+// the files it makes beside it the mode this one has.
+func create(path string) error {
+	err := os.MkdirAll(filepath.Dir(path), folderMode)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return err
+	}
+	return errors.Join(checkMagic(file), file.Close())
+}
+
+// magic is how every database begins (https://www.sqlite.org/fileformat2.html, section 1.3).
+const magic = "SQLite format 3\x00"
+
+// checkMagic refuses a file with other content. SQLite does that too, but takes a file shorter than
+// its header for an empty one, and writes over it.
+func checkMagic(file *os.File) error {
+	head := make([]byte, len(magic))
+	n, err := io.ReadFull(file, head)
+	switch {
+	case errors.Is(err, io.EOF): // empty, so new
+		return nil
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	case string(head[:n]) != magic:
+		return fmt.Errorf("%w: it is not a database (move it away, or choose another data folder)",
+			ErrNotOurs)
+	default:
+		return nil
+	}
+}
+
+// dsn returns the data source name of the file. The busy timeout is set first, whatever the order
+// here.
+func dsn(path string) string {
+	query := url.Values{
+		"_txlock":       {"immediate"},
+		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"},
+	}
+	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + query.Encode()
+}
+
+// explain says what a refusal of SQLite's means to a person.
+func explain(err error) error {
+	refusal, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return err
+	}
+	switch refusal.Code() & 0xff { // the rest is detail
+	case sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%w: it is not a database (move it away, or choose another data folder): %w",
+			ErrNotOurs, err)
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+		return fmt.Errorf("it and its folder have to be writable: %w", err)
+	default:
+		return err
+	}
+}
+
 // Close closes the file.
 func (db *DB) Close() error { return db.sql.Close() }
 
+// migrate makes the tables in a new file, and refuses a file that is not this program's.
 func (db *DB) migrate(ctx context.Context) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
-		var version int
-		err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
-		if err != nil {
+		var version, all, ours int
+		err := tx.QueryRowContext(ctx, `SELECT
+			(SELECT user_version FROM pragma_user_version),
+			(SELECT count(*) FROM sqlite_schema WHERE type = 'table'),
+			(SELECT count(*) FROM sqlite_schema WHERE name IN ('actions', 'budgets'))`).
+			Scan(&version, &all, &ours)
+		switch {
+		case err != nil:
 			return err
-		}
-		if version > schemaVersion {
-			return fmt.Errorf("it has schema version %d and this program knows %d: use a newer one",
-				version, schemaVersion)
+		case version > schemaVersion:
+			return fmt.Errorf("%w: it has schema version %d and this program knows %d; use a newer one",
+				ErrNotOurs, version, schemaVersion)
+		case version == schemaVersion && ours == tables:
+			return nil
+		case all > 0 || version != 0:
+			return fmt.Errorf("%w: it is another program's database (choose another data folder)",
+				ErrNotOurs)
 		}
 		_, err = tx.ExecContext(ctx, schema)
 		if err != nil {
@@ -114,8 +202,33 @@ func (db *DB) write(ctx context.Context, f func(*sql.Tx) error) error {
 		return err
 	}
 	err = f(tx)
-	if err != nil {
-		return errors.Join(err, tx.Rollback())
+	if err == nil {
+		return tx.Commit()
 	}
-	return tx.Commit()
+	undo := tx.Rollback()
+	if errors.Is(undo, sql.ErrTxDone) { // the context ended, and the transaction with it
+		undo = nil
+	}
+	return errors.Join(err, undo)
+}
+
+// querier is what a database and a transaction have in common.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// toMillis writes the zero time as 0.
+func toMillis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// fromMillis is the inverse of toMillis.
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }

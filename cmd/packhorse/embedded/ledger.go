@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -20,18 +21,16 @@ func NewLedger(db *DB) *Ledger { return &Ledger{db: db} }
 
 // Load implements poll.Ledger.
 func (l *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error) {
-	var records []investigation.Record
-	for _, id := range ids {
-		rec, err := loadRecord(ctx, l.db.sql, id)
-		if errors.Is(err, investigation.ErrUnknownAction) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("load action %s: %w", id.ActionID, err)
-		}
-		records = append(records, rec)
+	pairs := make([][2]string, len(ids))
+	for i, id := range ids {
+		pairs[i] = [2]string{id.TenantID, id.ActionID}
 	}
-	return records, nil
+	list, err := json.Marshal(pairs)
+	if err != nil {
+		return nil, fmt.Errorf("list %d actions: %w", len(ids), err)
+	}
+	return l.query(ctx, `SELECT record FROM actions WHERE (tenant_id, action_id) IN
+		(SELECT value ->> 0, value ->> 1 FROM json_each(?))`, string(list))
 }
 
 // Observe implements poll.Ledger.
@@ -66,9 +65,14 @@ func (l *Ledger) Due(ctx context.Context, tenantID string, lane investigation.La
 		ORDER BY due_at, action_id LIMIT ?`, tenantID, string(lane), toMillis(now), limit)
 }
 
-// Records returns everything the ledger knows of the tenant, ordered by action id.
+// Records returns everything the ledger knows of the tenant, in the order of creation.
 func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
-	return l.query(ctx, `SELECT record FROM actions WHERE tenant_id = ? ORDER BY action_id`, tenantID)
+	records, err := l.query(ctx, `SELECT record FROM actions WHERE tenant_id = ?
+		ORDER BY action_id`, tenantID)
+	slices.SortStableFunc(records, func(a, b investigation.Record) int {
+		return a.CreatedAt.Compare(b.CreatedAt)
+	})
+	return records, err
 }
 
 // Claim implements fetch.Ledger.
@@ -135,13 +139,13 @@ func (l *Ledger) change(ctx context.Context, id investigation.ID,
 			return err
 		}
 		next, err = transition(known)
-		if err != nil {
+		if err != nil || next == known { // a repetition: nothing to write
 			return err
 		}
 		return saveRecord(ctx, tx, next)
 	})
 	if err != nil {
-		return investigation.Record{}, fmt.Errorf("write the ledger: %w", err)
+		return investigation.Record{}, fmt.Errorf("change the record of action %s: %w", id.ActionID, err)
 	}
 	return next, nil
 }
@@ -174,8 +178,7 @@ func loadRecord(ctx context.Context, q querier, id investigation.ID) (investigat
 	err := q.QueryRowContext(ctx, "SELECT record FROM actions WHERE tenant_id = ? AND action_id = ?",
 		id.TenantID, id.ActionID).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
-		return investigation.Record{}, fmt.Errorf("action %s: %w", id.ActionID,
-			investigation.ErrUnknownAction)
+		return investigation.Record{}, investigation.ErrUnknownAction
 	}
 	if err != nil {
 		return investigation.Record{}, err

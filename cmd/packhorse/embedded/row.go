@@ -19,6 +19,7 @@ type recordRow struct {
 	Status           investigation.Status `json:"status,omitempty"`
 	CreatedAt        time.Time            `json:"createdAt,omitzero"`
 	LastUpdatedAt    time.Time            `json:"lastUpdatedAt,omitzero"`
+	CompletedAt      time.Time            `json:"completedAt,omitzero"` // derived; for whoever looks
 	State            investigation.State  `json:"state"`
 	Attempts         int                  `json:"attempts,omitempty"`
 	ExpiredLinks     int                  `json:"expiredLinks,omitempty"`
@@ -49,7 +50,8 @@ func rowOf(r investigation.Record) recordRow {
 		TenantID: r.TenantID, ActionID: r.ActionID, MachineID: r.MachineID,
 		ComputerDNSName: r.ComputerDNSName, Requestor: r.Requestor,
 		RequestorComment: r.RequestorComment, RequestSource: r.RequestSource, Status: r.Status,
-		CreatedAt: r.CreatedAt.UTC(), LastUpdatedAt: r.LastUpdatedAt.UTC(), State: r.State,
+		CreatedAt: r.CreatedAt.UTC(), LastUpdatedAt: r.LastUpdatedAt.UTC(),
+		CompletedAt: r.CompletedAt().UTC(), State: r.State,
 		Attempts: r.Attempts, ExpiredLinks: r.ExpiredLinks, Owner: r.Owner,
 		LeaseUntil: r.LeaseUntil.UTC(), DueAt: r.DueAt.UTC(), Lane: r.Lane,
 		ManifestKey: r.ManifestKey, Reason: r.Reason, Message: r.Message,

@@ -12,6 +12,8 @@ import (
 const (
 	downloadPath = "/safedownload/WDATP_Investigation_Package.zip"
 	tokenParam   = "token"
+	// redirectedParam marks a link that was redirected once, so that it is not again.
+	redirectedParam = "again"
 
 	// slowPause is how long a slow download pauses in its middle.
 	slowPause = 3 * time.Second
@@ -77,7 +79,7 @@ func (s *Simulator) serveDownload(w http.ResponseWriter, r *http.Request) {
 		}
 	default:
 		way = s.faults.download(l.action.ID, l.action.downloads)
-		if r.Header.Get("Range") == "" {
+		if r.Header.Get("Range") == "" && !r.URL.Query().Has(redirectedParam) {
 			l.action.downloads++
 		} else {
 			way = DownloadPlain // the rest of one that was counted
@@ -115,7 +117,7 @@ func (s *Simulator) download(w http.ResponseWriter, r *http.Request, a *action, 
 	case DownloadElsewhere:
 		http.Redirect(w, r, "https://attacker.example/package.zip", http.StatusFound)
 	case DownloadRedirected:
-		http.Redirect(w, r, r.URL.Path+"?"+r.URL.RawQuery+"&again=1", http.StatusFound)
+		http.Redirect(w, r, r.URL.Path+"?"+r.URL.RawQuery+"&"+redirectedParam+"=1", http.StatusFound)
 	default:
 		s.send(w, r, a, way)
 	}

@@ -1,0 +1,265 @@
+package embedded_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"packhorse/cmd/packhorse/embedded"
+)
+
+// openDB opens a database for the length of a test.
+func openDB(t *testing.T, path string) *embedded.DB {
+	t.Helper()
+	db, err := embedded.OpenDB(t.Context(), path)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return db
+}
+
+func newDB(t *testing.T) *embedded.DB {
+	t.Helper()
+	return openDB(t, filepath.Join(t.TempDir(), "packhorse.db"))
+}
+
+// What has to survive a power cut reaches the disk before it counts.
+func TestOpenIsDurable(t *testing.T) {
+	db := newDB(t)
+	for name, want := range map[string]string{
+		"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000", "user_version": "1",
+	} {
+		got, err := db.Pragma(t.Context(), name)
+		if err != nil || got != want {
+			t.Errorf("%s: got %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+func TestOpenIsPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "data")
+	db := openDB(t, filepath.Join(dir, "packhorse.db"))
+	if err := db.Exec(t.Context(), "CREATE TABLE x (y)"); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]fs.FileMode{
+		"": 0o700, "packhorse.db": 0o600, "packhorse.db-wal": 0o600, "packhorse.db-shm": 0o600,
+	}
+	for name, mode := range want {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+		} else if got := info.Mode().Perm(); got != mode {
+			t.Errorf("%q: got mode %o, want %o", name, got, mode)
+		}
+	}
+}
+
+// A folder may have any name; one that looks like part of a URL must not be taken for it.
+func TestOpenAnyName(t *testing.T) {
+	for _, name := range []string{"a b", "50%25?mode=memory", "x#y", "ünï&_query_only=1", "a;b"} {
+		path := filepath.Join(t.TempDir(), name, "packhorse.db")
+		db := openDB(t, path)
+		if err := db.Exec(t.Context(), "INSERT INTO budgets VALUES ('b', '{}')"); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+			t.Errorf("%q: the file is not where it should be: %v", name, err)
+		}
+	}
+}
+
+// The S3 server changes the working directory while the database is open.
+func TestOpenRelativePathSurvivesChdir(t *testing.T) {
+	t.Chdir(t.TempDir())
+	db := openDB(t, "packhorse.db")
+	elsewhere := t.TempDir()
+	t.Chdir(elsewhere)
+	// A query that is cut off costs its connection: the next one has to find the file again.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := db.Pragma(ctx, "user_version"); err == nil {
+		t.Error("a cancelled query got an answer")
+	}
+	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "1" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := os.Stat(filepath.Join(elsewhere, "packhorse.db")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("another file was made: %v", err)
+	}
+}
+
+func TestOpenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "packhorse.db")
+	db, err := embedded.OpenDB(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Exec(t.Context(), "INSERT INTO budgets VALUES ('b', '{}')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := openDB(t, path).Text(t.Context(), "SELECT name FROM budgets")
+	if err != nil || got != "b" {
+		t.Errorf("got %q, %v; want what was written", got, err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	tests := []struct {
+		name    string
+		prepare func(t *testing.T, path string)
+		notOurs bool
+		words   string
+	}{
+		{"a file that is no database", func(t *testing.T, path string) {
+			write(t, path, strings.Repeat("no database ", 100))
+		}, true, "it is not a database"},
+		{"a short file that is no database", func(t *testing.T, path string) {
+			write(t, path, "x")
+		}, true, "it is not a database"},
+		{"a later schema", func(t *testing.T, path string) {
+			prepare(t, path, "PRAGMA user_version = 2")
+		}, true, "schema version 2 and this program knows 1"},
+		{"another program's, of the same version", func(t *testing.T, path string) {
+			prepare(t, path, "DROP TABLE actions", "CREATE TABLE films (title)")
+		}, true, "another program's"},
+		{"another program's, without a version", func(t *testing.T, path string) {
+			prepare(t, path, "DROP TABLE budgets", "PRAGMA user_version = 0")
+		}, true, "another program's"},
+		{"a folder", func(t *testing.T, path string) {
+			if err := os.MkdirAll(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, false, "is a directory"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "packhorse.db")
+			tt.prepare(t, path)
+			before := content(t, path)
+			db, err := embedded.OpenDB(t.Context(), path)
+			if err == nil {
+				t.Fatalf("got no error (%v)", db.Close())
+			}
+			if !strings.Contains(err.Error(), tt.words) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %q, want %q and the path in it", err, tt.words)
+			}
+			if got := errors.Is(err, embedded.ErrNotOurs); got != tt.notOurs {
+				t.Errorf("is ErrNotOurs: got %t, want %t", got, tt.notOurs)
+			}
+			if content(t, path) != before {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func TestOpenInAFolderThatIsAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "data")
+	write(t, file, "x")
+	_, err := embedded.OpenDB(t.Context(), filepath.Join(file, "packhorse.db"))
+	if err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Who may write anywhere (root) may write into this folder too; everybody else is told.
+func TestOpenInAReadOnlyFolder(t *testing.T) {
+	for _, existing := range []bool{false, true} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "packhorse.db")
+		if existing {
+			prepare(t, path, "PRAGMA user_version = 1")
+		}
+		if err := os.Chmod(dir, 0o500); err != nil { //nolint:gosec // a folder has to be entered
+			t.Fatal(err)
+		}
+		probe := os.WriteFile(filepath.Join(dir, "probe"), nil, 0o600)
+		db, err := embedded.OpenDB(t.Context(), path)
+		if (err == nil) != (probe == nil) {
+			t.Errorf("existing = %t: got %v, and a file could be written: %v", existing, err, probe)
+		}
+		if err == nil {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		} else if !strings.Contains(err.Error(), path) {
+			t.Errorf("existing = %t: got %q, want the path in it", existing, err)
+		}
+	}
+}
+
+// A new file is opened by many at once: one makes the tables, all find them.
+func TestOpenTogether(t *testing.T) {
+	for range 10 {
+		path := filepath.Join(t.TempDir(), "packhorse.db")
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				db, err := embedded.OpenDB(t.Context(), path)
+				if err != nil {
+					t.Errorf("open: %v", err)
+					return
+				}
+				if err := db.Close(); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// prepare makes a database of ours and changes it.
+func prepare(t *testing.T, path string, statements ...string) {
+	t.Helper()
+	db, err := embedded.OpenDB(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range statements {
+		if err := db.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// content returns the bytes of a file, or nothing for a folder.
+func content(t *testing.T, path string) string {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.IsDir() {
+		return ""
+	}
+	bytes, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes)
+}
