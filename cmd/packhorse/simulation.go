@@ -188,7 +188,7 @@ func (s *simulation) sumOf(rec investigation.Record, o runOptions) (sum string, 
 	if o.bucket != "" {
 		return rec.Receipt.SHA256, nil
 	}
-	file, err := os.Open(o.locate(rec.Receipt)) //nolint:gosec // made of checked ids
+	file, err := os.Open(o.locate(rec.Receipt))
 	if err != nil {
 		return "", fmt.Errorf("read what was stored: %w", err)
 	}
