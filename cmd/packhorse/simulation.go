@@ -90,7 +90,7 @@ func (s *simulation) environment() map[string]string {
 		"DEFENDER_AUTHORITY_URL": s.server.APIURL,
 		"DEFENDER_LINK_HOSTS":    s.server.DownloadHost,
 		"DEFENDER_CA_PEM":        string(s.server.CAPEM),
-		"SWEEP_INTERVAL":         "3s", // the shortest the list budget allows: there is somebody watching
+		"SWEEP_INTERVAL":         "5s", // the shortest: there is somebody watching
 	}
 }
 

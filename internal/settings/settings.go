@@ -27,9 +27,9 @@ const (
 	// learn.microsoft.com/defender-endpoint/data-storage-privacy.
 	lookbackMax = 180 * 24 * time.Hour
 
-	// sweepIntervalMin is already more often than the list budget (100 a minute, 1,500 an hour)
-	// allows for long; less would be a slip of the unit.
-	sweepIntervalMin = time.Second
+	// sweepIntervalMin is what the list budget allows (25 calls a minute): a sweep takes two calls
+	// at least, because only an empty page says that there are no more.
+	sweepIntervalMin = 5 * time.Second
 
 	// sweepIntervalMax is the pause between sweeps of a tenant where nothing happens: a busy one is
 	// not looked at less often.
