@@ -151,7 +151,7 @@ func (s *simulation) judge(records []investigation.Record, o runOptions) (
 		MostInAnyMinute: max(verdict.MostInAnyMinute, verdict.MostInAlignedMin),
 		PerMinute:       mdesim.Defaults().PackageURILimits.PerMinute,
 		Leaks:           verdict.Leaks,
-		BrokenRules:     verdict.BrokenRules,
+		BrokenRules:     append([]string{}, verdict.BrokenRules...), // in JSON a list, and not null
 	}
 	served := map[string]mdesim.Served{}
 	for _, package_ := range verdict.Served {
@@ -188,7 +188,7 @@ func (s *simulation) sumOf(rec investigation.Record, o runOptions) (sum string, 
 	if o.bucket != "" {
 		return rec.Receipt.SHA256, nil
 	}
-	file, err := os.Open(o.locate(rec.Receipt)) //nolint:gosec // made of checked ids
+	file, err := os.Open(o.locate(rec.Receipt))
 	if err != nil {
 		return "", fmt.Errorf("read what was stored: %w", err)
 	}
