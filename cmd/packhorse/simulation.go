@@ -151,7 +151,7 @@ func (s *simulation) judge(records []investigation.Record, o runOptions) (
 		MostInAnyMinute: max(verdict.MostInAnyMinute, verdict.MostInAlignedMin),
 		PerMinute:       mdesim.Defaults().PackageURILimits.PerMinute,
 		Leaks:           verdict.Leaks,
-		BrokenRules:     verdict.BrokenRules,
+		BrokenRules:     append([]string{}, verdict.BrokenRules...), // in JSON a list, and not null
 	}
 	served := map[string]mdesim.Served{}
 	for _, package_ := range verdict.Served {
