@@ -99,7 +99,7 @@ func environment(s *mdesim.Server, pairs ...string) []string {
 		"DEFENDER_TENANT_ID": config.TenantID, "DEFENDER_CLIENT_ID": config.ClientID,
 		"DEFENDER_CLIENT_SECRET": config.ClientSecret, "DEFENDER_API_URL": s.APIURL,
 		"DEFENDER_AUTHORITY_URL": s.APIURL, "DEFENDER_LINK_HOSTS": s.DownloadHost,
-		"DEFENDER_CA_PEM": string(s.CAPEM), "SWEEP_INTERVAL": "3s",
+		"DEFENDER_CA_PEM": string(s.CAPEM), "SWEEP_INTERVAL": "5s",
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		all[pairs[i]] = pairs[i+1]

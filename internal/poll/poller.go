@@ -112,7 +112,7 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	var sweepErr error
 	if !p.now().Before(p.nextSweep()) {
 		sweepErr = p.Sweep(ctx)
-		if _, ok := errors.AsType[*investigation.PostponedError](sweepErr); ok {
+		if errors.Is(sweepErr, investigation.ErrBudgetSpent) {
 			sweepErr = nil // a later step sweeps; that is no failure
 		}
 	}

@@ -128,8 +128,8 @@ func TestValues(t *testing.T) {
 			bad:  []string{"95h59m59s", "4320h1ns", "7d", "168", "-168h", "1 week", "9999999h", secret},
 		},
 		"SWEEP_INTERVAL": {
-			good: []string{"3s", "10s", "60s", "1m"},
-			bad:  []string{"2999ms", "1s", "61s", "10", "0", "-10s", secret},
+			good: []string{"5s", "10s", "60s", "1m"},
+			bad:  []string{"4999ms", "1s", "61s", "10", "0", "-10s", secret},
 		},
 	} {
 		t.Run(variable, func(t *testing.T) {

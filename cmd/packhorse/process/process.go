@@ -142,7 +142,7 @@ func (p *Process) firstSweep(ctx context.Context) error {
 	for {
 		err := p.poller.Sweep(ctx)
 		postponed, ok := errors.AsType[*investigation.PostponedError](err)
-		if !ok {
+		if !ok || !errors.Is(err, investigation.ErrBudgetSpent) {
 			return err
 		}
 		p.logger.WarnContext(ctx, "the tenant cannot be listed yet, waiting",
