@@ -53,6 +53,7 @@ var hints = map[string]string{
 	"InvalidAccessKeyId":           "the AWS credentials are not known to this service",
 	"SignatureDoesNotMatch":        "the AWS credentials are wrong, or the clock is",
 	"RequestTimeTooSkewed":         "set this machine's clock",
+	"InsufficientStorage":          "the disk of the archive is full: free some space",
 	"QuotaExceeded":                "the disk of the archive is full: free some space",
 	"InternalError":                "is the disk of the archive full?",
 }

@@ -1,0 +1,16 @@
+package archive
+
+// Check judges a whole stream as Store does: its length against what was declared, and its ZIP
+// directory. The stream comes in pieces of at most step bytes.
+func Check(stream []byte, declared int64, step int) error {
+	c := newContent(declared)
+	for len(stream) > 0 {
+		n := min(step, len(stream))
+		_, _ = c.Write(stream[:n])
+		stream = stream[n:]
+	}
+	return c.whole()
+}
+
+// PutsMax is how often a put that meets another writer is sent.
+const PutsMax = putsMax

@@ -1,0 +1,371 @@
+package archive_test
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+
+	"packhorse/internal/archive"
+	"packhorse/internal/investigation"
+)
+
+// A part of the tests is small; the bucket in memory does not mind.
+const (
+	partSize = 64 << 10
+	inFlight = 2
+)
+
+const key = investigation.Key("packages/t/m/20261124T090000Z_a.zip")
+
+var action = investigation.Action{
+	ID: investigation.ID{TenantID: "t", ActionID: "a"}, MachineID: "m",
+}
+
+// zipOf is a ZIP of a little more than size bytes that do not compress.
+func zipOf(tb testing.TB, size int) []byte {
+	tb.Helper()
+	var file bytes.Buffer
+	w := zip.NewWriter(&file)
+	random := rand.New(rand.NewPCG(1, uint64(size)))
+	for _, name := range []string{"Autoruns/autoruns.csv", "Processes/processes.csv"} {
+		entry, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		body := make([]byte, size/2)
+		for i := range body {
+			body[i] = byte(random.Uint32())
+		}
+		if _, err := entry.Write(body); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+func open(b *bucket) *archive.Archive {
+	return archive.New(b, "evidence", partSize, inFlight, slog.New(slog.DiscardHandler))
+}
+
+func store(ctx context.Context, b *bucket, body []byte, declared int64) (
+	investigation.Receipt, error,
+) {
+	return open(b).Store(ctx, key, action, investigation.Package{
+		Size: declared, Body: io.NopCloser(bytes.NewReader(body)),
+	})
+}
+
+// checkNothing fails if the bucket has an object or an upload that was left lying about.
+func checkNothing(t *testing.T, b *bucket) {
+	t.Helper()
+	if len(b.objects) != 0 || len(b.uploads) != 0 {
+		t.Errorf("%d objects and %d uploads were left; calls: %s", len(b.objects), len(b.uploads), b)
+	}
+}
+
+func TestStoredWholeAtEverySize(t *testing.T) {
+	overhead := len(zipOf(t, 0))
+	for _, size := range []int{
+		0, 1, partSize - overhead - 2, partSize - overhead, partSize, 3 * partSize, 7*partSize + 12345,
+	} {
+		for _, declared := range []bool{true, false} {
+			b, body := newBucket(), zipOf(t, size)
+			length := investigation.SizeUnknown
+			if declared {
+				length = int64(len(body))
+			}
+			got, err := store(t.Context(), b, body, length)
+			if err != nil {
+				t.Fatalf("%d bytes: %v", len(body), err)
+			}
+			sum := sha256.Sum256(body)
+			want := investigation.Receipt{
+				Bucket: "evidence", Key: string(key), VersionID: "v1", Size: int64(len(body)),
+				SHA256: hex.EncodeToString(sum[:]), CRC32C: crcOf(body),
+			}
+			if got != want || !bytes.Equal(b.objects[string(key)].body, body) {
+				t.Errorf("%d bytes: got %+v, want %+v", len(body), got, want)
+			}
+			if inParts := b.count(opCreate) > 0; inParts != (len(body) >= partSize) {
+				t.Errorf("%d bytes, in parts: %t", len(body), inParts)
+			}
+			if len(b.uploads) != 0 {
+				t.Errorf("%d bytes: an upload was left", len(body))
+			}
+		}
+	}
+}
+
+// What came is not a package: nothing is stored, and the error says whose fault it is.
+func TestNeverStored(t *testing.T) {
+	small, large := zipOf(t, 1000), zipOf(t, 4*partSize)
+	reset := errors.New("connection reset")
+	for name, test := range map[string]struct {
+		body     []byte
+		declared int64
+		broken   error // ends the body
+		want     error
+	}{
+		"empty":                 {declared: 0, want: investigation.ErrNotAPackage},
+		"a page, small":         {body: []byte("<html>sign in</html>"), want: investigation.ErrNotAPackage},
+		"a page, large":         {body: bytes.Repeat([]byte("<p>"), 2*partSize), want: investigation.ErrNotAPackage},
+		"cut, small":            {body: small[:900], want: investigation.ErrNotAPackage},
+		"cut, large":            {body: large[:len(large)-7], want: investigation.ErrNotAPackage},
+		"shorter, small":        {body: small, declared: 5000, want: io.ErrUnexpectedEOF},
+		"shorter, large":        {body: large, declared: 1 << 30, want: io.ErrUnexpectedEOF},
+		"longer, small":         {body: small, declared: 1010, want: investigation.ErrNotAPackage},
+		"longer, large":         {body: large, declared: int64(len(large) - 1), want: investigation.ErrNotAPackage},
+		"more behind the ZIP":   {body: append(bytes.Clone(large), "more"...), want: investigation.ErrNotAPackage},
+		"more before the ZIP":   {body: append([]byte("more"), large...), want: investigation.ErrNotAPackage},
+		"broken off, small":     {body: small[:500], broken: reset, want: reset},
+		"broken off, in part 3": {body: large[:2*partSize+17], broken: reset, want: reset},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBucket()
+			source := io.Reader(bytes.NewReader(test.body))
+			if test.broken != nil {
+				source = io.MultiReader(source, iotest.ErrReader(test.broken))
+			}
+			declared := test.declared
+			if declared == 0 && name != "empty" {
+				declared = investigation.SizeUnknown
+			}
+			_, err := open(b).Store(t.Context(), key, action,
+				investigation.Package{Size: declared, Body: io.NopCloser(source)})
+			if !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			checkNothing(t, b)
+			if b.count(opPut)+b.count(opComplete) != 0 {
+				t.Errorf("a commit was tried: %s", b)
+			}
+		})
+	}
+}
+
+// Somebody stored the package first: the same bytes are a success, others a conflict that names both.
+func TestThereAlready(t *testing.T) {
+	for _, size := range []int{1000, 4 * partSize} {
+		b, body := newBucket(), zipOf(t, size)
+		first, err := store(t.Context(), b, body, int64(len(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := store(t.Context(), b, body, int64(len(body)))
+		if err != nil || second != first {
+			t.Errorf("the same bytes again: got %+v, %v, want %+v", second, err, first)
+		}
+		other := zipOf(t, size+2)
+		_, err = store(t.Context(), b, other, int64(len(other)))
+		conflict, ok := errors.AsType[*archive.ConflictError](err)
+		if !ok || conflict.Stored.Size != int64(len(body)) || conflict.Size != int64(len(other)) {
+			t.Errorf("other bytes: got %v", err)
+		}
+		if !bytes.Equal(b.objects[string(key)].body, body) || len(b.uploads) != 0 {
+			t.Errorf("the object was replaced, or an upload left: %s", b)
+		}
+	}
+}
+
+// The commit took place and its answer was lost: that is a success.
+func TestLostAnswer(t *testing.T) {
+	for op, size := range map[string]int{opPut: 1000, opComplete: 4 * partSize} {
+		b, body := newBucket(), zipOf(t, size)
+		b.after = func(called string, _ int) error {
+			if called == op {
+				return io.ErrClosedPipe
+			}
+			return nil
+		}
+		got, err := store(t.Context(), b, body, int64(len(body)))
+		if err != nil || got.Size != int64(len(body)) || got.SHA256 == "" {
+			t.Errorf("%s: got %+v, %v", op, got, err)
+		}
+	}
+}
+
+// Another writer holds the key for a moment (409): a put is repeated from memory, an upload has to
+// start again, and says so.
+func TestAnotherWriter(t *testing.T) {
+	conflict := refusal(http.StatusConflict, "ConditionalRequestConflict")
+	for name, test := range map[string]struct {
+		op        string
+		size      int
+		conflicts int
+		want      error
+	}{
+		"put, for a moment": {opPut, 1000, archive.PutsMax - 1, nil},
+		"put, for good":     {opPut, 1000, 1000, conflict},
+		"completion":        {opComplete, 4 * partSize, 1, investigation.ErrStartAgain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b, body := newBucket(), zipOf(t, test.size)
+				b.fault = func(op string, n int) error {
+					if op == test.op && n <= test.conflicts {
+						return conflict
+					}
+					return nil
+				}
+				_, err := store(t.Context(), b, body, int64(len(body)))
+				if !errors.Is(err, test.want) || (test.want == nil && err != nil) {
+					t.Errorf("got %v, want %v", err, test.want)
+				}
+				if test.want != nil {
+					checkNothing(t, b)
+				}
+			})
+		})
+	}
+}
+
+// Whatever fails on the way, the upload is aborted; if that fails too, both are told.
+func TestFailedOnTheWay(t *testing.T) {
+	for code, hint := range map[string]string{
+		"AccessDenied": "may this principal", "NoSuchBucket": "create the bucket",
+		"InsufficientStorage": "free some space",
+	} {
+		for _, op := range []string{opCreate, opPart, opComplete} {
+			b, body := newBucket(), zipOf(t, 6*partSize)
+			b.fault = func(called string, n int) error {
+				if called == op && (op != opPart || n == 3) {
+					return refusal(http.StatusForbidden, code)
+				}
+				return nil
+			}
+			_, err := store(t.Context(), b, body, int64(len(body)))
+			if err == nil || !strings.Contains(err.Error(), hint) ||
+				!strings.Contains(err.Error(), string(key)) {
+				t.Errorf("%s of %s: the error does not help: %v", code, op, err)
+			}
+			checkNothing(t, b)
+		}
+	}
+	b, body := newBucket(), zipOf(t, 6*partSize)
+	b.fault = func(op string, _ int) error {
+		switch op {
+		case opPart:
+			return refusal(http.StatusForbidden, "AccessDenied")
+		case opAbort:
+			return refusal(http.StatusServiceUnavailable, "SlowDown")
+		}
+		return nil
+	}
+	_, err := store(t.Context(), b, body, int64(len(body)))
+	if err == nil || !strings.Contains(err.Error(), "AccessDenied") ||
+		!strings.Contains(err.Error(), "SlowDown") {
+		t.Errorf("one of the two failures is not told: %v", err)
+	}
+}
+
+// The abort outlives the context that ended the upload.
+func TestCancelled(t *testing.T) {
+	b, body := newBucket(), zipOf(t, 6*partSize)
+	stopped := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	source := io.MultiReader(bytes.NewReader(body[:3*partSize]), readerFunc(func([]byte) (int, error) {
+		cancel(stopped)
+		return 0, context.Canceled
+	}))
+	_, err := open(b).Store(ctx, key, action,
+		investigation.Package{Size: investigation.SizeUnknown, Body: io.NopCloser(source)})
+	if !errors.Is(err, stopped) {
+		t.Errorf("got %v, want the cause", err)
+	}
+	checkNothing(t, b)
+	if b.count(opAbort) != 1 {
+		t.Errorf("the upload was aborted %d times: %s", b.count(opAbort), b)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// Uploads that fail in any way give their buffers back: else a later one would wait for ever.
+func TestBuffersComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		a := open(b)
+		body := zipOf(t, 5*partSize)
+		for range 3 * inFlight {
+			for _, op := range []string{opCreate, opPart, opComplete, "none"} {
+				b.fault = func(called string, _ int) error {
+					if called == op {
+						return refusal(http.StatusInternalServerError, "InternalError")
+					}
+					return nil
+				}
+				for _, source := range [][]byte{body, body[:4*partSize+1], body[:100]} {
+					_, _ = a.Store(t.Context(), key, action, investigation.Package{
+						Size: investigation.SizeUnknown, Body: io.NopCloser(bytes.NewReader(source)),
+					})
+				}
+			}
+		}
+		if got := b.objects[string(key)].body; !bytes.Equal(got, body) {
+			t.Error("the good one among them was not stored")
+		}
+	})
+}
+
+// What S3 itself knows is enough to make a receipt after a crash.
+func TestStored(t *testing.T) {
+	for _, size := range []int{1000, 4 * partSize} {
+		b, body := newBucket(), zipOf(t, size)
+		if _, err := open(b).Stored(t.Context(), key); !errors.Is(err, investigation.ErrNotStored) {
+			t.Errorf("of nothing: got %v", err)
+		}
+		want, err := store(t.Context(), b, body, int64(len(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := open(b).Stored(t.Context(), key)
+		if err != nil || got != want {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+	b, body := newBucket(), zipOf(t, 4*partSize)
+	if _, err := store(t.Context(), b, body, int64(len(body))); err != nil {
+		t.Fatal(err)
+	}
+	o := b.objects[string(key)]
+	o.body = bytes.Clone(o.body)
+	o.body[partSize] ^= 1
+	b.objects[string(key)] = o
+	_, err := open(b).Stored(t.Context(), key)
+	if _, ok := errors.AsType[*archive.ConflictError](err); !ok {
+		t.Errorf("an altered object: got %v", err)
+	}
+	b.objects[string(key)] = object{body: body, crc: crcOf(body)}
+	if _, err := open(b).Stored(t.Context(), key); err == nil {
+		t.Error("an object that somebody else put there was taken for ours")
+	}
+}
+
+// A manifest is written once, and stays as it is.
+func TestManifest(t *testing.T) {
+	b := newBucket()
+	for _, manifest := range []string{`{"a":1}`, `{"a":2}`} {
+		if err := open(b).StoreManifest(t.Context(), "k.json", []byte(manifest)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := string(b.objects["k.json"].body); got != `{"a":1}` {
+		t.Errorf("got %s", got)
+	}
+}
