@@ -1,0 +1,213 @@
+package entra_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"packhorse/internal/entra"
+	"packhorse/internal/investigation"
+	"packhorse/internal/mde/mdesim"
+)
+
+// clock is a clock that only the test moves.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// authority is a simulated Entra ID and an application in it.
+type authority struct {
+	*mdesim.Server
+	clock       *clock
+	base        *http.Transport
+	application entra.Application
+
+	secret string
+	reads  int // of the secret
+}
+
+func startAuthority(t *testing.T) *authority {
+	t.Helper()
+	clock := &clock{at: time.Now()}
+	server, err := mdesim.Start(t.Context(), mdesim.Defaults(), clock.now, "127.0.0.1:0", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(server.CAPEM)
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.TLSClientConfig.RootCAs = roots
+	t.Cleanup(func() {
+		base.CloseIdleConnections()
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	config := mdesim.Defaults()
+	return &authority{
+		Server: server, clock: clock, base: base, secret: config.ClientSecret,
+		application: entra.Application{
+			TenantID: config.TenantID, ClientID: config.ClientID, AuthorityURL: server.APIURL,
+			Scope: "https://api.securitycenter.microsoft.com/.default",
+		},
+	}
+}
+
+func (a *authority) source() *entra.TokenSource {
+	return entra.NewTokenSource(a.application, func(context.Context) (string, error) {
+		a.reads++
+		return a.secret, nil
+	}, a.base, a.clock.now)
+}
+
+func (a *authority) tokenCalls() int { return a.Judge().Verdict().Calls[mdesim.KindToken] }
+
+// A token is asked for when one is needed, and kept until shortly before its end. Callers at the
+// same time share one.
+func TestTokenIsKept(t *testing.T) {
+	a := startAuthority(t)
+	source := a.source()
+	if a.reads != 0 {
+		t.Error("the secret was read before a token was needed")
+	}
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			if token, err := source.Token(t.Context()); err != nil || token == "" {
+				t.Errorf("got %q, %v", token, err)
+			}
+		})
+	}
+	all.Wait()
+	first, err := source.Token(t.Context())
+	if err != nil || a.tokenCalls() != 1 || a.reads != 1 {
+		t.Fatalf("%d tokens were asked for, the secret read %d times, %v", a.tokenCalls(), a.reads, err)
+	}
+	a.clock.move(30 * time.Minute)
+	if again, err := source.Token(t.Context()); err != nil || again != first {
+		t.Errorf("after half an hour the token is another, %v", err)
+	}
+	a.clock.move(2 * time.Hour)
+	second, err := source.Token(t.Context())
+	if err != nil || second == first || a.tokenCalls() != 2 || a.reads != 2 {
+		t.Errorf("the token was not replaced: %d calls, %d reads, %v", a.tokenCalls(), a.reads, err)
+	}
+}
+
+// Each refusal says what to mend, is not the package's fault, and shows no secret. It is not
+// repeated by every caller.
+func TestRefusals(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(*authority)
+		code  int
+		says  []string
+	}{
+		"wrong secret": {
+			func(a *authority) { a.secret = "wrong~secret" }, 7000215,
+			[]string{"secret's value (not its ID)"},
+		},
+		"expired secret": {
+			func(a *authority) { a.SetFaults(mdesim.Faults{SecretExpired: true}) }, 7000222,
+			[]string{"expired", "make a new one"},
+		},
+		"unknown application": {
+			func(a *authority) { a.application.ClientID = "00000000-0000-4000-8000-000000000000" }, 700016,
+			[]string{"DEFENDER_CLIENT_ID"},
+		},
+		"unknown tenant": {
+			func(a *authority) { a.application.TenantID = "00000000-0000-4000-8000-000000000000" }, 90002,
+			[]string{"DEFENDER_TENANT_ID"},
+		},
+		"no roles": {
+			func(a *authority) { a.SetFaults(mdesim.Faults{TokenWithoutRoles: true}) }, 0,
+			[]string{"consent"},
+		},
+		"empty secret": {
+			func(a *authority) { a.secret = "" }, 0, []string{"DEFENDER_SECRET_ID"},
+		},
+		"unreachable": {
+			func(a *authority) { a.application.AuthorityURL = "https://127.0.0.1:1" }, 0, []string{"refused"},
+		},
+		"untrusted": {
+			func(a *authority) { a.base.TLSClientConfig.RootCAs = x509.NewCertPool() }, 0,
+			[]string{"certificate"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := startAuthority(t)
+			test.spoil(a)
+			source := a.source()
+			_, err := source.Token(t.Context())
+			refused, isRefusal := errors.AsType[*entra.Error](err)
+			_, postponed := errors.AsType[*investigation.PostponedError](err)
+			if !isRefusal || !postponed || refused.Code != test.code {
+				t.Fatalf("got %#v: %v", err, err)
+			}
+			for _, want := range test.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+			for _, secret := range []string{mdesim.Defaults().ClientSecret, "wrong~secret", "eyJ"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("the error shows the secret %q: %v", secret, err)
+				}
+			}
+			calls := a.tokenCalls()
+			if _, err := source.Token(t.Context()); err == nil || a.tokenCalls() != calls {
+				t.Errorf("the next caller asked again at once: %d calls, then %d", calls, a.tokenCalls())
+			}
+		})
+	}
+}
+
+// What was refused is asked again later, with the secret as it then is.
+func TestMended(t *testing.T) {
+	a := startAuthority(t)
+	good := a.secret
+	a.secret = "wrong~secret"
+	source := a.source()
+	if _, err := source.Token(t.Context()); err == nil {
+		t.Fatal("a wrong secret was taken")
+	}
+	a.secret = good
+	a.clock.move(time.Minute)
+	if _, err := source.Token(t.Context()); err != nil {
+		t.Errorf("after the secret was set right: %v", err)
+	}
+}
+
+// A context that ends is the caller's affair, and nothing is remembered of it.
+func TestCancelledCaller(t *testing.T) {
+	a := startAuthority(t)
+	source := a.source()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := source.Token(ctx)
+	if _, postponed := errors.AsType[*investigation.PostponedError](err); postponed ||
+		!errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := source.Token(t.Context()); err != nil {
+		t.Errorf("the next caller: %v", err)
+	}
+}
