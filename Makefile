@@ -16,13 +16,21 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 DATA ?= packhorse-data
 # How many actions the simulated tenant of `make run` has.
 PACKAGES ?= 4
+
+# The tools that are written in Python, the stack that `make local-deploy` makes, and the machine it
+# runs on: the local cloud starts the functions as plain processes.
+VENV := .venv
+STACK ?= packhorse
+LOCAL_PORT ?= 4566
+LOCAL_ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+
 # How long each fuzz target runs under `make fuzz`, and how many seeds the simulations try.
 FUZZTIME ?= 30s
 SEEDS ?= 20000
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## carry packages of a simulated tenant end to end, on this machine (about a minute)
@@ -81,8 +89,41 @@ vuln: ## look the dependencies up in the Go vulnerability database (needs the ne
 
 .PHONY: clean
 clean: ## remove what the targets made; the data folder stays
-	rm -rf bin
+	rm -rf bin .aws-sam $(VENV)
 
 $(LINT): tools/go.mod tools/go.sum
 	@echo "building golangci-lint (once)"
 	@cd tools && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# --- AWS -------------------------------------------------------------------------------------------
+
+# One virtual environment per tool: their own pins contradict one another (botocore, boto3).
+$(VENV)/.installed: tools/requirements.txt
+	@rm -rf $(VENV) && mkdir -p $(VENV)/bin
+	@grep -vE '^(#|$$)' $< | while read -r requirement; do \
+	  name=$${requirement%%[=[]*}; echo "installing $$requirement"; \
+	  python3 -m venv $(VENV)/tools/$$name; \
+	  $(VENV)/tools/$$name/bin/pip install --quiet --disable-pip-version-check "$$requirement"; \
+	done
+	@for tool in aws-sam-cli/bin/sam cfn-lint/bin/cfn-lint checkov/bin/checkov \
+	  ministack/bin/ministack awscli/bin/aws; do ln -s ../tools/$$tool $(VENV)/bin/; done
+	@touch $@
+
+.PHONY: tools
+tools: $(VENV)/.installed ## install the AWS tools into .venv (needs Python 3.11 or newer)
+
+# sam build calls these two. The architecture comes from the template, by PACKHORSE_ARCHITECTURE,
+# because SAM hands no parameter on to a makefile.
+FUNCTION_ARCH = $(if $(filter x86_64,$(ARCHITECTURE)),amd64,arm64)
+define build_function
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(FUNCTION_ARCH) go build -tags lambda.norpc -trimpath \
+	  -ldflags "-s -w -buildid=" -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)
+endef
+
+.PHONY: build-PollFunction
+build-PollFunction:
+	$(call build_function,poll)
+
+.PHONY: build-FetchPackageFunction
+build-FetchPackageFunction:
+	$(call build_function,fetch-package)
