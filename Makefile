@@ -112,12 +112,11 @@ $(VENV)/.installed: tools/requirements.txt
 .PHONY: tools
 tools: $(VENV)/.installed ## install the AWS tools into .venv (needs Python 3.11 or newer)
 
-# sam build calls these two. The architecture comes from the template, by PACKHORSE_ARCHITECTURE,
-# because SAM hands no parameter on to a makefile.
-FUNCTION_ARCH = $(if $(filter x86_64,$(ARCHITECTURE)),amd64,arm64)
+# sam build calls these two, by way of tools/build/<architecture>/Makefile, which sets the GOARCH.
+GOARCH_FUNCTIONS ?= arm64
 define build_function
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(FUNCTION_ARCH) go build -tags lambda.norpc -trimpath \
-	  -ldflags "-s -w -buildid=" -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH_FUNCTIONS) go build -tags lambda.norpc -trimpath \
+	  -buildvcs=false -ldflags "-s -w -buildid=" -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)
 endef
 
 .PHONY: build-PollFunction
@@ -127,3 +126,65 @@ build-PollFunction:
 .PHONY: build-FetchPackageFunction
 build-FetchPackageFunction:
 	$(call build_function,fetch-package)
+
+export SAM_CLI_TELEMETRY := 0
+SAM := $(VENV)/bin/sam
+
+.PHONY: validate
+validate: $(VENV)/.installed ## check template.yaml (cfn-lint, sam, checkov); needs no account
+	@$(VENV)/bin/cfn-lint template.yaml
+	@$(SAM) validate --lint --region us-east-1
+	@$(VENV)/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
+
+# make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without them sam asks.
+.PHONY: deploy
+deploy: $(VENV)/.installed ## deploy to the AWS account of your environment, as STACK
+	$(SAM) build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+	$(SAM) deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS),--guided)
+
+# One function in a container, with the events of events/. Needs Docker.
+INVOKE = $(SAM) local invoke --docker-network host --skip-pull-image \
+  --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE) --region us-east-1
+
+.PHONY: local-build
+local-build: $(VENV)/.installed
+	$(SAM) build --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE)
+
+.PHONY: invoke-poll
+invoke-poll: local-build ## invoke the poll function in a container (needs Docker)
+	$(INVOKE) PollFunction -e $(or $(EVENT),events/poll.json) --env-vars $(or $(ENV_VARS),events/env.json)
+
+.PHONY: invoke-fetch-package
+invoke-fetch-package: local-build ## invoke the fetch function in a container (needs Docker)
+	$(INVOKE) FetchPackageFunction -e $(or $(EVENT),events/fetch-package.json) \
+	  --env-vars $(or $(ENV_VARS),events/env.json)
+
+# The local cloud stands in for AWS; it checks no credential and keeps no state.
+LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(LOCAL_PORT) AWS_ACCESS_KEY_ID=000000000000 \
+  AWS_SECRET_ACCESS_KEY=not-a-secret AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
+LOCAL_PID := .aws-sam/localcloud.pid
+# The tenant of `packhorse simulate`, unless told otherwise.
+LOCAL_PARAMETERS ?= DefenderTenantId=00000000-0000-4000-8000-000000000001 \
+  DefenderClientId=00000000-0000-4000-8000-000000000002
+
+.PHONY: local-up
+local-up: $(VENV)/.installed ## start the local cloud on LOCAL_PORT
+	@mkdir -p .aws-sam
+	@[ ! -e $(LOCAL_PID) ] || { echo "it runs already, or ended without make local-down"; exit 1; }
+	@$(LOCAL_AWS) BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 GATEWAY_PORT=$(LOCAL_PORT) \
+	  LAMBDA_EXECUTOR=local setsid $(VENV)/bin/ministack >.aws-sam/localcloud.log 2>&1 </dev/null & \
+	  echo $$! >$(LOCAL_PID)
+	@for _ in $$(seq 100); do \
+	  curl -sf http://127.0.0.1:$(LOCAL_PORT)/_ministack/health >/dev/null && exit 0; sleep 0.2; \
+	done; cat .aws-sam/localcloud.log; exit 1
+	@echo 'the local cloud answers; for the AWS tools: export $(LOCAL_AWS)'
+
+.PHONY: local-deploy
+local-deploy: local-build ## deploy the template, unchanged, to the local cloud
+	$(LOCAL_AWS) $(SAM) deploy --stack-name $(STACK) --no-confirm-changeset --no-fail-on-empty-changeset \
+	  --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE) $(LOCAL_PARAMETERS)
+
+.PHONY: local-down
+local-down: ## stop the local cloud; what was in it is gone
+	@[ -e $(LOCAL_PID) ] || { echo "it does not run"; exit 0; }; \
+	  pid=$$(cat $(LOCAL_PID)); rm $(LOCAL_PID); kill -TERM -- -$$pid 2>/dev/null || true
