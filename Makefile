@@ -41,7 +41,7 @@ build: ## build ./bin/packhorse
 	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(CURDIR)/bin/packhorse .
 
 .PHONY: test
-test: ## run every test with the race detector
+test: $(VENV)/.installed ## run every test with the race detector (the DynamoDB ones in the local cloud)
 	@start=$$SECONDS; \
 	for module in $(MODULES); do echo "== go test -race $$module"; (cd $$module && go test -race ./...); done; \
 	echo "make test: green in $$((SECONDS - start)) s"
@@ -135,6 +135,10 @@ validate: $(VENV)/.installed ## check template.yaml (cfn-lint, sam, checkov); ne
 	@$(VENV)/bin/cfn-lint template.yaml
 	@$(SAM) validate --lint --region us-east-1
 	@$(VENV)/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
+
+.PHONY: cloud-test
+cloud-test: $(VENV)/.installed ## deploy, share, update and delete the stack in a local cloud (a minute)
+	go test -count=1 -tags cloud -timeout 10m ./internal/e2e/cloud/...
 
 # make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without them sam asks.
 .PHONY: deploy

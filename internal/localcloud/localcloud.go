@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -171,18 +172,20 @@ func (c *Cloud) Close() error {
 	return nil
 }
 
-// Environ returns the variables that lead the AWS tools and SDKs to this cloud and nowhere else.
-func (c *Cloud) Environ() []string {
-	return []string{
-		"AWS_ENDPOINT_URL=" + c.Endpoint,
-		"AWS_ACCESS_KEY_ID=" + AccessKey,
-		"AWS_SECRET_ACCESS_KEY=" + SecretKey,
-		"AWS_SESSION_TOKEN=",
-		"AWS_PROFILE=",
-		"AWS_REGION=" + Region,
-		"AWS_DEFAULT_REGION=" + Region,
+// Environ returns environ with the variables that lead the AWS tools and SDKs to this cloud and
+// nowhere else: every other one of theirs is left out.
+func (c *Cloud) Environ(environ []string) []string {
+	isAWS := func(variable string) bool { return strings.HasPrefix(variable, "AWS_") }
+	return append(slices.DeleteFunc(slices.Clone(environ), isAWS),
+		"AWS_ENDPOINT_URL="+c.Endpoint,
+		"AWS_ACCESS_KEY_ID="+AccessKey,
+		"AWS_SECRET_ACCESS_KEY="+SecretKey,
+		"AWS_REGION="+Region,
+		"AWS_DEFAULT_REGION="+Region,
+		"AWS_CONFIG_FILE="+os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
 		"AWS_EC2_METADATA_DISABLED=true",
-	}
+	)
 }
 
 // Call makes one call of a service that speaks JSON, target being "DynamoDB_20120810.Scan" for

@@ -84,6 +84,12 @@ func TestStartCallClose(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "Some_1.Bad") {
 		t.Errorf("got error %v, want one that names the call", err)
 	}
+	environ := cloud.Environ([]string{"HOME=/h", "AWS_PROFILE=mine", "AWS_ENDPOINT_URL_S3=there"})
+	text := strings.Join(environ, " ")
+	if !strings.Contains(text, "HOME=/h") || !strings.Contains(text, "AWS_ENDPOINT_URL="+cloud.Endpoint) ||
+		strings.Contains(text, "mine") || strings.Contains(text, "there") {
+		t.Errorf("the environment is %q", environ)
+	}
 	if err := cloud.Close(); err != nil {
 		t.Fatal(err)
 	}
