@@ -76,6 +76,14 @@ func TestEvidenceOutlivesTheStack(t *testing.T) {
 				t.Errorf("%s: there is no %s", name, line)
 			}
 		}
+		for _, line := range []string{
+			"ObjectLockEnabled: true", "Status: Enabled", "SSEAlgorithm: aws:kms",
+			"RestrictPublicBuckets: true", "AbortIncompleteMultipartUpload: {DaysAfterInitiation: 1}",
+		} {
+			if name == "EvidenceBucket" && !strings.Contains(resource, line) {
+				t.Errorf("%s: there is no %s", name, line)
+			}
+		}
 		if strings.HasSuffix(name, "Table") &&
 			!strings.Contains(resource, "DeletionProtectionEnabled: true") {
 			t.Errorf("%s: it can be deleted by hand", name)
