@@ -66,7 +66,6 @@ http.server.HTTPServer((os.environ["BIND_HOST"], int(os.environ["GATEWAY_PORT"])
 
 func TestStartCallClose(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cloud")
-	//nolint:gosec // it has to be executable
 	if err := os.WriteFile(path, []byte(fakeCloud), 0o700); err != nil {
 		t.Fatal(err)
 	}
