@@ -146,9 +146,11 @@ deploy: $(VENV)/.installed ## deploy to the AWS account of your environment, as 
 	$(SAM) build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 	$(SAM) deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS),--guided)
 
-# One function in a container, with the events of events/. Needs Docker.
-INVOKE = $(SAM) local invoke --docker-network host --skip-pull-image \
-  --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE) --region us-east-1
+# One function in a container, with an event of events/, against what runs on this machine: the local
+# cloud, and whatever events/env.json names. Needs Docker.
+INVOKE = $(LOCAL_AWS) $(SAM) local invoke $(1) --docker-network host --skip-pull-image --region us-east-1 \
+  --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE) \
+  AwsEndpointUrl=http://127.0.0.1:$(LOCAL_PORT) $(LOCAL_PARAMETERS)
 
 .PHONY: local-build
 local-build: $(VENV)/.installed
@@ -156,11 +158,11 @@ local-build: $(VENV)/.installed
 
 .PHONY: invoke-poll
 invoke-poll: local-build ## invoke the poll function in a container (needs Docker)
-	$(INVOKE) PollFunction -e $(or $(EVENT),events/poll.json) --env-vars $(or $(ENV_VARS),events/env.json)
+	$(call INVOKE,PollFunction) -e $(or $(EVENT),events/poll.json) --env-vars $(or $(ENV_VARS),events/env.json)
 
 .PHONY: invoke-fetch-package
 invoke-fetch-package: local-build ## invoke the fetch function in a container (needs Docker)
-	$(INVOKE) FetchPackageFunction -e $(or $(EVENT),events/fetch-package.json) \
+	$(call INVOKE,FetchPackageFunction) -e $(or $(EVENT),events/fetch-package.json) \
 	  --env-vars $(or $(ENV_VARS),events/env.json)
 
 # The local cloud stands in for AWS; it checks no credential and keeps no state.

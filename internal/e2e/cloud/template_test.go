@@ -26,7 +26,8 @@ func read(t *testing.T, path string) string {
 
 // A variable that only one side knows is a setting that does nothing.
 func TestTemplateSetsEverySetting(t *testing.T) {
-	notOurs := []string{"GOMEMLIMIT", "AWS_ENDPOINT_URL_S3"} // the Go runtime's and the SDK's
+	// The Go runtime's and the SDK's.
+	notOurs := []string{"GOMEMLIMIT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
 	notOnAWS := []string{"DEFENDER_CLIENT_SECRET"}
 
 	var got, want []string
