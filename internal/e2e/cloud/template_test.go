@@ -1,0 +1,93 @@
+// Package cloud_test holds the template against the code, and, with the build tag cloud, deploys it.
+package cloud_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"packhorse/internal/settings"
+)
+
+const root = "../../.."
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A variable that only one side knows is a setting that does nothing.
+func TestTemplateSetsEverySetting(t *testing.T) {
+	// The Go runtime's and the SDK's.
+	notOurs := []string{"GOMEMLIMIT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
+	notOnAWS := []string{"DEFENDER_CLIENT_SECRET"}
+
+	var got, want []string
+	for _, match := range regexp.MustCompile(`(?m)^ +([A-Z][A-Z0-9_]+): `).
+		FindAllStringSubmatch(read(t, "template.yaml"), -1) {
+		if !slices.Contains(notOurs, match[1]) {
+			got = append(got, match[1])
+		}
+	}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Settings]()) {
+		name := field.Tag.Get("env")
+		if !slices.Contains(notOnAWS, name) {
+			want = append(want, name)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the template sets %q, the settings are %q", got, want)
+	}
+}
+
+// The alarm on 429 is made of a log line: whoever rewords the line has to reword the filter.
+func TestFilterMatchesTheLogLine(t *testing.T) {
+	match := regexp.MustCompile(`FilterPattern: '"(.+)"'`).
+		FindAllStringSubmatch(read(t, "template.yaml"), -1)
+	if len(match) != 2 {
+		t.Fatalf("got %d filters for a phrase, want one for each function", len(match))
+	}
+	for _, m := range match {
+		if !strings.Contains(read(t, "internal/ratelimit/transport.go"), m[1]) {
+			t.Errorf("no log line of the budget has the words %q", m[1])
+		}
+	}
+}
+
+// What must outlive the stack says so twice: for the stack's deletion, and for a replacement.
+func TestEvidenceOutlivesTheStack(t *testing.T) {
+	template := read(t, "template.yaml")
+	for _, name := range []string{
+		"LedgerTable", "BudgetTable", "Key", "EvidenceBucket", "EvidenceBucketPolicy",
+	} {
+		_, resource, _ := strings.Cut(template, "\n  "+name+":\n    Type: ")
+		resource, _, _ = strings.Cut(resource, "\n\n")
+		for _, line := range []string{"DeletionPolicy: Retain", "UpdateReplacePolicy: Retain"} {
+			if !strings.Contains(resource, "\n    "+line+"\n") {
+				t.Errorf("%s: there is no %s", name, line)
+			}
+		}
+		for _, line := range []string{
+			"ObjectLockEnabled: true", "Status: Enabled", "SSEAlgorithm: aws:kms",
+			"RestrictPublicBuckets: true", "AbortIncompleteMultipartUpload: {DaysAfterInitiation: 1}",
+		} {
+			if name == "EvidenceBucket" && !strings.Contains(resource, line) {
+				t.Errorf("%s: there is no %s", name, line)
+			}
+		}
+		if strings.HasSuffix(name, "Table") &&
+			!strings.Contains(resource, "DeletionProtectionEnabled: true") {
+			t.Errorf("%s: it can be deleted by hand", name)
+		}
+	}
+}
