@@ -38,7 +38,7 @@ const (
 	attemptsMax = 3
 
 	// backoffMax bounds the pause between two attempts. A lease that comes late is of no use.
-	backoffMax = time.Second
+	backoffMax = 200 * time.Millisecond
 
 	// operationTimeout bounds one operation with all its attempts, well within ratelimit.MaxCall.
 	// DynamoDB answers in milliseconds.
@@ -61,7 +61,7 @@ type Counter struct {
 // MUST be the one whose instants Lease and Settle are given in production.
 //
 // The counter's calls are repeated by a retryer of its own, whatever the client has: at most three
-// attempts, at most a second apart.
+// attempts, at most a fifth of a second apart.
 func New(client *dynamodb.Client, table string, now func() time.Time) *Counter {
 	retryer := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attemptsMax
