@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -62,11 +63,16 @@ func optional() []string {
 
 type item = map[string]types.AttributeValue
 
-// versioned is a record, and which writing of it this is: 1 is the first, 0 is no item.
+// versioned is a record, and the name of the write that made it; the empty name is no item.
 type versioned struct {
 	investigation.Record
-	version int64
+	version string
 }
+
+// versionLength is how much of a random text names a write: 65 bits, which no item sees twice.
+const versionLength = 13
+
+func newVersion() string { return rand.Text()[:versionLength] }
 
 func keyOf(id investigation.ID) item { return item{namePK: text(id.String())} }
 
@@ -87,16 +93,16 @@ type update struct {
 	values            item
 }
 
-// updateOf returns the write that puts rec in the place of the version that was read.
-func updateOf(rec investigation.Record, version int64) update {
-	it := encode(rec)
-	it[nameVersion] = number(version + 1)
+// updateOf returns the write that puts next in the place of the version that was read.
+func updateOf(next versioned, was string) update {
+	it := encode(next.Record)
+	it[nameVersion] = text(next.version)
 	u := update{names: map[string]string{}, values: item{}, condition: "attribute_not_exists(#pk)"}
-	if version == 0 {
+	if was == "" {
 		u.names["#pk"] = namePK
 	} else {
 		u.condition = "#version = :was"
-		u.values[":was"] = number(version)
+		u.values[":was"] = text(was)
 	}
 	var sets, removes []string
 	for name, value := range it {
@@ -187,7 +193,7 @@ func decode(it item) (versioned, error) {
 		return versioned{}, fmt.Errorf("%w: an item without a key", ErrStranger)
 	}
 	r := reader{item: it}
-	v := versioned{version: r.number(nameVersion, 0)}
+	v := versioned{version: r.text(nameVersion)}
 	v.Record = r.record(idOf(key.Value))
 	if r.err == nil {
 		r.err = check(v)
@@ -203,7 +209,7 @@ func check(v versioned) error {
 	r := v.Record
 	isOpen := r.State != investigation.StateWaiting && r.State != investigation.StateDone
 	switch {
-	case v.version < 1:
+	case v.version == "":
 		return errors.New("it has no version")
 	case r.TenantID == "" || r.ActionID == "":
 		return errors.New("its key is not that of an action")

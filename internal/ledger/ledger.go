@@ -2,9 +2,10 @@
 // sparse index of those with something to do. It serves the use cases poll and fetch.
 //
 // A change reads the item consistently, lets package investigation decide, and writes on the
-// condition that the item's version is still the one that was read. If it is not, the refusal
-// brings the item along (ALL_OLD), and it is decided anew. So each change is one conditional write,
-// and where nothing changes nothing is written. docs/ledger.md says what that costs.
+// condition that the item's version, a name of its own for each write, is still the one that was
+// read. If it is not, the refusal brings the item along (ALL_OLD), and it is decided anew. So each
+// change is one conditional write, and where nothing changes nothing is written. docs/ledger.md
+// says what that costs.
 //
 // The table needs a partition key "pk" (string) and the index "due" with the keys "lane" (string)
 // and "dueAt" (number). The package makes no table and forgets no action.
@@ -26,8 +27,8 @@ import (
 
 const (
 	// attemptsMax is how often the SDK sends one operation. A write whose answer was lost may be
-	// sent again: its condition is false by then, and the item that comes with the refusal is the
-	// one that was to be written.
+	// sent again: its condition is false by then, and the item that comes with the refusal names the
+	// write that made it.
 	attemptsMax = 4
 
 	// backoffMax bounds the pause between two attempts.
@@ -167,11 +168,15 @@ func (l *Ledger) apply(ctx context.Context, id investigation.ID, decide transiti
 		if err != nil || next == known.Record { // a repetition: nothing to write
 			return next, err
 		}
-		current, err := l.write(ctx, next, known.version)
-		if err == nil || !errors.Is(err, errRefused) {
-			return next, err
+		write := versioned{next, newVersion()}
+		current, err := l.write(ctx, write, known.version)
+		if err == nil {
+			return next, nil
 		}
-		if current.Record == next {
+		if !errors.Is(err, errRefused) {
+			return investigation.Record{}, err
+		}
+		if current.version == write.version {
 			return next, nil // it was written: only the answer to that was lost on the way
 		}
 		known = current
@@ -195,16 +200,14 @@ func (l *Ledger) read(ctx context.Context, id investigation.ID) (versioned, erro
 	return decode(out.Item)
 }
 
-// write puts the record in the place of the version that was read, 0 being none. If somebody else
-// was faster it returns errRefused, and the item as it is now.
-func (l *Ledger) write(ctx context.Context, rec investigation.Record, version int64) (
-	versioned, error,
-) {
+// write puts next in the place of the version that was read. If somebody else was faster it returns
+// errRefused, and the item as it is now.
+func (l *Ledger) write(ctx context.Context, next versioned, was string) (versioned, error) {
 	call, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	u := updateOf(rec, version)
+	u := updateOf(next, was)
 	_, err := l.client.UpdateItem(call, &dynamodb.UpdateItemInput{
-		TableName: aws.String(l.table), Key: keyOf(rec.ID),
+		TableName: aws.String(l.table), Key: keyOf(next.ID),
 		UpdateExpression: aws.String(u.change), ConditionExpression: aws.String(u.condition),
 		ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
@@ -220,7 +223,7 @@ func (l *Ledger) write(ctx context.Context, rec investigation.Record, version in
 	if len(refusal.Item) > 0 {
 		current, err = decode(refusal.Item)
 	} else { // no item came along: it is gone, or the server does not send it
-		current, err = l.read(ctx, rec.ID)
+		current, err = l.read(ctx, next.ID)
 	}
 	if err != nil {
 		return versioned{}, err
