@@ -308,6 +308,8 @@ func TestStrangers(t *testing.T) {
 	spoils := map[string]func(attributes){
 		"no version":       func(it attributes) { delete(it, "version") },
 		"a number for one": func(it attributes) { it["version"] = n("1") },
+		"another action":   func(it attributes) { it["actionId"] = s("x") },
+		"no tenant":        func(it attributes) { delete(it, "tenantId") },
 		"no state":         func(it attributes) { delete(it, "state") },
 		"a state of old":   func(it attributes) { it["state"] = s("sleeping") },
 		"ready in no lane": func(it attributes) { delete(it, "lane"); delete(it, "dueAt") },

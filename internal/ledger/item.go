@@ -17,12 +17,13 @@ import (
 // it, or it was damaged. The error names its key.
 var ErrStranger = investigation.ErrBadRecord
 
-// The names of the attributes. Two things are not written twice, so that an ordinary item stays
-// below the kilobyte that a write unit pays for: the ids (both are in the key), and the key of a
-// manifest that is where it always is, beside its package.
+// The names of the attributes. The key of a manifest that is where it always is, beside its package,
+// is not written: so an ordinary item stays below the kilobyte that a write unit pays for.
 const (
 	namePK               = "pk" // "<tenantId>#<actionId>"
 	nameVersion          = "version"
+	nameTenantID         = "tenantId"
+	nameActionID         = "actionId"
 	nameMachineID        = "machineId"
 	nameComputerDNSName  = "computerDnsName"
 	nameRequestor        = "requestor"
@@ -127,7 +128,10 @@ func updateOf(next versioned, was string) update {
 
 // encode returns the attributes of a record, without key and version. What is empty is left out.
 func encode(r investigation.Record) item {
-	it := item{nameMachineID: text(r.MachineID), nameState: text(string(r.State))}
+	it := item{
+		nameTenantID: text(r.TenantID), nameActionID: text(r.ActionID),
+		nameMachineID: text(r.MachineID), nameState: text(string(r.State)),
+	}
 	for name, s := range map[string]string{
 		nameComputerDNSName: r.ComputerDNSName, nameRequestor: r.Requestor,
 		nameRequestorComment: r.RequestorComment, nameRequestSource: r.RequestSource,
@@ -194,7 +198,11 @@ func decode(it item) (versioned, error) {
 	}
 	r := reader{item: it}
 	v := versioned{version: r.text(nameVersion)}
-	v.Record = r.record(idOf(key.Value))
+	id := idOf(key.Value)
+	v.Record = r.record(id)
+	if r.err == nil && (r.text(nameTenantID) != id.TenantID || r.text(nameActionID) != id.ActionID) {
+		r.err = errors.New("its ids are not those of its key")
+	}
 	if r.err == nil {
 		r.err = check(v)
 	}

@@ -116,3 +116,10 @@ func (w *wire) count(operation string) int {
 }
 
 func newLedger(table string, w *wire) *ledger.Ledger { return ledger.New(newClient(w), table) }
+
+// reset forgets what was counted.
+func (w *wire) reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.calls)
+}
