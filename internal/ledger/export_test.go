@@ -9,7 +9,7 @@ import (
 // Encode is the item of a record.
 func Encode(r investigation.Record, version string) map[string]types.AttributeValue {
 	it := encode(r)
-	it[namePK], it[nameVersion] = text(r.ID.String()), text(version)
+	it[namePK], it[nameVersion] = text(r.String()), text(version)
 	return it
 }
 

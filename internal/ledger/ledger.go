@@ -32,7 +32,7 @@ const (
 	attemptsMax = 4
 
 	// backoffMax bounds the pause between two attempts.
-	backoffMax = time.Second
+	backoffMax = 250 * time.Millisecond
 
 	// operationTimeout bounds one operation with all its attempts. DynamoDB answers in
 	// milliseconds.
@@ -60,7 +60,7 @@ type Ledger struct {
 }
 
 // New returns the ledger kept in the table. Its calls are repeated by a retryer of its own,
-// whatever the client has: at most four attempts, at most a second apart.
+// whatever the client has: at most four attempts, at most a quarter of a second apart.
 func New(client *dynamodb.Client, table string) *Ledger {
 	retryer := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attemptsMax

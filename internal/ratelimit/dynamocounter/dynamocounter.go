@@ -38,16 +38,21 @@ const (
 	attemptsMax = 3
 
 	// backoffMax bounds the pause between two attempts. A lease that comes late is of no use.
-	backoffMax = 200 * time.Millisecond
+	backoffMax = 250 * time.Millisecond
 
 	// operationTimeout bounds one operation with all its attempts, well within ratelimit.MaxCall.
 	// DynamoDB answers in milliseconds.
 	operationTimeout = 5 * time.Second
 )
 
-// ErrContended says that others changed the budget each time before it could be changed here. It
-// was not changed.
-var ErrContended = errors.New("others kept changing the budget")
+var (
+	// ErrContended says that others changed the budget each time before it could be changed here.
+	// It was not changed.
+	ErrContended = errors.New("others kept changing the budget")
+
+	// errRefused: the condition of a write was false.
+	errRefused = errors.New("the item has changed")
+)
 
 // Counter implements ratelimit.Counter. It is safe for concurrent use.
 type Counter struct {
@@ -61,7 +66,7 @@ type Counter struct {
 // MUST be the one whose instants Lease and Settle are given in production.
 //
 // The counter's calls are repeated by a retryer of its own, whatever the client has: at most three
-// attempts, at most a fifth of a second apart.
+// attempts, at most a quarter of a second apart.
 func New(client *dynamodb.Client, table string, now func() time.Time) *Counter {
 	retryer := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attemptsMax
@@ -146,11 +151,10 @@ func (c *Counter) apply(ctx context.Context, b ratelimit.Budget, checkClock bool
 		if !changed {
 			return nil
 		}
-		refusedBy, err := c.write(ctx, b, write)
-		if err != nil || refusedBy == nil {
+		before, err = c.write(ctx, b, write)
+		if !errors.Is(err, errRefused) {
 			return err
 		}
-		before = *refusedBy
 	}
 	return ErrContended
 }
@@ -182,9 +186,10 @@ func measure(sentAt time.Time, answer middleware.Metadata, receivedAt time.Time)
 	return CertainSkew(sentAt, date, receivedAt)
 }
 
-// write makes one conditional write. If its condition is false it returns the state as it is now.
+// write makes one conditional write. If its condition is false it returns errRefused, and the state
+// as it is now.
 func (c *Counter) write(ctx context.Context, b ratelimit.Budget, w update) (
-	*ratelimit.State, error,
+	ratelimit.State, error,
 ) {
 	call, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
@@ -195,19 +200,22 @@ func (c *Counter) write(ctx context.Context, b ratelimit.Budget, w update) (
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}, c.tuning)
 	if err == nil {
-		return nil, nil //nolint:nilnil // the state is only known where the write was refused
+		return ratelimit.State{}, nil
 	}
 	refusal, refused := errors.AsType[*types.ConditionalCheckFailedException](err)
 	if !refused {
-		return nil, c.explain("write", err)
+		return ratelimit.State{}, c.explain("write", err)
 	}
-	if len(refusal.Item) == 0 {
-		// No item came along: it was not there, or the server does not send it.
-		s, _, err := c.read(ctx, b)
-		return &s, err
+	var current ratelimit.State
+	if len(refusal.Item) > 0 {
+		current, err = decode(b, refusal.Item)
+	} else { // no item came along: it was not there, or the server does not send it
+		current, _, err = c.read(ctx, b)
 	}
-	s, err := decode(b, refusal.Item)
-	return &s, err
+	if err != nil {
+		return ratelimit.State{}, err
+	}
+	return current, errRefused
 }
 
 func key(b ratelimit.Budget) map[string]types.AttributeValue {
