@@ -68,6 +68,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(uint8(i), uint8(i*2), uint8(i), "1793696400000")
 	}
 	f.Add(uint8(3), uint8(7), uint8(1), "-62135596800001")
+	f.Add(uint8(0), uint8(2), uint8(1), "2026-11-03T10:00:00.5+02:00")
 	f.Add(uint8(5), uint8(20), uint8(4), "key")
 	f.Fuzz(func(t *testing.T, which, attribute, kind uint8, value string) {
 		it := ledger.Encode(records[int(which)%len(records)], "v")

@@ -1,9 +1,11 @@
 package ledger_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -99,11 +101,27 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	w.calls[operation]++
 	nth := w.calls[operation]
 	w.mu.Unlock()
+	if err := consistent(operation, req); err != nil {
+		return nil, err
+	}
 	send := func() (*http.Response, error) { return http.DefaultTransport.RoundTrip(req) }
 	if w.play == nil {
 		return send()
 	}
 	return w.play(operation, nth, send)
+}
+
+// consistent refuses reads of the table that may be stale: the stand-in has none, DynamoDB has.
+func consistent(operation string, req *http.Request) error {
+	if operation != "GetItem" && operation != "BatchGetItem" {
+		return nil
+	}
+	text, err := io.ReadAll(req.Body)
+	req.Body = io.NopCloser(bytes.NewReader(text))
+	if err == nil && !strings.Contains(string(text), `"ConsistentRead":true`) {
+		err = fmt.Errorf("%s may be stale: %s", operation, text)
+	}
+	return err
 }
 
 // count returns how often the operation was sent since it was last asked for.

@@ -182,9 +182,8 @@ func TestLostAnswers(t *testing.T) {
 }
 
 // answer is a DynamoDB error, as it looks on the wire.
-func answer(status int, code, more string) *http.Response {
-	body := fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"told so"%s}`,
-		code, more)
+func answer(status int, code string) *http.Response {
+	body := fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"told so"}`, code)
 	return &http.Response{
 		StatusCode: status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
 		Body: io.NopCloser(strings.NewReader(body)),
@@ -205,7 +204,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 				*http.Response, error,
 			) {
 				if op == failing {
-					return answer(http.StatusBadRequest, code, ""), nil
+					return answer(http.StatusBadRequest, code), nil
 				}
 				if op == "GetItem" {
 					return empty(), nil
@@ -247,27 +246,76 @@ func TestThrottledOnce(t *testing.T) {
 		send func() (*http.Response, error),
 	) (*http.Response, error) {
 		if nth == 1 {
-			return answer(http.StatusBadRequest, "ThrottlingException", ""), nil
+			return answer(http.StatusBadRequest, "ThrottlingException"), nil
 		}
 		return send()
 	}})
 	lease(t, c, budget, "a", start, true)
 }
 
-// A refusal without the item is followed by a look at it.
+// meanwhile has something happen between the first read and the first write.
+func meanwhile(happen func()) *wire {
+	return &wire{play: func(op string, nth int, send func() (*http.Response, error)) (
+		*http.Response, error,
+	) {
+		if op == "UpdateItem" && nth == 1 {
+			happen()
+		}
+		return send()
+	}}
+}
+
+// A refusal without the item is followed by a look at it, not by a guess.
 func TestRefusalWithoutItem(t *testing.T) {
 	table := newTable(t)
-	c := newCounter(table, &wire{play: func(op string, nth int, send func() (*http.Response, error)) (
+	w := &wire{play: func(op string, nth int, send func() (*http.Response, error)) (
 		*http.Response, error,
 	) {
 		if op == "UpdateItem" && nth == 1 {
 			lease(t, newCounter(table, &wire{}), budget, "b", start, true)
-			return answer(http.StatusBadRequest, "ConditionalCheckFailedException", ""), nil
+			return answer(http.StatusBadRequest, "ConditionalCheckFailedException"), nil
 		}
 		return send()
-	}})
-	if d := lease(t, c, budget, "a", start, true); d.Slot != 1 {
+	}}
+	if d := lease(t, newCounter(table, w), budget, "a", start, true); d.Slot != 1 {
 		t.Errorf("got slot %d, want 1", d.Slot)
+	}
+	if reads, writes := w.count("GetItem"), w.count("UpdateItem"); reads != 2 || writes != 2 {
+		t.Errorf("it took %d reads and %d writes, want 2 and 2", reads, writes)
+	}
+}
+
+// A 429 that another worker was told of in between denies the lease.
+func TestCooldownInBetween(t *testing.T) {
+	table := newTable(t)
+	for i, until := range []time.Time{start.Add(time.Minute), start.Add(time.Hour)} {
+		w := meanwhile(func() {
+			if err := newCounter(table, &wire{}).CoolDown(t.Context(), budget, until); err != nil {
+				t.Error(err)
+			}
+		})
+		now := start.Add(time.Duration(i) * time.Minute) // the second time there is an old cooldown
+		d := lease(t, newCounter(table, w), budget, "a", now, false)
+		if !d.RetryAt.Equal(until) {
+			t.Errorf("got RetryAt %v, want %v", d.RetryAt, until)
+		}
+	}
+}
+
+// A settlement that comes after the slot went to somebody else changes nothing.
+func TestSettlementTooLate(t *testing.T) {
+	table := newTable(t)
+	c := newCounter(table, &wire{})
+	d := lease(t, c, budget, "a", start, true)
+	lease(t, c, budget, "x", start, true)
+	late := start.Add(ratelimit.MaxCall + hold)
+	w := meanwhile(func() { lease(t, c, budget, "b", late, true) })
+	if err := newCounter(table, w).Settle(t.Context(), budget, "a", d.Slot, start); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Peek(t.Context(), budget)
+	if err != nil || s.Slots[0].Owner != "b" || !s.Slots[0].FreeAt.Equal(late.Add(ratelimit.MaxCall+hold)) {
+		t.Errorf("got %+v, %v", s, err)
 	}
 }
 
@@ -277,7 +325,7 @@ func TestContended(t *testing.T) {
 		send func() (*http.Response, error),
 	) (*http.Response, error) {
 		if op == "UpdateItem" {
-			return answer(http.StatusBadRequest, "ConditionalCheckFailedException", ""), nil
+			return answer(http.StatusBadRequest, "ConditionalCheckFailedException"), nil
 		}
 		return send()
 	}})
