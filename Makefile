@@ -65,6 +65,10 @@ fuzz: ## fuzz every parser of foreign bytes, and simulate with many seeds
 	  done); \
 	done
 
+.PHONY: kill
+kill: ## kill -9 a run ten times at random moments, then compare what it left (about ten minutes)
+	cd cmd/packhorse && go test -count=1 -v -tags kill -run TestKilledAtRandom -timeout 20m .
+
 .PHONY: bench
 bench: ## measure the archive: throughput, memory, CPU
 	cd cmd/packhorse && go test -run='^$$' -bench=. -benchtime=1x ./embedded/...

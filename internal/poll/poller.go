@@ -83,8 +83,9 @@ func New(
 
 // Progress says where a step left things.
 type Progress struct {
-	Next time.Time // when the next step is due
-	Busy bool      // something is young, ready or to be announced: the next step is worth waiting for
+	Next  time.Time // when the next step is due
+	Busy  bool      // something is young, ready or to be announced: the next step is worth waiting for
+	Swept bool      // this step listed the tenant, and the ledger knows all of it
 }
 
 // Tick takes steps until nothing is worth waiting for, or the next step would come after until.
@@ -110,8 +111,10 @@ func (p *Poller) Tick(ctx context.Context, until time.Time) error {
 // joins theirs.
 func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	var sweepErr error
+	swept := false
 	if !p.now().Before(p.nextSweep()) {
 		sweepErr = p.Sweep(ctx)
+		swept = sweepErr == nil
 		if errors.Is(sweepErr, investigation.ErrBudgetSpent) {
 			sweepErr = nil // a later step sweeps; that is no failure
 		}
@@ -121,7 +124,7 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	nextHandover, dispatchErr := p.dispatch(ctx, due)
 
 	p.busy = p.young || len(due) > 0
-	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy}
+	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept}
 	return progress, errors.Join(sweepErr, dueErr, announceErr, dispatchErr)
 }
 

@@ -148,7 +148,7 @@ func (t *Terminal) barOf(a investigation.Action) *packageBar {
 		mpb.AppendDecorators(
 			decor.CurrentKibiByte("% .1f", decor.WCSyncSpace),
 			decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace),
-			decor.Any(func(decor.Statistics) string { return *b.phase.Load() }, decor.WCSyncSpaceR),
+			decor.Any(func(decor.Statistics) string { return "  " + *b.phase.Load() }, decor.WCSyncSpaceR),
 		))
 	t.bars[a.ActionID] = b
 	return b

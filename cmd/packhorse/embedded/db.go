@@ -26,6 +26,9 @@ const (
 	// milliseconds, most of them for the disk.
 	busyTimeout = 15 * time.Second
 
+	// busyPause is how long an open that found the file locked waits before it tries again.
+	busyPause = 20 * time.Millisecond
+
 	// modes: the ledger names hosts and people.
 	folderMode = 0o700
 	fileMode   = 0o600
@@ -91,11 +94,33 @@ func openDB(ctx context.Context, path string) (*DB, error) {
 	// for the lock of the file, which they do by trying again and again.
 	pool.SetMaxOpenConns(1)
 	db := &DB{sql: pool}
-	err = db.migrate(ctx)
+	err = db.migratePatiently(ctx)
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
 	return db, nil
+}
+
+// migratePatiently migrates, however many processes open a new file at once. SQLite does not wait
+// for the lock with which a file becomes a write-ahead one, whatever the busy timeout is, since two
+// that wait for each other would wait for good (https://www.sqlite.org/c3ref/busy_handler.html).
+func (db *DB) migratePatiently(ctx context.Context) error {
+	patience := time.NewTimer(busyTimeout)
+	defer patience.Stop()
+	for {
+		err := db.migrate(ctx)
+		refusal, ok := errors.AsType[*sqlite.Error](err)
+		if !ok || refusal.Code()&0xff != sqlite3.SQLITE_BUSY {
+			return err
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-patience.C:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // create makes an empty file if there is none. SQLite would make it readable by everybody; it gives

@@ -263,3 +263,28 @@ func content(t *testing.T, path string) string {
 	}
 	return string(bytes)
 }
+
+// However many open a file that is not there yet at the same instant, all of them can use it.
+func TestOpenedByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "packhorse.db")
+		start := make(chan struct{})
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				<-start
+				db, err := embedded.OpenDB(t.Context(), path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(start)
+		all.Wait()
+	}
+}

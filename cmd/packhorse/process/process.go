@@ -20,8 +20,9 @@ const (
 	// run at once only where a download takes over a minute, and then bandwidth is what is short.
 	Workers = 4
 
-	// stepsFailedMax is how many steps in a row may fail before a process that was asked to end
-	// when idle gives up instead: with nobody watching, waiting for good would look like working.
+	// stepsFailedMax is how many steps may fail with no good sweep between before a process that was
+	// asked to end when idle gives up instead: with nobody watching, waiting for good would look
+	// like working. A step in which nothing was due proves nothing, so it is not counted.
 	stepsFailedMax = 10
 
 	// failurePause keeps a failing step from being repeated at once.
@@ -163,9 +164,10 @@ func (p *Process) loop(ctx context.Context, untilIdle bool) error {
 			return context.Cause(ctx)
 		}
 		next := earlier(progress.Next, p.now().Add(stepPauseMax))
-		if err == nil {
+		switch {
+		case progress.Swept && err == nil:
 			failed = 0
-		} else {
+		case err != nil:
 			failed++
 			next = p.now().Add(failurePause)
 			p.logger.WarnContext(ctx, "a step did not succeed, trying again",

@@ -20,6 +20,10 @@ func Scenario(n int, seed uint64, startedAt time.Time, sizes []int64) []Action {
 	for i := range n {
 		who := requestors[i%len(requestors)]
 		age := time.Duration(2+random.IntN(50)) * time.Minute
+		becomesReady := i%6 == 2
+		if becomesReady {
+			age %= 20 * time.Minute // young enough that a client is still waiting for it
+		}
 		a := Action{
 			ID:              IDOf("action", seed, i),
 			Type:            typeCollect,
@@ -33,12 +37,12 @@ func Scenario(n int, seed uint64, startedAt time.Time, sizes []int64) []Action {
 			PackageSize:     sizes[i%len(sizes)],
 			PackageSeed:     seed + uint64(i),
 		}
-		switch i % 6 {
-		case 2: // becomes ready while you watch
+		switch {
+		case becomesReady: // while you watch
 			a.Steps = Succeeding(age + 8*time.Second)
-		case 4:
+		case i%6 == 4:
 			a.Steps = Ending(age/2, "Failed")
-		case 5:
+		case i%6 == 5:
 			a.Steps = Ending(age/2, "TimeOut")
 		}
 		actions[i] = a

@@ -1,0 +1,247 @@
+package process_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"packhorse/cmd/packhorse/process"
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/ratelimit"
+)
+
+const tenant = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
+
+// today runs f in a bubble whose clock shows a plausible date: before 2020 there were no packages.
+func today(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, time.November, 24, 9, 0, 0, 0, time.UTC)))
+		f(t)
+	})
+}
+
+// station is all that a process needs, in memory.
+type station struct {
+	*ledgertest.Memory
+
+	mu      sync.Mutex // guards what follows
+	actions []investigation.Action
+	listed  int
+	list    func(n int) error // what the nth listing (from 1) comes to
+	stored  map[investigation.Key]int
+	links   int
+	told    []string
+}
+
+func newStation(actions ...investigation.Action) *station {
+	return &station{
+		Memory: ledgertest.NewMemory(), actions: actions, stored: map[investigation.Key]int{},
+		list: func(int) error { return nil },
+	}
+}
+
+func (s *station) List(context.Context, time.Time) ([]investigation.Action, []error, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listed++
+	return s.actions, nil, s.list(s.listed)
+}
+
+func (s *station) PackageURI(context.Context, string) (investigation.Link, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links++
+	return investigation.NewLink("https://host.example/package"), nil
+}
+
+func (s *station) Open(context.Context, investigation.Link) (investigation.Package, error) {
+	return investigation.Package{Size: 4, Body: io.NopCloser(strings.NewReader("pack"))}, nil
+}
+
+func (s *station) Stored(_ context.Context, key investigation.Key) (investigation.Receipt, error) {
+	return investigation.Receipt{}, fmt.Errorf("head %s: %w", key, investigation.ErrNotStored)
+}
+
+func (s *station) Store(_ context.Context, key investigation.Key, _ investigation.Action,
+	pkg investigation.Package,
+) (investigation.Receipt, error) {
+	body, err := io.ReadAll(pkg.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored[key]++
+	return investigation.Receipt{
+		Bucket: "evidence", Key: string(key), Size: int64(len(body)),
+		SHA256: strings.Repeat("ab", 32), CRC32C: "AAAAAA==",
+	}, err
+}
+
+func (*station) StoreManifest(context.Context, string, []byte) error { return nil }
+
+// tell is the reporter, which writes down one word a fact.
+func (s *station) tell(words ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = append(s.told, fmt.Sprint(words...))
+}
+
+func (s *station) Observed(rec investigation.Record)             { s.tell(rec.State) }
+func (s *station) Fetching(investigation.Record)                 { s.tell("claimed") }
+func (s *station) Settled(rec investigation.Record)              { s.tell("settled ", rec.State) }
+func (s *station) Postponed(_ investigation.Record, cause error) { s.tell("postponed: ", cause) }
+func (s *station) Budget([]time.Time)                            {}
+func (s *station) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser {
+	s.tell("downloading")
+	return body
+}
+
+// action is one that Defender shows with the status, asked for age ago.
+func action(i int, status investigation.Status, age time.Duration) investigation.Action {
+	created := time.Now().UTC().Add(-age)
+	return investigation.Action{
+		ID:        investigation.ID{TenantID: tenant, ActionID: fmt.Sprintf("%040x", i)},
+		MachineID: fmt.Sprintf("%040x", 1000+i), Status: status,
+		CreatedAt: created, LastUpdatedAt: created.Add(time.Second),
+	}
+}
+
+// new wires the station. Its log goes to log.
+func (s *station) process(log io.Writer) *process.Process {
+	budget := ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
+	return process.New(s, s.Memory, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
+		process.SweepSettings{TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second},
+		process.FetchSettings{
+			Manifest: func(investigation.Record, investigation.Receipt) ([]byte, error) {
+				return []byte("{}"), nil
+			},
+			Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
+		}, s, time.Now, slog.New(slog.NewTextHandler(log, nil)))
+}
+
+func TestCarriesUntilIdle(t *testing.T) {
+	today(t, func(t *testing.T) {
+		s := newStation(action(1, "Succeeded", time.Hour), action(2, "Succeeded", time.Hour),
+			action(3, "Failed", time.Hour), action(4, "Pending", 2*time.Hour))
+		var log bytes.Buffer
+		if err := s.process(&log).Run(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.stored) != 2 || s.links != 2 {
+			t.Errorf("got %d packages with %d links, want 2 with 2", len(s.stored), s.links)
+		}
+		for key, times := range s.stored {
+			if times != 1 {
+				t.Errorf("%s was stored %d times", key, times)
+			}
+		}
+		settled := 0
+		for _, word := range s.told {
+			if strings.HasPrefix(word, "settled ") {
+				settled++
+			}
+		}
+		if settled != 3 || log.Len() != 0 {
+			t.Errorf("told %q, logged %q", s.told, log.String())
+		}
+	})
+}
+
+// A waiting action keeps the process for as long as it is young, and not longer.
+func TestIdleWaitsForTheYoung(t *testing.T) {
+	today(t, func(t *testing.T) {
+		s := newStation(action(1, "Pending", 20*time.Minute))
+		began := time.Now()
+		if err := s.process(io.Discard).Run(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(began)
+		if took < 10*time.Minute || took > 10*time.Minute+15*time.Second {
+			t.Errorf("it was idle after %v, want 10 minutes and a step", took)
+		}
+	})
+}
+
+func TestFirstSweep(t *testing.T) {
+	refused := &investigation.PostponedError{
+		RetryAt: time.Now().Add(time.Hour), Err: errors.New("wrong secret"),
+	}
+	for name, test := range map[string]struct {
+		list    func(n int) error
+		want    error
+		minimum time.Duration
+	}{
+		"waits for a spent budget": {
+			list: func(n int) error {
+				if n > 1 {
+					return nil
+				}
+				return &investigation.PostponedError{
+					RetryAt: time.Now().Add(time.Minute), Err: investigation.ErrBudgetSpent,
+				}
+			},
+			minimum: time.Minute,
+		},
+		"ends with a refused credential": {
+			list: func(int) error { return refused }, want: refused,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			today(t, func(t *testing.T) {
+				s := newStation()
+				s.list = test.list
+				began := time.Now()
+				err := s.process(io.Discard).Run(t.Context(), true)
+				if !errors.Is(err, test.want) || (test.want == nil && err != nil) {
+					t.Errorf("got %v, want %v", err, test.want)
+				}
+				if took := time.Since(began); took < test.minimum || took > test.minimum+time.Second {
+					t.Errorf("it took %v, want %v", took, test.minimum)
+				}
+			})
+		})
+	}
+}
+
+// With nobody watching, ten failures in a row end the process; ones that pass do not.
+func TestGivesUp(t *testing.T) {
+	outage := errors.New("outage")
+	for failures, want := range map[int]error{9: nil, 1000: outage} {
+		today(t, func(t *testing.T) {
+			s := newStation(action(1, "Pending", 20*time.Minute))
+			s.list = func(n int) error {
+				if n > 1 && n <= 1+failures {
+					return outage
+				}
+				return nil
+			}
+			err := s.process(io.Discard).Run(t.Context(), true)
+			if !errors.Is(err, want) || (want == nil && err != nil) {
+				t.Errorf("after %d failures: got %v, want %v", failures, err, want)
+			}
+		})
+	}
+}
+
+// An interruption is a clean end, unless there was something to be finished.
+func TestInterrupted(t *testing.T) {
+	for untilIdle, want := range map[bool]error{false: nil, true: process.ErrStopped} {
+		today(t, func(t *testing.T) {
+			s := newStation(action(1, "Pending", time.Minute))
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			err := s.process(io.Discard).Run(ctx, untilIdle)
+			if !errors.Is(err, want) || (want == nil && err != nil) {
+				t.Errorf("until idle %t: got %v, want %v", untilIdle, err, want)
+			}
+		})
+	}
+}
