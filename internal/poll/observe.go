@@ -2,6 +2,7 @@ package poll
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,22 +43,28 @@ func (p *Poller) observe(ctx context.Context, actions []investigation.Action, no
 	if err != nil {
 		return err
 	}
+	var bad []error // one record that makes no sense does not stop the others
 	for _, a := range changed {
 		rec, found := loaded[a.ID]
 		_, differs := rec.Observe(a, now)
 		if !found || differs {
 			rec, err = p.ledger.Observe(ctx, a, now)
+			if errors.Is(err, investigation.ErrBadRecord) {
+				bad = append(bad, fmt.Errorf("observe action %s: %w", a.ActionID, err))
+				continue
+			}
 			if err != nil {
-				return fmt.Errorf("observe action %s: %w", a.ActionID, err)
+				return fmt.Errorf("observe action %s: %w", a.ActionID, errors.Join(append(bad, err)...))
 			}
 		}
 		p.known[a.ActionID] = sighting{
 			status: a.Status, lastUpdated: a.LastUpdatedAt, name: a.ComputerDNSName, state: rec.State,
 		}
 	}
-	return nil
+	return errors.Join(bad...)
 }
 
+// load leaves out records that make no sense: to observe such an action is an error of its own.
 func (p *Poller) load(ctx context.Context, ids []investigation.ID) (
 	map[investigation.ID]investigation.Record, error,
 ) {
@@ -66,7 +73,7 @@ func (p *Poller) load(ctx context.Context, ids []investigation.ID) (
 		return loaded, nil
 	}
 	records, err := p.ledger.Load(ctx, ids)
-	if err != nil {
+	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return nil, fmt.Errorf("load the known states of %d actions: %w", len(ids), err)
 	}
 	for _, rec := range records {

@@ -156,7 +156,7 @@ func (p *Poller) Sweep(ctx context.Context) error {
 	}
 	p.report(ctx, skipped)
 	err = p.observe(ctx, actions, now)
-	if err != nil {
+	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return err
 	}
 	p.forget(actions)
@@ -164,7 +164,7 @@ func (p *Poller) Sweep(ctx context.Context) error {
 		return p.known[a.ActionID].state == investigation.StateWaiting &&
 			now.Sub(a.CreatedAt) < YoungFor
 	})
-	return nil
+	return err // of records that make no sense: the sweep is done with all others
 }
 
 // forget drops the memory of actions that left the look-back window.
@@ -192,17 +192,19 @@ func (p *Poller) report(ctx context.Context, skipped []error) {
 // skippedMax bounds what is remembered of senseless rows; a tenant that sends more has been heard.
 const skippedMax = 1000
 
-// due returns what is due within the horizon, live before backlog.
+// due returns what is due within the horizon, live before backlog. Beside an error it returns what
+// could be read.
 func (p *Poller) due(ctx context.Context) ([]investigation.Record, error) {
 	var all []investigation.Record
+	var failures []error
 	for _, lane := range investigation.Lanes() {
 		records, err := p.ledger.Due(ctx, p.tenantID, lane, p.now().Add(horizon), dueMax)
-		if err != nil {
-			return all, fmt.Errorf("look for due work in lane %s: %w", lane, err)
-		}
 		all = append(all, records...)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("look for due work in lane %s: %w", lane, err))
+		}
 	}
-	return all, nil
+	return all, errors.Join(failures...)
 }
 
 // announce puts on the bus what became of actions whose fetcher could not, or that never had one.

@@ -19,6 +19,10 @@ type Defender interface {
 }
 
 // Ledger is the durable record of every action, as far as a sweep needs it.
+//
+// What it has under an id may make no sense (a stranger wrote it): then every method's error wraps
+// investigation.ErrBadRecord and names the action, and Load and Due return the other records beside
+// that error.
 type Ledger interface {
 	// Load returns the records of ids that the ledger knows, read consistently, in any order.
 	// Unknown ids are left out.

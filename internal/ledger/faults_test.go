@@ -1,0 +1,425 @@
+package ledger_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+const tenant = "11111111-2222-3333-4444-555555555555"
+
+var t0 = time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+
+func action(n int, status investigation.Status) investigation.Action {
+	return investigation.Action{
+		ID:              investigation.ID{TenantID: tenant, ActionID: fmt.Sprintf("%08d-0000-4000-8000-000000000000", n)},
+		MachineID:       "0123456789abcdef0123456789abcdef01234567",
+		ComputerDNSName: "ws-04711.corp.contoso.com", Requestor: "ana.lyst@contoso.com",
+		RequestorComment: "suspicious sign-in, case 2026-114", RequestSource: "Portal",
+		Status: status, CreatedAt: t0.Add(-time.Hour), LastUpdatedAt: t0.Add(-time.Minute),
+	}
+}
+
+// receipt is as long as a receipt gets with the default prefix.
+func receipt(a investigation.Action) investigation.Receipt {
+	return investigation.Receipt{
+		Bucket:    "packhorse-evidence-123456789012-us-east-1",
+		Key:       "packages/" + tenant + "/" + a.MachineID + "/20261103T080000Z_" + a.ActionID + ".zip",
+		VersionID: "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH", Size: 123_456_789,
+		SHA256: strings.Repeat("0f", 32), CRC32C: "yZRlqg==",
+	}
+}
+
+func observe(t *testing.T, l *ledger.Ledger, a investigation.Action) investigation.Record {
+	t.Helper()
+	rec, err := l.Observe(t.Context(), a, t0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
+func manifestKey(r investigation.Receipt) string { return strings.TrimSuffix(r.Key, ".zip") + ".json" }
+
+var errLost = errors.New("connection reset by peer")
+
+// lose has the server do what it is asked the nth time, and loses its answer.
+func lose(operation string, nth int) *wire {
+	return &wire{play: func(op string, n int, send func() (*http.Response, error)) (
+		*http.Response, error,
+	) {
+		resp, err := send()
+		if op == operation && n == nth && err == nil {
+			_ = resp.Body.Close()
+			return nil, errLost
+		}
+		return resp, err
+	}}
+}
+
+// A write whose answer is lost is told from one that did not happen, in each change.
+func TestLostAnswers(t *testing.T) {
+	table := newTable(t)
+	a := action(1, investigation.StatusSucceeded)
+	until := t0.Add(time.Minute)
+	steps := []struct {
+		name string
+		do   func(context.Context, *ledger.Ledger) error
+		want investigation.State
+	}{
+		{"observe", func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Observe(ctx, a, t0)
+			return err
+		}, investigation.StateReady},
+		{"claim", func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Claim(ctx, a.ID, "ada", t0, until)
+			return err
+		}, investigation.StateFetching},
+		{"renew", func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Renew(ctx, a.ID, "ada", until.Add(time.Minute))
+			return err
+		}, investigation.StateFetching},
+		{"release", func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Release(ctx, a.ID, "ada", investigation.Release{DueAt: t0})
+			return err
+		}, investigation.StateReady},
+		{"claim again", func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Claim(ctx, a.ID, "bob", t0, until)
+			return err
+		}, investigation.StateFetching},
+		{"archived", func(ctx context.Context, l *ledger.Ledger) error {
+			r := receipt(a)
+			_, err := l.Archived(ctx, a.ID, "bob", r, manifestKey(r), t0)
+			return err
+		}, investigation.StateArchived},
+		{"announced", func(ctx context.Context, l *ledger.Ledger) error {
+			return l.Announced(ctx, a.ID, t0)
+		}, investigation.StateDone},
+	}
+	for _, step := range steps {
+		w := lose("UpdateItem", 1)
+		if err := step.do(t.Context(), newLedger(table, w)); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if n := w.count("UpdateItem"); n != 2 {
+			t.Errorf("%s: sent %d times, want 2", step.name, n)
+		}
+		records, err := newLedger(table, &wire{}).Load(t.Context(), []investigation.ID{a.ID})
+		if err != nil || len(records) != 1 || records[0].State != step.want {
+			t.Fatalf("after %s: got %+v, %v", step.name, records, err)
+		}
+	}
+	records, err := newLedger(table, &wire{}).Load(t.Context(), []investigation.ID{a.ID})
+	if err != nil || records[0].Attempts != 1+1 {
+		t.Errorf("got %+v, %v, want 2 attempts", records, err)
+	}
+}
+
+// answer is a DynamoDB error, as it looks on the wire.
+func answer(status int, code string) *http.Response {
+	body := fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"told so"}`, code)
+	return response(status, body)
+}
+
+func response(status int, body string) *http.Response {
+	return &http.Response{
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
+		Body: io.NopCloser(strings.NewReader(body)),
+	}
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	calls := map[string]func(context.Context, *ledger.Ledger) error{
+		"GetItem": func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Claim(ctx, action(1, "Succeeded").ID, "ada", t0, t0.Add(time.Minute))
+			return err
+		},
+		"UpdateItem": func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Observe(ctx, action(1, "Succeeded"), t0)
+			return err
+		},
+		"BatchGetItem": func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Load(ctx, []investigation.ID{action(1, "").ID})
+			return err
+		},
+		"Query": func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Due(ctx, tenant, investigation.LaneLive, t0, 10)
+			return err
+		},
+	}
+	for code, want := range map[string]string{
+		"ProvisionedThroughputExceededException": "throttled",
+		"ThrottlingException":                    "throttled",
+		"AccessDeniedException":                  "dynamodb:GetItem, BatchGetItem",
+		"ResourceNotFoundException":              "LEDGER_TABLE",
+		"ValidationException":                    "index",
+	} {
+		for operation, call := range calls {
+			// In a bubble: the pauses between the attempts are not waited for.
+			synctest.Test(t, func(t *testing.T) {
+				w := &wire{play: func(op string, _ int, _ func() (*http.Response, error)) (
+					*http.Response, error,
+				) {
+					if op == operation {
+						return answer(http.StatusBadRequest, code), nil
+					}
+					return response(http.StatusOK, "{}"), nil
+				}}
+				err := call(t.Context(), newLedger("no-such-table", w))
+				if err == nil {
+					t.Fatalf("%s of %s succeeded", code, operation)
+				}
+				for _, word := range []string{want, "no-such-table", code} {
+					if !strings.Contains(err.Error(), word) {
+						t.Errorf("%s of %s: %q is not in: %v", code, operation, word, err)
+					}
+				}
+				if sent := w.count(operation); sent > 4 {
+					t.Errorf("%s of %s: it was sent %d times", code, operation, sent)
+				}
+			})
+		}
+	}
+}
+
+func TestMissingTable(t *testing.T) {
+	_, err := newLedger("no-such-table", &wire{}).Observe(t.Context(), action(1, "Succeeded"), t0)
+	if err == nil || !strings.Contains(err.Error(), "LEDGER_TABLE") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A refusal without the item is followed by a look at it: bob was faster.
+func TestRefusalWithoutItem(t *testing.T) {
+	table := newTable(t)
+	a := action(1, "Succeeded")
+	observe(t, newLedger(table, &wire{}), a)
+	l := newLedger(table, &wire{play: func(op string, n int, send func() (*http.Response, error)) (
+		*http.Response, error,
+	) {
+		if op == "UpdateItem" && n == 1 {
+			_, err := newLedger(table, &wire{}).Claim(t.Context(), a.ID, "bob", t0, t0.Add(time.Minute))
+			if err != nil {
+				t.Error(err)
+			}
+			return answer(http.StatusBadRequest, "ConditionalCheckFailedException"), nil
+		}
+		return send()
+	}})
+	_, err := l.Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Minute))
+	if _, refused := errors.AsType[*investigation.NotClaimableError](err); !refused {
+		t.Errorf("got %v, want a refusal", err)
+	}
+}
+
+func TestContended(t *testing.T) {
+	l := newLedger(newTable(t), &wire{play: func(op string, _ int,
+		send func() (*http.Response, error),
+	) (*http.Response, error) {
+		if op == "UpdateItem" {
+			return answer(http.StatusBadRequest, "ConditionalCheckFailedException"), nil
+		}
+		return send()
+	}})
+	_, err := l.Observe(t.Context(), action(1, "Succeeded"), t0)
+	if !errors.Is(err, ledger.ErrContended) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What DynamoDB leaves unread of a batch is asked for again, and no more than that.
+func TestUnprocessedKeys(t *testing.T) {
+	table := newTable(t)
+	var ids []investigation.ID
+	for n := range 5 {
+		ids = append(ids, observe(t, newLedger(table, &wire{}), action(n, "Succeeded")).ID)
+	}
+	w := &wire{}
+	w.play = func(op string, n int, send func() (*http.Response, error)) (*http.Response, error) {
+		resp, err := send()
+		if op != "BatchGetItem" || n > 3 || err != nil {
+			return resp, err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		var body struct {
+			Responses       map[string][]map[string]any
+			UnprocessedKeys map[string]any
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+			return nil, err
+		}
+		items := body.Responses[table]
+		body.Responses[table] = items[:1]
+		var keys []any
+		for _, it := range items[1:] {
+			keys = append(keys, map[string]any{"pk": it["pk"]})
+		}
+		body.UnprocessedKeys = map[string]any{table: map[string]any{"Keys": keys, "ConsistentRead": true}}
+		text, err := json.Marshal(body)
+		return response(http.StatusOK, string(text)), err
+	}
+	records, err := newLedger(table, w).Load(t.Context(), ids)
+	if err != nil || len(records) != 5 {
+		t.Errorf("got %d records, %v", len(records), err)
+	}
+	if n := w.count("BatchGetItem"); n != 4 {
+		t.Errorf("%d batches were read, want 4", n)
+	}
+}
+
+// A batch that stays unread ends in an error, after a bounded number of looks.
+func TestUnprocessedForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		id := action(1, "").ID
+		w := &wire{play: func(string, int, func() (*http.Response, error)) (*http.Response, error) {
+			return response(http.StatusOK, fmt.Sprintf(
+				`{"Responses":{},"UnprocessedKeys":{"x":{"Keys":[{"pk":{"S":%q}}]}}}`, id)), nil
+		}}
+		began := time.Now()
+		_, err := newLedger("x", w).Load(t.Context(), []investigation.ID{id})
+		if err == nil || !strings.Contains(err.Error(), "throttled") {
+			t.Errorf("got %v", err)
+		}
+		if n, took := w.count("BatchGetItem"), time.Since(began); n > 10 || took > 10*time.Second {
+			t.Errorf("gave up after %d batches and %v", n, took)
+		}
+	})
+}
+
+// Items that are no record name their key in the error, and the others are served.
+func TestStrangers(t *testing.T) {
+	s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+	n := func(v string) types.AttributeValue { return &types.AttributeValueMemberN{Value: v} }
+	type attributes = map[string]types.AttributeValue
+	spoils := map[string]func(attributes){
+		"no version":       func(it attributes) { delete(it, "version") },
+		"a number for one": func(it attributes) { it["version"] = n("1") },
+		"another action":   func(it attributes) { it["actionId"] = s("x") },
+		"no tenant":        func(it attributes) { delete(it, "tenantId") },
+		"no state":         func(it attributes) { delete(it, "state") },
+		"a state of old":   func(it attributes) { it["state"] = s("sleeping") },
+		"ready in no lane": func(it attributes) { delete(it, "lane"); delete(it, "dueAt") },
+		"another's lane":   func(it attributes) { it["lane"] = s("somebody#live") },
+		"a lane of its own": func(it attributes) {
+			it["lane"] = s(tenant + "#express")
+		},
+		"no due time":         func(it attributes) { delete(it, "dueAt") },
+		"due in nanoseconds":  func(it attributes) { it["dueAt"] = n("1793696400000000000") },
+		"due at half a milli": func(it attributes) { it["dueAt"] = n("0.5") },
+		"no machine":          func(it attributes) { delete(it, "machineId") },
+		"words for a time":    func(it attributes) { it["createdAt"] = s("yesterday") },
+		"a number for words":  func(it attributes) { it["requestor"] = n("7") },
+		"an owner too many":   func(it attributes) { it["owner"] = s("ada") },
+		"a list of attempts":  func(it attributes) { it["attempts"] = &types.AttributeValueMemberL{} },
+		"a receipt in words":  func(it attributes) { it["receipt"] = s("paid") },
+		"an empty receipt":    func(it attributes) { it["receipt"] = &types.AttributeValueMemberM{} },
+		"archived, where":     func(it attributes) { it["state"] = s("archived") },
+	}
+	table := newTable(t)
+	client := newClient(http.DefaultTransport)
+	l := newLedger(table, &wire{})
+	good := observe(t, l, action(0, "Succeeded"))
+	ids := []investigation.ID{good.ID}
+	for name, spoil := range spoils {
+		a := action(len(ids), "Succeeded")
+		observe(t, l, a)
+		out, err := client.GetItem(t.Context(), &dynamodb.GetItemInput{
+			TableName: aws.String(table), Key: attributes{"pk": s(a.String())},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(out.Item)
+		_, err = client.PutItem(t.Context(), &dynamodb.PutItemInput{
+			TableName: aws.String(table), Item: out.Item,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, a.ID)
+		w := &wire{}
+		for call, do := range map[string]func() (investigation.Record, error){
+			"observe": func() (investigation.Record, error) {
+				return newLedger(table, w).Observe(t.Context(), a, t0)
+			},
+			"claim": func() (investigation.Record, error) {
+				return newLedger(table, w).Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Minute))
+			},
+		} {
+			_, err := do()
+			if !errors.Is(err, ledger.ErrStranger) || !strings.Contains(err.Error(), a.String()) {
+				t.Errorf("%s, %s: got %v", name, call, err)
+			}
+		}
+		if w.count("UpdateItem") != 0 {
+			t.Errorf("%s: it was written to", name)
+		}
+	}
+	records, err := l.Load(t.Context(), ids)
+	if !errors.Is(err, ledger.ErrStranger) || len(records) != 1 || records[0] != good {
+		t.Errorf("load: got %+v, %v", records, err)
+	}
+	for _, id := range ids[1:] {
+		if !strings.Contains(err.Error(), id.String()) {
+			t.Errorf("load does not name %s", id)
+		}
+	}
+	records, err = l.Due(t.Context(), tenant, investigation.LaneLive, t0, 1)
+	if len(records) != 1 || records[0] != good {
+		t.Errorf("due: got %+v, %v", records, err)
+	}
+}
+
+// What the index names too early is looked at again, and what a newer version of the code wrote
+// beside the record is left alone.
+func TestStaleIndexAndForeignAttributes(t *testing.T) {
+	table := newTable(t)
+	client := newClient(http.DefaultTransport)
+	l := newLedger(table, &wire{})
+	a := action(1, "Succeeded")
+	observe(t, l, a)
+	key := map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: a.String()}}
+	_, err := client.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: aws.String(table), Key: key, UpdateExpression: aws.String("SET legalHold = :y"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{
+			":y": &types.AttributeValueMemberBOOL{Value: true},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale := newLedger(table, &wire{play: func(op string, _ int, send func() (*http.Response, error)) (
+		*http.Response, error,
+	) {
+		resp, err := send()
+		if op == "Query" { // the index was read, and only then somebody claims
+			_, err := l.Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Hour))
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		return resp, err
+	}})
+	due, err := stale.Due(t.Context(), tenant, investigation.LaneLive, t0, 10)
+	if err != nil || len(due) != 0 {
+		t.Errorf("got %+v, %v, want nothing due", due, err)
+	}
+	out, err := client.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String(table), Key: key})
+	if err != nil || out.Item["legalHold"] == nil || out.Item["owner"] == nil {
+		t.Errorf("got %v, %v", out.Item, err)
+	}
+}

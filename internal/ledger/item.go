@@ -1,0 +1,241 @@
+package ledger
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"packhorse/internal/investigation"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// ErrStranger is wrapped where an item of the table is no record of the ledger: somebody else wrote
+// it, or it was damaged. The error names its key.
+var ErrStranger = investigation.ErrBadRecord
+
+// The names of the attributes. The key of a manifest that is where it always is, beside its package,
+// is not written: so an ordinary item stays below the kilobyte that a write unit pays for.
+const (
+	namePK               = "pk" // "<tenantId>#<actionId>"
+	nameVersion          = "version"
+	nameTenantID         = "tenantId"
+	nameActionID         = "actionId"
+	nameMachineID        = "machineId"
+	nameComputerDNSName  = "computerDnsName"
+	nameRequestor        = "requestor"
+	nameRequestorComment = "requestorComment"
+	nameRequestSource    = "requestSource"
+	nameStatus           = "status"
+	nameCreatedAt        = "createdAt"
+	nameLastUpdatedAt    = "lastUpdatedAt"
+	nameCompletedAt      = "completedAt" // derived; for whoever looks
+	nameState            = "state"
+	nameAttempts         = "attempts"
+	nameExpiredLinks     = "expiredLinks"
+	nameOwner            = "owner"
+	nameLeaseUntil       = "leaseUntil"
+	nameDueAt            = "dueAt" // milliseconds since 1970
+	nameLane             = "lane"  // "<tenantId>#live"
+	nameReceipt          = "receipt"
+	nameManifestKey      = "manifestKey"
+	nameReason           = "reason"
+	nameMessage          = "message"
+	nameObservedAt       = "observedAt"
+	nameArchivedAt       = "archivedAt"
+	nameAnnouncedAt      = "announcedAt"
+
+	dueIndex = "due"
+)
+
+// optional lists the attributes that an item may be without; a change removes those it leaves out.
+// What is in an item beyond the names above is left alone: a newer version may have put it there.
+func optional() []string {
+	return []string{
+		nameComputerDNSName, nameRequestor, nameRequestorComment, nameRequestSource, nameStatus,
+		nameLastUpdatedAt, nameCompletedAt, nameAttempts, nameExpiredLinks, nameOwner,
+		nameLeaseUntil, nameDueAt, nameLane, nameReceipt, nameManifestKey, nameReason, nameMessage,
+		nameArchivedAt, nameAnnouncedAt,
+	}
+}
+
+type item = map[string]types.AttributeValue
+
+// versioned is a record, and the name of the write that made it; the empty name is no item.
+type versioned struct {
+	investigation.Record
+	version string
+}
+
+// versionLength is how much of a random text names a write: 65 bits, which no item sees twice.
+const versionLength = 13
+
+func newVersion() string { return rand.Text()[:versionLength] }
+
+func keyOf(id investigation.ID) item { return item{namePK: text(id.String())} }
+
+// idOf takes a key apart. A key that is none gives an id that gives the same key again.
+func idOf(key string) investigation.ID {
+	tenant, action, _ := strings.Cut(key, "#")
+	return investigation.ID{TenantID: tenant, ActionID: action}
+}
+
+func laneKey(tenantID string, lane investigation.Lane) string {
+	return tenantID + "#" + string(lane)
+}
+
+// update is a conditional write in DynamoDB's language.
+type update struct {
+	change, condition string
+	names             map[string]string
+	values            item
+}
+
+// updateOf returns the write that puts next in the place of the version that was read.
+func updateOf(next versioned, was string) update {
+	it := encode(next.Record)
+	it[nameVersion] = text(next.version)
+	u := update{names: map[string]string{}, values: item{}, condition: "attribute_not_exists(#pk)"}
+	if was == "" {
+		u.names["#pk"] = namePK
+	} else {
+		u.condition = "#version = :was"
+		u.values[":was"] = text(was)
+	}
+	var sets, removes []string
+	for name, value := range it {
+		u.names["#"+name] = name
+		u.values[":"+name] = value
+		sets = append(sets, "#"+name+" = :"+name)
+	}
+	for _, name := range optional() {
+		if _, set := it[name]; !set {
+			u.names["#"+name] = name
+			removes = append(removes, "#"+name)
+		}
+	}
+	// In the order of the names, so that equal writes have equal words.
+	slices.Sort(sets)
+	u.change = "SET " + strings.Join(sets, ", ")
+	if len(removes) > 0 {
+		u.change += " REMOVE " + strings.Join(removes, ", ")
+	}
+	return u
+}
+
+// encode returns the attributes of a record, without key and version. What is empty is left out.
+func encode(r investigation.Record) item {
+	it := item{
+		nameTenantID: text(r.TenantID), nameActionID: text(r.ActionID),
+		nameMachineID: text(r.MachineID), nameState: text(string(r.State)),
+	}
+	for name, s := range map[string]string{
+		nameComputerDNSName: r.ComputerDNSName, nameRequestor: r.Requestor,
+		nameRequestorComment: r.RequestorComment, nameRequestSource: r.RequestSource,
+		nameStatus: string(r.Status), nameOwner: r.Owner, nameReason: string(r.Reason),
+		nameMessage: r.Message,
+	} {
+		if s != "" {
+			it[name] = text(s)
+		}
+	}
+	for name, t := range map[string]time.Time{
+		nameCreatedAt: r.CreatedAt, nameLastUpdatedAt: r.LastUpdatedAt,
+		nameCompletedAt: r.CompletedAt(), nameLeaseUntil: r.LeaseUntil,
+		nameObservedAt: r.ObservedAt, nameArchivedAt: r.ArchivedAt, nameAnnouncedAt: r.AnnouncedAt,
+	} {
+		if !t.IsZero() {
+			it[name] = text(t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	for name, n := range map[string]int{nameAttempts: r.Attempts, nameExpiredLinks: r.ExpiredLinks} {
+		if n != 0 {
+			it[name] = number(int64(n))
+		}
+	}
+	if r.Lane != "" { // with it dueAt, whatever it is: the index takes only items with both
+		it[nameLane] = text(laneKey(r.TenantID, r.Lane))
+		it[nameDueAt] = number(r.DueAt.UnixMilli())
+	}
+	if r.Receipt != (investigation.Receipt{}) {
+		it[nameReceipt] = &types.AttributeValueMemberM{Value: encodeReceipt(r.Receipt)}
+	}
+	if r.ManifestKey != besides(r.Receipt.Key) {
+		it[nameManifestKey] = text(r.ManifestKey)
+	}
+	return it
+}
+
+// besides is where the manifest of a package is: the same key with .json. No key, no manifest.
+func besides(key string) string {
+	stem, ok := strings.CutSuffix(key, ".zip")
+	if !ok {
+		return ""
+	}
+	return stem + ".json"
+}
+
+func encodeReceipt(r investigation.Receipt) item {
+	it := item{"size": number(r.Size)}
+	for name, s := range map[string]string{
+		"bucket": r.Bucket, "key": r.Key, "versionId": r.VersionID, "sha256": r.SHA256, "crc": r.CRC32C,
+	} {
+		if s != "" {
+			it[name] = text(s)
+		}
+	}
+	return it
+}
+
+// decode returns the record in an item. An error wraps ErrStranger and names the item's key.
+func decode(it item) (versioned, error) {
+	key, ok := it[namePK].(*types.AttributeValueMemberS)
+	if !ok {
+		return versioned{}, fmt.Errorf("%w: an item without a key", ErrStranger)
+	}
+	r := reader{item: it}
+	v := versioned{version: r.text(nameVersion)}
+	id := idOf(key.Value)
+	v.Record = r.record(id)
+	if r.err == nil && (r.text(nameTenantID) != id.TenantID || r.text(nameActionID) != id.ActionID) {
+		r.err = errors.New("its ids are not those of its key")
+	}
+	if r.err == nil {
+		r.err = check(v)
+	}
+	if r.err != nil {
+		return versioned{}, fmt.Errorf("%w: item %.200q: %w", ErrStranger, key.Value, r.err)
+	}
+	return v, nil
+}
+
+// check finds what no change of the ledger can have written.
+func check(v versioned) error {
+	r := v.Record
+	isOpen := r.State != investigation.StateWaiting && r.State != investigation.StateDone
+	switch {
+	case v.version == "":
+		return errors.New("it has no version")
+	case r.TenantID == "" || r.ActionID == "":
+		return errors.New("its key is not that of an action")
+	case r.State == investigation.StateUnknown || !slices.Contains(investigation.States(), r.State):
+		return fmt.Errorf("its state is %.40q", r.State)
+	case r.MachineID == "" || r.CreatedAt.IsZero() || r.ObservedAt.IsZero():
+		return errors.New("its machine, time of creation or first sight is missing")
+	case isOpen != (r.Lane != ""):
+		return fmt.Errorf("it is %s, and its lane is %q", r.State, r.Lane)
+	case (r.State == investigation.StateFetching) != (r.Owner != ""),
+		(r.State == investigation.StateFetching) != !r.LeaseUntil.IsZero():
+		return fmt.Errorf("it is %s, with owner %.80q until %v", r.State, r.Owner, r.LeaseUntil)
+	case r.State == investigation.StateArchived && r.Receipt.Key == "":
+		return errors.New("it is archived, and has no receipt")
+	case r.State == investigation.StateNotCollected && r.Reason == "":
+		return errors.New("it is not collected, for no reason")
+	case r.Attempts < 0 || r.ExpiredLinks < 0:
+		return errors.New("it counts below zero")
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package ledger_test
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// everyRecord is a record in each state it can have on its way.
+func everyRecord(tb testing.TB) []investigation.Record {
+	tb.Helper()
+	must := func(r investigation.Record, err error) investigation.Record {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return r
+	}
+	waiting, _ := investigation.Record{}.Observe(action(1, "Pending"), t0)
+	ready, _ := waiting.Observe(action(1, "Succeeded"), t0)
+	failed, _ := waiting.Observe(action(1, "Failed"), t0)
+	fetching := must(ready.Claim("ada", t0, t0.Add(time.Minute)))
+	released := must(fetching.Release("ada", investigation.Release{Message: "throttled"}))
+	r := receipt(action(1, ""))
+	archived := must(fetching.Archived("ada", r, manifestKey(r), t0.Add(1)))
+	apart := must(fetching.Archived("ada", r, "elsewhere.json", t0.Add(1)))
+	without := must(fetching.Archived("ada", r, "", t0.Add(1)))
+	expired := must(fetching.NotCollected("ada", investigation.ReasonExpired, "six links expired"))
+	return []investigation.Record{
+		waiting, ready, failed, fetching, released, archived, apart, without, expired,
+		must(archived.Announced(t0)), must(failed.Announced(t0)), must(expired.Announced(t0)),
+	}
+}
+
+func TestRecordsComeBack(t *testing.T) {
+	for _, want := range everyRecord(t) {
+		got, err := ledger.Decode(ledger.Encode(want, "v"))
+		if err != nil || got != want {
+			t.Errorf("got\n%+v, %v, want\n%+v", got, err, want)
+		}
+	}
+}
+
+// An ordinary manifest key costs no room, and another is kept.
+func TestManifestKeyIsWrittenWhereItIsUnusual(t *testing.T) {
+	written := 0
+	for _, rec := range everyRecord(t) {
+		if _, ok := ledger.Encode(rec, "v")["manifestKey"]; ok {
+			written++
+		}
+	}
+	if written != 2 {
+		t.Errorf("it is written %d times, want 2", written)
+	}
+}
+
+// FuzzDecode has one attribute of a good item replaced, or taken away: what comes is an error that
+// says so, or a record that is written as it was read.
+func FuzzDecode(f *testing.F) {
+	records := everyRecord(f)
+	for i := range records {
+		f.Add(uint8(i), uint8(i*2), uint8(i), "1793696400000")
+	}
+	f.Add(uint8(3), uint8(7), uint8(1), "-62135596800001")
+	f.Add(uint8(0), uint8(2), uint8(1), "2026-11-03T10:00:00.5+02:00")
+	f.Add(uint8(5), uint8(20), uint8(4), "key")
+	f.Fuzz(func(t *testing.T, which, attribute, kind uint8, value string) {
+		it := ledger.Encode(records[int(which)%len(records)], "v")
+		names := slices.Sorted(maps.Keys(it))
+		name := names[int(attribute)%len(names)]
+		switch kind % 6 {
+		case 0:
+			delete(it, name)
+		case 1:
+			it[name] = &types.AttributeValueMemberS{Value: value}
+		case 2:
+			it[name] = &types.AttributeValueMemberN{Value: value}
+		case 3:
+			it[name] = &types.AttributeValueMemberNULL{Value: true}
+		case 4:
+			it[name] = &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{
+				value: &types.AttributeValueMemberS{Value: value}}}
+		case 5:
+			it[value] = &types.AttributeValueMemberB{Value: []byte(value)}
+		}
+		rec, err := ledger.Decode(it)
+		if err != nil {
+			if !errors.Is(err, ledger.ErrStranger) {
+				t.Errorf("the error does not say that it is a stranger: %v", err)
+			}
+			return
+		}
+		again, err := ledger.Decode(ledger.Encode(rec, "v"))
+		if err != nil || again != rec {
+			t.Errorf("read\n%+v, and read back\n%+v, %v", rec, again, err)
+		}
+	})
+}

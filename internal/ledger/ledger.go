@@ -1,0 +1,237 @@
+// Package ledger is the durable record of every action, in DynamoDB: one item per action, and a
+// sparse index of those with something to do. It serves the use cases poll and fetch.
+//
+// A change reads the item consistently, lets package investigation decide, and writes on the
+// condition that the item's version, a name of its own for each write, is still the one that was
+// read. If it is not, the refusal brings the item along (ALL_OLD), and it is decided anew. So each
+// change is one conditional write, and where nothing changes nothing is written. docs/ledger.md
+// says what that costs.
+//
+// The table needs a partition key "pk" (string) and the index "due" with the keys "lane" (string)
+// and "dueAt" (number). The package makes no table and forgets no action.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"packhorse/internal/investigation"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+const (
+	// attemptsMax is how often the SDK sends one operation. A write whose answer was lost may be
+	// sent again: its condition is false by then, and the item that comes with the refusal names the
+	// write that made it.
+	attemptsMax = 4
+
+	// backoffMax bounds the pause between two attempts.
+	backoffMax = 250 * time.Millisecond
+
+	// operationTimeout bounds one operation with all its attempts. DynamoDB answers in
+	// milliseconds.
+	operationTimeout = 10 * time.Second
+
+	// refusalsMax is how often others may change an item before a change of it is given up. A
+	// crowd of n takes at most n refusals; a tick and a few fetchers are no crowd.
+	refusalsMax = 50
+)
+
+var (
+	// ErrContended says that others changed the item each time before it could be changed here. It
+	// was not changed.
+	ErrContended = errors.New("others kept changing the item")
+
+	// errRefused: the condition of a write was false.
+	errRefused = errors.New("the item has changed")
+)
+
+// Ledger is the ledger of all tenants in one table. It is safe for concurrent use.
+type Ledger struct {
+	client *dynamodb.Client
+	table  string
+	tuning func(*dynamodb.Options)
+}
+
+// New returns the ledger kept in the table. Its calls are repeated by a retryer of its own,
+// whatever the client has: at most four attempts, at most a quarter of a second apart.
+func New(client *dynamodb.Client, table string) *Ledger {
+	retryer := retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = attemptsMax
+		o.MaxBackoff = backoffMax
+	})
+	return &Ledger{client: client, table: table,
+		tuning: func(o *dynamodb.Options) { o.Retryer = retryer }}
+}
+
+// Observe implements poll.Ledger.
+func (l *Ledger) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+	investigation.Record, error,
+) {
+	rec, err := l.apply(ctx, a.ID, func(r investigation.Record) (investigation.Record, error) {
+		next, _ := r.Observe(a, now) // where nothing changes it is the same record
+		return next, nil
+	})
+	if err != nil {
+		return investigation.Record{}, fmt.Errorf("observe action %s: %w", a.ActionID, err)
+	}
+	return rec, nil
+}
+
+// Claim implements fetch.Ledger.
+func (l *Ledger) Claim(ctx context.Context, id investigation.ID, owner string,
+	now, leaseUntil time.Time,
+) (investigation.Record, error) {
+	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+		return r.Claim(owner, now, leaseUntil)
+	})
+}
+
+// Renew implements fetch.Ledger.
+func (l *Ledger) Renew(ctx context.Context, id investigation.ID, owner string,
+	leaseUntil time.Time,
+) (investigation.Record, error) {
+	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+		return r.Renew(owner, leaseUntil)
+	})
+}
+
+// Release implements fetch.Ledger.
+func (l *Ledger) Release(ctx context.Context, id investigation.ID, owner string,
+	rel investigation.Release,
+) (investigation.Record, error) {
+	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+		return r.Release(owner, rel)
+	})
+}
+
+// Archived implements fetch.Ledger.
+func (l *Ledger) Archived(ctx context.Context, id investigation.ID, owner string,
+	receipt investigation.Receipt, manifestKey string, now time.Time,
+) (investigation.Record, error) {
+	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+		return r.Archived(owner, receipt, manifestKey, now)
+	})
+}
+
+// NotCollected implements fetch.Ledger.
+func (l *Ledger) NotCollected(ctx context.Context, id investigation.ID, owner string,
+	reason investigation.Reason, message string,
+) (investigation.Record, error) {
+	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+		return r.NotCollected(owner, reason, message)
+	})
+}
+
+// Announced implements poll.Ledger and fetch.Ledger.
+func (l *Ledger) Announced(ctx context.Context, id investigation.ID, now time.Time) error {
+	_, err := l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+		return r.Announced(now)
+	})
+	return err
+}
+
+type transition func(investigation.Record) (investigation.Record, error)
+
+// change applies a transition to an action that the ledger knows.
+func (l *Ledger) change(ctx context.Context, id investigation.ID, t transition) (
+	investigation.Record, error,
+) {
+	rec, err := l.apply(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+		if r.State == investigation.StateUnknown {
+			return r, investigation.ErrUnknownAction
+		}
+		return t(r)
+	})
+	if err != nil {
+		return investigation.Record{}, fmt.Errorf("change the record of action %s: %w", id.ActionID, err)
+	}
+	return rec, nil
+}
+
+// apply reads, decides and writes until nobody else wrote in between.
+func (l *Ledger) apply(ctx context.Context, id investigation.ID, decide transition) (
+	investigation.Record, error,
+) {
+	known, err := l.read(ctx, id)
+	if err != nil {
+		return investigation.Record{}, err
+	}
+	for range refusalsMax {
+		next, err := decide(known.Record)
+		if err != nil || next == known.Record { // a repetition: nothing to write
+			return next, err
+		}
+		write := versioned{next, newVersion()}
+		current, err := l.write(ctx, write, known.version)
+		if err == nil {
+			return next, nil
+		}
+		if !errors.Is(err, errRefused) {
+			return investigation.Record{}, err
+		}
+		if current.version == write.version {
+			return next, nil // it was written: only the answer to that was lost on the way
+		}
+		known = current
+	}
+	return investigation.Record{}, ErrContended
+}
+
+// read returns the item as it is now; the zero value where there is none.
+func (l *Ledger) read(ctx context.Context, id investigation.ID) (versioned, error) {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	out, err := l.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: aws.String(l.table), Key: keyOf(id), ConsistentRead: aws.Bool(true),
+	}, l.tuning)
+	if err != nil {
+		return versioned{}, l.explain("read the item in", err)
+	}
+	if len(out.Item) == 0 {
+		return versioned{}, nil
+	}
+	return decode(out.Item)
+}
+
+// write puts next in the place of the version that was read. If somebody else was faster it returns
+// errRefused, and the item as it is now.
+func (l *Ledger) write(ctx context.Context, next versioned, was string) (versioned, error) {
+	call, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	u := updateOf(next, was)
+	_, err := l.client.UpdateItem(call, &dynamodb.UpdateItemInput{
+		TableName: aws.String(l.table), Key: keyOf(next.ID),
+		UpdateExpression: aws.String(u.change), ConditionExpression: aws.String(u.condition),
+		ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.values,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}, l.tuning)
+	if err == nil {
+		return versioned{}, nil
+	}
+	refusal, refused := errors.AsType[*types.ConditionalCheckFailedException](err)
+	if !refused {
+		return versioned{}, l.explain("write the item in", err)
+	}
+	var current versioned
+	if len(refusal.Item) > 0 {
+		current, err = decode(refusal.Item)
+	} else { // no item came along: it is gone, or the server does not send it
+		current, err = l.read(ctx, next.ID)
+	}
+	if err != nil {
+		return versioned{}, err
+	}
+	return current, errRefused
+}
+
+// explain adds to an error of the SDK what to do about it.
+func (l *Ledger) explain(what string, err error) error {
+	return fmt.Errorf("%s table %s: %w%s", what, l.table, err, hint(err))
+}

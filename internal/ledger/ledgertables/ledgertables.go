@@ -1,0 +1,53 @@
+// Package ledgertables is the shape of the two DynamoDB tables, for tests that make them.
+//
+// The template of the stack declares the same two: what differs between them is not tested.
+package ledgertables
+
+import (
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+const (
+	// Key is the partition key of both tables, a string; neither has a sort key.
+	Key = "pk"
+
+	// DueIndex is the ledger's index of work. It is sparse: an item without Lane is not in it.
+	DueIndex = "due"
+	// Lane is the index's partition key, a string.
+	Lane = "lane"
+	// DueAt is the index's sort key, a number: milliseconds since 1970.
+	DueAt = "dueAt"
+)
+
+// Ledger returns what makes a ledger of the given name.
+func Ledger(name string) *dynamodb.CreateTableInput {
+	table := Budget(name)
+	table.AttributeDefinitions = append(table.AttributeDefinitions,
+		attribute(Lane, types.ScalarAttributeTypeS), attribute(DueAt, types.ScalarAttributeTypeN))
+	table.GlobalSecondaryIndexes = []types.GlobalSecondaryIndex{{
+		IndexName:  aws.String(DueIndex),
+		KeySchema:  []types.KeySchemaElement{key(Lane, types.KeyTypeHash), key(DueAt, types.KeyTypeRange)},
+		Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
+	}}
+	return table
+}
+
+// Budget returns what makes a budget table of the given name.
+func Budget(name string) *dynamodb.CreateTableInput {
+	return &dynamodb.CreateTableInput{
+		TableName:            aws.String(name),
+		BillingMode:          types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{attribute(Key, types.ScalarAttributeTypeS)},
+		KeySchema:            []types.KeySchemaElement{key(Key, types.KeyTypeHash)},
+	}
+}
+
+func attribute(name string, kind types.ScalarAttributeType) types.AttributeDefinition {
+	return types.AttributeDefinition{AttributeName: aws.String(name), AttributeType: kind}
+}
+
+func key(name string, kind types.KeyType) types.KeySchemaElement {
+	return types.KeySchemaElement{AttributeName: aws.String(name), KeyType: kind}
+}

@@ -1,0 +1,158 @@
+package ledger
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"packhorse/internal/investigation"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// reader takes attributes out of an item, until the first that is not what it should be.
+type reader struct {
+	item item
+	err  error
+}
+
+func (r *reader) record(id investigation.ID) investigation.Record {
+	rec := investigation.Record{
+		Action: investigation.Action{
+			ID: id, MachineID: r.text(nameMachineID), ComputerDNSName: r.text(nameComputerDNSName),
+			Requestor: r.text(nameRequestor), RequestorComment: r.text(nameRequestorComment),
+			RequestSource: r.text(nameRequestSource), Status: investigation.Status(r.text(nameStatus)),
+			CreatedAt: r.instant(nameCreatedAt), LastUpdatedAt: r.instant(nameLastUpdatedAt),
+		},
+		State: investigation.State(r.text(nameState)), Owner: r.text(nameOwner),
+		Attempts:     int(r.number(nameAttempts, 0)),
+		ExpiredLinks: int(r.number(nameExpiredLinks, 0)),
+		LeaseUntil:   r.instant(nameLeaseUntil), Lane: r.lane(id.TenantID), DueAt: r.dueAt(),
+		Receipt: r.receipt(), Reason: investigation.Reason(r.text(nameReason)),
+		Message: r.text(nameMessage), ObservedAt: r.instant(nameObservedAt),
+		ArchivedAt: r.instant(nameArchivedAt), AnnouncedAt: r.instant(nameAnnouncedAt),
+	}
+	rec.ManifestKey = r.text(nameManifestKey)
+	if _, set := r.item[nameManifestKey]; !set {
+		rec.ManifestKey = besides(rec.Receipt.Key)
+	}
+	return rec
+}
+
+func (r *reader) fail(name, want string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("attribute %q is not %s", name, want)
+	}
+}
+
+// text returns "" for an attribute that is absent.
+func (r *reader) text(name string) string {
+	value, set := r.item[name]
+	if !set {
+		return ""
+	}
+	s, ok := value.(*types.AttributeValueMemberS)
+	if !ok {
+		r.fail(name, "a string")
+		return ""
+	}
+	return s.Value
+}
+
+// number returns absent for an attribute that is absent.
+func (r *reader) number(name string, absent int64) int64 {
+	value, set := r.item[name]
+	if !set {
+		return absent
+	}
+	n, ok := value.(*types.AttributeValueMemberN)
+	if !ok {
+		r.fail(name, "a number")
+		return absent
+	}
+	i, err := strconv.ParseInt(n.Value, 10, 64)
+	if err != nil {
+		r.fail(name, "a whole number")
+		return absent
+	}
+	return i
+}
+
+// instant returns the zero time for an attribute that is absent.
+func (r *reader) instant(name string) time.Time {
+	s := r.text(name)
+	if s == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		r.fail(name, "a time (RFC 3339)")
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// The instants a dueAt can name: from the zero time (a release that named none: at once) to the end
+// of the year 9999.
+const (
+	dueMin = -62135596800000
+	dueMax = 253402300799999
+)
+
+func (r *reader) dueAt() time.Time {
+	millis := r.number(nameDueAt, math.MinInt64)
+	if millis == math.MinInt64 {
+		if _, set := r.item[nameLane]; set {
+			r.fail(nameDueAt, "set, as it must be beside a lane")
+		}
+		return time.Time{}
+	}
+	if millis < dueMin || millis > dueMax {
+		r.fail(nameDueAt, "an instant in milliseconds")
+		return time.Time{}
+	}
+	return time.UnixMilli(millis).UTC()
+}
+
+func (r *reader) lane(tenantID string) investigation.Lane {
+	key := r.text(nameLane)
+	if key == "" {
+		return ""
+	}
+	lane, ok := strings.CutPrefix(key, tenantID+"#")
+	if !ok || !slices.Contains(investigation.Lanes(), investigation.Lane(lane)) {
+		r.fail(nameLane, "a lane of its tenant")
+		return ""
+	}
+	return investigation.Lane(lane)
+}
+
+func (r *reader) receipt() investigation.Receipt {
+	value, set := r.item[nameReceipt]
+	if !set {
+		return investigation.Receipt{}
+	}
+	m, ok := value.(*types.AttributeValueMemberM)
+	if !ok {
+		r.fail(nameReceipt, "a map")
+		return investigation.Receipt{}
+	}
+	in := reader{item: m.Value}
+	receipt := investigation.Receipt{
+		Bucket: in.text("bucket"), Key: in.text("key"), VersionID: in.text("versionId"),
+		Size: in.number("size", -1), SHA256: in.text("sha256"), CRC32C: in.text("crc"),
+	}
+	if in.err != nil || receipt.Size < 0 {
+		r.fail(nameReceipt, "a receipt")
+	}
+	return receipt
+}
+
+func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+
+func number(n int64) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
+}

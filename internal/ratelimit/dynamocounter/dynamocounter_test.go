@@ -1,0 +1,480 @@
+package dynamocounter_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"packhorse/internal/ratelimit"
+	"packhorse/internal/ratelimit/countertest"
+	"packhorse/internal/ratelimit/dynamocounter"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+var (
+	budget = ratelimit.Budget{Name: "tenant#client#getPackageUri", PerMinute: 2, PerHour: 120}
+	start  = time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+)
+
+const hold = time.Minute + ratelimit.Guard
+
+func TestCounter(t *testing.T) {
+	countertest.Run(t, func(t *testing.T) ratelimit.Counter { return newCounter(newTable(t), &wire{}) })
+}
+
+// The list API's budget has more slots than any test of the suite.
+func TestManySlots(t *testing.T) {
+	c := newCounter(newTable(t), &wire{})
+	list := ratelimit.Budget{Name: "tenant#client#list", PerMinute: 100, PerHour: 1500}
+	for i := range 25 {
+		lease(t, c, list, fmt.Sprintf("owner %d", i), start, true)
+	}
+	lease(t, c, list, "one more", start, false)
+}
+
+func lease(t *testing.T, c ratelimit.Counter, b ratelimit.Budget, owner string, now time.Time,
+	allowed bool,
+) ratelimit.Decision {
+	t.Helper()
+	d, err := c.Lease(t.Context(), b, owner, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Allowed != allowed {
+		t.Fatalf("lease for %s: got %+v, want allowed %v", owner, d, allowed)
+	}
+	return d
+}
+
+// What each step costs is written in docs/ledger.md.
+func TestWrites(t *testing.T) {
+	w := &wire{}
+	c := newCounter(newTable(t), w)
+	costs := func(step string, reads, writes int) {
+		t.Helper()
+		gotReads, gotWrites := w.count("GetItem"), w.count("UpdateItem")
+		if gotReads != reads || gotWrites != writes {
+			t.Errorf("%s: %d reads and %d writes, want %d and %d", step, gotReads, gotWrites, reads, writes)
+		}
+	}
+	d := lease(t, c, budget, "a", start, true)
+	costs("a lease", 1, 1)
+	lease(t, c, budget, "a", start, true)
+	costs("the lease again", 1, 0)
+	settle := func(owner string) {
+		t.Helper()
+		if err := c.Settle(t.Context(), budget, owner, d.Slot, start.Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle("a")
+	costs("a settlement", 1, 1)
+	settle("a")
+	costs("the settlement again", 1, 0)
+	settle("somebody")
+	costs("a settlement of somebody else's", 1, 0)
+	lease(t, c, budget, "b", start, true)
+	costs("the other lease", 1, 1)
+	lease(t, c, budget, "c", start, false)
+	costs("a denial", 1, 0)
+	for range 2 {
+		if err := c.CoolDown(t.Context(), budget, start.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	costs("a cooldown, twice", 2, 1)
+	if _, err := c.Peek(t.Context(), budget); err != nil {
+		t.Fatal(err)
+	}
+	costs("a look", 1, 0)
+}
+
+// A slot that another process settles early can be leased at once: nothing is remembered.
+func TestTwoProcesses(t *testing.T) {
+	table := newTable(t)
+	one, other := newCounter(table, &wire{}), newCounter(table, &wire{})
+	d := lease(t, one, budget, "a", start, true)
+	lease(t, other, budget, "b", start, true)
+	lease(t, other, budget, "c", start.Add(time.Second), false)
+	if err := one.Settle(t.Context(), budget, "a", d.Slot, start); err != nil {
+		t.Fatal(err)
+	}
+	lease(t, other, budget, "c", start.Add(hold), true)
+}
+
+// Both processes saw the budget empty before either wrote: the refusal brings the truth along.
+func TestRaceIsDecidedByTheWrite(t *testing.T) {
+	table := newTable(t)
+	var both sync.WaitGroup
+	both.Add(2)
+	meet := func(op string, nth int, send func() (*http.Response, error)) (*http.Response, error) {
+		resp, err := send()
+		if op == "GetItem" && nth == 1 {
+			both.Done()
+			both.Wait()
+		}
+		return resp, err
+	}
+	wires := []*wire{{play: meet}, {play: meet}}
+	decisions := make([]ratelimit.Decision, len(wires))
+	var all sync.WaitGroup
+	for i, w := range wires {
+		c := newCounter(table, w)
+		all.Go(func() {
+			d, err := c.Lease(t.Context(), budget, fmt.Sprintf("owner %d", i), start)
+			if err != nil {
+				t.Error(err)
+			}
+			decisions[i] = d
+		})
+	}
+	all.Wait()
+	if !decisions[0].Allowed || !decisions[1].Allowed || decisions[0].Slot == decisions[1].Slot {
+		t.Errorf("got %+v", decisions)
+	}
+	if writes := wires[0].count("UpdateItem") + wires[1].count("UpdateItem"); writes != 3 {
+		t.Errorf("two leases in a race took %d writes, want 3", writes)
+	}
+}
+
+var errLost = errors.New("connection reset by peer")
+
+// lose has the server do what it is asked the nth time, and loses its answer.
+func lose(operation string, nth int) *wire {
+	return &wire{play: func(op string, n int, send func() (*http.Response, error)) (
+		*http.Response, error,
+	) {
+		resp, err := send()
+		if op == operation && n == nth && err == nil {
+			_ = resp.Body.Close()
+			return nil, errLost
+		}
+		return resp, err
+	}}
+}
+
+func TestLostAnswers(t *testing.T) {
+	table := newTable(t)
+	c := newCounter(table, lose("UpdateItem", 1))
+	d := lease(t, c, budget, "a", start, true)
+	lease(t, c, budget, "b", start, true)
+	lease(t, c, budget, "c", start, false)
+	c = newCounter(table, lose("UpdateItem", 1))
+	if err := c.Settle(t.Context(), budget, "a", d.Slot, start.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	lease(t, c, budget, "d", start.Add(time.Second+hold), true)
+	c = newCounter(table, lose("UpdateItem", 1))
+	if err := c.CoolDown(t.Context(), budget, start.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	lease(t, c, budget, "e", start.Add(time.Hour-1), false)
+}
+
+// answer is a DynamoDB error, as it looks on the wire.
+func answer(status int, code string) *http.Response {
+	body := fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"told so"}`, code)
+	return &http.Response{
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
+		Body: io.NopCloser(strings.NewReader(body)),
+	}
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	for code, want := range map[string]string{
+		"ProvisionedThroughputExceededException": "throttled",
+		"ThrottlingException":                    "throttled",
+		"AccessDeniedException":                  "dynamodb:UpdateItem",
+		"ResourceNotFoundException":              "BUDGET_TABLE",
+		"ValidationException":                    "partition key",
+		"UnrecognizedClientException":            "credentials",
+	} {
+		for _, failing := range []string{"GetItem", "UpdateItem"} {
+			w := &wire{play: func(op string, _ int, send func() (*http.Response, error)) (
+				*http.Response, error,
+			) {
+				if op == failing {
+					return answer(http.StatusBadRequest, code), nil
+				}
+				if op == "GetItem" {
+					return empty(), nil
+				}
+				return send()
+			}}
+			d, err := newCounter("no-such-table", w).Lease(t.Context(), budget, "a", start)
+			if err == nil || d.Allowed {
+				t.Fatalf("%s: got %+v, %v", code, d, err)
+			}
+			for _, word := range []string{want, "no-such-table", budget.Name, code} {
+				if !strings.Contains(err.Error(), word) {
+					t.Errorf("%s: %q is not in: %v", code, word, err)
+				}
+			}
+			if sent := w.count(failing); sent > 3 {
+				t.Errorf("%s: %s was sent %d times", code, failing, sent)
+			}
+		}
+	}
+}
+
+// empty is the answer of a GetItem that found nothing.
+func empty() *http.Response {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{},
+		Body: io.NopCloser(bytes.NewReader([]byte("{}")))}
+}
+
+func TestMissingTable(t *testing.T) {
+	_, err := newCounter("no-such-table", &wire{}).Lease(t.Context(), budget, "a", start)
+	if err == nil || !strings.Contains(err.Error(), "BUDGET_TABLE") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A passing throttle is waited out.
+func TestThrottledOnce(t *testing.T) {
+	c := newCounter(newTable(t), &wire{play: func(_ string, nth int,
+		send func() (*http.Response, error),
+	) (*http.Response, error) {
+		if nth == 1 {
+			return answer(http.StatusBadRequest, "ThrottlingException"), nil
+		}
+		return send()
+	}})
+	lease(t, c, budget, "a", start, true)
+}
+
+// meanwhile has something happen between the first read and the first write.
+func meanwhile(happen func()) *wire {
+	return &wire{play: func(op string, nth int, send func() (*http.Response, error)) (
+		*http.Response, error,
+	) {
+		if op == "UpdateItem" && nth == 1 {
+			happen()
+		}
+		return send()
+	}}
+}
+
+// A refusal without the item is followed by a look at it, not by a guess.
+func TestRefusalWithoutItem(t *testing.T) {
+	table := newTable(t)
+	w := &wire{play: func(op string, nth int, send func() (*http.Response, error)) (
+		*http.Response, error,
+	) {
+		if op == "UpdateItem" && nth == 1 {
+			lease(t, newCounter(table, &wire{}), budget, "b", start, true)
+			return answer(http.StatusBadRequest, "ConditionalCheckFailedException"), nil
+		}
+		return send()
+	}}
+	if d := lease(t, newCounter(table, w), budget, "a", start, true); d.Slot != 1 {
+		t.Errorf("got slot %d, want 1", d.Slot)
+	}
+	if reads, writes := w.count("GetItem"), w.count("UpdateItem"); reads != 2 || writes != 2 {
+		t.Errorf("it took %d reads and %d writes, want 2 and 2", reads, writes)
+	}
+}
+
+// A 429 that another worker was told of in between denies the lease.
+func TestCooldownInBetween(t *testing.T) {
+	table := newTable(t)
+	for i, until := range []time.Time{start.Add(time.Minute), start.Add(time.Hour)} {
+		w := meanwhile(func() {
+			if err := newCounter(table, &wire{}).CoolDown(t.Context(), budget, until); err != nil {
+				t.Error(err)
+			}
+		})
+		now := start.Add(time.Duration(i) * time.Minute) // the second time there is an old cooldown
+		d := lease(t, newCounter(table, w), budget, "a", now, false)
+		if !d.RetryAt.Equal(until) {
+			t.Errorf("got RetryAt %v, want %v", d.RetryAt, until)
+		}
+	}
+}
+
+// A settlement that comes after the slot went to somebody else changes nothing.
+func TestSettlementTooLate(t *testing.T) {
+	table := newTable(t)
+	c := newCounter(table, &wire{})
+	d := lease(t, c, budget, "a", start, true)
+	lease(t, c, budget, "x", start, true)
+	late := start.Add(ratelimit.MaxCall + hold)
+	w := meanwhile(func() { lease(t, c, budget, "b", late, true) })
+	if err := newCounter(table, w).Settle(t.Context(), budget, "a", d.Slot, start); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Peek(t.Context(), budget)
+	if err != nil || s.Slots[0].Owner != "b" || !s.Slots[0].FreeAt.Equal(late.Add(ratelimit.MaxCall+hold)) {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
+// Refusal after refusal ends in an error that says nothing was leased.
+func TestContended(t *testing.T) {
+	c := newCounter(newTable(t), &wire{play: func(op string, _ int,
+		send func() (*http.Response, error),
+	) (*http.Response, error) {
+		if op == "UpdateItem" {
+			return answer(http.StatusBadRequest, "ConditionalCheckFailedException"), nil
+		}
+		return send()
+	}})
+	d, err := c.Lease(t.Context(), budget, "a", start)
+	if !errors.Is(err, dynamocounter.ErrContended) || d.Allowed {
+		t.Errorf("got %+v, %v", d, err)
+	}
+}
+
+func TestStrangersAreNeverLeased(t *testing.T) {
+	s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+	n := func(v string) types.AttributeValue { return &types.AttributeValueMemberN{Value: v} }
+	good := func() map[string]types.AttributeValue {
+		return map[string]types.AttributeValue{"freeAt0": n("1"), "owner0": s("x")}
+	}
+	tests := map[string]func(item map[string]types.AttributeValue){
+		"nothing but its key":   func(it map[string]types.AttributeValue) { clear(it) },
+		"a time that is text":   func(it map[string]types.AttributeValue) { it["freeAt0"] = s("1") },
+		"a time with a point":   func(it map[string]types.AttributeValue) { it["freeAt0"] = n("1.5") },
+		"a time before 1970":    func(it map[string]types.AttributeValue) { it["freeAt0"] = n("-1") },
+		"a time in nanoseconds": func(it map[string]types.AttributeValue) { it["freeAt0"] = n("1793696400000000000") },
+		"a time that is absent": func(it map[string]types.AttributeValue) { delete(it, "freeAt0") },
+		"an owner without name": func(it map[string]types.AttributeValue) { it["owner0"] = s("") },
+		"an owner that is gone": func(it map[string]types.AttributeValue) { delete(it, "owner0") },
+		"an owner by number":    func(it map[string]types.AttributeValue) { it["owner0"] = n("7") },
+		"a slot left out": func(it map[string]types.AttributeValue) {
+			it["freeAt2"], it["owner2"] = n("1"), s("z")
+		},
+		"something else":     func(it map[string]types.AttributeValue) { it["ttl"] = n("1") },
+		"a cooldown in text": func(it map[string]types.AttributeValue) { it["cooldownUntil"] = s("soon") },
+	}
+	table := newTable(t)
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := budget
+			b.Name = name
+			it := good()
+			spoil(it)
+			it["pk"] = s(b.Name)
+			_, err := newClient(http.DefaultTransport).PutItem(t.Context(),
+				&dynamodb.PutItemInput{TableName: aws.String(table), Item: it})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &wire{}
+			c := newCounter(table, w)
+			d, err := c.Lease(t.Context(), b, "a", start)
+			if !errors.Is(err, dynamocounter.ErrStranger) || d.Allowed ||
+				!strings.Contains(err.Error(), name) {
+				t.Errorf("lease: got %+v, %v", d, err)
+			}
+			_, err = c.Peek(t.Context(), b)
+			if !errors.Is(err, dynamocounter.ErrStranger) {
+				t.Errorf("peek: got %v", err)
+			}
+			if w.count("UpdateItem") != 0 {
+				t.Error("it was written to")
+			}
+		})
+	}
+}
+
+// The clock is checked with the answer to the read, so that a wrong one costs nothing.
+func TestWrongClock(t *testing.T) {
+	table := newTable(t)
+	for _, off := range []time.Duration{-time.Hour, -2 * time.Second, 3 * time.Second, time.Hour} {
+		w := &wire{}
+		now := func() time.Time { return time.Now().Add(off) }
+		c := dynamocounter.New(newClient(w), table, now)
+		d, err := c.Lease(t.Context(), budget, "a", now())
+		skewed, ok := errors.AsType[*dynamocounter.SkewError](err)
+		if !ok || d.Allowed {
+			t.Fatalf("off by %v: got %+v, %v", off, d, err)
+		}
+		if (skewed.Skew > 0) != (off > 0) || (skewed.Skew-off).Abs() > 1500*time.Millisecond {
+			t.Errorf("off by %v, got %v", off, skewed.Skew)
+		}
+		if err := c.Settle(t.Context(), budget, "a", 0, now()); err == nil {
+			t.Error("a slot was settled by a wrong clock")
+		}
+		if w.count("UpdateItem") != 0 {
+			t.Error("something was written")
+		}
+		if err := c.CoolDown(t.Context(), budget, now()); err != nil {
+			t.Errorf("a cooldown: %v", err)
+		}
+	}
+}
+
+// An unanswered operation ends with the caller's context.
+func TestNoAnswer(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	c := newCounter("x", &wire{play: func(string, int, func() (*http.Response, error)) (
+		*http.Response, error,
+	) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	_, err := c.Lease(ctx, budget, "a", start)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCertainSkew(t *testing.T) {
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	tests := []struct {
+		name                 string
+		sent, date, received int // milliseconds
+		want                 time.Duration
+	}{
+		{"within the second", 100, 0, 200, 0},
+		{"the whole second", 0, 0, 999, 0},
+		{"the turn of a second on the way", 990, 1000, 1010, 0},
+		{"a second's end is not certain", 1000, 0, 1050, 0},
+		{"ahead by what is outside", 1300, 0, 1400, 300 * time.Millisecond},
+		{"far ahead", 11_000, 0, 11_001, 10 * time.Second},
+		{"behind by what is outside", 500, 1000, 700, -300 * time.Millisecond},
+		{"far behind", 0, 10_000, 1, -9999 * time.Millisecond},
+		{"a slow answer hides a clock behind", 0, 1000, 1000, 0},
+		{"a slow answer hides a clock ahead", 900, 0, 5000, 0},
+		{"our clock was set back on the way", 900, 1000, 100, -900 * time.Millisecond},
+	}
+	for _, tt := range tests {
+		if got := dynamocounter.CertainSkew(at(tt.sent), at(tt.date), at(tt.received)); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Whatever the true skew, the phase of the second and the way, what is called certain is no more
+// than the truth; and a clock off by more than a second and the way is always found.
+func FuzzCertainSkew(f *testing.F) {
+	f.Add(int64(0), uint16(0), uint16(10), uint16(10))
+	f.Add(int64(-3000), uint16(999), uint16(0), uint16(500))
+	f.Add(int64(260), uint16(1), uint16(3000), uint16(0))
+	f.Fuzz(func(t *testing.T, skewMS int64, phase, out, back uint16) {
+		const day = 24 * 60 * 60 * 1000
+		skew := time.Duration(skewMS%day) * time.Millisecond
+		there, home := time.Duration(out)*time.Millisecond, time.Duration(back)*time.Millisecond
+		answered := start.Add(time.Duration(phase%1000) * time.Millisecond)
+		got := dynamocounter.CertainSkew(answered.Add(skew-there), answered.Truncate(time.Second),
+			answered.Add(skew+home))
+		if got.Abs() > skew.Abs() || (got != 0 && (got > 0) != (skew > 0)) {
+			t.Errorf("the clock is off by %v, got %v", skew, got)
+		}
+		if got == 0 && skew.Abs() > time.Second+there+home {
+			t.Errorf("the clock is off by %v, and nothing was seen", skew)
+		}
+	})
+}
