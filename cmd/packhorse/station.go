@@ -153,8 +153,8 @@ func (s *station) openDefender(logger *slog.Logger) error {
 	return err
 }
 
-// secret is the client secret of the environment.
-func (s *station) secret(context.Context) (string, error) {
+// secret is the client secret of the environment: there is no other.
+func (s *station) secret(context.Context, string) (string, error) {
 	return s.settings.ClientSecret.Reveal(), nil
 }
 

@@ -38,14 +38,24 @@ func (e *Error) Error() string {
 // Unwrap returns the network's error, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// hintOf is for people. Microsoft says that codes may change, so nothing is decided by them. Source:
+// ofSecret reports whether Entra ID refused the client secret as wrong or expired.
+func (e *Error) ofSecret() bool { return e.Code == codeSecretWrong || e.Code == codeSecretExpired }
+
+// The codes by which a refused secret is read again, since it may have been rotated. That is the one
+// thing that is decided by a code; where it changes, the secret is read with the next token.
+const (
+	codeSecretWrong   = 7000215
+	codeSecretExpired = 7000222
+)
+
+// hintOf is for people. Microsoft says that codes may change. Source:
 // the reference of error codes in the Entra documentation.
 func hintOf(code int) string {
 	switch code {
-	case 7000215:
+	case codeSecretWrong:
 		return "the client secret is wrong: set the secret's value (not its ID), and one of this" +
 			" app registration (DEFENDER_CLIENT_ID)"
-	case 7000222:
+	case codeSecretExpired:
 		return "the client secret has expired: make a new one in the app registration and set it"
 	case 700016:
 		return "the app registration is not known in this tenant: check DEFENDER_CLIENT_ID and" +

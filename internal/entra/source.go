@@ -70,7 +70,7 @@ type Application struct {
 // a token at the same time share one request.
 type TokenSource struct {
 	application Application
-	secret      func(context.Context) (string, error)
+	secret      Secret
 	base        http.RoundTripper
 	now         func() time.Time
 
@@ -84,10 +84,14 @@ type TokenSource struct {
 	failedAt  time.Time
 }
 
+// Secret returns the client secret. refused is the one Entra ID has just not taken, so that it is
+// not to come from a cache, or "".
+type Secret func(ctx context.Context, refused string) (string, error)
+
 // NewTokenSource returns a TokenSource without a token. secret is called for every request of a
-// token, about once an hour, and never otherwise: a rotated secret is used from then on. Requests
-// go through base, which MUST trust the authority's certificate.
-func NewTokenSource(application Application, secret func(context.Context) (string, error),
+// token, about once an hour, and once more where Entra ID does not take it, since it may have been
+// rotated. Requests go through base, which MUST trust the authority's certificate.
+func NewTokenSource(application Application, secret Secret,
 	base http.RoundTripper, now func() time.Time,
 ) *TokenSource {
 	return &TokenSource{
@@ -146,17 +150,39 @@ func (s *TokenSource) renew(ctx context.Context) error {
 	return nil
 }
 
-// request asks Entra ID. Each request makes a credential of its own: azidentity keeps the tokens of
-// one it has used, and would answer with a token that was rejected meanwhile.
+// request asks Entra ID, and once more where the secret was not taken and there is another by now.
 func (s *TokenSource) request(ctx context.Context) (azcore.AccessToken, error) {
-	secret, err := s.secret(ctx)
+	secret, err := s.readSecret(ctx, "")
 	if err != nil {
-		return azcore.AccessToken{}, fmt.Errorf("read the client secret: %w", err)
+		return azcore.AccessToken{}, err
+	}
+	token, err := s.requestWith(ctx, secret)
+	refusal, ok := errors.AsType[*Error](err)
+	if !ok || !refusal.ofSecret() {
+		return token, err
+	}
+	current, readErr := s.readSecret(ctx, secret)
+	if readErr != nil || current == secret {
+		return token, err // the refusal is what there is to mend
+	}
+	return s.requestWith(ctx, current)
+}
+
+func (s *TokenSource) readSecret(ctx context.Context, refused string) (string, error) {
+	secret, err := s.secret(ctx, refused)
+	if err != nil {
+		return "", fmt.Errorf("read the client secret: %w", err)
 	}
 	secret = strings.TrimSpace(secret) // a secret has no blanks; the file it was kept in has
 	if secret == "" {
-		return azcore.AccessToken{}, errNoSecret()
+		return "", errNoSecret()
 	}
+	return secret, nil
+}
+
+// requestWith asks Entra ID. Each request makes a credential of its own: azidentity keeps the tokens of
+// one it has used, and would answer with a token that was rejected meanwhile.
+func (s *TokenSource) requestWith(ctx context.Context, secret string) (azcore.AccessToken, error) {
 	wire := &wire{base: s.base}
 	identity, err := s.identity(secret, wire)
 	if err != nil {

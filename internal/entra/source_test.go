@@ -72,10 +72,16 @@ func startAuthority(t *testing.T) *authority {
 }
 
 func (a *authority) source() *entra.TokenSource {
-	return entra.NewTokenSource(a.application, func(context.Context) (string, error) {
-		a.reads++
+	return entra.NewTokenSource(a.application, func(_ context.Context, refused string) (string, error) {
+		if refused == "" {
+			a.reads++
+		}
 		return a.secret, nil
 	}, a.base, a.clock.now)
+}
+
+func (a *authority) sourceOf(v *entra.Vault) *entra.TokenSource {
+	return entra.NewTokenSource(a.application, v.Secret, a.base, a.clock.now)
 }
 
 func (a *authority) tokenCalls() int { return a.Judge().Verdict().Calls[mdesim.KindToken] }

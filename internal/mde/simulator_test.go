@@ -42,7 +42,7 @@ func startSimulator(t *testing.T, config mdesim.Config) (*mdesim.Server, *mde.Cl
 	source := entra.NewTokenSource(entra.Application{
 		TenantID: config.TenantID, ClientID: config.ClientID, AuthorityURL: sim.APIURL,
 		Scope: "https://api.securitycenter.microsoft.com/.default",
-	}, func(context.Context) (string, error) { return config.ClientSecret, nil }, base, time.Now)
+	}, func(context.Context, string) (string, error) { return config.ClientSecret, nil }, base, time.Now)
 	api, err := url.Parse(sim.APIURL)
 	if err != nil {
 		t.Fatal(err)

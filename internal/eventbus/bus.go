@@ -1,0 +1,112 @@
+package eventbus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+
+	"packhorse/internal/investigation"
+)
+
+// entriesMax is how many events one PutEvents request takes. Source: the EventBridge API reference.
+const entriesMax = 10
+
+// EventBridge is what a Bus needs of *eventbridge.Client.
+type EventBridge interface {
+	PutEvents(context.Context, *eventbridge.PutEventsInput, ...func(*eventbridge.Options)) (
+		*eventbridge.PutEventsOutput, error)
+}
+
+// Bus puts facts on an EventBridge bus. It is safe for concurrent use.
+type Bus struct {
+	client EventBridge
+	name   string
+}
+
+// New returns a Bus over the bus of the name or ARN.
+func New(client EventBridge, name string) *Bus { return &Bus{client: client, name: name} }
+
+// event is one fact and the action it is about.
+type event struct {
+	id         investigation.ID
+	detailType string
+	detail     any
+}
+
+// Ready hands actions over to whoever fetches. It returns the ids the bus took; the error tells of
+// the others, which the next step hands over again.
+func (b *Bus) Ready(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	all := make([]event, len(ids))
+	for i, id := range ids {
+		all[i] = event{id, TypeReady, NewReady(id)}
+	}
+	return b.put(ctx, all)
+}
+
+// Announce says what came of the records, which are archived or not collected. It returns the ids
+// the bus took; the error tells of the others, which a later step announces again.
+func (b *Bus) Announce(ctx context.Context, records []investigation.Record) (
+	[]investigation.ID, error,
+) {
+	all := make([]event, len(records))
+	for i, rec := range records {
+		all[i] = event{rec.ID, TypeArchived, NewArchived(rec)}
+		if rec.Reason != "" {
+			all[i] = event{rec.ID, TypeNotCollected, NewNotCollected(rec)}
+		}
+	}
+	return b.put(ctx, all)
+}
+
+// put sends the events in batches. A batch that fails does not keep back the others.
+func (b *Bus) put(ctx context.Context, all []event) (taken []investigation.ID, err error) {
+	var failures []error
+	for batch := range slices.Chunk(all, entriesMax) {
+		ids, err := b.putBatch(ctx, batch)
+		taken = append(taken, ids...)
+		failures = append(failures, err)
+	}
+	return taken, errors.Join(failures...)
+}
+
+func (b *Bus) putBatch(ctx context.Context, batch []event) ([]investigation.ID, error) {
+	entries := make([]types.PutEventsRequestEntry, len(batch))
+	for i, e := range batch {
+		detail, err := json.Marshal(e.detail)
+		if err != nil {
+			return nil, fmt.Errorf("encode the event of action %s: %w", e.id.ActionID, err)
+		}
+		entries[i] = types.PutEventsRequestEntry{
+			EventBusName: &b.name,
+			Source:       aws.String(Source),
+			DetailType:   &e.detailType,
+			Detail:       aws.String(string(detail)),
+		}
+	}
+	out, err := b.client.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: entries})
+	if err != nil {
+		return nil, fmt.Errorf("put %d events on bus %s: %w", len(batch), b.name, err)
+	}
+	if len(out.Entries) != len(batch) {
+		return nil, fmt.Errorf("put %d events on bus %s: the answer is about %d", len(batch), b.name,
+			len(out.Entries))
+	}
+	var taken []investigation.ID
+	var failures []error
+	for i, result := range out.Entries {
+		if code := aws.ToString(result.ErrorCode); code != "" {
+			failures = append(failures, fmt.Errorf("put %q of action %s on bus %s: %s: %s",
+				batch[i].detailType, batch[i].id.ActionID, b.name, code,
+				aws.ToString(result.ErrorMessage)))
+			continue
+		}
+		taken = append(taken, batch[i].id)
+	}
+	return taken, errors.Join(failures...)
+}

@@ -1,0 +1,102 @@
+package eventbus_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+
+	"packhorse/internal/eventbus"
+	"packhorse/internal/investigation"
+)
+
+// bridge takes events, but for the actions it refuses and the requests it fails.
+type bridge struct {
+	took     []types.PutEventsRequestEntry
+	requests int
+	refuse   string // an action id
+	fail     int    // the nth request, from 1
+}
+
+var errDown = errors.New("the bridge is down")
+
+func (b *bridge) PutEvents(_ context.Context, in *eventbridge.PutEventsInput,
+	_ ...func(*eventbridge.Options),
+) (*eventbridge.PutEventsOutput, error) {
+	b.requests++
+	if b.requests == b.fail {
+		return nil, errDown
+	}
+	out := &eventbridge.PutEventsOutput{}
+	for _, entry := range in.Entries {
+		if b.refuse != "" && strings.Contains(*entry.Detail, b.refuse) {
+			out.Entries = append(out.Entries, types.PutEventsResultEntry{
+				ErrorCode: aws.String("ThrottlingException"), ErrorMessage: aws.String("slow down"),
+			})
+			continue
+		}
+		b.took = append(b.took, entry)
+		out.Entries = append(out.Entries, types.PutEventsResultEntry{EventId: aws.String("e")})
+	}
+	return out, nil
+}
+
+func someIDs(n int) []investigation.ID {
+	var ids []investigation.ID
+	for i := range n {
+		ids = append(ids, investigation.ID{TenantID: "t", ActionID: fmt.Sprintf("action-%03d", i)})
+	}
+	return ids
+}
+
+func TestReadyInBatches(t *testing.T) {
+	b := &bridge{}
+	ids := someIDs(23)
+	taken, err := eventbus.New(b, "bus").Ready(t.Context(), ids)
+	if err != nil || !slices.Equal(taken, ids) || b.requests != 3 {
+		t.Fatalf("took %d in %d requests, %v", len(taken), b.requests, err)
+	}
+	for i, entry := range b.took {
+		var detail eventbus.Ready
+		if err := json.Unmarshal([]byte(*entry.Detail), &detail); err != nil ||
+			detail != eventbus.NewReady(ids[i]) || *entry.Source != eventbus.Source ||
+			*entry.DetailType != eventbus.TypeReady || *entry.EventBusName != "bus" {
+			t.Errorf("entry %d: %+v, %v", i, entry, err)
+		}
+	}
+}
+
+// What the bus did not take is named, and keeps nothing else back.
+func TestPartly(t *testing.T) {
+	ids := someIDs(23)
+	b := &bridge{refuse: "action-004", fail: 2}
+	taken, err := eventbus.New(b, "bus").Ready(t.Context(), ids)
+	want := slices.Concat(ids[:4], ids[5:10], ids[20:])
+	if !slices.Equal(taken, want) {
+		t.Errorf("took %v, want %v", taken, want)
+	}
+	if !errors.Is(err, errDown) || !strings.Contains(err.Error(), "action-004") ||
+		!strings.Contains(err.Error(), "ThrottlingException") {
+		t.Errorf("the error does not tell of both: %v", err)
+	}
+}
+
+func TestAnnounceTypes(t *testing.T) {
+	b := &bridge{}
+	archived := investigation.Record{Action: investigation.Action{ID: someIDs(1)[0]}}
+	failed := archived
+	failed.Reason = investigation.ReasonFailed
+	_, err := eventbus.New(b, "bus").Announce(t.Context(),
+		[]investigation.Record{archived, failed})
+	if err != nil || len(b.took) != 2 || *b.took[0].DetailType != eventbus.TypeArchived ||
+		*b.took[1].DetailType != eventbus.TypeNotCollected {
+		t.Errorf("got %+v, %v", b.took, err)
+	}
+}
