@@ -58,6 +58,9 @@ type Poller struct {
 	postponed time.Time // Defender asked not to be listed before
 	young     bool      // the last sweep saw a waiting action that is young
 	busy      bool      // as the last step left things
+
+	dueNow      int           // how many actions had something to do in the last step
+	oldestReady time.Duration // since the oldest package among them came to be; 0 without
 }
 
 // New returns a Poller of one tenant. A sweep lists the actions created within lookback; while
@@ -124,8 +127,20 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	nextHandover, dispatchErr := p.dispatch(ctx, due)
 
 	p.busy = p.young || len(due) > 0
+	p.dueNow, p.oldestReady = len(due), oldestReady(due, p.now())
 	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept}
 	return progress, errors.Join(sweepErr, dueErr, announceErr, dispatchErr)
+}
+
+// oldestReady is how long the oldest of the packages that are not stored yet has been there.
+func oldestReady(due []investigation.Record, now time.Time) time.Duration {
+	var oldest time.Duration
+	for _, rec := range due {
+		if !rec.State.Settled() {
+			oldest = max(oldest, now.Sub(rec.CompletedAt()))
+		}
+	}
+	return oldest
 }
 
 // nextSweep is when the next sweep is due. Never swept is due now.

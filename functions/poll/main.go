@@ -1,0 +1,43 @@
+// Command poll is the Lambda function that ticks once a minute: it lists the tenant's actions,
+// writes what changed to the ledger, announces what came of them, and hands ready packages over as
+// fast as the budget lets them go.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
+	"packhorse/functions/internal/wiring"
+	"packhorse/internal/poll"
+	"packhorse/internal/settings"
+)
+
+func main() {
+	logger := lambdacontext.NewLogger()
+	handler, err := build(context.Background(), logger)
+	if err != nil {
+		// Every invocation says what is wrong: a process that ended would be started again and again.
+		lambda.Start(func(context.Context) error { return err })
+		return
+	}
+	lambda.Start(handler.Handle)
+}
+
+func build(ctx context.Context, logger *slog.Logger) (*poll.Handler, error) {
+	s, err := settings.ParsePoll(settings.Map(os.Environ()))
+	if err != nil {
+		return nil, err
+	}
+	parts, err := wiring.Build(ctx, s, logger)
+	if err != nil {
+		return nil, err
+	}
+	poller := poll.New(parts.Defender, parts.Ledger, parts.Bus, parts.Budget, s.TenantID, s.Lookback,
+		s.SweepInterval, time.Now, logger)
+	return poll.NewHandler(poller, time.Now, logger), nil
+}

@@ -1,0 +1,126 @@
+package fetch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"packhorse/internal/investigation"
+)
+
+// What a Ready event is, as internal/eventbus puts it on the bus. A use case knows no adapter, so
+// the words stand here too; internal/e2e holds them against each other.
+const (
+	eventSource  = "packhorse"
+	eventType    = "Investigation Package Ready"
+	eventVersion = "1"
+)
+
+// The outcomes of an invocation.
+const (
+	OutcomeArchived     = "archived"
+	OutcomeNotCollected = "notCollected"
+	OutcomePostponed    = "postponed" // due again, at the time the ledger names
+	OutcomeRefused      = "refused"   // nothing was done, and no call spent
+)
+
+// Answer is what an invocation came to.
+type Answer struct {
+	Outcome  string `json:"outcome"`
+	ActionID string `json:"actionId,omitempty"`
+	Key      string `json:"key,omitempty"`    // of the package, where it was archived
+	Reason   string `json:"reason,omitempty"` // where it was refused or postponed
+}
+
+// Handler translates a Ready event to a fetch.
+type Handler struct {
+	fetcher  *Fetcher
+	tenantID string
+	logger   *slog.Logger
+}
+
+// NewHandler returns a Handler of the tenant's events.
+func NewHandler(fetcher *Fetcher, tenantID string, logger *slog.Logger) *Handler {
+	return &Handler{fetcher: fetcher, tenantID: tenantID, logger: logger}
+}
+
+// Handle carries the package of the event's action. An event that is none of ours, or about an
+// action there is nothing to do for, is refused with a line in the log: no call is spent, and it is
+// no error, since to try again would change nothing. An error means that the ledger could not be
+// told what became of the fetch, so that its lease has to run out.
+func (h *Handler) Handle(ctx context.Context, event events.EventBridgeEvent) (Answer, error) {
+	id, err := h.actionOf(event)
+	if err != nil {
+		return h.refuse(ctx, "", err), nil
+	}
+	rec, err := h.fetcher.Fetch(ctx, id)
+	_, notClaimable := errors.AsType[*investigation.NotClaimableError](err)
+	switch {
+	case notClaimable || errors.Is(err, investigation.ErrUnknownAction):
+		return h.refuse(ctx, id.ActionID, err), nil
+	case rec.Reason != "":
+		h.logger.WarnContext(ctx, "the package was not collected", slog.String("actionId", id.ActionID),
+			slog.String("reason", string(rec.Reason)), slog.String("message", rec.Message))
+		return Answer{Outcome: OutcomeNotCollected, ActionID: id.ActionID, Reason: string(rec.Reason)}, nil
+	case rec.State.Settled():
+		return h.archived(ctx, rec, err), nil
+	case rec.State == investigation.StateReady && err != nil:
+		h.logger.WarnContext(ctx, "the fetch is postponed", slog.String("actionId", id.ActionID),
+			slog.Time("dueAt", rec.DueAt), slog.String("error", err.Error()))
+		return Answer{Outcome: OutcomePostponed, ActionID: id.ActionID, Reason: err.Error()}, nil
+	default:
+		return Answer{}, err
+	}
+}
+
+// archived tells of a package that is stored. Where it could not be announced, the poller will.
+func (h *Handler) archived(ctx context.Context, rec investigation.Record, err error) Answer {
+	if err != nil {
+		h.logger.WarnContext(ctx, "the package is stored and not announced yet",
+			slog.String("actionId", rec.ActionID), slog.String("error", err.Error()))
+	}
+	h.logger.InfoContext(ctx, "the package is archived", slog.String("actionId", rec.ActionID),
+		slog.String("key", rec.Receipt.Key), slog.Int64("bytes", rec.Receipt.Size),
+		slog.String("sha256", rec.Receipt.SHA256), slog.Int("attempts", rec.Attempts),
+		slog.Float64("readySeconds", rec.ArchivedAt.Sub(rec.CompletedAt()).Seconds()))
+	return Answer{Outcome: OutcomeArchived, ActionID: rec.ActionID, Key: rec.Receipt.Key}
+}
+
+func (h *Handler) refuse(ctx context.Context, actionID string, err error) Answer {
+	h.logger.ErrorContext(ctx, "the event is refused, nothing was done",
+		slog.String("actionId", actionID), slog.String("error", err.Error()))
+	return Answer{Outcome: OutcomeRefused, ActionID: actionID, Reason: err.Error()}
+}
+
+// actionOf returns the action a Ready event is about, or why it is none of ours.
+func (h *Handler) actionOf(event events.EventBridgeEvent) (investigation.ID, error) {
+	if event.Source != eventSource || event.DetailType != eventType {
+		return investigation.ID{}, fmt.Errorf("the event is %.64q of %.64q, not %q of %q",
+			event.DetailType, event.Source, eventType, eventSource)
+	}
+	var detail struct {
+		Version  string `json:"version"`
+		TenantID string `json:"tenantId"`
+		ActionID string `json:"actionId"`
+	}
+	err := json.Unmarshal(event.Detail, &detail)
+	switch {
+	case err != nil:
+		return investigation.ID{}, fmt.Errorf("decode the event's detail: %w", err)
+	case detail.Version != eventVersion:
+		return investigation.ID{}, fmt.Errorf("the event has version %.16q, not %q", detail.Version,
+			eventVersion)
+	case detail.TenantID != h.tenantID:
+		return investigation.ID{}, fmt.Errorf("the event is about tenant %.64q, not %q",
+			detail.TenantID, h.tenantID)
+	}
+	action, err := investigation.CanonicalID(detail.ActionID)
+	if err != nil {
+		return investigation.ID{}, fmt.Errorf("read the event's action: %w", err)
+	}
+	return investigation.ID{TenantID: detail.TenantID, ActionID: action}, nil
+}

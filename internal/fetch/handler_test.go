@@ -1,0 +1,96 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+)
+
+const tenant = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
+
+// ledger refuses every claim, and remembers what was to be claimed.
+type ledger struct {
+	fetch.Ledger
+
+	claimed []investigation.ID
+	refusal error
+}
+
+func (l *ledger) Claim(_ context.Context, id investigation.ID, _ string, _, _ time.Time) (
+	investigation.Record, error,
+) {
+	l.claimed = append(l.claimed, id)
+	return investigation.Record{}, l.refusal
+}
+
+func handle(t *testing.T, l *ledger, file string) (fetch.Answer, string, error) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var event events.EventBridgeEvent
+	if err := json.Unmarshal(text, &event); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	fetcher := fetch.New(nil, l, nil, nil, nil, "", time.Minute, time.Now,
+		func() string { return "owner" }, logger)
+	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), event)
+	return answer, log.String(), err
+}
+
+// What is none of ours is refused before anything is touched.
+func TestBustedEvents(t *testing.T) {
+	files, err := filepath.Glob("../../events/busted_*.json")
+	if err != nil || len(files) < 8 {
+		t.Fatalf("got %d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		l := &ledger{}
+		answer, log, err := handle(t, l, file)
+		if err != nil || answer.Outcome != fetch.OutcomeRefused || answer.Reason == "" {
+			t.Errorf("%s: got %+v, %v", file, answer, err)
+		}
+		if len(l.claimed) != 0 || strings.Count(log, "\n") != 1 || !strings.Contains(log, "refused") {
+			t.Errorf("%s: claimed %v, logged %q", file, l.claimed, log)
+		}
+	}
+}
+
+// A Ready event for an action that is unknown, finished or taken is refused too; one whose ledger
+// does not answer is an error.
+func TestNothingToClaim(t *testing.T) {
+	outage := errors.New("the table does not answer")
+	for name, test := range map[string]struct {
+		refusal error
+		want    error
+	}{
+		"unknown":  {refusal: investigation.ErrUnknownAction},
+		"finished": {refusal: &investigation.NotClaimableError{}},
+		"outage":   {refusal: outage, want: outage},
+	} {
+		l := &ledger{refusal: test.refusal}
+		answer, log, err := handle(t, l, "../../events/fetch-package.json")
+		if !errors.Is(err, test.want) || (test.want == nil) != (answer.Outcome == fetch.OutcomeRefused) {
+			t.Errorf("%s: got %+v, %v; logged %q", name, answer, err, log)
+		}
+		want := investigation.ID{TenantID: tenant, ActionID: "ea098113-c6ed-44ed-bb04-f1e3f160eff4"}
+		if len(l.claimed) != 1 || l.claimed[0] != want {
+			t.Errorf("%s: claimed %v", name, l.claimed)
+		}
+	}
+}
