@@ -42,7 +42,7 @@ test: ## run every test with the race detector
 check: $(LINT) ## format, vet, lint, import rules, tidy modules: silent when green
 	@start=$$SECONDS; \
 	for module in $(MODULES); do \
-	  (cd $$module && go vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./... && go mod tidy -diff && go mod verify >/dev/null); \
+	  (cd $$module && go vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./... && go mod tidy -diff); \
 	done; \
 	(cd tools && go mod tidy -diff); \
 	leaks=$$(go list -deps ./internal/poll ./internal/fetch ./internal/investigation ./internal/ratelimit | grep -E 'aws-sdk-go-v2|azure-sdk' || true); \

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -31,7 +32,7 @@ func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
 func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {
 	if s.options.bucket == "" {
 		server, err := embedded.StartS3(ctx, filepath.Join(s.options.data, s3Folder), embeddedBucket,
-			embedded.TLSFiles{}, nil)
+			embedded.TLSFiles{}, &http.Client{Transport: new(http.Transport)})
 		if err != nil {
 			return nil, "", err
 		}

@@ -6,11 +6,16 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"packhorse/internal/entra"
 )
 
 // hintFor says what may help with an error of the surroundings, or nothing. What the adapters know
 // better they have said in the error itself.
 func hintFor(err error) string {
+	if refused, ok := errors.AsType[*entra.Error](err); ok && refused.Hint != "" {
+		return ""
+	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "the certificate's issuer is not trusted; does a proxy inspect TLS? put its root into DEFENDER_CA_PEM"
 	}

@@ -27,7 +27,16 @@ const (
 )
 
 func main() {
-	os.Exit(Main{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}.Run(os.Args[1:]))
+	stdout := claimStdout()
+	os.Exit(Main{Environ: os.Environ(), Stdout: stdout, Stderr: os.Stderr}.Run(os.Args[1:]))
+}
+
+// claimStdout returns standard output, and gives standard error to whoever else prints. The library
+// of the embedded S3 server does: with a word about its folders it would spoil the JSON lines.
+func claimStdout() *os.File {
+	stdout := os.Stdout
+	os.Stdout = os.Stderr
+	return stdout
 }
 
 // Main is the program with everything it takes from its surroundings, so that a test can run it.
@@ -72,6 +81,8 @@ func (m Main) command() *cobra.Command {
 		Long: `Packhorse finds every investigation package of a Microsoft Defender for Endpoint tenant,
 spends the API's budget (2 calls a minute, 120 an hour) to the last call without ever breaking it,
 and stores each package exactly once, hashed and verified.`,
+		Example: `  packhorse run --simulate 4 --until-idle       see it work, in about a minute
+  packhorse run --help                          what a real tenant needs`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -53,6 +53,10 @@ says at the end whether its rules were kept.`,
   packhorse run --bucket my-evidence            into S3, with your AWS configuration`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.simulate < 0 {
+				return &usageError{command: cmd.CommandPath(),
+					err: errors.New("--simulate takes the number of actions, 1 or more")}
+			}
 			if o.simulate == 0 && len(o.packageSize) > 0 {
 				return &usageError{command: cmd.CommandPath(),
 					err: errors.New("--package-size goes with --simulate")}

@@ -44,6 +44,10 @@ action.`,
 				return &usageError{command: cmd.CommandPath(), err: fmt.Errorf(
 					"--listen %q is no address: write host:port, such as 127.0.0.1:8443", o.listen)}
 			}
+			if o.actions < 0 {
+				return &usageError{command: cmd.CommandPath(),
+					err: errors.New("--actions takes the number of actions, 0 or more")}
+			}
 			return m.simulate(cmd.Context(), o, host, number)
 		},
 	}

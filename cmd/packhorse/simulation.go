@@ -90,7 +90,7 @@ func (s *simulation) environment() map[string]string {
 		"DEFENDER_AUTHORITY_URL": s.server.APIURL,
 		"DEFENDER_LINK_HOSTS":    s.server.DownloadHost,
 		"DEFENDER_CA_PEM":        string(s.server.CAPEM),
-		"SWEEP_INTERVAL":         "3s", // the shortest the list budget allows: there is somebody watching
+		"SWEEP_INTERVAL":         "5s", // the shortest: there is somebody watching
 	}
 }
 
@@ -151,7 +151,7 @@ func (s *simulation) judge(records []investigation.Record, o runOptions) (
 		MostInAnyMinute: max(verdict.MostInAnyMinute, verdict.MostInAlignedMin),
 		PerMinute:       mdesim.Defaults().PackageURILimits.PerMinute,
 		Leaks:           verdict.Leaks,
-		BrokenRules:     verdict.BrokenRules,
+		BrokenRules:     append([]string{}, verdict.BrokenRules...), // in JSON a list, and not null
 	}
 	served := map[string]mdesim.Served{}
 	for _, package_ := range verdict.Served {
@@ -188,7 +188,7 @@ func (s *simulation) sumOf(rec investigation.Record, o runOptions) (sum string, 
 	if o.bucket != "" {
 		return rec.Receipt.SHA256, nil
 	}
-	file, err := os.Open(o.locate(rec.Receipt)) //nolint:gosec // made of checked ids
+	file, err := os.Open(o.locate(rec.Receipt))
 	if err != nil {
 		return "", fmt.Errorf("read what was stored: %w", err)
 	}

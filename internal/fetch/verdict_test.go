@@ -14,10 +14,10 @@ import (
 )
 
 func TestBackOff(t *testing.T) {
-	want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60}
-	for i, minutes := range want {
-		if got := fetch.BackOff(i + 1); got != minutes*time.Minute {
-			t.Errorf("after attempt %d: got %v, want %v", i+1, got, minutes*time.Minute)
+	minutes := []float64{1, 2, 4, 8, 16, 32, 60, 60}
+	for i, want := range minutes {
+		if got := fetch.BackOff(i + 1); got.Minutes() != want {
+			t.Errorf("after attempt %d: got %v, want %v min", i+1, got, want)
 		}
 	}
 }

@@ -18,6 +18,8 @@ var (
 	// ErrStartAgain: the archive could not finish the upload for a reason that lies in the moment
 	// (another writer of the same key); nothing was stored, and the bytes must be sent again.
 	ErrStartAgain = errors.New("the upload has to start again")
+	// ErrBudgetSpent: the budget allows no call now, and nothing was sent. Nothing is wrong.
+	ErrBudgetSpent = errors.New("the budget is spent")
 )
 
 // PostponedError says that something other than the package stood in the way: the budget (then

@@ -112,6 +112,9 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	var sweepErr error
 	if !p.now().Before(p.nextSweep()) {
 		sweepErr = p.Sweep(ctx)
+		if errors.Is(sweepErr, investigation.ErrBudgetSpent) {
+			sweepErr = nil // a later step sweeps; that is no failure
+		}
 	}
 	due, dueErr := p.due(ctx)
 	announceErr := p.announce(ctx, due)
@@ -136,7 +139,8 @@ func (p *Poller) nextSweep() time.Time {
 }
 
 // Sweep looks at the tenant once and tells the ledger what changed. It costs one list call a page
-// and one write an action that changed; the first sweep also reads the known states.
+// and one write an action that changed; the first sweep also reads the known states. An error that
+// wraps *[investigation.PostponedError] names when Defender may be asked again.
 func (p *Poller) Sweep(ctx context.Context) error {
 	now := p.now()
 	p.sweptAt = now

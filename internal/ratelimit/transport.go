@@ -31,10 +31,8 @@ func (e *ExhaustedError) Error() string {
 
 // Unwrap returns the same fact in the words of the use cases.
 func (e *ExhaustedError) Unwrap() error {
-	return &investigation.PostponedError{RetryAt: e.RetryAt, Err: errSpent}
+	return &investigation.PostponedError{RetryAt: e.RetryAt, Err: investigation.ErrBudgetSpent}
 }
-
-var errSpent = errors.New("the budget is spent")
 
 // ErrTooLate says that the lease had run out before the request could be sent: the process was
 // suspended, or the counter took too long to answer. Nothing was sent; the slot stays spent.

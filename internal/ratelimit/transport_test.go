@@ -52,7 +52,7 @@ func (s *server) RoundTrip(req *http.Request) (*http.Response, error) {
 // owners gives names in alphabetical order.
 func owners() func() string {
 	var n atomic.Int32
-	return func() string { return "owner " + string(rune('a'+n.Add(1)-1)) }
+	return func() string { return "owner " + string('a'+n.Add(1)-1) }
 }
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -114,7 +114,7 @@ func TestTransportThroughClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr := ratelimit.NewTransport(&server{}, counter, packageURI, time.Now, owners(), quiet)
-	_, err := (&http.Client{Transport: tr}).Do(request(t)) //nolint:bodyclose // there is none
+	_, err := (&http.Client{Transport: tr}).Do(request(t))
 	if _, ok := errors.AsType[*ratelimit.ExhaustedError](err); !ok {
 		t.Errorf("through http.Client the denial is %v", err)
 	}

@@ -145,7 +145,8 @@ func (c *check) guid(variable string, value *string) {
 }
 
 var (
-	// A Secrets Manager ARN or name. A client secret as Entra ID makes them has a "~", mostly.
+	// A Secrets Manager ARN or name, up to secretIDBytesMax. A client secret as Entra ID makes them
+	// has a "~", mostly.
 	secretIDForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]+$`)
 	tableForm    = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
 	bucketForm   = regexp.MustCompile(
@@ -153,16 +154,28 @@ var (
 	busForm = regexp.MustCompile(`^(?:[A-Za-z0-9/._-]{1,256}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
 )
 
+// secretIDBytesMax is the length limit of Secrets Manager for SecretId. It is no part of
+// secretIDForm because a regular expression repeats at most 1000 times.
+const secretIDBytesMax = 2048
+
+func validSecretID(id string) bool {
+	return len(id) <= secretIDBytesMax && secretIDForm.MatchString(id)
+}
+
 func (c *check) credential(s *Settings, where place) {
-	if s.SecretID != "" && !secretIDForm.MatchString(s.SecretID) {
+	if where == onAWS && s.SecretID == "" {
+		c.wrong(varSecretID, "")
+	}
+	if s.SecretID != "" && !validSecretID(s.SecretID) {
 		c.wrong(varSecretID, "is it the secret itself? Then store it in Secrets Manager")
 	}
 	secret := s.ClientSecret.Reveal()
-	switch {
-	case where == onAWS && s.SecretID == "":
-		c.wrong(varSecretID, "")
-	case where == onOneMachine && s.SecretID == "" && secret == "":
-		c.wrong(varClientSecret, varSecretID+" would do as well")
+	if where == onOneMachine && secret == "" {
+		hint := ""
+		if s.SecretID != "" {
+			hint = varSecretID + " is for AWS: the command line does not read Secrets Manager"
+		}
+		c.wrong(varClientSecret, hint)
 	}
 	_, notID := investigation.CanonicalID(secret)
 	switch {
@@ -171,7 +184,7 @@ func (c *check) credential(s *Settings, where place) {
 		c.wrong(varClientSecret, "unset it: whoever may see a function's configuration could read it; "+
 			varSecretID+" is the way")
 	case s.SecretID != "":
-		c.wrong(varClientSecret, varSecretID+" is set too; unset one of them")
+		c.wrong(varClientSecret, varSecretID+" is set too, which is for AWS only; unset it")
 	case notID == nil:
 		c.wrong(varClientSecret, "this is a GUID, so it is the secret's ID; the value is in the column "+
 			"Value, and shown only when the secret is made")
@@ -352,6 +365,9 @@ func checkPEM(text string) error {
 		return errors.New(`it has the two characters \n where a line should break`)
 	}
 	rest := []byte(text)
+	if len(strings.TrimSpace(text)) == 0 {
+		return errors.New("it is white space")
+	}
 	for i := 1; len(strings.TrimSpace(string(rest))) > 0; i++ {
 		var block *pem.Block
 		block, rest = pem.Decode(rest)

@@ -27,9 +27,9 @@ const (
 	// learn.microsoft.com/defender-endpoint/data-storage-privacy.
 	lookbackMax = 180 * 24 * time.Hour
 
-	// sweepIntervalMin is already more often than the list budget (100 a minute, 1,500 an hour)
-	// allows for long; less would be a slip of the unit.
-	sweepIntervalMin = time.Second
+	// sweepIntervalMin is what the list budget allows (25 calls a minute): a sweep takes two calls
+	// at least, because only an empty page says that there are no more.
+	sweepIntervalMin = 5 * time.Second
 
 	// sweepIntervalMax is the pause between sweeps of a tenant where nothing happens: a busy one is
 	// not looked at less often.
@@ -58,9 +58,10 @@ type Settings struct {
 	// empty or holds one certificate at least; see [Settings.RootCAs].
 	CAPEM string `env:"DEFENDER_CA_PEM"`
 
-	// SecretID names the client secret in Secrets Manager: an ARN or a name.
+	// SecretID names the client secret in Secrets Manager: an ARN or a name. On AWS only.
 	SecretID string `env:"DEFENDER_SECRET_ID"`
-	// ClientSecret is the client secret itself. Command line only, and instead of SecretID.
+	// ClientSecret is the client secret itself. Command line only, where it is
+	// required.
 	ClientSecret Secret `env:"DEFENDER_CLIENT_SECRET"`
 
 	// LedgerTable and BudgetTable are DynamoDB tables.
@@ -95,8 +96,8 @@ func ParseFetch(environ map[string]string) (Settings, error) {
 	return parse(environ, onAWS, varLedgerTable, varBudgetTable, varArchiveBucket, varEventBus)
 }
 
-// ParseCLI reads the settings of the command line: it needs the tenant, and the secret or its id.
-// The error is an *[Error].
+// ParseCLI reads the settings of the command line: it needs the tenant and the secret itself. The
+// error is an *[Error].
 func ParseCLI(environ map[string]string) (Settings, error) {
 	return parse(environ, onOneMachine)
 }

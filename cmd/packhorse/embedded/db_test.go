@@ -184,7 +184,7 @@ func TestOpenInAReadOnlyFolder(t *testing.T) {
 		if existing {
 			prepare(t, path, "PRAGMA user_version = 1")
 		}
-		if err := os.Chmod(dir, 0o500); err != nil { //nolint:gosec // a folder has to be entered
+		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)
 		}
 		probe := os.WriteFile(filepath.Join(dir, "probe"), nil, 0o600)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,7 +57,7 @@ type S3 struct {
 	AccessKey string // random, good for this server only
 	SecretKey string
 
-	httpClient aws.HTTPClient
+	httpClient *http.Client
 	stop       context.CancelFunc
 	served     chan error
 }
@@ -68,9 +69,9 @@ type TLSFiles struct {
 
 // StartS3 serves dir, in which each bucket is a folder, and creates the bucket if it is not there.
 // The working directory of the process becomes dir (the server library insists): make paths
-// absolute first. httpClient is what clients of the server use; with TLS it has to trust the
-// certificate. The server MUST be closed.
-func StartS3(ctx context.Context, dir, bucket string, tls TLSFiles, httpClient aws.HTTPClient) (
+// absolute first. httpClient is what clients of the server use, and nobody else; with TLS it has to
+// trust the certificate. The server MUST be closed.
+func StartS3(ctx context.Context, dir, bucket string, tls TLSFiles, httpClient *http.Client) (
 	*S3, error,
 ) {
 	dir, err := filepath.Abs(dir)
@@ -166,6 +167,7 @@ func (s *S3) awaitListening(ctx context.Context, address string) error {
 
 // Close stops the server when the requests under way are answered.
 func (s *S3) Close() error {
+	s.httpClient.CloseIdleConnections() // the server would wait for them
 	s.stop()
 	err := <-s.served
 	s.served <- err

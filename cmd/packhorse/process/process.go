@@ -114,7 +114,7 @@ var ErrStopped = errors.New("stopped before everything was done; run again to go
 // On return no fetch is under way. A context that ends is a clean stop: nil, or ErrStopped where
 // the process was to go on until idle.
 func (p *Process) Run(ctx context.Context, untilIdle bool) error {
-	err := p.poller.Sweep(ctx)
+	err := p.firstSweep(ctx)
 	if err != nil {
 		return err
 	}
@@ -133,6 +133,24 @@ func (p *Process) Run(ctx context.Context, untilIdle bool) error {
 		return ErrStopped
 	default:
 		return nil
+	}
+}
+
+// firstSweep sweeps once. Where an earlier run has just spent the budget of listing, it waits: what
+// the ledger knows without a sweep may be nothing.
+func (p *Process) firstSweep(ctx context.Context) error {
+	for {
+		err := p.poller.Sweep(ctx)
+		postponed, ok := errors.AsType[*investigation.PostponedError](err)
+		if !ok || !errors.Is(err, investigation.ErrBudgetSpent) {
+			return err
+		}
+		p.logger.WarnContext(ctx, "the tenant cannot be listed yet, waiting",
+			slog.Time("until", postponed.RetryAt))
+		err = wait(ctx, postponed.RetryAt.Sub(p.now()), nil)
+		if err != nil {
+			return err
+		}
 	}
 }
 
@@ -166,21 +184,21 @@ func (p *Process) loop(ctx context.Context, untilIdle bool) error {
 				return err
 			}
 		}
-		err = p.wait(ctx, next.Sub(p.now()))
+		err = wait(ctx, next.Sub(p.now()), p.wake)
 		if err != nil {
 			return err
 		}
 	}
 }
 
-// wait returns after d, or when a fetch ends, or with the context's error.
-func (p *Process) wait(ctx context.Context, d time.Duration) error {
+// wait returns after d, or when woken, or with the context's error.
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
-	case <-p.wake:
+	case <-wake:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -315,7 +315,7 @@ func testCancelled(t *testing.T, b *bench) {
 // testWalk makes calls at random, legal or not, and compares every answer with the transition's.
 func testWalk(t *testing.T, b *bench) {
 	const steps = 400
-	random := rand.New(rand.NewPCG(7, 0)) //nolint:gosec // repeatable on purpose
+	random := rand.New(rand.NewPCG(7, 0))
 	actions := make([]investigation.Action, 4)
 	for i := range actions {
 		actions[i] = b.action("Pending")

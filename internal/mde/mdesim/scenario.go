@@ -15,7 +15,7 @@ func Scenario(n int, seed uint64, startedAt time.Time, sizes []int64) []Action {
 	if len(sizes) == 0 {
 		sizes = []int64{3 << 20, 48 << 20, 700 << 10, 96 << 20, 12 << 20, 30 << 20}
 	}
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // the same numbers every time
+	random := rand.New(rand.NewPCG(seed, seed))
 	actions := make([]Action, n)
 	for i := range n {
 		who := requestors[i%len(requestors)]

@@ -1,0 +1,375 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"packhorse/cmd/packhorse/console"
+	"packhorse/internal/investigation"
+	"packhorse/internal/mde/mdesim"
+)
+
+// line is what a line of --json may have.
+type line struct {
+	Event, ActionID, Bucket, Key, SHA256, ManifestKey, Reason, Message string
+	Size                                                               int64
+	Archived, NotCollected, Waiting, Open, Earlier                     int
+	Judge                                                              *console.Judgement
+}
+
+// jsonLines reads the lines of --json, and fails the test if one of them is none or if the last is
+// no summary.
+func jsonLines(t *testing.T, o outcome) (events []line, summary line) {
+	t.Helper()
+	for _, text := range lines(o.stdout) {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil || l.Event == "" {
+			t.Fatalf("the line %q is no event: %v", text, err)
+		}
+		events = append(events, l)
+	}
+	if len(events) == 0 || events[len(events)-1].Event != "summary" {
+		t.Fatalf("the last line is no summary: %q\n%s", o.stdout, o.stderr)
+	}
+	last := len(events) - 1
+	for _, e := range events[:last] {
+		if e.Event == "summary" {
+			t.Error("there is more than one summary")
+		}
+	}
+	return events[:last], events[last]
+}
+
+func of(event string, events []line) []line {
+	var some []line
+	for _, e := range events {
+		if e.Event == event {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// stored hashes the file of an archived event, and checks that the manifest lies beside it.
+func stored(t *testing.T, data string, e line) (size int64, sum string) {
+	t.Helper()
+	folder := filepath.Join(data, s3Folder, e.Bucket)
+	text, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(e.Key)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(e.ManifestKey)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(manifest, []byte(e.SHA256)) {
+		t.Errorf("the manifest does not name the SHA-256: %s", manifest)
+	}
+	digest := sha256.Sum256(text)
+	return int64(len(text)), hex.EncodeToString(digest[:])
+}
+
+func TestSimulatedRun(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	got := packhorse(t, nil, "run", "--simulate", "2", "--package-size", "300KiB,6MiB", "--until-idle",
+		"--json", "--data", data)
+	if got.code != exitDone || got.stderr != "" {
+		t.Fatalf("exit %d: %s", got.code, got.stderr)
+	}
+	events, summary := jsonLines(t, got)
+	archived := of("archived", events)
+	if len(archived) != 2 || summary.Archived != 2 || summary.Open != 0 {
+		t.Fatalf("not archived: %+v", summary)
+	}
+	sizes := map[int64]bool{}
+	for _, e := range archived {
+		size, sum := stored(t, data, e)
+		if sum != e.SHA256 || size != e.Size {
+			t.Errorf("%s: the file is another", e.Key)
+		}
+		sizes[size] = true
+	}
+	if !sizes[300<<10] || !sizes[6<<20] {
+		t.Errorf("the sizes are not those asked for: %v", sizes)
+	}
+	j := summary.Judge
+	if j == nil || !j.Passed || j.PackageURICalls != 2 || j.FilesCompared != 2 || j.FilesDifferent != 0 ||
+		j.Leaks != 0 || j.MostPerArchived != 1 || j.BrokenRules == nil || len(j.BrokenRules) != 0 {
+		t.Errorf("the judge says %+v", j)
+	}
+	checkSecrets(t, nil, data, got)
+}
+
+// TestSimulatedTable is the same for a person.
+func TestSimulatedTable(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	got := packhorse(t, nil, "run", "--simulate", "1", "--package-size", "300KiB", "--until-idle",
+		"--data", data)
+	if got.code != exitDone {
+		t.Fatalf("exit %d: %s", got.code, got.stderr)
+	}
+	for _, want := range []string{"HOST ", "contoso.com", "300.0 KiB", "1 archived (300.0 KiB)",
+		"Judge: PASS", "1 of 1 stored files equal what was served"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("there is no %q in %s", want, got.stdout)
+		}
+	}
+	for _, want := range []string{"ready ", "fetching ", "archived "} {
+		if !strings.Contains(got.stderr, want) {
+			t.Errorf("there is no %q in %s", want, got.stderr)
+		}
+	}
+	checkSecrets(t, nil, data, got)
+}
+
+// TestTenant has nothing but the environment, as with a real tenant, and is run a second time.
+func TestTenant(t *testing.T) {
+	t.Parallel()
+	failed := action(3)
+	failed.Steps = mdesim.Ending(time.Minute, "Failed")
+	s := simulator(t, action(1), action(2), failed)
+	data := t.TempDir()
+
+	first := packhorse(t, environment(s), "run", "--until-idle", "--json", "--data", data)
+	if first.code != exitDone || first.stderr != "" {
+		t.Fatalf("exit %d: %s", first.code, first.stderr)
+	}
+	events, summary := jsonLines(t, first)
+	if summary.Archived != 2 || summary.NotCollected != 1 || summary.Judge != nil {
+		t.Errorf("the summary says %+v", summary)
+	}
+	for _, e := range of("archived", events) {
+		wantSize, want := s.Package(e.ActionID)
+		if size, sum := stored(t, data, e); sum != want || e.SHA256 != want || size != wantSize {
+			t.Errorf("action %s: %s is not what was served", e.ActionID, e.Key)
+		}
+	}
+	if lost := of("notCollected", events); len(lost) != 1 || lost[0].Reason != "Failed" {
+		t.Errorf("not collected: %+v", lost)
+	}
+	before := s.Judge().Verdict()
+	if before.Calls[mdesim.KindPackageURI] != 2 || before.Leaks != 0 || len(before.BrokenRules) != 0 ||
+		before.MostInAnyMinute > 2 {
+		t.Errorf("the judge saw %+v", before)
+	}
+
+	second := packhorse(t, environment(s), "run", "--until-idle", "--data", data)
+	if second.code != exitDone || !strings.Contains(second.stdout, "0 archived") ||
+		!strings.Contains(second.stdout, "3 done earlier") {
+		t.Errorf("again: exit %d, %s%s", second.code, second.stdout, second.stderr)
+	}
+	after := s.Judge().Verdict()
+	for _, kind := range []mdesim.Kind{mdesim.KindPackageURI, mdesim.KindDownload} {
+		if after.Calls[kind] != before.Calls[kind] {
+			t.Errorf("again: %d calls of %s more", after.Calls[kind]-before.Calls[kind], kind)
+		}
+	}
+	if after.Calls[mdesim.KindList] == before.Calls[mdesim.KindList] {
+		t.Error("again: the tenant was not looked at")
+	}
+	if len(s.Links()) != 2 {
+		t.Fatalf("%d links were given out: the search for them means nothing", len(s.Links()))
+	}
+	checkSecrets(t, s, data, first, second)
+}
+
+// TestNothingBegun: what is wrong with credential or network shows before anything is written.
+func TestNothingBegun(t *testing.T) {
+	t.Parallel()
+	closed := closedAddress(t)
+	for name, c := range map[string]struct {
+		environ []string // pairs
+		faults  mdesim.Faults
+		says    []string
+	}{
+		"wrong secret": {
+			environ: []string{"DEFENDER_CLIENT_SECRET", "Zq8~wrong.Secret-Value_0123456789abcdef"},
+			says:    []string{"Invalid client secret", "secret's value (not its ID)"},
+		},
+		"expired secret": {
+			faults: mdesim.Faults{SecretExpired: true},
+			says:   []string{"expired", "make a new one"},
+		},
+		"wrong application": {
+			environ: []string{"DEFENDER_CLIENT_ID", "00000000-0000-4000-8000-000000000000"},
+			says:    []string{"DEFENDER_CLIENT_ID"},
+		},
+		"no consent": {
+			faults: mdesim.Faults{TokenWithoutRoles: true},
+			says:   []string{"Machine.Read.All"},
+		},
+		"unreachable authority": {
+			environ: []string{"DEFENDER_AUTHORITY_URL", "https://" + closed},
+			says:    []string{"connection refused", "DEFENDER_AUTHORITY_URL"},
+		},
+		"unreachable API": {
+			environ: []string{"DEFENDER_API_URL", "https://" + closed},
+			says:    []string{"connection refused", "DEFENDER_API_URL"},
+		},
+		"untrusted TLS": {
+			environ: []string{"DEFENDER_CA_PEM", ""},
+			says:    []string{"DEFENDER_CA_PEM"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := simulator(t, action(1))
+			s.SetFaults(c.faults)
+			data := t.TempDir()
+			got := packhorse(t, environment(s, c.environ...), "run", "--until-idle", "--data", data)
+			if got.code != exitFailed || got.stdout != "" {
+				t.Errorf("exit %d, %q", got.code, got.stdout)
+			}
+			said := lines(got.stderr)
+			// What Entra ID refuses is explained in the line itself.
+			hint := name != "unreachable API" || len(said) == 2 && strings.HasPrefix(said[1], "hint: ")
+			if len(said) == 0 || !strings.HasPrefix(said[0], "packhorse: ") || !hint ||
+				(len(said) > 1 && name != "unreachable API") {
+				t.Errorf("got %q, want one line, and one hint", said)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(got.stderr, want) {
+					t.Errorf("%q does not say %q", got.stderr, want)
+				}
+			}
+			if all := records(t, data); len(all) != 0 {
+				t.Errorf("the ledger has %+v", all)
+			}
+			verdict := s.Judge().Verdict()
+			if verdict.Calls[mdesim.KindPackageURI] != 0 || len(verdict.BrokenRules) != 0 {
+				t.Errorf("the judge saw %+v", verdict)
+			}
+			if strings.Contains(got.stderr, "Zq8~") {
+				t.Error("the wrong secret is told")
+			}
+			checkSecrets(t, s, data, got)
+		})
+	}
+}
+
+// closedAddress is one where nobody listens.
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// TestInterrupted stops a run in the middle of a download, and goes on in a second one.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	s := simulator(t, action(1))
+	s.SetFaults(mdesim.Faults{
+		Downloads: map[string][]mdesim.Download{"": {mdesim.DownloadStalled}},
+	})
+	data := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), childTimeout)
+	defer cancel()
+	cmd := command(ctx, t, environment(s), "run", "--until-idle", "--json", "--data", data)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var first outcome
+	for scanner := bufio.NewScanner(out); scanner.Scan(); {
+		first.stdout += scanner.Text() + "\n"
+		if strings.Contains(scanner.Text(), `"downloading"`) {
+			if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = cmd.Wait() // the exit code is looked at
+	first.code, first.stderr = cmd.ProcessState.ExitCode(), stderr.String()
+	if first.code != exitFailed || !strings.Contains(first.stderr, "run again to go on") {
+		t.Errorf("interrupted: exit %d, %s", first.code, first.stderr)
+	}
+	if _, summary := jsonLines(t, first); summary.Open != 1 || summary.Archived != 0 {
+		t.Errorf("interrupted: the summary says %+v", summary)
+	}
+	left := records(t, data)
+	if len(left) != 1 || left[0].State != investigation.StateReady || left[0].Attempts != 1 {
+		t.Fatalf("interrupted: the ledger has %+v", left)
+	}
+
+	s.SetFaults(mdesim.Faults{})
+	second := packhorse(t, environment(s), "run", "--until-idle", "--json", "--data", data)
+	events, summary := jsonLines(t, second)
+	if second.code != exitDone || summary.Archived != 1 {
+		t.Fatalf("again: exit %d, %+v, %s", second.code, summary, second.stderr)
+	}
+	for _, e := range of("archived", events) {
+		_, want := s.Package(e.ActionID)
+		if _, sum := stored(t, data, e); sum != want {
+			t.Errorf("again: %s is not what was served", e.Key)
+		}
+	}
+	verdict := s.Judge().Verdict()
+	if verdict.Calls[mdesim.KindPackageURI] != 2 || verdict.Throttled != 0 {
+		t.Errorf("the judge saw %+v", verdict)
+	}
+	checkSecrets(t, s, data, first, second)
+}
+
+// TestSimulate serves a tenant in one process and carries its packages in another, by what the
+// first prints.
+func TestSimulate(t *testing.T) {
+	t.Parallel()
+	caFile := filepath.Join(t.TempDir(), "ca.pem")
+	ctx, cancel := context.WithTimeout(t.Context(), childTimeout)
+	defer cancel()
+	cmd := command(ctx, t, nil, "simulate", "--actions", "1", "--package-size", "300KiB",
+		"--ca-file", caFile)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var environ []string
+	scanner := bufio.NewScanner(out)
+	for len(environ) < 6 && scanner.Scan() {
+		environ = append(environ, scanner.Text())
+	}
+	ca, err := os.ReadFile(caFile)
+	if err != nil {
+		t.Fatalf("%v; it printed %q", err, environ)
+	}
+	environ = append(environ, "DEFENDER_CA_PEM="+string(ca))
+
+	got := packhorse(t, environ, "run", "--until-idle", "--json", "--data", t.TempDir())
+	if _, summary := jsonLines(t, got); got.code != exitDone || summary.Archived != 1 {
+		t.Errorf("exit %d, %+v, %s", got.code, summary, got.stderr)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if scanner.Scan() {
+		t.Errorf("it prints more than the environment: %q", scanner.Text())
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it did not end cleanly: %v", err)
+	}
+}

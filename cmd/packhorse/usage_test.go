@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// inProcess runs a command line that is to end before anything is started.
+func inProcess(environ []string, args ...string) outcome {
+	var stdout, stderr bytes.Buffer
+	code := Main{Environ: environ, Stdout: &stdout, Stderr: &stderr}.Run(args)
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{}, {"--help"}, {"-h"}, {"run", "--help"}, {"simulate", "--help"}, {"help", "run"},
+	} {
+		got := inProcess(nil, args...)
+		if got.code != exitDone || got.stderr != "" {
+			t.Errorf("%q: exit %d, %q", args, got.code, got.stderr)
+		}
+		for _, want := range []string{"Usage:\n  packhorse", "Examples:\n  packhorse"} {
+			if !strings.Contains(got.stdout, want) {
+				t.Errorf("%q: there is no %q in %s", args, want, got.stdout)
+			}
+		}
+	}
+	if got := inProcess(nil, "--version"); got.code != exitDone || !strings.Contains(got.stdout, version) {
+		t.Errorf("--version: %+v", got)
+	}
+}
+
+// exampleForm finds the command lines in an example: up to a pipe, a redirection, or the two spaces
+// before the explanation.
+var exampleForm = regexp.MustCompile(`packhorse ((?:[^ |>;\n]+ ?)+)`)
+
+// TestExamples: an example that is refused in turn helps nobody.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	root := Main{}.command()
+	seen := 0
+	for _, cmd := range append(root.Commands(), root) {
+		for _, match := range exampleForm.FindAllStringSubmatch(cmd.Example, -1) {
+			seen++
+			found, rest, err := root.Find(strings.Fields(match[1]))
+			if err == nil {
+				err = found.ParseFlags(rest)
+			}
+			if err != nil && !errors.Is(err, pflag.ErrHelp) {
+				t.Errorf("%q is refused: %v", match[0], err)
+			}
+			if len(found.Flags().Args()) > 0 {
+				t.Errorf("%q has words that mean nothing", match[0])
+			}
+		}
+	}
+	if seen < 7 {
+		t.Errorf("only %d examples were found", seen)
+	}
+}
+
+// TestEveryFlagIsExplained also keeps placeholders out of the text: pflag shows the word between
+// back quotes as the flag's value.
+func TestEveryFlagIsExplained(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range (Main{}).command().Commands() {
+		if cmd.Short == "" || cmd.Long == "" || cmd.Example == "" {
+			t.Errorf("%s explains too little", cmd.Name())
+		}
+		checkFlags(t, cmd)
+	}
+}
+
+func checkFlags(t *testing.T, cmd *cobra.Command) {
+	t.Helper()
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		if name, _ := pflag.UnquoteUsage(flag); flag.Usage == "" ||
+			(name != "" && name != strings.ToUpper(name) && !strings.Contains(name, "SIZE") &&
+				flag.Value.Type() != "int" && flag.Value.Type() != "uint64") {
+			t.Errorf("%s --%s: value %q, %q", cmd.Name(), flag.Name, name, flag.Usage)
+		}
+	})
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"fly"}, `unknown command "fly"`},
+		{[]string{"--fly"}, "unknown flag: --fly"},
+		{[]string{"run", "now"}, `unknown command "now"`},
+		{[]string{"run", "--fly"}, "unknown flag: --fly"},
+		{[]string{"run", "--simulate"}, "flag needs an argument"},
+		{[]string{"run", "--simulate", "two"}, `"two"`},
+		{[]string{"run", "--simulate", "-1"}, "--simulate takes the number of actions"},
+		{[]string{"run", "--until-idle=perhaps"}, `"perhaps"`},
+		{[]string{"run", "--package-size", "2GiB"}, "--package-size goes with --simulate"},
+		{[]string{"run", "--simulate", "1", "--package-size", "2GB"}, "is no size"},
+		{[]string{"run", "--s3-endpoint", "http://127.0.0.1:1"}, "--s3-endpoint goes with --bucket"},
+		{[]string{"simulate", "here"}, `unknown command "here"`},
+		{[]string{"simulate", "--listen", "8443"}, "is no address"},
+		{[]string{"simulate", "--listen", "127.0.0.1:https"}, "is no address"},
+		{[]string{"simulate", "--listen", "127.0.0.1:65536"}, "is no address"},
+		{[]string{"simulate", "--actions", "-1"}, "--actions takes the number of actions"},
+		{[]string{"simulate", "--seed", "x"}, `"x"`},
+	} {
+		got := inProcess(nil, c.args...)
+		if got.code != exitUsage || got.stdout != "" || len(lines(got.stderr)) != 1 {
+			t.Errorf("%q: got exit %d, %q and %q, want exit 2 and one line",
+				c.args, got.code, got.stdout, got.stderr)
+		}
+		for _, want := range []string{"packhorse: ", c.says, "(see packhorse ", " --help)"} {
+			if !strings.Contains(got.stderr, want) && c.args[0] != "fly" && c.args[0] != "--fly" {
+				t.Errorf("%q: %q does not say %q", c.args, got.stderr, want)
+			}
+		}
+	}
+}
+
+func TestBadSettings(t *testing.T) {
+	t.Parallel()
+	const secret = "Zq8~canary.Secret-Value_0123456789abcdef"
+	for name, c := range map[string]struct {
+		environ []string
+		wrong   []string
+	}{
+		"none": {nil, []string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID", "DEFENDER_CLIENT_SECRET"}},
+		"many": {
+			[]string{"DEFENDER_TENANT_ID=contoso", "DEFENDER_CLIENT_ID=" + secret,
+				"DEFENDER_CLIENT_SECRET=" + secret + " ", "DEFENDER_CLOUD=moon",
+				"DEFENDER_API_URL=http://x.example/?sig=" + secret, "LOOKBACK=7d", "SWEEP_INTERVAL=1s",
+				"PACKAGE_URI_PER_MINUTE=3"},
+			[]string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID", "DEFENDER_CLOUD", "DEFENDER_API_URL",
+				"DEFENDER_CLIENT_SECRET", "PACKAGE_URI_PER_MINUTE", "LOOKBACK", "SWEEP_INTERVAL"},
+		},
+		"the id of the functions": {
+			[]string{"DEFENDER_TENANT_ID=7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11",
+				"DEFENDER_CLIENT_ID=2b7e1516-28ae-4d2a-abf7-158809cf4f3c",
+				"DEFENDER_SECRET_ID=packhorse/defender"},
+			[]string{"DEFENDER_CLIENT_SECRET"},
+		},
+	} {
+		for _, mode := range [][]string{{}, {"--json"}, {"--until-idle"}} {
+			data := filepath.Join(t.TempDir(), "data")
+			got := inProcess(c.environ, append([]string{"run", "--data", data}, mode...)...)
+			var named []string
+			for _, line := range lines(got.stderr)[1:] {
+				variable, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+				named = append(named, variable)
+			}
+			if got.code != exitUsage || got.stdout != "" || !slices.Equal(named, c.wrong) {
+				t.Errorf("%s: got exit %d, %q, and named %q, want exit 2 and %q",
+					name, got.code, got.stdout, named, c.wrong)
+			}
+			if strings.Contains(got.stderr, secret) {
+				t.Errorf("%s: the secret is told: %s", name, got.stderr)
+			}
+			if _, err := os.Stat(data); err == nil {
+				t.Errorf("%s: the data folder was made", name)
+			}
+		}
+	}
+}
+
+// TestClaimStdout: what a library prints must not come between the lines of --json.
+func TestClaimStdout(t *testing.T) {
+	before := os.Stdout
+	t.Cleanup(func() { os.Stdout = before })
+	if got := claimStdout(); got != before {
+		t.Error("standard output is another")
+	}
+	if os.Stdout != os.Stderr {
+		t.Error("others still print on standard output")
+	}
+}

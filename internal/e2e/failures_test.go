@@ -1,0 +1,361 @@
+// Package e2e_test runs both use cases against the Defender simulator, in one bubble of simulated
+// time and without a socket, and breaks them at every step.
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"packhorse/internal/custody"
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/mde"
+	"packhorse/internal/mde/mdesim"
+	"packhorse/internal/poll"
+	"packhorse/internal/ratelimit"
+)
+
+const (
+	packages = 3
+
+	// busLatency is longer than a sweep's pause: a Ready event that is put twice is then under way
+	// twice, which is the worst case.
+	busLatency = 12 * time.Second
+
+	lease = 2 * time.Minute
+
+	// shift brings the bubble's clock, which starts in 2000, to when Defender exists.
+	shift = 26 * 366 * 24 * time.Hour
+)
+
+func now() time.Time { return time.Now().Add(shift) }
+
+// world is what outlives processes, and what they let be seen.
+type world struct {
+	t       *testing.T
+	ctx     context.Context
+	sim     *mdesim.Simulator
+	config  mdesim.Config
+	token   string
+	ledger  *ledgertest.Memory
+	counter *ratelimit.Memory
+	bucket  *bucket
+	fault   *fault
+	leases  atomic.Int32
+	running sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	seen     bytes.Buffer
+	archived map[investigation.ID]int
+	repeated int // Ready events whose claim found nothing to do
+}
+
+// Write implements io.Writer, for the log.
+func (w *world) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen.Write(p)
+}
+
+func (w *world) write(text string) { _, _ = fmt.Fprintln(w, text) }
+
+func (w *world) announced(id investigation.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.archived[id]++
+}
+
+func newWorld(t *testing.T, ctx context.Context, f *fault) *world {
+	t.Helper()
+	config := mdesim.Defaults()
+	config.APIOrigin, config.DownloadOrigin = "https://api.test", "https://downloads.test"
+	w := &world{
+		t: t, ctx: ctx, sim: mdesim.New(config, now), config: config,
+		ledger: ledgertest.NewMemory(), counter: ratelimit.NewMemory(), bucket: newBucket(), fault: f,
+		archived: map[investigation.ID]int{},
+	}
+	for n := range packages {
+		w.sim.Add(mdesim.Action{
+			ID: mdesim.IDOf("action", n), MachineID: mdesim.MachineOf("machine", n),
+			ComputerDNSName: "pc.contoso.com", Requestor: "a@contoso.com", Comment: "why",
+			CreatedAt: now().Add(-time.Hour).Add(time.Duration(n) * time.Second),
+			Steps:     mdesim.Succeeding(time.Minute), PackageSize: 20_000, PackageSeed: uint64(n),
+		})
+	}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {config.ClientID},
+		"client_secret": {config.ClientSecret},
+		"scope":         {"https://api.securitycenter.microsoft.com/.default"}}
+	req := httptest.NewRequest(http.MethodPost,
+		"https://api.test/"+config.TenantID+"/oauth2/v2.0/token", strings.NewReader(form.Encode()))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	rec := httptest.NewRecorder()
+	w.sim.API().ServeHTTP(rec, req)
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	err := json.Unmarshal(rec.Body.Bytes(), &answer)
+	if err != nil || answer.Token == "" {
+		t.Fatalf("no token: %v %s", err, rec.Body)
+	}
+	w.token = answer.Token
+	return w
+}
+
+func (w *world) proc() (context.Context, *proc) {
+	ctx, end := context.WithCancel(w.ctx)
+	return ctx, &proc{w: w, end: end}
+}
+
+func (w *world) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (w *world) budget() ratelimit.Budget {
+	return ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
+}
+
+func (w *world) defender(p *proc) *mde.Client {
+	linker := ratelimit.NewTransport(wire{p, "package link", w.sim.API(), w.token},
+		counterPort{w.counter, p}, w.budget(), now, rand.Text, w.logger())
+	base, err := url.Parse(w.config.APIOrigin)
+	if err != nil {
+		panic(err)
+	}
+	client, err := mde.New(base, w.config.TenantID, wire{p, "list", w.sim.API(), w.token}, linker,
+		wire{p, "open link", w.sim.Downloads(), ""}, []string{"downloads.test"}, now)
+	if err != nil {
+		panic(err)
+	}
+	return client
+}
+
+// poll runs pollers, one after the other's death, until the context ends.
+func (w *world) poll() {
+	for w.ctx.Err() == nil {
+		var life sync.WaitGroup
+		ctx, p := w.proc()
+		life.Go(func() { w.pollOnce(ctx, p) })
+		life.Wait()
+		p.end()
+	}
+}
+
+func (w *world) pollOnce(ctx context.Context, p *proc) {
+	poller := poll.New(w.defender(p), ledgerPort{w.ledger, p}, busPort{p},
+		ratelimit.NewGauge(w.counter, w.budget()), w.config.TenantID, 7*24*time.Hour, 10*time.Second,
+		now, w.logger())
+	for ctx.Err() == nil {
+		progress, err := poller.Step(ctx)
+		if err != nil {
+			w.write(fmt.Sprintf("step: %v %+v", err, err))
+		}
+		select {
+		case <-time.After(max(progress.Next.Sub(now()), time.Second)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// deliver starts a fetcher of its own for a Ready event.
+func (w *world) deliver(id investigation.ID) {
+	w.running.Go(func() {
+		time.Sleep(busLatency)
+		ctx, p := w.proc()
+		defer p.end()
+		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, archivePort{p}, busPort{p},
+			custody.Manifest, "packages/", lease, now, rand.Text, w.logger())
+		_, err := fetcher.Fetch(ctx, id)
+		if _, repeated := errors.AsType[*investigation.NotClaimableError](err); repeated {
+			w.mu.Lock()
+			w.repeated++
+			w.mu.Unlock()
+		}
+		if err != nil {
+			w.write(fmt.Sprintf("fetch: %v %+v", err, err))
+		}
+	})
+}
+
+// outcome is what a run cost and who saw something twice.
+type outcome struct {
+	cost  int
+	twice string
+}
+
+// play runs one cell until everything is done, and a while longer.
+func play(t *testing.T, f *fault) (got outcome) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := newWorld(t, ctx, f)
+		w.running.Go(w.poll)
+		for range 60 {
+			time.Sleep(time.Minute)
+			if w.finished() {
+				break
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		cancel()
+		w.running.Wait()
+		got = w.check(t)
+	})
+	return got
+}
+
+func (w *world) records() []investigation.Record {
+	records, err := w.ledger.Records(context.WithoutCancel(w.ctx), w.config.TenantID)
+	if err != nil {
+		panic(err)
+	}
+	return records
+}
+
+func (w *world) finished() bool {
+	records := w.records()
+	return len(records) == packages && !slices.ContainsFunc(records,
+		func(r investigation.Record) bool { return r.State != investigation.StateDone })
+}
+
+// check fails unless every package was carried exactly once, by the rules, and in secrecy.
+func (w *world) check(t *testing.T) outcome {
+	t.Helper()
+	if !w.finished() {
+		t.Errorf("not done: %+v", w.records())
+	}
+	if w.fault.row != "" && !w.fault.struck.Load() {
+		t.Error("the fault never struck: no step has that name")
+	}
+	got := outcome{cost: int(w.leases.Load()) - packages, twice: "nobody"}
+	if w.repeated > 0 {
+		got.twice = "fetcher"
+	}
+	for _, rec := range w.records() {
+		_, sum := w.sim.Package(rec.ActionID)
+		key := investigation.Key(rec.Receipt.Key)
+		if rec.Receipt.SHA256 != sum || w.bucket.objects[key] != rec.Receipt ||
+			w.bucket.commits[key] != 1 || len(w.bucket.manifests[rec.ManifestKey]) == 0 {
+			t.Errorf("action %s: %d commits, receipt %+v, want SHA-256 %s",
+				rec.ActionID, w.bucket.commits[key], rec.Receipt, sum)
+		}
+		switch times := w.archived[rec.ID]; {
+		case times < 1:
+			t.Errorf("action %s was never announced", rec.ActionID)
+		case times > 1:
+			got.twice = "consumers"
+		}
+		w.write(fmt.Sprintf("%+v", rec))
+	}
+	if n := len(w.bucket.objects); n != packages {
+		t.Errorf("got %d objects, want %d", n, packages)
+	}
+	for _, manifest := range w.bucket.manifests {
+		w.write(string(manifest))
+	}
+	v := w.sim.Judge().Verdict()
+	if v.MostInAnyMinute > 2 || v.Throttled > 0 || v.Leaks > 0 || len(v.BrokenRules) > 0 {
+		t.Errorf("the judge: %+v", v)
+	}
+	if calls := v.Calls[mdesim.KindPackageURI]; calls > int(w.leases.Load()) {
+		t.Errorf("%d calls for %d leases", calls, w.leases.Load())
+	}
+	w.checkSecrets(t)
+	return got
+}
+
+func (w *world) checkSecrets(t *testing.T) {
+	t.Helper()
+	secrets := append(w.sim.Links(), w.token, w.config.ClientSecret, "safedownload", "Bearer ")
+	if len(secrets) < packages+4 {
+		t.Errorf("got %d secrets to look for", len(secrets))
+	}
+	for _, secret := range secrets {
+		if at := strings.Index(w.seen.String(), secret); at >= 0 {
+			text := w.seen.String()
+			t.Errorf("%.12s… is shown: %s", secret, text[max(0, at-200):min(len(text), at+100)])
+		}
+	}
+}
+
+func TestNothingFails(t *testing.T) {
+	got := play(t, &fault{})
+	if want := (outcome{0, "nobody"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// The failure table of docs/architecture.md, cell by cell: it is read from there.
+func TestFailureTable(t *testing.T) {
+	steps := []string{"list", "observe", "put Ready", "claim", "lease", "package link", "settle",
+		"open link", "copy", "complete", "manifest", "ledger archived", "put Archived",
+		"ledger announced"}
+	table := failureTable(t)
+	if len(table) != len(steps) {
+		t.Fatalf("the table has %d rows, want %d", len(table), len(steps))
+	}
+	for i, row := range table {
+		if row[0] != steps[i] {
+			t.Errorf("row %d is %q, want %q", i, row[0], steps[i])
+		}
+		for column, name := range []string{failed, persisted, killed} {
+			t.Run(row[0]+"/"+name, func(t *testing.T) {
+				got := play(t, &fault{row: row[0], column: name})
+				parts := strings.Split(row[column+1], "; ")
+				if len(parts) != 3 {
+					t.Fatalf("the cell %q is not of the form: what; cost; who", row[column+1])
+				}
+				cost, err := strconv.Atoi(parts[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := (outcome{cost, parts[2]}); got != want {
+					t.Errorf("got %+v, the table says %+v", got, want)
+				}
+			})
+		}
+	}
+}
+
+func failureTable(t *testing.T) [][]string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text),
+		"| step | "+failed+" | "+persisted+" | "+killed+" |\n|---|---|---|---|\n")
+	if !found {
+		t.Fatal("docs/architecture.md has no failure table")
+	}
+	var rows [][]string
+	for line := range strings.Lines(after) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		if len(cells) != 4 {
+			t.Fatalf("the row %q has %d cells", line, len(cells))
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}

@@ -1,0 +1,223 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/ratelimit"
+)
+
+// The columns of the failure table.
+const (
+	failed    = "failed"
+	persisted = "failed but persisted"
+	killed    = "process killed here"
+)
+
+var errInjected = errors.New("injected: the answer is lost")
+
+// fault is one cell. It strikes once.
+type fault struct {
+	row, column string
+	struck      atomic.Bool
+}
+
+func (f *fault) take(row string) string {
+	if f.row != row || !f.struck.CompareAndSwap(false, true) {
+		return ""
+	}
+	return f.column
+}
+
+// proc is one process: a poller, or one invocation of the fetcher. Whatever reaches out of it goes
+// through do, so that after its death nothing does.
+type proc struct {
+	w    *world
+	dead atomic.Bool
+	end  context.CancelFunc
+}
+
+func (p *proc) live() {
+	if p.dead.Load() {
+		runtime.Goexit()
+	}
+}
+
+func (p *proc) do(row string, effect func() error) error {
+	p.live()
+	column := p.w.fault.take(row)
+	if column == failed {
+		return errInjected
+	}
+	err := effect()
+	switch column {
+	case persisted:
+		return errors.Join(errInjected, err)
+	case killed:
+		p.dead.Store(true)
+		p.end()
+		p.live()
+	}
+	return err
+}
+
+// ledgerPort is one process's way to the ledger. What is not overridden is no row of the table.
+type ledgerPort struct {
+	*ledgertest.Memory
+	p *proc
+}
+
+func (l ledgerPort) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+	rec investigation.Record, err error,
+) {
+	err = l.p.do("observe", func() error {
+		rec, err = l.Memory.Observe(ctx, a, now)
+		return err
+	})
+	return rec, err
+}
+
+func (l ledgerPort) Due(ctx context.Context, tenant string, lane investigation.Lane, now time.Time,
+	limit int,
+) ([]investigation.Record, error) {
+	l.p.live()
+	return l.Memory.Due(ctx, tenant, lane, now, limit)
+}
+
+func (l ledgerPort) Claim(ctx context.Context, id investigation.ID, owner string,
+	now, until time.Time,
+) (rec investigation.Record, err error) {
+	err = l.p.do("claim", func() error {
+		rec, err = l.Memory.Claim(ctx, id, owner, now, until)
+		return err
+	})
+	return rec, err
+}
+
+func (l ledgerPort) Renew(ctx context.Context, id investigation.ID, owner string, until time.Time) (
+	investigation.Record, error,
+) {
+	l.p.live()
+	return l.Memory.Renew(ctx, id, owner, until)
+}
+
+func (l ledgerPort) Release(ctx context.Context, id investigation.ID, owner string,
+	rel investigation.Release,
+) (investigation.Record, error) {
+	l.p.live()
+	return l.Memory.Release(ctx, id, owner, rel)
+}
+
+func (l ledgerPort) NotCollected(ctx context.Context, id investigation.ID, owner string,
+	reason investigation.Reason, message string,
+) (investigation.Record, error) {
+	l.p.live()
+	return l.Memory.NotCollected(ctx, id, owner, reason, message)
+}
+
+func (l ledgerPort) Archived(ctx context.Context, id investigation.ID, owner string,
+	receipt investigation.Receipt, manifestKey string, now time.Time,
+) (rec investigation.Record, err error) {
+	err = l.p.do("ledger archived", func() error {
+		rec, err = l.Memory.Archived(ctx, id, owner, receipt, manifestKey, now)
+		return err
+	})
+	return rec, err
+}
+
+func (l ledgerPort) Announced(ctx context.Context, id investigation.ID, now time.Time) error {
+	return l.p.do("ledger announced", func() error { return l.Memory.Announced(ctx, id, now) })
+}
+
+// counterPort is one process's way to the budget of links.
+type counterPort struct {
+	*ratelimit.Memory
+	p *proc
+}
+
+func (c counterPort) Lease(ctx context.Context, b ratelimit.Budget, owner string, now time.Time) (
+	d ratelimit.Decision, err error,
+) {
+	err = c.p.do("lease", func() error {
+		d, err = c.Memory.Lease(ctx, b, owner, now)
+		if err == nil && d.Allowed {
+			c.p.w.leases.Add(1)
+		}
+		return err
+	})
+	return d, err
+}
+
+func (c counterPort) Settle(ctx context.Context, b ratelimit.Budget, owner string, slot int,
+	at time.Time,
+) error {
+	return c.p.do("settle", func() error { return c.Memory.Settle(ctx, b, owner, slot, at) })
+}
+
+// wire is one process's network: requests go to a handler without a socket. Its errors show the
+// URL, as those of an http.Client do.
+type wire struct {
+	p       *proc
+	row     string
+	handler http.Handler
+	token   string // sent along where there is one
+}
+
+func (t wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	var resp *http.Response
+	err := t.p.do(t.row, func() error {
+		sent := req.Clone(req.Context())
+		sent.Host = req.URL.Host
+		if t.token != "" {
+			sent.Header.Set("Authorization", "Bearer "+t.token)
+		}
+		rec := httptest.NewRecorder()
+		t.handler.ServeHTTP(rec, sent)
+		resp = rec.Result()
+		resp.Request = req
+		return nil
+	})
+	if err != nil {
+		return nil, &url.Error{Op: "Get", URL: req.URL.String(), Err: err}
+	}
+	if t.row == "open link" {
+		resp.Body = &body{ReadCloser: resp.Body, p: t.p, left: resp.ContentLength, url: req.URL.String()}
+	}
+	return resp, nil
+}
+
+// body is a download under way. The step "copy" is taken at its half.
+type body struct {
+	io.ReadCloser
+	p    *proc
+	left int64
+	url  string
+	once sync.Once
+}
+
+func (b *body) Read(buf []byte) (n int, err error) {
+	b.once.Do(func() {
+		failure := b.p.do("copy", func() error {
+			n, err = io.ReadFull(b.ReadCloser, buf[:min(int64(len(buf)), b.left/2)])
+			return err
+		})
+		if failure != nil {
+			err = &url.Error{Op: "Get", URL: b.url, Err: failure}
+		}
+	})
+	if n > 0 || err != nil {
+		return n, err
+	}
+	b.p.live()
+	return b.ReadCloser.Read(buf)
+}

@@ -1,0 +1,262 @@
+package settings_test
+
+import (
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"packhorse/internal/settings"
+)
+
+const (
+	tenantID = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
+	clientID = "2b7e1516-28ae-4d2a-abf7-158809cf4f3c"
+	secret   = "Zq8~canary.Secret-Value_0123456789abcdef"
+	secretID = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:packhorse/defender-AbCdEf"
+)
+
+// onAWS is the least the fetch function needs.
+func onAWS() map[string]string {
+	return map[string]string{
+		"DEFENDER_TENANT_ID": tenantID, "DEFENDER_CLIENT_ID": clientID,
+		"DEFENDER_SECRET_ID": secretID, "LEDGER_TABLE": "packhorse-ledger",
+		"BUDGET_TABLE": "packhorse-budget", "ARCHIVE_BUCKET": "contoso-evidence",
+		"EVENT_BUS": "packhorse",
+	}
+}
+
+// onOneMachine is the least the command line needs.
+func onOneMachine() map[string]string {
+	return map[string]string{
+		"DEFENDER_TENANT_ID": tenantID, "DEFENDER_CLIENT_ID": clientID,
+		"DEFENDER_CLIENT_SECRET": secret,
+	}
+}
+
+func with(environ map[string]string, pairs ...string) map[string]string {
+	environ = maps.Clone(environ)
+	for i := 0; i < len(pairs); i += 2 {
+		environ[pairs[i]] = pairs[i+1]
+	}
+	return environ
+}
+
+// problems returns what err says is wrong, and fails the test if that is anything else.
+func problems(t *testing.T, err error) []settings.Problem {
+	t.Helper()
+	bad, ok := errors.AsType[*settings.Error](err)
+	if !ok {
+		t.Fatalf("got %v (%T), want a *settings.Error", err, err)
+	}
+	if len(bad.Problems) == 0 {
+		t.Fatal("the error has no problem")
+	}
+	for _, p := range bad.Problems {
+		if p.Variable == "" || p.Given == "" || p.Expected == "" || p.Example == "" {
+			t.Errorf("the problem %+v leaves something out", p)
+		}
+		line := p.String()
+		for _, part := range []string{p.Variable, p.Given, p.Expected, p.Example, p.Hint} {
+			if !strings.Contains(line, part) {
+				t.Errorf("%q does not say %q", line, part)
+			}
+		}
+		if strings.ContainsAny(line, "\r\n\x1b") {
+			t.Errorf("%q is not one harmless line", line)
+		}
+		if !strings.Contains(err.Error(), line) {
+			t.Errorf("the error %q does not have the line %q", err, line)
+		}
+	}
+	return bad.Problems
+}
+
+func variables(problems []settings.Problem) []string {
+	var names []string
+	for _, p := range problems {
+		names = append(names, p.Variable)
+	}
+	return names
+}
+
+func TestTheLeastOfEach(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		parse   func(map[string]string) (settings.Settings, error)
+		environ map[string]string
+		needs   []string
+	}{
+		"poll": {settings.ParsePoll, onAWS(), []string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID",
+			"DEFENDER_SECRET_ID", "LEDGER_TABLE", "BUDGET_TABLE", "EVENT_BUS"}},
+		"fetch": {settings.ParseFetch, onAWS(), []string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID",
+			"DEFENDER_SECRET_ID", "LEDGER_TABLE", "BUDGET_TABLE", "ARCHIVE_BUCKET", "EVENT_BUS"}},
+		"command line": {settings.ParseCLI, onOneMachine(), []string{"DEFENDER_TENANT_ID",
+			"DEFENDER_CLIENT_ID", "DEFENDER_CLIENT_SECRET"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := c.parse(c.environ); err != nil {
+				t.Fatalf("what is enough was refused: %v", err)
+			}
+			_, err := c.parse(nil)
+			if got := variables(problems(t, err)); !slices.Equal(got, c.needs) {
+				t.Errorf("of nothing: got %q, want %q, in this order", got, c.needs)
+			}
+			for _, variable := range c.needs {
+				for state, environ := range map[string]map[string]string{
+					"unset": c.environ, "empty": with(c.environ, variable, ""),
+				} {
+					if state == "unset" {
+						environ = maps.Clone(environ)
+						delete(environ, variable)
+					}
+					_, err := c.parse(environ)
+					found := problems(t, err)
+					if got := variables(found); !slices.Equal(got, []string{variable}) {
+						t.Errorf("%s %s: got %q", variable, state, got)
+					}
+					if found[0].Given != "is missing" {
+						t.Errorf("%s %s: given %q", variable, state, found[0].Given)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	bare, err := settings.ParseCLI(onOneMachine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Set to nothing counts as not set, for every variable there is.
+	environ := map[string]string{}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Settings]()) {
+		environ[field.Tag.Get("env")] = ""
+	}
+	maps.Copy(environ, onOneMachine())
+	empty, err := settings.ParseCLI(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]settings.Settings{"unset": bare, "empty": empty} {
+		if s.APIURL.String() != "https://api.security.microsoft.com" ||
+			s.AuthorityURL.String() != "https://login.microsoftonline.com" ||
+			s.Scope != "https://api.securitycenter.microsoft.com/.default" ||
+			!slices.Contains(s.LinkHosts, ".blob.core.windows.net") {
+			t.Errorf("%s: not the commercial cloud: %+v", name, s)
+		}
+		if s.PackageURIPerMinute != 2 || s.PackageURIPerHour != 120 ||
+			s.Lookback != 168*time.Hour || s.SweepInterval != 10*time.Second ||
+			s.ArchivePrefix != "packages/" {
+			t.Errorf("%s: not the documented defaults: %+v", name, s)
+		}
+		if s.ClientSecret.Reveal() != secret {
+			t.Errorf("%s: the secret did not come through", name)
+		}
+	}
+}
+
+// TestEnvironmentIsNotRead: a function that reads more than it is given cannot be tested.
+func TestEnvironmentIsNotRead(t *testing.T) {
+	for name, value := range onOneMachine() {
+		t.Setenv(name, value)
+	}
+	for _, environ := range []map[string]string{nil, {}} {
+		if _, err := settings.ParseCLI(environ); err == nil {
+			t.Error("the process's environment was read")
+		}
+	}
+}
+
+func TestClouds(t *testing.T) {
+	t.Parallel()
+	for cloud, want := range map[string]struct{ api, authority, scope, host string }{
+		"commercial": {"https://api.security.microsoft.com", "https://login.microsoftonline.com",
+			"https://api.securitycenter.microsoft.com/.default", ".blob.core.windows.net"},
+		"gcc": {"https://api-gcc.securitycenter.microsoft.us", "https://login.microsoftonline.com",
+			"https://api-gcc.securitycenter.microsoft.us/.default", ".blob.core.usgovcloudapi.net"},
+		"gcc-high": {"https://api-gov.securitycenter.microsoft.us",
+			"https://login.microsoftonline.us",
+			"https://api-gov.securitycenter.microsoft.us/.default", ".blob.core.usgovcloudapi.net"},
+		"dod": {"https://api-gov.securitycenter.microsoft.us", "https://login.microsoftonline.us",
+			"https://api-gov.securitycenter.microsoft.us/.default", ".blob.core.usgovcloudapi.net"},
+	} {
+		s, err := settings.ParseCLI(with(onOneMachine(), "DEFENDER_CLOUD", cloud))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.APIURL.String() != want.api || s.AuthorityURL.String() != want.authority ||
+			s.Scope != want.scope || !slices.Contains(s.LinkHosts, want.host) {
+			t.Errorf("%s: got %s %s %s %s", cloud, s.APIURL, s.AuthorityURL, s.Scope, s.LinkHosts)
+		}
+		if _, err := settings.ParseLinkHosts(strings.Join(s.LinkHosts, ",")); err != nil {
+			t.Errorf("%s: its own hosts are refused: %v", cloud, err)
+		}
+		// What is set stands; the rest is the cloud's.
+		s, err = settings.ParseCLI(with(onOneMachine(), "DEFENDER_CLOUD", cloud,
+			"DEFENDER_API_URL", "https://eu.example.com/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.APIURL.String() != "https://eu.example.com" || s.Scope != want.scope {
+			t.Errorf("%s, overridden: got %s %s", cloud, s.APIURL, s.Scope)
+		}
+	}
+}
+
+// TestAllProblemsAtOnce: whoever mends settings one by one deploys once for each.
+func TestAllProblemsAtOnce(t *testing.T) {
+	t.Parallel()
+	environ := map[string]string{
+		"DEFENDER_TENANT_ID": "contoso", "DEFENDER_CLIENT_ID": "packhorse",
+		"DEFENDER_CLOUD": "moon", "DEFENDER_API_URL": "http://api.example.com",
+		"DEFENDER_AUTHORITY_URL": "login.example.com", "DEFENDER_SCOPE": "everything",
+		"DEFENDER_LINK_HOSTS": "https://example.com/x", "DEFENDER_CA_PEM": "ca.pem",
+		"DEFENDER_SECRET_ID": "a b", "DEFENDER_CLIENT_SECRET": secret, "LEDGER_TABLE": "x",
+		"BUDGET_TABLE": "a/b", "ARCHIVE_BUCKET": "Contoso", "ARCHIVE_PREFIX": "/packages",
+		"EVENT_BUS": "a bus", "PACKAGE_URI_PER_MINUTE": "two", "PACKAGE_URI_PER_HOUR": "0",
+		"LOOKBACK": "7d", "SWEEP_INTERVAL": "10",
+	}
+	var want []string
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Settings]()) {
+		want = append(want, field.Tag.Get("env"))
+	}
+	for _, parse := range []func(map[string]string) (settings.Settings, error){
+		settings.ParsePoll, settings.ParseFetch, settings.ParseCLI,
+	} {
+		s, err := parse(environ)
+		if got := variables(problems(t, err)); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if !reflect.DeepEqual(s, settings.Settings{}) {
+			t.Error("settings came with the error")
+		}
+		if first, _, _ := strings.Cut(err.Error(), "\n"); first != "19 settings are wrong:" {
+			t.Errorf("it begins %q", first)
+		}
+	}
+}
+
+// TestExamplesWouldDo: an example that is refused in turn helps nobody.
+func TestExamplesWouldDo(t *testing.T) {
+	t.Parallel()
+	prose := []string{"DEFENDER_CA_PEM", "DEFENDER_CLIENT_SECRET"} // their examples are descriptions
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Settings]()) {
+		variable := field.Tag.Get("env")
+		if slices.Contains(prose, variable) {
+			continue
+		}
+		_, err := settings.ParseFetch(with(onAWS(), variable, "\x00"))
+		found := problems(t, err)
+		_, err = settings.ParseFetch(with(onAWS(), variable, found[0].Example))
+		if err != nil {
+			t.Errorf("the example of %s is refused: %v", variable, err)
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package settings_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"packhorse/internal/settings"
+)
+
+// certificate makes a root certificate in PEM.
+func certificate(t testing.TB, name string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(4e9, 0),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// TestValues sets each variable alone, next to what the fetch function needs.
+func TestValues(t *testing.T) {
+	t.Parallel()
+	ca := certificate(t, "root")
+	long := strings.Repeat("a", 2000)
+	for variable, values := range map[string]struct{ good, bad []string }{
+		"DEFENDER_TENANT_ID": {
+			good: []string{tenantID, strings.ToUpper(tenantID)},
+			bad: []string{"contoso.onmicrosoft.com", " " + tenantID, tenantID + "\n",
+				"{" + tenantID + "}", strings.ReplaceAll(tenantID, "-", ""),
+				strings.Repeat("a", 40), tenantID + "#", secret},
+		},
+		"DEFENDER_CLIENT_ID": {
+			good: []string{clientID},
+			bad:  []string{"packhorse", strings.Repeat("a", 40), secret},
+		},
+		"DEFENDER_CLOUD": {
+			good: []string{"commercial", "gcc", "gcc-high", "dod"},
+			bad:  []string{"Commercial", "gcchigh", "gov", "commercial ", secret},
+		},
+		"DEFENDER_API_URL": {
+			good: []string{"https://eu.api.security.microsoft.com", "https://127.0.0.1:8443/",
+				"https://[::1]:8443", "https://API.example.com"},
+			bad: []string{"http://api.example.com", "api.example.com", "https://", "https:///x",
+				"https://api.example.com/api", "https://api.example.com?x=1", "https://a.example?",
+				"https://api.example.com#", "https://user@api.example.com", "https://:443",
+				"https://.example.com", "https://a b.example.com", "https:api.example.com",
+				"https://api.example.com:0", "https://api.example.com:99999", "://",
+				"https://user:" + secret + "@api.example.com", "https://x/?sig=" + secret},
+		},
+		"DEFENDER_AUTHORITY_URL": {
+			good: []string{"https://login.microsoftonline.us"},
+			bad:  []string{"https://login.microsoftonline.com/" + tenantID, "ftp://login.example"},
+		},
+		"DEFENDER_SCOPE": {
+			good: []string{"https://api.securitycenter.microsoft.com/.default", "api://x/.default"},
+			bad: []string{"https://api.securitycenter.microsoft.com", ".default", "/.default",
+				"https://a.example/.default https://b.example/.default", "https:///.default",
+				"https://user:" + secret + "@a.example/.default", "http://a.example/.default"},
+		},
+		"DEFENDER_LINK_HOSTS": {
+			good: []string{"example.com", ".example.com , 127.0.0.1:8443", "[::1]:443", "A.Example"},
+			bad: []string{",", "example.com,", ".com", ".", "*.example.com", "https://example.com",
+				"example.com/x", "example.com:0", "example.com:443:443", "a..b", "-a.example",
+				"1.2.3", "https://x.example/?sig=" + secret, strings.Repeat("a.example,", 64) + "b"},
+		},
+		"DEFENDER_CA_PEM": {
+			good: []string{ca, ca + ca, "\n" + ca + "\n\n"},
+			bad: []string{"ca.pem", strings.ReplaceAll(ca, "\n", `\n`), ca + "more", secret,
+				strings.ReplaceAll(ca, "CERTIFICATE", "PRIVATE KEY"), "\n",
+				"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
+		},
+		"DEFENDER_SECRET_ID": {
+			good: []string{secretID, "packhorse/defender", strings.Repeat("a", 2048)},
+			bad:  []string{secret, "a b", "a\n", strings.Repeat("a", 2049), "ä"},
+		},
+		"DEFENDER_CLIENT_SECRET": { // the functions take none
+			bad: []string{secret},
+		},
+		"LEDGER_TABLE": {
+			good: []string{"packhorse", "a.b-c_d", strings.Repeat("a", 255),
+				"arn:aws:dynamodb:eu-west-1:123456789012:table/packhorse"},
+			bad: []string{"ab", strings.Repeat("a", 256), "a/b", "packhorse ", "arn:" + long, secret},
+		},
+		"BUDGET_TABLE": {
+			good: []string{"packhorse"}, bad: []string{"ab", "packhorse\n", secret},
+		},
+		"ARCHIVE_BUCKET": {
+			good: []string{"abc", "contoso.evidence-1",
+				"arn:aws:s3:eu-west-1:123456789012:accesspoint/evidence"},
+			bad: []string{"ab", "Contoso", "a_b", "s3://contoso", "-abc", strings.Repeat("a", 64),
+				"arn:" + long, secret},
+		},
+		"ARCHIVE_PREFIX": {
+			good: []string{"packages/", "a/b/", "defender(1)/"},
+			bad:  []string{"packages", "/", "/packages/", "a//", "../", "a b/", secret},
+		},
+		"EVENT_BUS": {
+			good: []string{"default", "aws.partner/x/y",
+				"arn:aws:events:eu-west-1:123456789012:event-bus/packhorse"},
+			bad: []string{"a b", strings.Repeat("a", 257), "arn:" + long, secret},
+		},
+		"PACKAGE_URI_PER_MINUTE": {
+			good: []string{"1", "2"},
+			bad:  []string{"0", "3", "-1", "1.5", "two", "2 ", "99999999999999999999", secret},
+		},
+		"PACKAGE_URI_PER_HOUR": {
+			good: []string{"1", "120"}, bad: []string{"0", "121", "1e2", "120/h", secret},
+		},
+		"LOOKBACK": {
+			good: []string{"96h", "168h", "4320h", "10000m"},
+			bad:  []string{"95h59m59s", "4320h1ns", "7d", "168", "-168h", "1 week", "9999999h", secret},
+		},
+		"SWEEP_INTERVAL": {
+			good: []string{"5s", "10s", "60s", "1m"},
+			bad:  []string{"4999ms", "1s", "61s", "10", "0", "-10s", secret},
+		},
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Parallel()
+			for _, value := range values.good {
+				_, err := settings.ParseFetch(with(onAWS(), variable, value))
+				if err != nil {
+					t.Errorf("%.60q was refused: %v", value, err)
+				}
+			}
+			for _, value := range values.bad {
+				_, err := settings.ParseFetch(with(onAWS(), variable, value))
+				if err == nil {
+					t.Errorf("%.60q was taken", value)
+					continue
+				}
+				found := problems(t, err)
+				if len(found) != 1 || found[0].Variable != variable {
+					t.Errorf("%.60q: got %+v, want one problem with %s", value, found, variable)
+				}
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("%.60q: the secret is told: %v", value, err)
+				}
+			}
+		})
+	}
+}
+
+// TestSecretInEveryPlace puts the secret where it does not belong, as people do.
+func TestSecretInEveryPlace(t *testing.T) {
+	t.Parallel()
+	environ := map[string]string{}
+	for variable := range with(onAWS(), "DEFENDER_CLOUD", "", "DEFENDER_API_URL", "",
+		"DEFENDER_AUTHORITY_URL", "", "DEFENDER_SCOPE", "", "DEFENDER_LINK_HOSTS", "",
+		"DEFENDER_CA_PEM", "", "ARCHIVE_PREFIX", "", "PACKAGE_URI_PER_MINUTE", "",
+		"PACKAGE_URI_PER_HOUR", "", "LOOKBACK", "", "SWEEP_INTERVAL", "",
+		"DEFENDER_CLIENT_SECRET", "") {
+		environ[variable] = secret
+	}
+	_, err := settings.ParseFetch(environ)
+	if got := len(problems(t, err)); got != len(environ) {
+		t.Errorf("got %d problems, want %d: %v", got, len(environ), err)
+	}
+	for _, part := range []string{secret, secret[:12], secret[len(secret)-12:]} {
+		if strings.Contains(err.Error(), part) {
+			t.Errorf("%q is told: %v", part, err)
+		}
+	}
+}
+
+func TestCredentialOfTheCommandLine(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		environ map[string]string
+		hint    string
+	}{
+		"none": {map[string]string{}, ""},
+		"id only": {map[string]string{"DEFENDER_SECRET_ID": secretID},
+			"the command line does not read Secrets Manager"},
+		"both": {map[string]string{"DEFENDER_SECRET_ID": secretID, "DEFENDER_CLIENT_SECRET": secret},
+			"unset it"},
+		"its ID": {map[string]string{"DEFENDER_CLIENT_SECRET": clientID}, "the secret's ID"},
+		"blank":  {map[string]string{"DEFENDER_CLIENT_SECRET": secret + " "}, "white space"},
+		"broken": {map[string]string{"DEFENDER_CLIENT_SECRET": "Zq8~\nrest"}, "white space"},
+		"foreign": {map[string]string{"DEFENDER_CLIENT_SECRET": "Zq8~ä"},
+			"characters that are not ASCII"},
+	} {
+		environ := with(c.environ, "DEFENDER_TENANT_ID", tenantID, "DEFENDER_CLIENT_ID", clientID)
+		_, err := settings.ParseCLI(environ)
+		found := problems(t, err)
+		if len(found) != 1 || found[0].Variable != "DEFENDER_CLIENT_SECRET" ||
+			!strings.Contains(found[0].Hint, c.hint) || (c.hint == "" && found[0].Hint != "") {
+			t.Errorf("%s: got %+v, want a hint like %q", name, found, c.hint)
+		}
+		if text := environ["DEFENDER_CLIENT_SECRET"]; text != "" && strings.Contains(err.Error(), text) {
+			t.Errorf("%s: the secret is told: %v", name, err)
+		}
+	}
+	// Copying adds line breaks.
+	s, err := settings.ParseCLI(with(onOneMachine(), "DEFENDER_CLIENT_SECRET", secret+"\r\n"))
+	if err != nil || s.ClientSecret.Reveal() != secret {
+		t.Errorf("a secret with a line break after it: %v", err)
+	}
+}
+
+func TestRootCAs(t *testing.T) {
+	t.Parallel()
+	s, err := settings.ParseCLI(onOneMachine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pool, err := s.RootCAs(); pool != nil || err != nil {
+		t.Errorf("without certificates: got %v, %v, want nil, the system's", pool, err)
+	}
+	mine := certificate(t, "mine")
+	s, err = settings.ParseCLI(with(onOneMachine(), "DEFENDER_CA_PEM", certificate(t, "other")+mine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := s.RootCAs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode([]byte(mine))
+	root, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := root.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: time.Unix(1e9, 0)}); err != nil {
+		t.Errorf("the second certificate is not trusted: %v", err)
+	}
+}
+
+func TestMap(t *testing.T) {
+	t.Parallel()
+	got := settings.Map([]string{"A=1", "B=x=y", "C="})
+	if got["A"] != "1" || got["B"] != "x=y" || got["C"] != "" || len(got) != 3 {
+		t.Errorf("got %q", got)
+	}
+}
