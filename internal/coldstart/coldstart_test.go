@@ -135,7 +135,9 @@ func start(b *testing.B, path string) (init time.Duration, rssMiB float64) {
 	if err := cmd.Process.Kill(); err != nil {
 		b.Fatal(err)
 	}
-	_ = <-ended // it was killed
+	if err := <-ended; err == nil {
+		b.Fatalf("%s ended by itself", path)
+	}
 	return init, rssMiB
 }
 
