@@ -55,13 +55,15 @@ func NewHandler(fetcher *Fetcher, tenantID string, logger *slog.Logger) *Handler
 func (h *Handler) Handle(ctx context.Context, event events.EventBridgeEvent) (Answer, error) {
 	id, err := h.actionOf(event)
 	if err != nil {
-		return h.refuse(ctx, "", err), nil
+		return h.refuse(ctx, slog.LevelError, "", err), nil
 	}
 	rec, err := h.fetcher.Fetch(ctx, id)
 	_, notClaimable := errors.AsType[*investigation.NotClaimableError](err)
 	switch {
-	case notClaimable || errors.Is(err, investigation.ErrUnknownAction):
-		return h.refuse(ctx, id.ActionID, err), nil
+	case notClaimable: // a Ready event may come twice: that is the design, and no trouble
+		return h.refuse(ctx, slog.LevelInfo, id.ActionID, err), nil
+	case errors.Is(err, investigation.ErrUnknownAction):
+		return h.refuse(ctx, slog.LevelError, id.ActionID, err), nil
 	case rec.Reason != "":
 		h.logger.WarnContext(ctx, "the package was not collected", slog.String("actionId", id.ActionID),
 			slog.String("reason", string(rec.Reason)), slog.String("message", rec.Message))
@@ -90,8 +92,8 @@ func (h *Handler) archived(ctx context.Context, rec investigation.Record, err er
 	return Answer{Outcome: OutcomeArchived, ActionID: rec.ActionID, Key: rec.Receipt.Key}
 }
 
-func (h *Handler) refuse(ctx context.Context, actionID string, err error) Answer {
-	h.logger.ErrorContext(ctx, "the event is refused, nothing was done",
+func (h *Handler) refuse(ctx context.Context, level slog.Level, actionID string, err error) Answer {
+	h.logger.Log(ctx, level, "the event is refused, nothing was done",
 		slog.String("actionId", actionID), slog.String("error", err.Error()))
 	return Answer{Outcome: OutcomeRefused, ActionID: actionID, Reason: err.Error()}
 }
