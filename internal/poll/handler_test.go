@@ -1,0 +1,117 @@
+package poll_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/poll"
+)
+
+// world is a tenant with actions, a bus that takes everything and a budget that is always free.
+type world struct {
+	actions []investigation.Action
+	fails   error
+	listed  int
+	ready   int
+}
+
+func (w *world) List(context.Context, time.Time) ([]investigation.Action, []error, error) {
+	w.listed++
+	return w.actions, nil, w.fails
+}
+
+func (w *world) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	w.ready += len(ids)
+	return ids, nil
+}
+
+func (w *world) Announce(_ context.Context, records []investigation.Record) (
+	[]investigation.ID, error,
+) {
+	var ids []investigation.ID
+	for _, rec := range records {
+		ids = append(ids, rec.ID)
+	}
+	return ids, nil
+}
+
+func (w *world) FreeAt(context.Context) ([]time.Time, error) {
+	return []time.Time{time.Now(), time.Now()}, nil
+}
+
+// handle is one invocation with the time a function is given.
+func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Duration, string, error) {
+	t.Helper()
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	poller := poll.New(w, ledgertest.NewMemory(), w, w, "tenant", 168*time.Hour, 10*time.Second,
+		time.Now, logger)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	began := time.Now()
+	answer, err := poll.NewHandler(poller, time.Now, logger).Handle(ctx)
+	return answer, time.Since(began), log.String(), err
+}
+
+func someAction(status investigation.Status, age time.Duration) investigation.Action {
+	created := time.Now().Add(-age)
+	return investigation.Action{
+		ID: investigation.ID{TenantID: "tenant", ActionID: strings.Repeat("a", 40)}, Status: status,
+		MachineID: strings.Repeat("b", 40), CreatedAt: created, LastUpdatedAt: created.Add(time.Minute),
+	}
+}
+
+// A tick stays for as long as something may become ready, and never so long that the platform has
+// to end it.
+func TestTickLength(t *testing.T) {
+	for name, test := range map[string]struct {
+		status   investigation.Status
+		limit    time.Duration
+		min, max time.Duration
+	}{
+		"nothing young":     {"Failed", 90 * time.Second, 0, 11 * time.Second},
+		"young":             {"Pending", 90 * time.Second, 50 * time.Second, 62 * time.Second},
+		"young, short time": {"Pending", 30 * time.Second, 9 * time.Second, 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{actions: []investigation.Action{someAction(test.status, 5*time.Minute)}}
+				_, took, log, err := handle(t, w, test.limit)
+				if err != nil || took < test.min || took > test.max {
+					t.Errorf("it took %v, %v; logged %s", took, err, log)
+				}
+			})
+		})
+	}
+}
+
+// The age of the oldest package that waits is logged: an alarm is made of that line.
+func TestOldestReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{actions: []investigation.Action{someAction("Succeeded", 2*time.Hour)}}
+		answer, _, log, err := handle(t, w, 90*time.Second)
+		if err != nil || w.ready == 0 || answer.Due != 1 || answer.OldestReadySeconds < 7140 ||
+			!strings.Contains(log, "oldestReadySeconds=7") {
+			t.Errorf("got %+v, %v; logged %s", answer, err, log)
+		}
+	})
+}
+
+// What went wrong is the invocation's error, so that the platform counts it, and one line.
+func TestTickFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{fails: errors.New("outage")}
+		_, _, log, err := handle(t, w, 90*time.Second)
+		if !errors.Is(err, w.fails) || strings.Count(log, "level=ERROR") != 1 {
+			t.Errorf("got %v; logged %s", err, log)
+		}
+	})
+}
