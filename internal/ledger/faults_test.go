@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"packhorse/internal/localcloud/dynamotest"
+
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 
@@ -58,8 +60,8 @@ func manifestKey(r investigation.Receipt) string { return strings.TrimSuffix(r.K
 var errLost = errors.New("connection reset by peer")
 
 // lose has the server do what it is asked the nth time, and loses its answer.
-func lose(operation string, nth int) *wire {
-	return &wire{play: func(op string, n int, send func() (*http.Response, error)) (
+func lose(operation string, nth int) *dynamotest.Wire {
+	return &dynamotest.Wire{Play: func(op string, n int, send func() (*http.Response, error)) (
 		*http.Response, error,
 	) {
 		resp, err := send()
@@ -115,15 +117,15 @@ func TestLostAnswers(t *testing.T) {
 		if err := step.do(t.Context(), newLedger(table, w)); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		if n := w.count("UpdateItem"); n != 2 {
+		if n := w.Count("UpdateItem"); n != 2 {
 			t.Errorf("%s: sent %d times, want 2", step.name, n)
 		}
-		records, err := newLedger(table, &wire{}).Load(t.Context(), []investigation.ID{a.ID})
+		records, err := newLedger(table, &dynamotest.Wire{}).Load(t.Context(), []investigation.ID{a.ID})
 		if err != nil || len(records) != 1 || records[0].State != step.want {
 			t.Fatalf("after %s: got %+v, %v", step.name, records, err)
 		}
 	}
-	records, err := newLedger(table, &wire{}).Load(t.Context(), []investigation.ID{a.ID})
+	records, err := newLedger(table, &dynamotest.Wire{}).Load(t.Context(), []investigation.ID{a.ID})
 	if err != nil || records[0].Attempts != 1+1 {
 		t.Errorf("got %+v, %v, want 2 attempts", records, err)
 	}
@@ -171,7 +173,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		for operation, call := range calls {
 			// In a bubble: the pauses between the attempts are not waited for.
 			synctest.Test(t, func(t *testing.T) {
-				w := &wire{play: func(op string, _ int, _ func() (*http.Response, error)) (
+				w := &dynamotest.Wire{Play: func(op string, _ int, _ func() (*http.Response, error)) (
 					*http.Response, error,
 				) {
 					if op == operation {
@@ -188,7 +190,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 						t.Errorf("%s of %s: %q is not in: %v", code, operation, word, err)
 					}
 				}
-				if sent := w.count(operation); sent > 4 {
+				if sent := w.Count(operation); sent > 4 {
 					t.Errorf("%s of %s: it was sent %d times", code, operation, sent)
 				}
 			})
@@ -197,7 +199,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 }
 
 func TestMissingTable(t *testing.T) {
-	_, err := newLedger("no-such-table", &wire{}).Observe(t.Context(), action(1, "Succeeded"), t0)
+	_, err := newLedger("no-such-table", &dynamotest.Wire{}).Observe(t.Context(), action(1, "Succeeded"), t0)
 	if err == nil || !strings.Contains(err.Error(), "LEDGER_TABLE") {
 		t.Errorf("got %v", err)
 	}
@@ -207,12 +209,12 @@ func TestMissingTable(t *testing.T) {
 func TestRefusalWithoutItem(t *testing.T) {
 	table := newTable(t)
 	a := action(1, "Succeeded")
-	observe(t, newLedger(table, &wire{}), a)
-	l := newLedger(table, &wire{play: func(op string, n int, send func() (*http.Response, error)) (
+	observe(t, newLedger(table, &dynamotest.Wire{}), a)
+	l := newLedger(table, &dynamotest.Wire{Play: func(op string, n int, send func() (*http.Response, error)) (
 		*http.Response, error,
 	) {
 		if op == "UpdateItem" && n == 1 {
-			_, err := newLedger(table, &wire{}).Claim(t.Context(), a.ID, "bob", t0, t0.Add(time.Minute))
+			_, err := newLedger(table, &dynamotest.Wire{}).Claim(t.Context(), a.ID, "bob", t0, t0.Add(time.Minute))
 			if err != nil {
 				t.Error(err)
 			}
@@ -227,7 +229,7 @@ func TestRefusalWithoutItem(t *testing.T) {
 }
 
 func TestContended(t *testing.T) {
-	l := newLedger(newTable(t), &wire{play: func(op string, _ int,
+	l := newLedger(newTable(t), &dynamotest.Wire{Play: func(op string, _ int,
 		send func() (*http.Response, error),
 	) (*http.Response, error) {
 		if op == "UpdateItem" {
@@ -246,10 +248,10 @@ func TestUnprocessedKeys(t *testing.T) {
 	table := newTable(t)
 	var ids []investigation.ID
 	for n := range 5 {
-		ids = append(ids, observe(t, newLedger(table, &wire{}), action(n, "Succeeded")).ID)
+		ids = append(ids, observe(t, newLedger(table, &dynamotest.Wire{}), action(n, "Succeeded")).ID)
 	}
-	w := &wire{}
-	w.play = func(op string, n int, send func() (*http.Response, error)) (*http.Response, error) {
+	w := &dynamotest.Wire{}
+	w.Play = func(op string, n int, send func() (*http.Response, error)) (*http.Response, error) {
 		resp, err := send()
 		if op != "BatchGetItem" || n > 3 || err != nil {
 			return resp, err
@@ -276,7 +278,7 @@ func TestUnprocessedKeys(t *testing.T) {
 	if err != nil || len(records) != 5 {
 		t.Errorf("got %d records, %v", len(records), err)
 	}
-	if n := w.count("BatchGetItem"); n != 4 {
+	if n := w.Count("BatchGetItem"); n != 4 {
 		t.Errorf("%d batches were read, want 4", n)
 	}
 }
@@ -285,7 +287,7 @@ func TestUnprocessedKeys(t *testing.T) {
 func TestUnprocessedForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		id := action(1, "").ID
-		w := &wire{play: func(string, int, func() (*http.Response, error)) (*http.Response, error) {
+		w := &dynamotest.Wire{Play: func(string, int, func() (*http.Response, error)) (*http.Response, error) {
 			return response(http.StatusOK, fmt.Sprintf(
 				`{"Responses":{},"UnprocessedKeys":{"x":{"Keys":[{"pk":{"S":%q}}]}}}`, id)), nil
 		}}
@@ -294,7 +296,7 @@ func TestUnprocessedForever(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "throttled") {
 			t.Errorf("got %v", err)
 		}
-		if n, took := w.count("BatchGetItem"), time.Since(began); n > 10 || took > 10*time.Second {
+		if n, took := w.Count("BatchGetItem"), time.Since(began); n > 10 || took > 10*time.Second {
 			t.Errorf("gave up after %d batches and %v", n, took)
 		}
 	})
@@ -330,8 +332,8 @@ func TestStrangers(t *testing.T) {
 		"archived, where":     func(it attributes) { it["state"] = s("archived") },
 	}
 	table := newTable(t)
-	client := newClient(http.DefaultTransport)
-	l := newLedger(table, &wire{})
+	client := dynamotest.Client(http.DefaultTransport)
+	l := newLedger(table, &dynamotest.Wire{})
 	good := observe(t, l, action(0, "Succeeded"))
 	ids := []investigation.ID{good.ID}
 	for name, spoil := range spoils {
@@ -351,7 +353,7 @@ func TestStrangers(t *testing.T) {
 			t.Fatal(err)
 		}
 		ids = append(ids, a.ID)
-		w := &wire{}
+		w := &dynamotest.Wire{}
 		for call, do := range map[string]func() (investigation.Record, error){
 			"observe": func() (investigation.Record, error) {
 				return newLedger(table, w).Observe(t.Context(), a, t0)
@@ -365,7 +367,7 @@ func TestStrangers(t *testing.T) {
 				t.Errorf("%s, %s: got %v", name, call, err)
 			}
 		}
-		if w.count("UpdateItem") != 0 {
+		if w.Count("UpdateItem") != 0 {
 			t.Errorf("%s: it was written to", name)
 		}
 	}
@@ -388,8 +390,8 @@ func TestStrangers(t *testing.T) {
 // beside the record is left alone.
 func TestStaleIndexAndForeignAttributes(t *testing.T) {
 	table := newTable(t)
-	client := newClient(http.DefaultTransport)
-	l := newLedger(table, &wire{})
+	client := dynamotest.Client(http.DefaultTransport)
+	l := newLedger(table, &dynamotest.Wire{})
 	a := action(1, "Succeeded")
 	observe(t, l, a)
 	key := map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: a.String()}}
@@ -402,7 +404,7 @@ func TestStaleIndexAndForeignAttributes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stale := newLedger(table, &wire{play: func(op string, _ int, send func() (*http.Response, error)) (
+	stale := newLedger(table, &dynamotest.Wire{Play: func(op string, _ int, send func() (*http.Response, error)) (
 		*http.Response, error,
 	) {
 		resp, err := send()

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"packhorse/internal/localcloud/dynamotest"
+
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ledger/ledgertables"
@@ -21,13 +23,13 @@ type meter struct {
 	t      *testing.T
 	client *dynamodb.Client
 	table  string
-	wire   wire
+	wire   dynamotest.Wire
 	ledger *ledger.Ledger
 	before map[string]types.AttributeValue
 }
 
 func newMeter(t *testing.T) *meter {
-	m := &meter{t: t, client: newClient(http.DefaultTransport), table: newTable(t)}
+	m := &meter{t: t, client: dynamotest.Client(http.DefaultTransport), table: newTable(t)}
 	m.ledger = newLedger(m.table, &m.wire)
 	return m
 }
@@ -38,7 +40,7 @@ func (m *meter) units(id investigation.ID, change func() error) int {
 	if err := change(); err != nil {
 		m.t.Fatal(err)
 	}
-	writes := m.wire.count("UpdateItem")
+	writes := m.wire.Count("UpdateItem")
 	out, err := m.client.GetItem(m.t.Context(), &dynamodb.GetItemInput{
 		TableName:      aws.String(m.table),
 		Key:            map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: id.String()}},
@@ -190,7 +192,7 @@ func TestIdleSweepWritesNothing(t *testing.T) {
 		}
 		ids = append(ids, a.ID)
 	}
-	m.wire.reset()
+	m.wire.Reset()
 	for _, lane := range investigation.Lanes() {
 		if _, err := m.ledger.Due(t.Context(), tenant, lane, t0.Add(time.Hour), 100); err != nil {
 			t.Fatal(err)
@@ -200,7 +202,7 @@ func TestIdleSweepWritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]int{"Query": 2, "BatchGetItem": 1}
-	for operation, got := range m.wire.calls {
+	for operation, got := range m.wire.Calls() {
 		if got != want[operation] {
 			t.Errorf("%s was sent %d times, want %d", operation, got, want[operation])
 		}

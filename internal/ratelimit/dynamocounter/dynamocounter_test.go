@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"packhorse/internal/localcloud/dynamotest"
+
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/ratelimit/countertest"
 	"packhorse/internal/ratelimit/dynamocounter"
@@ -29,12 +31,12 @@ var (
 const hold = time.Minute + ratelimit.Guard
 
 func TestCounter(t *testing.T) {
-	countertest.Run(t, func(t *testing.T) ratelimit.Counter { return newCounter(newTable(t), &wire{}) })
+	countertest.Run(t, func(t *testing.T) ratelimit.Counter { return newCounter(newTable(t), &dynamotest.Wire{}) })
 }
 
 // The list API's budget has more slots than any test of the suite.
 func TestManySlots(t *testing.T) {
-	c := newCounter(newTable(t), &wire{})
+	c := newCounter(newTable(t), &dynamotest.Wire{})
 	list := ratelimit.Budget{Name: "tenant#client#list", PerMinute: 100, PerHour: 1500}
 	for i := range 25 {
 		lease(t, c, list, fmt.Sprintf("owner %d", i), start, true)
@@ -58,11 +60,11 @@ func lease(t *testing.T, c ratelimit.Counter, b ratelimit.Budget, owner string, 
 
 // What each step costs is written in docs/ledger.md.
 func TestWrites(t *testing.T) {
-	w := &wire{}
+	w := &dynamotest.Wire{}
 	c := newCounter(newTable(t), w)
 	costs := func(step string, reads, writes int) {
 		t.Helper()
-		gotReads, gotWrites := w.count("GetItem"), w.count("UpdateItem")
+		gotReads, gotWrites := w.Count("GetItem"), w.Count("UpdateItem")
 		if gotReads != reads || gotWrites != writes {
 			t.Errorf("%s: %d reads and %d writes, want %d and %d", step, gotReads, gotWrites, reads, writes)
 		}
@@ -102,7 +104,7 @@ func TestWrites(t *testing.T) {
 // A slot that another process settles early can be leased at once: nothing is remembered.
 func TestTwoProcesses(t *testing.T) {
 	table := newTable(t)
-	one, other := newCounter(table, &wire{}), newCounter(table, &wire{})
+	one, other := newCounter(table, &dynamotest.Wire{}), newCounter(table, &dynamotest.Wire{})
 	d := lease(t, one, budget, "a", start, true)
 	lease(t, other, budget, "b", start, true)
 	lease(t, other, budget, "c", start.Add(time.Second), false)
@@ -125,7 +127,7 @@ func TestRaceIsDecidedByTheWrite(t *testing.T) {
 		}
 		return resp, err
 	}
-	wires := []*wire{{play: meet}, {play: meet}}
+	wires := []*dynamotest.Wire{{Play: meet}, {Play: meet}}
 	decisions := make([]ratelimit.Decision, len(wires))
 	var all sync.WaitGroup
 	for i, w := range wires {
@@ -142,7 +144,7 @@ func TestRaceIsDecidedByTheWrite(t *testing.T) {
 	if !decisions[0].Allowed || !decisions[1].Allowed || decisions[0].Slot == decisions[1].Slot {
 		t.Errorf("got %+v", decisions)
 	}
-	if writes := wires[0].count("UpdateItem") + wires[1].count("UpdateItem"); writes != 3 {
+	if writes := wires[0].Count("UpdateItem") + wires[1].Count("UpdateItem"); writes != 3 {
 		t.Errorf("two leases in a race took %d writes, want 3", writes)
 	}
 }
@@ -150,8 +152,8 @@ func TestRaceIsDecidedByTheWrite(t *testing.T) {
 var errLost = errors.New("connection reset by peer")
 
 // lose has the server do what it is asked the nth time, and loses its answer.
-func lose(operation string, nth int) *wire {
-	return &wire{play: func(op string, n int, send func() (*http.Response, error)) (
+func lose(operation string, nth int) *dynamotest.Wire {
+	return &dynamotest.Wire{Play: func(op string, n int, send func() (*http.Response, error)) (
 		*http.Response, error,
 	) {
 		resp, err := send()
@@ -200,7 +202,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"UnrecognizedClientException":            "credentials",
 	} {
 		for _, failing := range []string{"GetItem", "UpdateItem"} {
-			w := &wire{play: func(op string, _ int, send func() (*http.Response, error)) (
+			w := &dynamotest.Wire{Play: func(op string, _ int, send func() (*http.Response, error)) (
 				*http.Response, error,
 			) {
 				if op == failing {
@@ -220,7 +222,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 					t.Errorf("%s: %q is not in: %v", code, word, err)
 				}
 			}
-			if sent := w.count(failing); sent > 3 {
+			if sent := w.Count(failing); sent > 3 {
 				t.Errorf("%s: %s was sent %d times", code, failing, sent)
 			}
 		}
@@ -234,7 +236,7 @@ func empty() *http.Response {
 }
 
 func TestMissingTable(t *testing.T) {
-	_, err := newCounter("no-such-table", &wire{}).Lease(t.Context(), budget, "a", start)
+	_, err := newCounter("no-such-table", &dynamotest.Wire{}).Lease(t.Context(), budget, "a", start)
 	if err == nil || !strings.Contains(err.Error(), "BUDGET_TABLE") {
 		t.Errorf("got %v", err)
 	}
@@ -242,7 +244,7 @@ func TestMissingTable(t *testing.T) {
 
 // A passing throttle is waited out.
 func TestThrottledOnce(t *testing.T) {
-	c := newCounter(newTable(t), &wire{play: func(_ string, nth int,
+	c := newCounter(newTable(t), &dynamotest.Wire{Play: func(_ string, nth int,
 		send func() (*http.Response, error),
 	) (*http.Response, error) {
 		if nth == 1 {
@@ -254,8 +256,8 @@ func TestThrottledOnce(t *testing.T) {
 }
 
 // meanwhile has something happen between the first read and the first write.
-func meanwhile(happen func()) *wire {
-	return &wire{play: func(op string, nth int, send func() (*http.Response, error)) (
+func meanwhile(happen func()) *dynamotest.Wire {
+	return &dynamotest.Wire{Play: func(op string, nth int, send func() (*http.Response, error)) (
 		*http.Response, error,
 	) {
 		if op == "UpdateItem" && nth == 1 {
@@ -268,11 +270,11 @@ func meanwhile(happen func()) *wire {
 // A refusal without the item is followed by a look at it, not by a guess.
 func TestRefusalWithoutItem(t *testing.T) {
 	table := newTable(t)
-	w := &wire{play: func(op string, nth int, send func() (*http.Response, error)) (
+	w := &dynamotest.Wire{Play: func(op string, nth int, send func() (*http.Response, error)) (
 		*http.Response, error,
 	) {
 		if op == "UpdateItem" && nth == 1 {
-			lease(t, newCounter(table, &wire{}), budget, "b", start, true)
+			lease(t, newCounter(table, &dynamotest.Wire{}), budget, "b", start, true)
 			return answer(http.StatusBadRequest, "ConditionalCheckFailedException"), nil
 		}
 		return send()
@@ -280,7 +282,7 @@ func TestRefusalWithoutItem(t *testing.T) {
 	if d := lease(t, newCounter(table, w), budget, "a", start, true); d.Slot != 1 {
 		t.Errorf("got slot %d, want 1", d.Slot)
 	}
-	if reads, writes := w.count("GetItem"), w.count("UpdateItem"); reads != 2 || writes != 2 {
+	if reads, writes := w.Count("GetItem"), w.Count("UpdateItem"); reads != 2 || writes != 2 {
 		t.Errorf("it took %d reads and %d writes, want 2 and 2", reads, writes)
 	}
 }
@@ -290,7 +292,7 @@ func TestCooldownInBetween(t *testing.T) {
 	table := newTable(t)
 	for i, until := range []time.Time{start.Add(time.Minute), start.Add(time.Hour)} {
 		w := meanwhile(func() {
-			if err := newCounter(table, &wire{}).CoolDown(t.Context(), budget, until); err != nil {
+			if err := newCounter(table, &dynamotest.Wire{}).CoolDown(t.Context(), budget, until); err != nil {
 				t.Error(err)
 			}
 		})
@@ -305,7 +307,7 @@ func TestCooldownInBetween(t *testing.T) {
 // A settlement that comes after the slot went to somebody else changes nothing.
 func TestSettlementTooLate(t *testing.T) {
 	table := newTable(t)
-	c := newCounter(table, &wire{})
+	c := newCounter(table, &dynamotest.Wire{})
 	d := lease(t, c, budget, "a", start, true)
 	lease(t, c, budget, "x", start, true)
 	late := start.Add(ratelimit.MaxCall + hold)
@@ -321,7 +323,7 @@ func TestSettlementTooLate(t *testing.T) {
 
 // Refusal after refusal ends in an error that says nothing was leased.
 func TestContended(t *testing.T) {
-	c := newCounter(newTable(t), &wire{play: func(op string, _ int,
+	c := newCounter(newTable(t), &dynamotest.Wire{Play: func(op string, _ int,
 		send func() (*http.Response, error),
 	) (*http.Response, error) {
 		if op == "UpdateItem" {
@@ -365,12 +367,12 @@ func TestStrangersAreNeverLeased(t *testing.T) {
 			it := good()
 			spoil(it)
 			it["pk"] = s(b.Name)
-			_, err := newClient(http.DefaultTransport).PutItem(t.Context(),
+			_, err := dynamotest.Client(http.DefaultTransport).PutItem(t.Context(),
 				&dynamodb.PutItemInput{TableName: aws.String(table), Item: it})
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := &wire{}
+			w := &dynamotest.Wire{}
 			c := newCounter(table, w)
 			d, err := c.Lease(t.Context(), b, "a", start)
 			if !errors.Is(err, dynamocounter.ErrStranger) || d.Allowed ||
@@ -381,7 +383,7 @@ func TestStrangersAreNeverLeased(t *testing.T) {
 			if !errors.Is(err, dynamocounter.ErrStranger) {
 				t.Errorf("peek: got %v", err)
 			}
-			if w.count("UpdateItem") != 0 {
+			if w.Count("UpdateItem") != 0 {
 				t.Error("it was written to")
 			}
 		})
@@ -392,9 +394,9 @@ func TestStrangersAreNeverLeased(t *testing.T) {
 func TestWrongClock(t *testing.T) {
 	table := newTable(t)
 	for _, off := range []time.Duration{-time.Hour, -2 * time.Second, 3 * time.Second, time.Hour} {
-		w := &wire{}
+		w := &dynamotest.Wire{}
 		now := func() time.Time { return time.Now().Add(off) }
-		c := dynamocounter.New(newClient(w), table, now)
+		c := dynamocounter.New(dynamotest.Client(w), table, now)
 		d, err := c.Lease(t.Context(), budget, "a", now())
 		skewed, ok := errors.AsType[*dynamocounter.SkewError](err)
 		if !ok || d.Allowed {
@@ -406,7 +408,7 @@ func TestWrongClock(t *testing.T) {
 		if err := c.Settle(t.Context(), budget, "a", 0, now()); err == nil {
 			t.Error("a slot was settled by a wrong clock")
 		}
-		if w.count("UpdateItem") != 0 {
+		if w.Count("UpdateItem") != 0 {
 			t.Error("something was written")
 		}
 		if err := c.CoolDown(t.Context(), budget, now()); err != nil {
@@ -419,7 +421,7 @@ func TestWrongClock(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	c := newCounter("x", &wire{play: func(string, int, func() (*http.Response, error)) (
+	c := newCounter("x", &dynamotest.Wire{Play: func(string, int, func() (*http.Response, error)) (
 		*http.Response, error,
 	) {
 		<-ctx.Done()

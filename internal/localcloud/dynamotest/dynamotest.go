@@ -1,0 +1,152 @@
+// Package dynamotest gives tests a DynamoDB: the one that DYNAMODB_TEST_ENDPOINT names, or a local
+// cloud that lives as long as the tests of one package.
+package dynamotest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"packhorse/internal/localcloud"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+)
+
+// endpointVariable names a DynamoDB-compatible server to test against.
+const endpointVariable = "DYNAMODB_TEST_ENDPOINT"
+
+// Main is for TestMain: it runs the tests with a server, tells them where it is by way of the
+// environment, and returns the process's exit code.
+func Main(m *testing.M) int {
+	code, err := withServer(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func withServer(m *testing.M) (int, error) {
+	if os.Getenv(endpointVariable) != "" {
+		return m.Run(), nil
+	}
+	path, err := localcloud.Find(".")
+	if err != nil {
+		return 0, fmt.Errorf("%w, or let %s name a DynamoDB for tests", err, endpointVariable)
+	}
+	var log strings.Builder
+	cloud, err := localcloud.Start(context.Background(), path, os.Environ(), &log)
+	if err != nil {
+		return 0, fmt.Errorf("%w\n%s", err, log.String())
+	}
+	err = os.Setenv(endpointVariable, cloud.Endpoint)
+	if err != nil {
+		return 0, errors.Join(err, cloud.Close())
+	}
+	code := m.Run()
+	return code, cloud.Close()
+}
+
+// Client returns a client of the tests' DynamoDB whose requests go through transport.
+func Client(transport http.RoundTripper) *dynamodb.Client {
+	return dynamodb.New(dynamodb.Options{
+		Region: localcloud.Region, BaseEndpoint: aws.String(os.Getenv(endpointVariable)),
+		HTTPClient: &http.Client{Transport: transport},
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{
+				AccessKeyID: localcloud.AccessKey, SecretAccessKey: localcloud.SecretKey,
+			}, nil
+		}),
+	})
+}
+
+// Table makes the table, empty, and returns its name once it can be used.
+func Table(t *testing.T, table *dynamodb.CreateTableInput) string {
+	t.Helper()
+	client := Client(http.DefaultTransport)
+	_, err := client.CreateTable(t.Context(), table)
+	if err != nil {
+		t.Fatalf("create a table: %v", err)
+	}
+	err = dynamodb.NewTableExistsWaiter(client).Wait(t.Context(),
+		&dynamodb.DescribeTableInput{TableName: table.TableName}, time.Minute)
+	if err != nil {
+		t.Fatalf("wait for the table: %v", err)
+	}
+	return *table.TableName
+}
+
+// Wire is a transport that counts what is sent, and can do something else instead.
+type Wire struct {
+	mu    sync.Mutex // guards calls
+	calls map[string]int
+
+	// Play answers for the server where it is not nil; send goes on to the server.
+	Play func(operation string, nth int, send func() (*http.Response, error)) (*http.Response, error)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *Wire) RoundTrip(req *http.Request) (*http.Response, error) {
+	_, operation, _ := strings.Cut(req.Header.Get("X-Amz-Target"), ".")
+	w.mu.Lock()
+	if w.calls == nil {
+		w.calls = map[string]int{}
+	}
+	w.calls[operation]++
+	nth := w.calls[operation]
+	w.mu.Unlock()
+	if err := consistent(operation, req); err != nil {
+		return nil, err
+	}
+	send := func() (*http.Response, error) { return http.DefaultTransport.RoundTrip(req) }
+	if w.Play == nil {
+		return send()
+	}
+	return w.Play(operation, nth, send)
+}
+
+// consistent refuses reads of the table that may be stale: the stand-in has none, DynamoDB has.
+func consistent(operation string, req *http.Request) error {
+	if operation != "GetItem" && operation != "BatchGetItem" {
+		return nil
+	}
+	text, err := io.ReadAll(req.Body)
+	req.Body = io.NopCloser(bytes.NewReader(text))
+	if err == nil && !strings.Contains(string(text), `"ConsistentRead":true`) {
+		err = fmt.Errorf("%s may be stale: %s", operation, text)
+	}
+	return err
+}
+
+// Count returns how often the operation was sent since it was last asked for.
+func (w *Wire) Count(operation string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.calls[operation]
+	delete(w.calls, operation)
+	return n
+}
+
+// Reset forgets what was counted.
+func (w *Wire) Reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.calls)
+}
+
+// Calls returns how often each operation was sent since it was last asked for.
+func (w *Wire) Calls() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.calls)
+}
