@@ -332,7 +332,7 @@ func TestStrangers(t *testing.T) {
 		"archived, where":     func(it attributes) { it["state"] = s("archived") },
 	}
 	table := newTable(t)
-	client := dynamotest.Client(http.DefaultTransport)
+	client := dynamotest.Client(dynamotest.Direct)
 	l := newLedger(table, &dynamotest.Wire{})
 	good := observe(t, l, action(0, "Succeeded"))
 	ids := []investigation.ID{good.ID}
@@ -390,7 +390,7 @@ func TestStrangers(t *testing.T) {
 // beside the record is left alone.
 func TestStaleIndexAndForeignAttributes(t *testing.T) {
 	table := newTable(t)
-	client := dynamotest.Client(http.DefaultTransport)
+	client := dynamotest.Client(dynamotest.Direct)
 	l := newLedger(table, &dynamotest.Wire{})
 	a := action(1, "Succeeded")
 	observe(t, l, a)

@@ -1,7 +1,6 @@
 package ledger_test
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +28,7 @@ type meter struct {
 }
 
 func newMeter(t *testing.T) *meter {
-	m := &meter{t: t, client: dynamotest.Client(http.DefaultTransport), table: newTable(t)}
+	m := &meter{t: t, client: dynamotest.Client(dynamotest.Direct), table: newTable(t)}
 	m.ledger = newLedger(m.table, &m.wire)
 	return m
 }

@@ -367,7 +367,7 @@ func TestStrangersAreNeverLeased(t *testing.T) {
 			it := good()
 			spoil(it)
 			it["pk"] = s(b.Name)
-			_, err := dynamotest.Client(http.DefaultTransport).PutItem(t.Context(),
+			_, err := dynamotest.Client(dynamotest.Direct).PutItem(t.Context(),
 				&dynamodb.PutItemInput{TableName: aws.String(table), Item: it})
 			if err != nil {
 				t.Fatal(err)
