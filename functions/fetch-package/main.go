@@ -9,10 +9,12 @@ import (
 	"os"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"packhorse/functions/internal/metrics"
 	"packhorse/functions/internal/wiring"
 	"packhorse/internal/archive"
 	"packhorse/internal/custody"
@@ -25,23 +27,29 @@ const lease = 2 * time.Minute
 
 func main() {
 	logger := lambdacontext.NewLogger()
-	handler, err := build(context.Background(), logger)
+	handler, meter, err := build(context.Background(), logger)
 	if err != nil {
 		// Every invocation says what is wrong: a process that ended would be started again and again.
 		lambda.Start(func(context.Context) error { return err })
 		return
 	}
-	lambda.Start(handler.Handle)
+	lambda.Start(func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
+		answer, err := handler.Handle(ctx, event)
+		meter.Fetch(answer)
+		return answer, err
+	})
 }
 
-func build(ctx context.Context, logger *slog.Logger) (*fetch.Handler, error) {
+func build(ctx context.Context, logger *slog.Logger) (
+	*fetch.Handler, *metrics.Meter, error,
+) {
 	s, err := settings.ParseFetch(settings.Map(os.Environ()))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	parts, err := wiring.Build(ctx, s, logger)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	bucket := s3.NewFromConfig(parts.AWS, func(o *s3.Options) {
 		o.UsePathStyle = os.Getenv("AWS_ENDPOINT_URL_S3") != "" // another S3, which knows no other
@@ -49,5 +57,5 @@ func build(ctx context.Context, logger *slog.Logger) (*fetch.Handler, error) {
 	store := archive.New(bucket, s.ArchiveBucket, archive.PartSize, archive.PartsInFlight, logger)
 	fetcher := fetch.New(parts.Defender, parts.Ledger, store, parts.Bus, custody.Manifest,
 		s.ArchivePrefix, lease, time.Now, rand.Text, logger)
-	return fetch.NewHandler(fetcher, s.TenantID, logger), nil
+	return fetch.NewHandler(fetcher, s.TenantID, logger), parts.Meter, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
+	"packhorse/functions/internal/metrics"
 	"packhorse/functions/internal/wiring"
 	"packhorse/internal/poll"
 	"packhorse/internal/settings"
@@ -19,25 +20,31 @@ import (
 
 func main() {
 	logger := lambdacontext.NewLogger()
-	handler, err := build(context.Background(), logger)
+	handler, meter, err := build(context.Background(), logger)
 	if err != nil {
 		// Every invocation says what is wrong: a process that ended would be started again and again.
 		lambda.Start(func(context.Context) error { return err })
 		return
 	}
-	lambda.Start(handler.Handle)
+	lambda.Start(func(ctx context.Context) (poll.Answer, error) {
+		answer, err := handler.Handle(ctx)
+		meter.Poll(answer)
+		return answer, err
+	})
 }
 
-func build(ctx context.Context, logger *slog.Logger) (*poll.Handler, error) {
+func build(ctx context.Context, logger *slog.Logger) (
+	*poll.Handler, *metrics.Meter, error,
+) {
 	s, err := settings.ParsePoll(settings.Map(os.Environ()))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	parts, err := wiring.Build(ctx, s, logger)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	poller := poll.New(parts.Defender, parts.Ledger, parts.Bus, parts.Budget, s.TenantID, s.Lookback,
 		s.SweepInterval, time.Now, logger)
-	return poll.NewHandler(poller, time.Now, logger), nil
+	return poll.NewHandler(poller, time.Now, logger), parts.Meter, nil
 }

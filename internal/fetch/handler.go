@@ -28,12 +28,16 @@ const (
 	OutcomeRefused      = "refused"   // nothing was done, and no call spent
 )
 
-// Answer is what an invocation came to.
+// Answer is what an invocation came to. Metrics are made of it.
 type Answer struct {
 	Outcome  string `json:"outcome"`
 	ActionID string `json:"actionId,omitempty"`
-	Key      string `json:"key,omitempty"`    // of the package, where it was archived
-	Reason   string `json:"reason,omitempty"` // where it was refused or postponed
+	Reason   string `json:"reason,omitempty"` // where it was refused, postponed or not collected
+
+	// Where it was archived:
+	Key          string  `json:"key,omitempty"`
+	Bytes        int64   `json:"bytes,omitempty"`
+	ReadySeconds float64 `json:"readySeconds,omitempty"` // from ready to archived
 }
 
 // Handler translates a Ready event to a fetch.
@@ -85,11 +89,15 @@ func (h *Handler) archived(ctx context.Context, rec investigation.Record, err er
 		h.logger.WarnContext(ctx, "the package is stored and not announced yet",
 			slog.String("actionId", rec.ActionID), slog.String("error", err.Error()))
 	}
+	answer := Answer{
+		Outcome: OutcomeArchived, ActionID: rec.ActionID, Key: rec.Receipt.Key, Bytes: rec.Receipt.Size,
+		ReadySeconds: rec.ArchivedAt.Sub(rec.CompletedAt()).Seconds(),
+	}
 	h.logger.InfoContext(ctx, "the package is archived", slog.String("actionId", rec.ActionID),
-		slog.String("key", rec.Receipt.Key), slog.Int64("bytes", rec.Receipt.Size),
+		slog.String("key", answer.Key), slog.Int64("bytes", answer.Bytes),
 		slog.String("sha256", rec.Receipt.SHA256), slog.Int("attempts", rec.Attempts),
-		slog.Float64("readySeconds", rec.ArchivedAt.Sub(rec.CompletedAt()).Seconds()))
-	return Answer{Outcome: OutcomeArchived, ActionID: rec.ActionID, Key: rec.Receipt.Key}
+		slog.Float64("readySeconds", answer.ReadySeconds))
+	return answer
 }
 
 func (h *Handler) refuse(ctx context.Context, level slog.Level, actionID string, err error) Answer {

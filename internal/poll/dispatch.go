@@ -85,6 +85,7 @@ func (p *Poller) hand(ctx context.Context, ready []investigation.Record, now tim
 		dueAt[rec.ID] = rec.DueAt
 	}
 	taken, err := p.bus.Ready(ctx, ids)
+	p.answer.HandedOver += len(taken)
 	for _, id := range taken {
 		p.handed[id] = handover{at: now, dueAt: dueAt[id]}
 	}

@@ -15,12 +15,6 @@ const (
 	tickReserve = 10 * time.Second
 )
 
-// Answer is what a tick left behind.
-type Answer struct {
-	Due                int `json:"due"`                // actions with something to do now
-	OldestReadySeconds int `json:"oldestReadySeconds"` // since the oldest due package came to be; 0 without
-}
-
 // Handler translates a scheduled invocation to a tick.
 type Handler struct {
 	poller *Poller
@@ -40,10 +34,9 @@ func (h *Handler) Handle(ctx context.Context) (Answer, error) {
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-tickReserve).Before(until) {
 		until = deadline.Add(-tickReserve)
 	}
-	err := h.poller.Tick(ctx, until)
-	answer := Answer{Due: h.poller.dueNow, OldestReadySeconds: int(h.poller.oldestReady.Seconds())}
-	h.logger.InfoContext(ctx, "the tick is over", slog.Int("due", answer.Due),
-		slog.Int("oldestReadySeconds", answer.OldestReadySeconds)) // a metric is made of it: template.yaml
+	answer, err := h.poller.Tick(ctx, until)
+	h.logger.InfoContext(ctx, "the tick is over", slog.Int("sweeps", answer.Sweeps),
+		slog.Int("handedOver", answer.HandedOver), slog.Int("due", answer.Due))
 	if err != nil {
 		h.logger.ErrorContext(ctx, "something did not succeed and is due again",
 			slog.String("error", err.Error()))

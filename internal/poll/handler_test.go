@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -25,7 +26,8 @@ type world struct {
 
 func (w *world) List(context.Context, time.Time) ([]investigation.Action, []error, error) {
 	w.listed++
-	return w.actions, nil, w.fails
+	time.Sleep(250 * time.Millisecond)
+	return slices.Clone(w.actions), nil, w.fails
 }
 
 func (w *world) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
@@ -79,7 +81,7 @@ func TestTickLength(t *testing.T) {
 	}{
 		"nothing young":     {"Failed", 90 * time.Second, 0, 11 * time.Second},
 		"young":             {"Pending", 90 * time.Second, 50 * time.Second, 62 * time.Second},
-		"young, short time": {"Pending", 30 * time.Second, 9 * time.Second, 20 * time.Second},
+		"young, short time": {"Pending", 30 * time.Second, 9 * time.Second, 21 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -93,14 +95,22 @@ func TestTickLength(t *testing.T) {
 	}
 }
 
-// The age of the oldest package that waits is logged: an alarm is made of that line.
-func TestOldestReady(t *testing.T) {
+// A tick counts what it came to: metrics, and an alarm on the oldest package, are made of it.
+func TestTickCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{actions: []investigation.Action{someAction("Succeeded", 2*time.Hour)}}
+		failed, late := someAction("Failed", time.Hour), someAction("Pending", time.Minute)
+		failed.ActionID, late.ActionID = strings.Repeat("c", 40), strings.Repeat("d", 40)
+		w := &world{actions: []investigation.Action{someAction("Succeeded", 2*time.Hour), failed, late}}
+		time.AfterFunc(5*time.Second, func() { w.actions[2].Status = "Succeeded" })
 		answer, _, log, err := handle(t, w, 90*time.Second)
-		if err != nil || w.ready == 0 || answer.Due != 1 || answer.OldestReadySeconds < 7140 ||
-			!strings.Contains(log, "oldestReadySeconds=7") {
+		if err != nil || answer.Due != 2 || answer.OldestReadySeconds < 7140 {
 			t.Errorf("got %+v, %v; logged %s", answer, err, log)
+		}
+		answer.OldestReadySeconds = 0
+		want := poll.Answer{Sweeps: w.listed, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1,
+			HandedOver: w.ready, Due: 2}
+		if answer != want || w.ready < 2 || w.listed < 2 {
+			t.Errorf("got %+v, want %+v", answer, want)
 		}
 	})
 }

@@ -46,6 +46,7 @@ func (p *Poller) observe(ctx context.Context, actions []investigation.Action, no
 	var bad []error // one record that makes no sense does not stop the others
 	for _, a := range changed {
 		rec, found := loaded[a.ID]
+		before := max(rec.State, p.known[a.ActionID].state) // one of them is nothing
 		_, differs := rec.Observe(a, now)
 		if !found || differs {
 			rec, err = p.ledger.Observe(ctx, a, now)
@@ -57,6 +58,7 @@ func (p *Poller) observe(ctx context.Context, actions []investigation.Action, no
 				return fmt.Errorf("observe action %s: %w", a.ActionID, errors.Join(append(bad, err)...))
 			}
 		}
+		p.answer.observed(before, rec.State)
 		p.known[a.ActionID] = sighting{
 			status: a.Status, lastUpdated: a.LastUpdatedAt, name: a.ComputerDNSName, state: rec.State,
 		}

@@ -59,8 +59,7 @@ type Poller struct {
 	young     bool      // the last sweep saw a waiting action that is young
 	busy      bool      // as the last step left things
 
-	dueNow      int           // how many actions had something to do in the last step
-	oldestReady time.Duration // since the oldest package among them came to be; 0 without
+	answer Answer // of the present tick
 }
 
 // New returns a Poller of one tenant. A sweep lists the actions created within lookback; while
@@ -91,10 +90,11 @@ type Progress struct {
 	Swept bool      // this step listed the tenant, and the ledger knows all of it
 }
 
-// Tick takes steps until nothing is worth waiting for, or the next step would come after until.
-// Errors of the steps are joined; they do not stop the tick, because what failed is due again and
-// the rest is not to suffer.
-func (p *Poller) Tick(ctx context.Context, until time.Time) error {
+// Tick takes steps until nothing is worth waiting for, or the next step would come after until, and
+// returns what came of them. Errors of the steps are joined; they do not stop the tick, because what
+// failed is due again and the rest is not to suffer.
+func (p *Poller) Tick(ctx context.Context, until time.Time) (Answer, error) {
+	p.answer = Answer{}
 	var failures []error
 	for {
 		progress, err := p.Step(ctx)
@@ -102,10 +102,10 @@ func (p *Poller) Tick(ctx context.Context, until time.Time) error {
 			failures = append(failures, err)
 		}
 		if !progress.Busy || progress.Next.After(until) || ctx.Err() != nil {
-			return errors.Join(failures...)
+			return p.answer, errors.Join(failures...)
 		}
 		if err := wait(ctx, progress.Next.Sub(p.now())); err != nil {
-			return errors.Join(append(failures, err)...)
+			return p.answer, errors.Join(append(failures, err)...)
 		}
 	}
 }
@@ -116,8 +116,10 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	var sweepErr error
 	swept := false
 	if !p.now().Before(p.nextSweep()) {
+		began := p.now()
 		sweepErr = p.Sweep(ctx)
 		swept = sweepErr == nil
+		p.answer.swept(p.now().Sub(began))
 		if errors.Is(sweepErr, investigation.ErrBudgetSpent) {
 			sweepErr = nil // a later step sweeps; that is no failure
 		}
@@ -127,7 +129,7 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	nextHandover, dispatchErr := p.dispatch(ctx, due)
 
 	p.busy = p.young || len(due) > 0
-	p.dueNow, p.oldestReady = len(due), oldestReady(due, p.now())
+	p.answer.Due, p.answer.OldestReadySeconds = len(due), int(oldestReady(due, p.now()).Seconds())
 	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept}
 	return progress, errors.Join(sweepErr, dueErr, announceErr, dispatchErr)
 }

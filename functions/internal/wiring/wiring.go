@@ -9,14 +9,17 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"packhorse/functions/internal/metrics"
 	"packhorse/internal/entra"
 	"packhorse/internal/eventbus"
 	"packhorse/internal/ledger"
@@ -27,10 +30,12 @@ import (
 )
 
 const (
-	// What Defender allows of list and get calls. The sweep needs a tenth of it. One environment of
-	// the poll function lists at a time, so this budget is kept in its memory.
-	listPerMinute = 100
-	listPerHour   = 1500
+	// Half of what Defender allows of list and get calls. This budget is kept in the memory of an
+	// environment of the poll function, because a shared one would cost writes while nothing happens.
+	// Half is what an environment can count upon: the next tick's may be at work already, and so may
+	// another stack's. Every 5 s, the shortest, a sweep needs 12 calls a minute: exactly this.
+	listPerMinute = 50
+	listPerHour   = 750
 
 	// connectTimeout bounds how long a host may take to shake hands.
 	connectTimeout = 15 * time.Second
@@ -43,6 +48,7 @@ type Parts struct {
 	Ledger   *ledger.Ledger
 	Bus      *eventbus.Bus
 	Budget   ratelimit.Gauge // of getPackageUri
+	Meter    *metrics.Meter
 }
 
 // Build builds the parts.
@@ -52,7 +58,8 @@ func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts
 		return Parts{}, fmt.Errorf("load the AWS configuration: %w", err)
 	}
 	db := dynamodb.NewFromConfig(cfg)
-	counter := dynamocounter.New(db, s.BudgetTable, time.Now)
+	meter := metrics.New(os.Stdout, lambdacontext.FunctionName, time.Now)
+	counter := meter.Counter(dynamocounter.New(db, s.BudgetTable, time.Now))
 	name := s.TenantID + "#" + s.ClientID + "#"
 	links := ratelimit.Budget{
 		Name: name + "getPackageUri", PerMinute: s.PackageURIPerMinute, PerHour: s.PackageURIPerHour,
@@ -77,7 +84,7 @@ func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts
 		return entra.NewTransport(ratelimit.NewTransport(ratelimit.FreshConnections(base), c, b,
 			time.Now, rand.Text, logger), tokens, s.APIURL)
 	}
-	defender, err := mde.New(s.APIURL, s.TenantID, counted(ratelimit.NewMemory(), listing),
+	defender, err := mde.New(s.APIURL, s.TenantID, counted(meter.Counter(ratelimit.NewMemory()), listing),
 		counted(counter, links), base, s.LinkHosts, time.Now)
 	if err != nil {
 		return Parts{}, err
@@ -85,6 +92,6 @@ func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts
 	return Parts{
 		AWS: cfg, Defender: defender, Ledger: ledger.New(db, s.LedgerTable),
 		Bus:    eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBus),
-		Budget: ratelimit.NewGauge(counter, links),
+		Budget: ratelimit.NewGauge(counter, links), Meter: meter,
 	}, nil
 }

@@ -50,20 +50,6 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 	}
 }
 
-// The alarm on 429 is made of a log line: whoever rewords the line has to reword the filter.
-func TestFilterMatchesTheLogLine(t *testing.T) {
-	match := regexp.MustCompile(`FilterPattern: '"(.+)"'`).
-		FindAllStringSubmatch(read(t, "template.yaml"), -1)
-	if len(match) != 2 {
-		t.Fatalf("got %d filters for a phrase, want one for each function", len(match))
-	}
-	for _, m := range match {
-		if !strings.Contains(read(t, "internal/ratelimit/transport.go"), m[1]) {
-			t.Errorf("no log line of the budget has the words %q", m[1])
-		}
-	}
-}
-
 // What must outlive the stack says so twice: for the stack's deletion, and for a replacement.
 func TestEvidenceOutlivesTheStack(t *testing.T) {
 	template := read(t, "template.yaml")

@@ -1,0 +1,141 @@
+// Package metrics says what invocations came to, as CloudWatch metrics.
+//
+// A [Meter] writes one line of the log an invocation, in the embedded metric format: no call is made
+// and no permission needed. Numbers that are nothing are left out, because CloudWatch charges each
+// metric for the hours in which it is there.
+package metrics
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"packhorse/internal/fetch"
+	"packhorse/internal/poll"
+)
+
+// Namespace has all metrics; each has one dimension, FunctionName.
+const Namespace = "Packhorse"
+
+// Name is the name of a metric.
+type Name string
+
+// The metrics.
+const (
+	PackagesSeen         Name = "PackagesSeen"         // actions that were new to the ledger
+	PackagesReady        Name = "PackagesReady"        // actions that became ready
+	PackagesNotCollected Name = "PackagesNotCollected" // actions that ended without a package
+	SweepSeconds         Name = "SweepSeconds"         // the longest look at the tenant of a tick
+	OldestReadySeconds   Name = "OldestReadySeconds"   // how long the oldest package waits to be stored
+
+	PackagesArchived       Name = "PackagesArchived"
+	ArchivedBytes          Name = "ArchivedBytes"
+	ReadyToArchivedSeconds Name = "ReadyToArchivedSeconds"
+
+	BudgetLeased    Name = "BudgetLeased"    // calls that could be sent
+	BudgetDenied    Name = "BudgetDenied"    // calls that were not sent, because the budget was spent
+	BudgetCooldowns Name = "BudgetCooldowns" // answers 429: somebody else spends the same budget
+	ClockSkew       Name = "ClockSkew"       // how far the clock is certainly off; no call is sent meanwhile
+)
+
+// Units are CloudWatch's names of the metrics' units.
+var Units = map[Name]string{
+	PackagesSeen: "Count", PackagesReady: "Count", PackagesNotCollected: "Count",
+	SweepSeconds: "Seconds", OldestReadySeconds: "Seconds",
+	PackagesArchived: "Count", ArchivedBytes: "Bytes", ReadyToArchivedSeconds: "Seconds",
+	BudgetLeased: "Count", BudgetDenied: "Count", BudgetCooldowns: "Count",
+	ClockSkew: "Milliseconds",
+}
+
+// Meter gathers the numbers of one invocation after another. It is safe for concurrent use.
+type Meter struct {
+	log      io.Writer
+	function string
+	now      func() time.Time
+
+	mu     sync.Mutex // guards values
+	values map[Name]float64
+}
+
+// New returns a Meter of the named function. The log is the function's standard output.
+func New(log io.Writer, function string, now func() time.Time) *Meter {
+	return &Meter{log: log, function: function, now: now, values: map[Name]float64{}}
+}
+
+// Poll writes what a tick came to.
+func (m *Meter) Poll(answer poll.Answer) {
+	m.add(PackagesSeen, float64(answer.Seen))
+	m.add(PackagesReady, float64(answer.Ready))
+	m.add(PackagesNotCollected, float64(answer.NotCollected))
+	m.add(SweepSeconds, answer.LongestSweepSeconds)
+	m.add(OldestReadySeconds, float64(answer.OldestReadySeconds))
+	m.write()
+}
+
+// Fetch writes what a fetch came to.
+func (m *Meter) Fetch(answer fetch.Answer) {
+	switch answer.Outcome {
+	case fetch.OutcomeArchived:
+		m.add(PackagesArchived, 1)
+		m.add(ArchivedBytes, float64(answer.Bytes))
+		m.add(ReadyToArchivedSeconds, answer.ReadySeconds)
+	case fetch.OutcomeNotCollected:
+		m.add(PackagesNotCollected, 1)
+	}
+	m.write()
+}
+
+func (m *Meter) add(metric Name, n float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.values[metric] += n
+}
+
+func (m *Meter) raise(metric Name, n float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.values[metric] = max(m.values[metric], n)
+}
+
+// take returns the numbers that are something, and forgets all.
+func (m *Meter) take() map[Name]float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	taken := m.values
+	m.values = map[Name]float64{}
+	maps.DeleteFunc(taken, func(_ Name, n float64) bool { return n <= 0 })
+	return taken
+}
+
+// write writes one line in the embedded metric format, unless there is nothing to say:
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+func (m *Meter) write() {
+	values := m.take()
+	if len(values) == 0 {
+		return
+	}
+	type definition struct {
+		Name Name
+		Unit string
+	}
+	var definitions []definition
+	const dimension = "FunctionName"
+	line := map[string]any{dimension: m.function}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		definitions = append(definitions, definition{name, Units[name]})
+		line[string(name)] = values[name]
+	}
+	line["_aws"] = map[string]any{
+		"Timestamp": m.now().UnixMilli(),
+		"CloudWatchMetrics": []any{map[string]any{
+			"Namespace": Namespace, "Dimensions": [][]string{{dimension}}, "Metrics": definitions,
+		}},
+	}
+	text, err := json.Marshal(line)
+	if err == nil {
+		_, _ = m.log.Write(append(text, '\n')) // nobody could be told that the log is gone
+	}
+}

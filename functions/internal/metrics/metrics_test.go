@@ -1,0 +1,124 @@
+package metrics_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"packhorse/functions/internal/metrics"
+	"packhorse/internal/fetch"
+	"packhorse/internal/poll"
+	"packhorse/internal/ratelimit"
+	"packhorse/internal/ratelimit/dynamocounter"
+)
+
+func at() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
+
+// skewed is a counter whose clock is wrong.
+type skewed struct{ ratelimit.Counter }
+
+func (skewed) Lease(context.Context, ratelimit.Budget, string, time.Time) (ratelimit.Decision, error) {
+	return ratelimit.Decision{}, &dynamocounter.SkewError{Skew: -1500 * time.Millisecond}
+}
+
+func (skewed) Settle(context.Context, ratelimit.Budget, string, int, time.Time) error {
+	return &dynamocounter.SkewError{Skew: 400 * time.Millisecond}
+}
+
+// TestLines holds what the functions write against lines that were read with the specification
+// beside them.
+func TestLines(t *testing.T) {
+	var log strings.Builder
+	meter := metrics.New(&log, "packhorse-poll", at)
+	meter.Poll(poll.Answer{
+		Sweeps: 6, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1, HandedOver: 2, Due: 4,
+		OldestReadySeconds: 90,
+	})
+	meter.Poll(poll.Answer{Sweeps: 1, LongestSweepSeconds: 0.125}) // nothing of the tick before
+
+	meter = metrics.New(&log, "packhorse-fetch-package", at)
+	budget := ratelimit.Budget{Name: "b", PerMinute: 1, PerHour: 60}
+	counter := meter.Counter(ratelimit.NewMemory())
+	decision, err := counter.Lease(t.Context(), budget, "me", at())
+	if err != nil || !decision.Allowed {
+		t.Fatalf("got %+v, %v", decision, err)
+	}
+	for range 2 {
+		if d, err := counter.Lease(t.Context(), budget, "you", at()); err != nil || d.Allowed {
+			t.Fatalf("got %+v, %v", d, err)
+		}
+	}
+	if err := counter.Settle(t.Context(), budget, "me", decision.Slot, at()); err != nil {
+		t.Fatal(err)
+	}
+	if err := counter.CoolDown(t.Context(), budget, at().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomeArchived, Bytes: 1 << 40, ReadySeconds: 12.5})
+	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomeNotCollected})
+	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomeRefused}) // nothing to say
+
+	counter = meter.Counter(skewed{})
+	_, leaseErr := counter.Lease(t.Context(), budget, "me", at())
+	settleErr := counter.Settle(t.Context(), budget, "me", 0, at())
+	if leaseErr == nil || settleErr == nil {
+		t.Fatalf("got %v and %v", leaseErr, settleErr)
+	}
+	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomePostponed})
+
+	golden, err := os.ReadFile(filepath.Join("testdata", "lines.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if log.String() != string(golden) {
+		t.Errorf("got\n%swant\n%s", log.String(), golden)
+	}
+}
+
+// Every metric that an alarm is made of is one that is written, and every metric has a unit.
+func TestAlarmsAreMadeOfMetrics(t *testing.T) {
+	template, err := os.ReadFile(filepath.Join("..", "..", "..", "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`Namespace: (\w+)\n +MetricName: (\w+)`).
+		FindAllStringSubmatch(string(template), -1)
+	if len(found) < 3 {
+		t.Fatalf("got %d alarms on metrics of our own: %q", len(found), found)
+	}
+	for _, match := range found {
+		if unit := metrics.Units[metrics.Name(match[2])]; unit == "" || match[1] != metrics.Namespace {
+			t.Errorf("an alarm is made of %q in %q, which nothing writes", match[2], match[1])
+		}
+	}
+}
+
+// Fetches of one environment come one after another, but a fetch renews its lease beside its work.
+func TestConcurrentUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		meter := metrics.New(&log, "f", at)
+		counter := meter.Counter(ratelimit.NewMemory())
+		for i := range 8 {
+			go func() {
+				_, _ = counter.Lease(t.Context(), ratelimit.Budget{Name: "b", PerMinute: 2, PerHour: 120},
+					string(rune('a'+i)), at())
+			}()
+		}
+		synctest.Wait()
+		meter.Poll(poll.Answer{})
+		var line map[string]any
+		if err := json.Unmarshal([]byte(log.String()), &line); err != nil {
+			t.Fatal(err)
+		}
+		if line["BudgetLeased"] != 2.0 || line["BudgetDenied"] != 6.0 {
+			t.Errorf("got %v", line)
+		}
+	})
+}

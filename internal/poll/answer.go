@@ -1,0 +1,45 @@
+package poll
+
+import (
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// Answer is what a tick came to. Metrics are made of it.
+type Answer struct {
+	Sweeps              int     `json:"sweeps"`
+	LongestSweepSeconds float64 `json:"longestSweepSeconds"`
+	Seen                int     `json:"seen"`         // actions that were new to the ledger
+	Ready               int     `json:"ready"`        // actions that became ready
+	NotCollected        int     `json:"notCollected"` // actions that Defender says ended without a package
+	HandedOver          int     `json:"handedOver"`   // Ready events that the bus took
+
+	// As the last step left them:
+	Due                int `json:"due"`                // actions with something to do
+	OldestReadySeconds int `json:"oldestReadySeconds"` // since the oldest due package came to be; 0 without
+}
+
+func (a *Answer) swept(took time.Duration) {
+	a.Sweeps++
+	a.LongestSweepSeconds = max(a.LongestSweepSeconds, took.Seconds())
+}
+
+// observed counts an action that was in one state and is in another. The unknown state is that of an
+// action the ledger had never heard of.
+func (a *Answer) observed(before, after investigation.State) {
+	if before == after {
+		return
+	}
+	if before == investigation.StateUnknown {
+		a.Seen++
+	}
+	switch after {
+	case investigation.StateReady:
+		if before == investigation.StateUnknown || before == investigation.StateWaiting {
+			a.Ready++
+		}
+	case investigation.StateNotCollected:
+		a.NotCollected++
+	}
+}
