@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"packhorse/internal/custody"
+	"packhorse/internal/eventbus/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger/ledgertest"
@@ -61,6 +62,7 @@ type world struct {
 	fault   *fault
 	leases  atomic.Int32
 	running sync.WaitGroup
+	schemas eventschema.Schemas
 
 	mu       sync.Mutex // guards what follows
 	seen     bytes.Buffer
@@ -87,8 +89,13 @@ func newWorld(t *testing.T, ctx context.Context, f *fault) *world {
 	t.Helper()
 	config := mdesim.Defaults()
 	config.APIOrigin, config.DownloadOrigin = "https://api.test", "https://downloads.test"
+	schemas, err := eventschema.Load("../../docs/events")
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := &world{
-		t: t, ctx: ctx, sim: mdesim.New(config, now), config: config,
+		schemas: schemas,
+		t:       t, ctx: ctx, sim: mdesim.New(config, now), config: config,
 		ledger: ledgertest.NewMemory(), counter: ratelimit.NewMemory(), bucket: newBucket(), fault: f,
 		archived: map[investigation.ID]int{},
 	}
@@ -111,7 +118,7 @@ func newWorld(t *testing.T, ctx context.Context, f *fault) *world {
 	var answer struct {
 		Token string `json:"access_token"`
 	}
-	err := json.Unmarshal(rec.Body.Bytes(), &answer)
+	err = json.Unmarshal(rec.Body.Bytes(), &answer)
 	if err != nil || answer.Token == "" {
 		t.Fatalf("no token: %v %s", err, rec.Body)
 	}

@@ -133,7 +133,7 @@ type busPort struct{ p *proc }
 func (b busPort) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	err := b.p.do("put Ready", func() error {
 		for _, id := range ids {
-			b.p.w.event(eventbus.NewReady(id))
+			b.p.w.event(eventbus.TypeReady, eventbus.NewReady(id))
 			b.p.w.deliver(id)
 		}
 		return nil
@@ -153,7 +153,7 @@ func (b busPort) Announce(_ context.Context, records []investigation.Record) (
 			if rec.State != investigation.StateArchived {
 				return fmt.Errorf("an announcement of a record that is %s", rec.State)
 			}
-			b.p.w.event(eventbus.NewArchived(rec))
+			b.p.w.event(eventbus.TypeArchived, eventbus.NewArchived(rec))
 			b.p.w.announced(rec.ID)
 			return nil
 		})
@@ -165,10 +165,14 @@ func (b busPort) Announce(_ context.Context, records []investigation.Record) (
 	return taken, nil
 }
 
-func (w *world) event(detail any) {
+func (w *world) event(detailType string, detail any) {
 	text, err := json.Marshal(detail)
 	if err != nil {
 		panic(err)
+	}
+	err = w.schemas.Check(detailType, text)
+	if err != nil {
+		w.t.Error(err)
 	}
 	w.write(string(text))
 }

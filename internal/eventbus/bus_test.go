@@ -14,11 +14,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
 	"packhorse/internal/eventbus"
+	"packhorse/internal/eventbus/eventschema"
 	"packhorse/internal/investigation"
 )
 
 // bridge takes events, but for the actions it refuses and the requests it fails.
 type bridge struct {
+	t        *testing.T
 	took     []types.PutEventsRequestEntry
 	requests int
 	refuse   string // an action id
@@ -42,22 +44,36 @@ func (b *bridge) PutEvents(_ context.Context, in *eventbridge.PutEventsInput,
 			})
 			continue
 		}
+		if err := schemas(b.t).Check(*entry.DetailType, []byte(*entry.Detail)); err != nil {
+			b.t.Error(err)
+		}
 		b.took = append(b.took, entry)
 		out.Entries = append(out.Entries, types.PutEventsResultEntry{EventId: aws.String("e")})
 	}
 	return out, nil
 }
 
+func schemas(t *testing.T) eventschema.Schemas {
+	t.Helper()
+	s, err := eventschema.Load("../../docs/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func someIDs(n int) []investigation.ID {
 	var ids []investigation.ID
 	for i := range n {
-		ids = append(ids, investigation.ID{TenantID: "t", ActionID: fmt.Sprintf("action-%03d", i)})
+		ids = append(ids, investigation.ID{
+			TenantID: record().TenantID, ActionID: fmt.Sprintf("%040x", i),
+		})
 	}
 	return ids
 }
 
 func TestReadyInBatches(t *testing.T) {
-	b := &bridge{}
+	b := &bridge{t: t}
 	ids := someIDs(23)
 	taken, err := eventbus.New(b, "bus").Ready(t.Context(), ids)
 	if err != nil || !slices.Equal(taken, ids) || b.requests != 3 {
@@ -76,25 +92,22 @@ func TestReadyInBatches(t *testing.T) {
 // What the bus did not take is named, and keeps nothing else back.
 func TestPartly(t *testing.T) {
 	ids := someIDs(23)
-	b := &bridge{refuse: "action-004", fail: 2}
+	b := &bridge{t: t, refuse: someIDs(5)[4].ActionID, fail: 2}
 	taken, err := eventbus.New(b, "bus").Ready(t.Context(), ids)
 	want := slices.Concat(ids[:4], ids[5:10], ids[20:])
 	if !slices.Equal(taken, want) {
 		t.Errorf("took %v, want %v", taken, want)
 	}
-	if !errors.Is(err, errDown) || !strings.Contains(err.Error(), "action-004") ||
+	if !errors.Is(err, errDown) || !strings.Contains(err.Error(), someIDs(5)[4].ActionID) ||
 		!strings.Contains(err.Error(), "ThrottlingException") {
 		t.Errorf("the error does not tell of both: %v", err)
 	}
 }
 
 func TestAnnounceTypes(t *testing.T) {
-	b := &bridge{}
-	archived := investigation.Record{Action: investigation.Action{ID: someIDs(1)[0]}}
-	failed := archived
-	failed.Reason = investigation.ReasonFailed
+	b := &bridge{t: t}
 	_, err := eventbus.New(b, "bus").Announce(t.Context(),
-		[]investigation.Record{archived, failed})
+		[]investigation.Record{archived(), notCollected()})
 	if err != nil || len(b.took) != 2 || *b.took[0].DetailType != eventbus.TypeArchived ||
 		*b.took[1].DetailType != eventbus.TypeNotCollected {
 		t.Errorf("got %+v, %v", b.took, err)

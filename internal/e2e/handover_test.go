@@ -1,0 +1,56 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+
+	"packhorse/internal/eventbus"
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger/ledgertest"
+)
+
+// recorder keeps what is put on the bus.
+type recorder struct{ entries []types.PutEventsRequestEntry }
+
+func (r *recorder) PutEvents(_ context.Context, in *eventbridge.PutEventsInput,
+	_ ...func(*eventbridge.Options),
+) (*eventbridge.PutEventsOutput, error) {
+	r.entries = append(r.entries, in.Entries...)
+	return &eventbridge.PutEventsOutput{
+		Entries: []types.PutEventsResultEntry{{EventId: aws.String("e")}},
+	}, nil
+}
+
+// The fetch function understands what the poll function puts on the bus. Neither knows the other:
+// each has the words of the contract by itself.
+func TestReadyIsUnderstood(t *testing.T) {
+	const tenant = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
+	sent := &recorder{}
+	id := investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)}
+	if _, err := eventbus.New(sent, "bus").Ready(t.Context(), []investigation.ID{id}); err != nil {
+		t.Fatal(err)
+	}
+	entry := sent.entries[0]
+	event := events.EventBridgeEvent{
+		Source: *entry.Source, DetailType: *entry.DetailType, Detail: json.RawMessage(*entry.Detail),
+	}
+	logger := slog.New(slog.DiscardHandler)
+	fetcher := fetch.New(nil, ledgertest.NewMemory(), nil, nil, nil, "", time.Minute, time.Now,
+		func() string { return "owner" }, logger)
+	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), event)
+	// The ledger is empty: that it was asked shows that the event was taken for what it is.
+	if err != nil || answer.ActionID != id.ActionID ||
+		!strings.Contains(answer.Reason, investigation.ErrUnknownAction.Error()) {
+		t.Errorf("got %+v, %v", answer, err)
+	}
+}

@@ -1,0 +1,61 @@
+// Package eventschema holds events against their JSON Schemas, for tests.
+package eventschema
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"packhorse/internal/eventbus"
+)
+
+// files are the schemas' names without ".schema.json".
+var files = map[string]string{
+	eventbus.TypeReady:        "ready",
+	eventbus.TypeArchived:     "archived",
+	eventbus.TypeNotCollected: "not-collected",
+}
+
+// Schemas are those of all detail types.
+type Schemas map[string]*jsonschema.Schema
+
+// Load reads the schemas of a folder: docs/events.
+func Load(dir string) (Schemas, error) {
+	compiler := jsonschema.NewCompiler()
+	compiler.AssertFormat() // else "format" is a remark
+	schemas := Schemas{}
+	for detailType, file := range files {
+		schema, err := compiler.Compile(filepath.Join(dir, file+".schema.json"))
+		if err != nil {
+			return nil, fmt.Errorf("read the schema of %q: %w", detailType, err)
+		}
+		schemas[detailType] = schema
+	}
+	return schemas, nil
+}
+
+// Check returns what is wrong with a detail, in JSON, of an event of the given type. A field that
+// the schema does not describe is wrong too: consumers would not know what it is.
+func (s Schemas) Check(detailType string, detail []byte) error {
+	schema, ok := s[detailType]
+	if !ok {
+		return fmt.Errorf("there is no schema of %q", detailType)
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(detail))
+	if err != nil {
+		return fmt.Errorf("decode the detail of %q: %w", detailType, err)
+	}
+	err = schema.Validate(value)
+	if err != nil {
+		return fmt.Errorf("the detail of %q: %w", detailType, err)
+	}
+	for name := range value.(map[string]any) { // it is an object, says the schema
+		if schema.Properties[name] == nil {
+			return fmt.Errorf("the detail of %q has %q, which its schema does not describe", detailType,
+				name)
+		}
+	}
+	return nil
+}
