@@ -31,8 +31,10 @@ func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
 
 func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {
 	if s.options.bucket == "" {
-		server, err := embedded.StartS3(ctx, filepath.Join(s.options.data, s3Folder), embeddedBucket,
-			embedded.TLSFiles{}, &http.Client{Transport: new(http.Transport)})
+		server, err := embedded.StartS3(ctx, embedded.S3Config{
+			Dir: filepath.Join(s.options.data, s3Folder), Bucket: embeddedBucket,
+			HTTPClient: &http.Client{Transport: new(http.Transport)},
+		})
 		if err != nil {
 			return nil, "", err
 		}

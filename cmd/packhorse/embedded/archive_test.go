@@ -27,6 +27,8 @@ import (
 	"packhorse/internal/investigation"
 )
 
+const bucket = "evidence"
+
 // TestArchiveOverTLS stores packages through the real client in the real server. It goes over TLS,
 // because only there does the client send the trailing checksums it sends to S3. (It is one test:
 // a process can have one server.)
@@ -34,7 +36,9 @@ func TestArchiveOverTLS(t *testing.T) {
 	files, client := certificate(t)
 	dir := t.TempDir()
 	t.Chdir(dir) // the server changes the working directory; this changes it back
-	server, err := embedded.StartS3(t.Context(), dir, "evidence", files, client)
+	server, err := embedded.StartS3(t.Context(), embedded.S3Config{
+		Dir: dir, Bucket: bucket, TLS: files, HTTPClient: client,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,14 +47,14 @@ func TestArchiveOverTLS(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	a := archive.New(server.Client(), server.Bucket, archive.PartSize, archive.PartsInFlight,
+	a := archive.New(server.Client(), bucket, archive.PartSize, archive.PartsInFlight,
 		slog.New(slog.DiscardHandler))
 	for name, size := range map[string]int{"one put": 100 << 10, "parts": 3*archive.PartSize + 4321} {
 		body, key := zipOf(t, size), investigation.Key("packages/"+strings.ReplaceAll(name, " ", "-")+".zip")
 		checkRace(t, a, key, body)
-		checkFile(t, filepath.Join(dir, server.Bucket, string(key)), body)
+		checkFile(t, filepath.Join(dir, bucket, string(key)), body)
 		checkConflict(t, a, key, zipOf(t, size))
-		checkFile(t, filepath.Join(dir, server.Bucket, string(key)), body)
+		checkFile(t, filepath.Join(dir, bucket, string(key)), body)
 		if _, err := store(t, a, key+".cut", body[:len(body)-10]); !errors.Is(err,
 			investigation.ErrNotAPackage) {
 			t.Errorf("%s: a cut package: got %v", name, err)
@@ -61,7 +65,7 @@ func TestArchiveOverTLS(t *testing.T) {
 	}
 	checkWrongSum(t, server)
 	uploads, err := server.Client().ListMultipartUploads(t.Context(),
-		&s3.ListMultipartUploadsInput{Bucket: &server.Bucket})
+		&s3.ListMultipartUploadsInput{Bucket: aws.String(bucket)})
 	if err != nil || len(uploads.Uploads) != 0 {
 		t.Errorf("%d uploads were left, %v", len(uploads.Uploads), err)
 	}
@@ -119,7 +123,7 @@ func checkConflict(t *testing.T, a *archive.Archive, key investigation.Key, othe
 func checkWrongSum(t *testing.T, server *embedded.S3) {
 	t.Helper()
 	_, err := server.Client().PutObject(t.Context(), &s3.PutObjectInput{
-		Bucket: &server.Bucket, Key: aws.String("wrong"), Body: strings.NewReader("bytes"),
+		Bucket: aws.String(bucket), Key: aws.String("wrong"), Body: strings.NewReader("bytes"),
 		ChecksumCRC32C: aws.String("AAAAAA=="),
 	})
 	if err == nil {

@@ -52,41 +52,51 @@ const (
 // and an object appears under its name with one link or rename of a complete file. A kill leaves a
 // file without a name, or one in the bucket's folder of temporary files.
 type S3 struct {
-	Endpoint  string // http://127.0.0.1:port, or https
-	Bucket    string
-	AccessKey string // random, good for this server only
-	SecretKey string
+	Endpoint string // http://127.0.0.1:port, or https
 
-	httpClient *http.Client
-	stop       context.CancelFunc
-	served     chan error
+	config S3Config
+	stop   context.CancelFunc
+	served chan error
 }
+
+// S3Config says what a server serves, and to whom.
+type S3Config struct {
+	Dir    string // each folder in it is a bucket
+	Bucket string // made if it is not there
+	TLS    TLSFiles
+	Keys   Keys
+
+	// HTTPClient is what clients of the server use, and nobody else; with TLS it has to trust the
+	// certificate.
+	HTTPClient *http.Client
+}
+
+// Keys are the one account of the server; the zero value means random ones.
+type Keys struct{ AccessKey, SecretKey string }
 
 // TLSFiles name a certificate and its key; the zero value means plain HTTP.
 type TLSFiles struct {
 	Cert, Key string // paths of PEM files
 }
 
-// StartS3 serves dir, in which each bucket is a folder, and creates the bucket if it is not there.
-// The working directory of the process becomes dir (the server library insists): make paths
-// absolute first. httpClient is what clients of the server use, and nobody else; with TLS it has to
-// trust the certificate. The server MUST be closed.
-func StartS3(ctx context.Context, dir, bucket string, tls TLSFiles, httpClient *http.Client) (
-	*S3, error,
-) {
-	dir, err := filepath.Abs(dir)
+// StartS3 starts a server. The working directory of the process becomes the served folder (the
+// server library insists): make paths absolute first. The server MUST be closed.
+func StartS3(ctx context.Context, config S3Config) (*S3, error) {
+	dir, err := filepath.Abs(config.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("find %s: %w", dir, err)
+		return nil, fmt.Errorf("find %s: %w", config.Dir, err)
 	}
 	err = os.MkdirAll(dir, 0o700)
 	if err != nil {
 		return nil, fmt.Errorf("make the folder of the archive: %w", err)
 	}
-	server := &S3{
-		Bucket: bucket, AccessKey: rand.Text(), SecretKey: rand.Text(), httpClient: httpClient,
+	config.Dir = dir
+	if config.Keys == (Keys{}) {
+		config.Keys = Keys{AccessKey: rand.Text(), SecretKey: rand.Text()}
 	}
+	server := &S3{config: config}
 	for start := 1; ; start++ {
-		err = server.start(ctx, dir, tls)
+		err = server.start(ctx)
 		if err == nil {
 			break
 		}
@@ -96,44 +106,44 @@ func StartS3(ctx context.Context, dir, bucket string, tls TLSFiles, httpClient *
 	}
 	err = server.prepare(ctx)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("prepare the bucket %s: %w", bucket, err), server.Close())
+		return nil, errors.Join(fmt.Errorf("prepare the bucket %s: %w", config.Bucket, err), server.Close())
 	}
 	return server, nil
 }
 
 // start brings the server up on a free port.
-func (s *S3) start(ctx context.Context, dir string, tls TLSFiles) error {
+func (s *S3) start(ctx context.Context) error {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return err
 	}
-	backend, err := openPosix(dir)
+	backend, err := openPosix(s.config.Dir)
 	if err != nil {
 		return err
 	}
 	s.Endpoint = "http://" + address
-	if tls.Cert != "" {
+	if s.config.TLS.Cert != "" {
 		s.Endpoint = "https://" + address
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop, s.served = stop, make(chan error, 1)
 	go func() {
 		s.served <- embedgw.RunVersityGW(serving, backend, &embedgw.Config{
-			RootUserAccess:    s.AccessKey,
-			RootUserSecret:    s.SecretKey,
+			RootUserAccess:    s.config.Keys.AccessKey,
+			RootUserSecret:    s.config.Keys.SecretKey,
 			Region:            s3Region,
 			Ports:             []string{address},
 			MaxConnections:    connectionsMax,
 			MaxRequests:       connectionsMax,
 			MultipartMaxParts: partsMax,
-			CertFile:          tls.Cert,
-			KeyFile:           tls.Key,
+			CertFile:          s.config.TLS.Cert,
+			KeyFile:           s.config.TLS.Key,
 			Quiet:             true,
 			KeepAlive:         true,
 			DisableACLs:       true,
 			// One account; the server would choose the same, and say so on standard output.
 			IAMService: auth.NewIAMServiceSingle(auth.Account{
-				Access: s.AccessKey, Secret: s.SecretKey, Role: auth.RoleAdmin,
+				Access: s.config.Keys.AccessKey, Secret: s.config.Keys.SecretKey, Role: auth.RoleAdmin,
 			}),
 		})
 	}()
@@ -167,7 +177,7 @@ func (s *S3) awaitListening(ctx context.Context, address string) error {
 
 // Close stops the server when the requests under way are answered.
 func (s *S3) Close() error {
-	s.httpClient.CloseIdleConnections() // the server would wait for them
+	s.config.HTTPClient.CloseIdleConnections() // the server would wait for them
 	s.stop()
 	err := <-s.served
 	s.served <- err
@@ -183,8 +193,8 @@ func (s *S3) Client() *s3.Client {
 		Region:       s3Region,
 		BaseEndpoint: &s.Endpoint,
 		UsePathStyle: true,
-		Credentials:  credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, ""),
-		HTTPClient:   s.httpClient,
+		Credentials:  credentials.NewStaticCredentialsProvider(s.config.Keys.AccessKey, s.config.Keys.SecretKey, ""),
+		HTTPClient:   s.config.HTTPClient,
 	})
 }
 
@@ -213,11 +223,11 @@ func openPosix(dir string) (*posix.Posix, error) {
 // prepare makes the bucket and takes stale uploads away.
 func (s *S3) prepare(ctx context.Context) error {
 	client := s.Client()
-	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &s.Bucket})
+	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &s.config.Bucket})
 	if err != nil && !strings.Contains(err.Error(), "BucketAlready") {
 		return err
 	}
-	uploads, err := client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &s.Bucket})
+	uploads, err := client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &s.config.Bucket})
 	if err != nil {
 		return fmt.Errorf("list unfinished uploads: %w", err)
 	}
@@ -226,7 +236,7 @@ func (s *S3) prepare(ctx context.Context) error {
 			continue
 		}
 		_, err = client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-			Bucket: &s.Bucket, Key: upload.Key, UploadId: upload.UploadId,
+			Bucket: &s.config.Bucket, Key: upload.Key, UploadId: upload.UploadId,
 		})
 		if err != nil {
 			return fmt.Errorf("take a stale upload away: %w", err)
