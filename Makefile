@@ -137,8 +137,8 @@ validate: $(VENV)/.installed ## check template.yaml (cfn-lint, sam, checkov); ne
 	@$(VENV)/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
 
 .PHONY: cloud-test
-cloud-test: $(VENV)/.installed ## deploy, share, update and delete the stack in a local cloud (a minute)
-	go test -count=1 -tags cloud -timeout 10m ./internal/e2e/cloud/...
+cloud-test: $(VENV)/.installed ## deploy two stacks to a local cloud, carry packages, delete them (four minutes)
+	cd cmd/packhorse && go test -count=1 -v -tags cloud -timeout 15m ./cloudtest
 
 # make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without them sam asks.
 .PHONY: deploy

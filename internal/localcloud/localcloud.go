@@ -102,6 +102,7 @@ func start(ctx context.Context, path string, environ []string, log io.Writer) (*
 		"IOT_MTLS_ENABLED=0",
 		"GATEWAY_PORT="+port,
 		"LAMBDA_EXECUTOR=local",
+		"AWS_ENDPOINT_URL=http://127.0.0.1:"+port, // the functions inherit it
 		"AWS_ACCESS_KEY_ID="+AccessKey,
 		"AWS_SECRET_ACCESS_KEY="+SecretKey,
 		"AWS_REGION="+Region,

@@ -1,5 +1,4 @@
-// Package cloud_test holds the template against the code, and, with the build tag cloud, deploys it.
-package cloud_test
+package e2e_test
 
 import (
 	"os"
@@ -13,7 +12,7 @@ import (
 	"packhorse/internal/settings"
 )
 
-const root = "../../.."
+const root = "../.."
 
 func read(t *testing.T, path string) string {
 	t.Helper()

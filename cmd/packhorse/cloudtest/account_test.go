@@ -1,0 +1,123 @@
+//go:build cloud
+
+package cloudtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"packhorse/internal/localcloud"
+)
+
+// account is a local cloud with the tools to use it.
+type account struct {
+	t     *testing.T
+	cloud *localcloud.Cloud
+	log   *strings.Builder // of the local cloud; read it when the cloud is closed
+	root  string           // of the repository
+	tools string           // folder
+	built string           // folder of the template that sam build made
+}
+
+func openAccount(t *testing.T) *account {
+	t.Helper()
+	path, err := localcloud.Find(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	cloud, err := localcloud.Start(context.Background(), path, os.Environ(), &log)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	t.Cleanup(func() {
+		if err := cloud.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	tools := filepath.Dir(path)
+	a := &account{
+		t: t, cloud: cloud, log: &log, root: filepath.Dir(filepath.Dir(tools)), tools: tools,
+		built: t.TempDir(),
+	}
+	a.run("sam", "build", "--build-dir", a.built, "--parameter-overrides", architecture())
+	return a
+}
+
+func architecture() string {
+	if runtime.GOARCH == "arm64" {
+		return "Architecture=arm64"
+	}
+	return "Architecture=x86_64"
+}
+
+// run runs one of the tools in the repository's root, and returns what it prints.
+func (a *account) run(tool string, args ...string) []byte {
+	a.t.Helper()
+	out, err := a.try(tool, args...)
+	if err != nil {
+		a.t.Fatalf("%s %s: %v\n%s", tool, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func (a *account) try(tool string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(a.t.Context(), 5*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, filepath.Join(a.tools, tool), args...)
+	command.Dir = a.root
+	command.Env = append(a.cloud.Environ(os.Environ()), "SAM_CLI_TELEMETRY=0")
+	if tool != "aws" {
+		return command.CombinedOutput()
+	}
+	out, err := command.Output() // it may warn on stderr, and stdout is to be understood
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+		out = append(out, failed.Stderr...)
+	}
+	return out, err
+}
+
+// call makes one call of a service that speaks JSON.
+func (a *account) call(target string, input map[string]any, output any) {
+	a.t.Helper()
+	if err := a.cloud.Call(a.t.Context(), target, input, output); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// ask has the AWS command line ask for something.
+func (a *account) ask(answer any, args ...string) {
+	a.t.Helper()
+	out := a.run("aws", append(args, "--output", "json")...)
+	if err := json.Unmarshal(out, answer); err != nil {
+		a.t.Fatalf("aws %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// deploy deploys a stack and returns its outputs.
+func (a *account) deploy(stack string, parameters ...string) map[string]string {
+	a.t.Helper()
+	a.run("sam", append([]string{"deploy", "--template-file", filepath.Join(a.built, "template.yaml"),
+		"--stack-name", stack, "--resolve-s3", "--capabilities", "CAPABILITY_IAM",
+		"--no-confirm-changeset", "--parameter-overrides", architecture(),
+	}, parameters...)...)
+	var pairs [][2]string
+	a.ask(&pairs, "cloudformation", "describe-stacks", "--stack-name", stack,
+		"--query", "Stacks[0].Outputs[].[OutputKey,OutputValue]")
+	outputs := map[string]string{}
+	for _, pair := range pairs {
+		outputs[pair[0]] = pair[1]
+	}
+	return outputs
+}

@@ -1,0 +1,85 @@
+//go:build cloud
+
+package cloudtest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"packhorse/cmd/packhorse/embedded"
+	"packhorse/internal/eventbus"
+	"packhorse/internal/localcloud"
+)
+
+// bucketServer is the S3 of the functions: the local cloud's own refuses right checksums of uploads
+// in parts.
+type bucketServer struct {
+	*embedded.S3
+
+	dir string
+}
+
+func openBucketServer(t *testing.T) bucketServer {
+	t.Helper()
+	dir := t.TempDir()
+	t.Chdir(".") // the server changes the working directory; this changes it back
+	server, err := embedded.StartS3(t.Context(), embedded.S3Config{
+		Dir: dir, Bucket: "unused", HTTPClient: &http.Client{Transport: new(http.Transport)},
+		Keys: embedded.Keys{AccessKey: localcloud.AccessKey, SecretKey: localcloud.SecretKey},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return bucketServer{server, dir}
+}
+
+// makeBuckets makes buckets of the same names as those of the stacks.
+func (b bucketServer) makeBuckets(t *testing.T, stacks []map[string]string) {
+	t.Helper()
+	for _, outputs := range stacks {
+		name := outputs["EvidenceBucketName"]
+		_, err := b.Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// checkPackages hashes the files the events tell of, and compares with what was served.
+func (b bucketServer) checkPackages(t *testing.T, archived map[string]eventbus.Archived, s *tenant) {
+	t.Helper()
+	served := s.served()
+	for id, detail := range archived {
+		file, err := os.Open(filepath.Join(b.dir, detail.Bucket, filepath.FromSlash(detail.Key)))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		digest := sha256.New()
+		size, err := io.Copy(digest, file)
+		sum := hex.EncodeToString(digest.Sum(nil))
+		if err != nil || sum != served[id].SHA256 || sum != detail.SHA256 || size != detail.Size {
+			t.Errorf("%s: stored %d bytes %s, %v; announced %d, %s; served %+v", detail.Key, size, sum, err,
+				detail.Size, detail.SHA256, served[id])
+		}
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+		manifest := filepath.Join(b.dir, detail.Bucket, filepath.FromSlash(detail.ManifestKey))
+		if _, err := os.Stat(manifest); err != nil {
+			t.Error(err)
+		}
+	}
+}

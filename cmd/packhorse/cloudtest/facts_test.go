@@ -1,0 +1,119 @@
+//go:build cloud
+
+package cloudtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"packhorse/internal/eventbus"
+	"packhorse/internal/eventbus/eventschema"
+)
+
+// facts is a queue of everything the stacks put on their buses.
+type facts struct {
+	a   *account
+	url string
+	raw strings.Builder // all that was read
+}
+
+// listen has a rule on each bus send everything to one queue.
+func (a *account) listen(stacks []map[string]string) *facts {
+	a.t.Helper()
+	var queue struct{ QueueUrl string }
+	a.call("AmazonSQS.CreateQueue", map[string]any{"QueueName": "facts"}, &queue)
+	for _, outputs := range stacks {
+		bus := outputs["EventBusName"]
+		a.call("AWSEvents.PutRule", map[string]any{
+			"Name": "everything", "EventBusName": bus, "EventPattern": `{"source": ["packhorse"]}`,
+		}, nil)
+		a.call("AWSEvents.PutTargets", map[string]any{
+			"Rule": "everything", "EventBusName": bus, "Targets": []map[string]string{
+				{"Id": "facts", "Arn": "arn:aws:sqs:us-east-1:000000000000:facts"},
+			},
+		}, nil)
+	}
+	return &facts{a: a, url: queue.QueueUrl}
+}
+
+type fact struct {
+	Source     string          `json:"source"`
+	DetailType string          `json:"detail-type"`
+	Detail     json.RawMessage `json:"detail"`
+}
+
+// read returns what is in the queue, and takes it out.
+func (f *facts) read() []fact {
+	f.a.t.Helper()
+	var all []fact
+	for {
+		var answer struct {
+			Messages []struct{ Body, ReceiptHandle string }
+		}
+		f.a.call("AmazonSQS.ReceiveMessage", map[string]any{
+			"QueueUrl": f.url, "MaxNumberOfMessages": 10,
+		}, &answer)
+		if len(answer.Messages) == 0 {
+			return all
+		}
+		for _, message := range answer.Messages {
+			f.raw.WriteString(message.Body)
+			var one fact
+			if err := json.Unmarshal([]byte(message.Body), &one); err != nil {
+				f.a.t.Fatalf("%v: %s", err, message.Body)
+			}
+			all = append(all, one)
+			f.a.call("AmazonSQS.DeleteMessage", map[string]any{
+				"QueueUrl": f.url, "ReceiptHandle": message.ReceiptHandle,
+			}, nil)
+		}
+	}
+}
+
+// check holds every event against its schema, and the tenant against what they tell. It returns
+// what was archived, by action id.
+func (f *facts) check(s *tenant) map[string]eventbus.Archived {
+	t := f.a.t
+	t.Helper()
+	schemas, err := eventschema.Load(filepath.Join(f.a.root, "docs", "events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	archived, notCollected := map[string]eventbus.Archived{}, map[string]eventbus.NotCollected{}
+	for _, one := range f.read() {
+		if err := schemas.Check(one.DetailType, one.Detail); err != nil || one.Source != eventbus.Source {
+			t.Errorf("from %q: %v", one.Source, err)
+			continue
+		}
+		switch one.DetailType {
+		case eventbus.TypeArchived:
+			detail := decode[eventbus.Archived](t, one.Detail)
+			archived[detail.ActionID] = detail
+		case eventbus.TypeNotCollected:
+			detail := decode[eventbus.NotCollected](t, one.Detail)
+			notCollected[detail.ActionID] = detail
+		}
+	}
+	for _, a := range s.ready {
+		if _, ok := archived[a.ID]; !ok {
+			t.Errorf("action %s was not announced", a.ID)
+		}
+	}
+	if len(archived) != len(s.ready) || len(notCollected) != 1 ||
+		notCollected[s.failed.ID].Reason != "Failed" {
+		t.Errorf("announced as archived: %v; as not collected: %v", archived, notCollected)
+	}
+	return archived
+}
+
+func decode[T any](t *testing.T, text []byte) T {
+	t.Helper()
+	var value T
+	if err := json.Unmarshal(text, &value); err != nil {
+		t.Fatal(fmt.Errorf("%w: %s", err, text))
+	}
+	return value
+}

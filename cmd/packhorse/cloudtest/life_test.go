@@ -1,0 +1,55 @@
+//go:build cloud
+
+package cloudtest
+
+import (
+	"maps"
+	"slices"
+	"testing"
+)
+
+// TestLifeOfTwoStacks deploys the template twice, the second stack with the tables of the first, so
+// that both share one budget; has both carry the packages of one tenant at the same time; and
+// deletes them.
+func TestLifeOfTwoStacks(t *testing.T) {
+	tenant := openTenant(t)
+	a := openAccount(t)
+	bucketServer := openBucketServer(t)
+	common := append(tenant.parameters(), "S3EndpointUrl="+bucketServer.Endpoint, "SweepInterval=5s")
+
+	idle := append(slices.Clone(common), "PollState=DISABLED")
+	ticking := append(slices.Clone(common), "PollState=ENABLED")
+	first := a.deploy("first", idle...)
+	a.checkTables(first)
+	a.checkBucket(first["EvidenceBucketName"])
+	tables := a.tables()
+	shared := []string{
+		"ExistingLedgerTable=" + first["LedgerTableName"], "ExistingBudgetTable=" + first["BudgetTableName"],
+	}
+	second := a.deploy("second", append(slices.Clone(idle), shared...)...)
+	a.checkShared(first, second)
+	if got := a.tables(); !slices.Equal(got, tables) {
+		t.Errorf("with the second stack there are tables %q, want %q", got, tables)
+	}
+
+	stacks := []map[string]string{first, second}
+	a.setSecrets(stacks, tenant.secret)
+	bucketServer.makeBuckets(t, stacks)
+	facts := a.listen(stacks)
+	a.checkUnknownActionIsRefused(first)
+	if updated := a.deploy("first", ticking...); !maps.Equal(updated, first) {
+		t.Errorf("after an update the outputs are %q, want %q", updated, first)
+	}
+	a.deploy("second", append(slices.Clone(ticking), shared...)...)
+
+	a.awaitDone(first["LedgerTableName"], tenant)
+	tenant.checkBudget()
+	archived := facts.check(tenant)
+	bucketServer.checkPackages(t, archived, tenant)
+	a.checkLogs(stacks)
+	a.checkNoLeak(first["LedgerTableName"], first["BudgetTableName"], bucketServer, facts, tenant)
+
+	a.deleteStacks("second", "first")
+	bucketServer.checkPackages(t, archived, tenant)
+	a.checkSurvivors(stacks, tables)
+}

@@ -1,0 +1,98 @@
+//go:build cloud
+
+package cloudtest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"packhorse/internal/mde/mdesim"
+)
+
+// seed makes the packages of the tenant the same in every run.
+const seed = 20260304
+
+// tenant is a simulated tenant with packages of several sizes and an action that fails.
+type tenant struct {
+	t      *testing.T
+	server *mdesim.Server
+	secret string
+	ready  []mdesim.Action // whose packages are to be archived
+	failed mdesim.Action
+}
+
+func openTenant(t *testing.T) *tenant {
+	t.Helper()
+	config := mdesim.Defaults()
+	server, err := mdesim.Start(t.Context(), config, time.Now, "127.0.0.1:0", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &tenant{t: t, server: server, secret: config.ClientSecret}
+	now := time.Now()
+	for i, size := range []int64{700 << 10, 30 << 20, 3 << 20, 12 << 20} {
+		s.ready = append(s.ready, mdesim.Action{
+			ID: mdesim.IDOf("action", seed, i), MachineID: mdesim.MachineOf("machine", seed, i),
+			ComputerDNSName: fmt.Sprintf("fin-ws-%02d.contoso.com", i), Requestor: "a@contoso.com",
+			Comment: "why", CreatedAt: now.Add(-time.Hour).Add(time.Duration(i) * time.Second),
+			Steps: mdesim.Succeeding(10 * time.Minute), PackageSize: size, PackageSeed: seed + uint64(i),
+		})
+	}
+	s.failed = s.ready[0]
+	s.failed.ID, s.failed.MachineID = mdesim.IDOf("failed", seed), mdesim.MachineOf("failed", seed)
+	s.failed.Steps = mdesim.Ending(10*time.Minute, "Failed")
+	for _, a := range append(append(s.ready, s.failed), mdesim.OtherActions(seed, now)...) {
+		server.Add(a)
+	}
+	return s
+}
+
+// parameters are the stack's for this tenant.
+func (s *tenant) parameters() []string {
+	config := mdesim.Defaults()
+	return []string{
+		"DefenderTenantId=" + config.TenantID, "DefenderClientId=" + config.ClientID,
+		"DefenderApiUrl=" + s.server.APIURL, "DefenderAuthorityUrl=" + s.server.APIURL,
+		"DefenderLinkHosts=" + s.server.DownloadHost,
+		`DefenderCaPem="` + string(s.server.CAPEM) + `"`,
+	}
+}
+
+// checkBudget asks the judge: never more than two calls in any minute, however it is cut, and one
+// call a package.
+func (s *tenant) checkBudget() {
+	s.t.Helper()
+	verdict := s.server.Judge().Verdict()
+	s.t.Logf("%d list calls, %d link calls, at most %d in any 60 s",
+		verdict.Calls[mdesim.KindList], verdict.Calls[mdesim.KindPackageURI], verdict.MostInAnyMinute)
+	if max(verdict.MostInAnyMinute, verdict.MostInAlignedMin) > 2 || verdict.Throttled != 0 {
+		s.t.Errorf("%d link calls in a minute, %d answers 429", verdict.MostInAnyMinute, verdict.Throttled)
+	}
+	if verdict.Leaks != 0 || len(verdict.BrokenRules) != 0 {
+		s.t.Errorf("%d leaks, broken rules: %s", verdict.Leaks, strings.Join(verdict.BrokenRules, "; "))
+	}
+	if got := verdict.Calls[mdesim.KindPackageURI]; got != len(s.ready) {
+		s.t.Errorf("%d link calls for %d packages", got, len(s.ready))
+	}
+	for _, a := range s.ready {
+		if got := verdict.PackageURIByAction[a.ID]; got != 1 {
+			s.t.Errorf("action %s: %d link calls", a.ID, got)
+		}
+	}
+}
+
+// served returns what was served of each action's package.
+func (s *tenant) served() map[string]mdesim.Served {
+	all := map[string]mdesim.Served{}
+	for _, p := range s.server.Judge().Verdict().Served {
+		all[p.ActionID] = p
+	}
+	return all
+}

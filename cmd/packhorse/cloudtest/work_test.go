@@ -1,0 +1,169 @@
+//go:build cloud
+
+package cloudtest
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+)
+
+const (
+	// workTimeout bounds the work of the functions: a minute until the schedule comes, a minute until
+	// the slots free again, and as much for a slow machine.
+	workTimeout = 5 * time.Minute
+
+	// lookPause is the pause between two looks at the ledger.
+	lookPause = 500 * time.Millisecond
+)
+
+// setSecrets fills the stacks' secrets in, as an operator would.
+func (a *account) setSecrets(stacks []map[string]string, secret string) {
+	a.t.Helper()
+	for _, outputs := range stacks {
+		poll, _ := a.settings(outputs)
+		a.call("secretsmanager.PutSecretValue", map[string]any{
+			"SecretId": poll.SecretID, "SecretString": `{"client_secret":"` + secret + `"}`,
+		}, nil)
+	}
+}
+
+// checkUnknownActionIsRefused invokes the fetch function by hand, with an event of another tenant.
+func (a *account) checkUnknownActionIsRefused(outputs map[string]string) {
+	a.t.Helper()
+	out := filepath.Join(a.t.TempDir(), "answer.json")
+	a.run("aws", "lambda", "invoke", "--function-name", outputs["FetchPackageFunctionName"],
+		"--payload", "file://"+filepath.Join(a.root, "events", "fetch-package.json"), out)
+	text, err := os.ReadFile(out)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if answer := decode[fetch.Answer](a.t, text); answer.Outcome != fetch.OutcomeRefused {
+		a.t.Errorf("got %s", text)
+	}
+}
+
+// items returns a table's items, as DynamoDB's JSON has them.
+func (a *account) items(table string) []json.RawMessage {
+	a.t.Helper()
+	var answer struct{ Items []json.RawMessage }
+	a.call("DynamoDB_20120810.Scan", map[string]any{"TableName": table}, &answer)
+	return answer.Items
+}
+
+// await returns when what is hoped for is there; the test ends if it does not come in time.
+func (a *account) await(what string, isThere func() bool) {
+	a.t.Helper()
+	for began := time.Now(); !isThere(); {
+		if time.Since(began) > workTimeout {
+			a.t.Fatalf("waited %v for %s", workTimeout, what)
+		}
+		select {
+		case <-a.t.Context().Done():
+			a.t.Fatal(a.t.Context().Err())
+		case <-time.After(lookPause):
+		}
+	}
+}
+
+// awaitDone waits until the ledger says of every action that nothing is left to do.
+func (a *account) awaitDone(table string, s *tenant) {
+	a.t.Helper()
+	began := time.Now()
+	a.await("every action to be done", func() bool {
+		done := 0
+		for _, text := range a.items(table) {
+			item := decode[struct{ State struct{ S string } }](a.t, text)
+			if item.State.S == string(investigation.StateDone) {
+				done++
+			}
+		}
+		return done == len(s.ready)+1
+	})
+	a.t.Logf("all was done after %.0f s", time.Since(began).Seconds())
+}
+
+// logs returns what the functions of a stack said.
+func (a *account) logs(outputs map[string]string, function string) string {
+	a.t.Helper()
+	var answer struct{ Events []struct{ Message string } }
+	a.call("Logs_20140328.FilterLogEvents", map[string]any{
+		"logGroupName": "/aws/lambda/" + outputs[function],
+	}, &answer)
+	var all strings.Builder
+	for _, event := range answer.Events {
+		all.WriteString(event.Message + "\n")
+	}
+	return all.String()
+}
+
+// checkLogs makes sure that both stacks ticked, and that metrics were written.
+func (a *account) checkLogs(stacks []map[string]string) {
+	a.t.Helper()
+	var fetched strings.Builder
+	for _, outputs := range stacks {
+		a.await("a tick of "+outputs["PollFunctionName"]+" to end", func() bool {
+			return strings.Contains(a.logs(outputs, "PollFunctionName"), "SweepSeconds")
+		})
+		if ticks := a.logs(outputs, "PollFunctionName"); strings.Contains(ticks, "ERROR") {
+			a.t.Errorf("the log of %s is\n%s", outputs["PollFunctionName"], ticks)
+		}
+		fetched.WriteString(a.logs(outputs, "FetchPackageFunctionName"))
+	}
+	for _, name := range []string{
+		"PackagesArchived", "ArchivedBytes", "ReadyToArchivedSeconds", "BudgetLeased",
+	} {
+		if !strings.Contains(fetched.String(), `"`+name+`"`) {
+			a.t.Errorf("no fetch wrote %s\n%s", name, fetched.String())
+		}
+	}
+}
+
+// checkNoLeak searches everything that is written down for links, tokens and the client secret.
+func (a *account) checkNoLeak(ledger, budget string, b bucketServer, f *facts, s *tenant) {
+	a.t.Helper()
+	places := map[string]string{"the events": f.raw.String()}
+	for _, table := range []string{ledger, budget} {
+		text, _ := json.Marshal(a.items(table))
+		places["the table "+table] = string(text)
+	}
+	err := filepath.WalkDir(b.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || strings.HasSuffix(path, ".zip") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		places[path] = string(text)
+		return err
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	var groups struct {
+		LogGroups []struct {
+			LogGroupName string `json:"logGroupName"`
+		} `json:"logGroups"`
+	}
+	a.call("Logs_20140328.DescribeLogGroups", map[string]any{}, &groups)
+	for _, group := range groups.LogGroups {
+		places[group.LogGroupName] = a.logs(map[string]string{
+			"f": strings.TrimPrefix(group.LogGroupName, "/aws/lambda/"),
+		}, "f")
+	}
+	secrets := append(s.server.Links(), s.secret)
+	if len(secrets) < len(s.ready)+1 || len(places) < 8 {
+		a.t.Fatalf("%d secrets, %d places: the search would prove nothing", len(secrets), len(places))
+	}
+	for place, text := range places {
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) {
+				a.t.Errorf("a secret is in %s", place)
+			}
+		}
+	}
+}
