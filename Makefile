@@ -146,51 +146,56 @@ deploy: $(VENV)/.installed ## deploy to the AWS account of your environment, as 
 	$(SAM) build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 	$(SAM) deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS),--guided)
 
-# One function in a container, with an event of events/, against what runs on this machine: the local
-# cloud, and whatever events/env.json names. Needs Docker.
-INVOKE = $(LOCAL_AWS) $(SAM) local invoke $(1) --docker-network host --skip-pull-image --region us-east-1 \
-  --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE) \
-  AwsEndpointUrl=http://127.0.0.1:$(LOCAL_PORT) $(LOCAL_PARAMETERS)
+# Everything the functions need runs on this machine: a local cloud that stands in for AWS (it checks
+# no credential and keeps no state), and a simulated tenant. LOCAL_DIR has their logs.
+LOCAL_DIR ?= .aws-sam/local
+LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(LOCAL_PORT) AWS_ACCESS_KEY_ID=000000000000 \
+  AWS_SECRET_ACCESS_KEY=not-a-secret AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
+LOCAL := $(LOCAL_AWS) LOCAL_PORT=$(LOCAL_PORT) LOCAL_DIR=$(LOCAL_DIR) tools/local
+
+# The parameters that lead the functions to the simulated tenant.
+LOCAL_TENANT = $$(sed -n -e 's/^DEFENDER_TENANT_ID=/DefenderTenantId=/p' \
+  -e 's/^DEFENDER_CLIENT_ID=/DefenderClientId=/p' -e 's/^DEFENDER_API_URL=/DefenderApiUrl=/p' \
+  -e 's/^DEFENDER_AUTHORITY_URL=/DefenderAuthorityUrl=/p' \
+  -e 's/^DEFENDER_LINK_HOSTS=/DefenderLinkHosts=/p' $(LOCAL_DIR)/simulator.out) \
+  DefenderCaPem="\"$$(cat $(LOCAL_DIR)/ca.pem)\"" Architecture=$(LOCAL_ARCHITECTURE) $(LOCAL_PARAMETERS)
 
 .PHONY: local-build
 local-build: $(VENV)/.installed
-	$(SAM) build --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE)
-
-.PHONY: invoke-poll
-invoke-poll: local-build ## invoke the poll function in a container (needs Docker)
-	$(call INVOKE,PollFunction) -e $(or $(EVENT),events/poll.json) --env-vars $(or $(ENV_VARS),events/env.json)
-
-.PHONY: invoke-fetch-package
-invoke-fetch-package: local-build ## invoke the fetch function in a container (needs Docker)
-	$(call INVOKE,FetchPackageFunction) -e $(or $(EVENT),events/fetch-package.json) \
-	  --env-vars $(or $(ENV_VARS),events/env.json)
-
-# The local cloud stands in for AWS; it checks no credential and keeps no state.
-LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(LOCAL_PORT) AWS_ACCESS_KEY_ID=000000000000 \
-  AWS_SECRET_ACCESS_KEY=not-a-secret AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
-LOCAL_PID := .aws-sam/localcloud.pid
-# The tenant of `packhorse simulate`, unless told otherwise.
-LOCAL_PARAMETERS ?= DefenderTenantId=00000000-0000-4000-8000-000000000001 \
-  DefenderClientId=00000000-0000-4000-8000-000000000002
+	@$(SAM) build --build-dir $(LOCAL_DIR)/build --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE)
 
 .PHONY: local-up
-local-up: $(VENV)/.installed ## start the local cloud on LOCAL_PORT
-	@mkdir -p .aws-sam
-	@[ ! -e $(LOCAL_PID) ] || { echo "it runs already, or ended without make local-down"; exit 1; }
-	@$(LOCAL_AWS) BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 GATEWAY_PORT=$(LOCAL_PORT) \
-	  LAMBDA_EXECUTOR=local setsid $(VENV)/bin/ministack >.aws-sam/localcloud.log 2>&1 </dev/null & \
-	  echo $$! >$(LOCAL_PID)
-	@for _ in $$(seq 100); do \
-	  curl -sf http://127.0.0.1:$(LOCAL_PORT)/_ministack/health >/dev/null && exit 0; sleep 0.2; \
-	done; cat .aws-sam/localcloud.log; exit 1
+local-up: $(VENV)/.installed build ## start the local cloud on LOCAL_PORT, and the simulated tenant
+	@$(LOCAL) up
+	@$(LOCAL) tenant
 	@echo 'the local cloud answers; for the AWS tools: export $(LOCAL_AWS)'
 
 .PHONY: local-deploy
 local-deploy: local-build ## deploy the template, unchanged, to the local cloud
-	$(LOCAL_AWS) $(SAM) deploy --stack-name $(STACK) --no-confirm-changeset --no-fail-on-empty-changeset \
-	  --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE) $(LOCAL_PARAMETERS)
+	$(LOCAL_AWS) $(SAM) deploy --template-file $(LOCAL_DIR)/build/template.yaml --stack-name $(STACK) \
+	  --resolve-s3 --capabilities CAPABILITY_IAM --no-confirm-changeset --no-fail-on-empty-changeset \
+	  --parameter-overrides $(LOCAL_TENANT)
 
 .PHONY: local-down
-local-down: ## stop the local cloud; what was in it is gone
-	@[ -e $(LOCAL_PID) ] || { echo "it does not run"; exit 0; }; \
-	  pid=$$(cat $(LOCAL_PID)); rm $(LOCAL_PID); kill -TERM -- -$$pid 2>/dev/null || true
+local-down: ## stop both; what was in them is gone
+	@$(LOCAL) down
+
+# One function in a container, with an event of events/, against what local-up started.
+.PHONY: local-invoke
+local-invoke: local-up local-build
+	@$(LOCAL) resources
+	@$(LOCAL) docker
+	$(LOCAL_AWS) $(SAM) local invoke $(FUNCTION) --template-file $(LOCAL_DIR)/build/template.yaml \
+	  --docker-network host --region us-east-1 --event $(EVENT) --env-vars events/env.json \
+	  $$(docker image ls --quiet public.ecr.aws/lambda/provided | grep -q . && echo --skip-pull-image) \
+	  --parameter-overrides AwsEndpointUrl=http://127.0.0.1:$(LOCAL_PORT) $(LOCAL_TENANT)
+
+.PHONY: invoke-poll
+invoke-poll: FUNCTION = PollFunction
+invoke-poll: EVENT ?= events/poll.json
+invoke-poll: local-invoke ## invoke the poll function in a container (a minute; needs Docker)
+
+.PHONY: invoke-fetch-package
+invoke-fetch-package: FUNCTION = FetchPackageFunction
+invoke-fetch-package: EVENT ?= events/fetch-package.json
+invoke-fetch-package: local-invoke ## invoke the fetch function in a container, with EVENT (needs Docker)
