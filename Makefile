@@ -41,9 +41,10 @@ build: ## build ./bin/packhorse
 	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(CURDIR)/bin/packhorse .
 
 .PHONY: test
-test: $(VENV)/.installed ## run every test with the race detector (the DynamoDB ones in the local cloud)
+test: $(VENV)/.installed ## run every test: with the race detector, then the functions in the local cloud
 	@start=$$SECONDS; \
 	for module in $(MODULES); do echo "== go test -race $$module"; (cd $$module && go test -race ./...); done; \
+	echo "== the local cloud"; $(MAKE) --no-print-directory cloud-test; \
 	echo "make test: green in $$((SECONDS - start)) s"
 
 .PHONY: check
@@ -136,9 +137,13 @@ validate: $(VENV)/.installed ## check template.yaml (cfn-lint, sam, checkov); ne
 	@$(SAM) validate --lint --region us-east-1
 	@$(VENV)/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
 
+# Both tests at once: what they do most of the time is wait for the schedule and the budget.
 .PHONY: cloud-test
-cloud-test: $(VENV)/.installed ## deploy two stacks to a local cloud, carry packages, delete them (four minutes)
-	cd cmd/packhorse && go test -count=1 -v -tags cloud -timeout 15m ./cloudtest
+cloud-test: $(VENV)/.installed ## deploy two stacks to a local cloud, invoke in containers, carry packages
+	@tests=./cloudtest; \
+	if $(LOCAL) docker >/dev/null; then tests="$$tests ./invoketest"; \
+	else echo "WITHOUT A CONTAINER ENGINE sam local invoke is not tried"; fi; \
+	cd cmd/packhorse && go test -count=1 -tags cloud -timeout 15m $$tests
 
 # make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without them sam asks.
 .PHONY: deploy
@@ -149,9 +154,10 @@ deploy: $(VENV)/.installed ## deploy to the AWS account of your environment, as 
 # Everything the functions need runs on this machine: a local cloud that stands in for AWS (it checks
 # no credential and keeps no state), and a simulated tenant. LOCAL_DIR has their logs.
 LOCAL_DIR ?= .aws-sam/local
-LOCAL_AWS := AWS_ENDPOINT_URL=http://127.0.0.1:$(LOCAL_PORT) AWS_ACCESS_KEY_ID=000000000000 \
+LOCAL_ADDRESS ?= 127.0.0.1
+LOCAL_AWS = AWS_ENDPOINT_URL=http://$(LOCAL_ADDRESS):$(LOCAL_PORT) AWS_ACCESS_KEY_ID=000000000000 \
   AWS_SECRET_ACCESS_KEY=not-a-secret AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
-LOCAL := $(LOCAL_AWS) LOCAL_PORT=$(LOCAL_PORT) LOCAL_DIR=$(LOCAL_DIR) tools/local
+LOCAL = $(LOCAL_AWS) LOCAL_ADDRESS=$(LOCAL_ADDRESS) LOCAL_PORT=$(LOCAL_PORT) LOCAL_DIR=$(LOCAL_DIR) tools/local
 
 # The parameters that lead the functions to the simulated tenant.
 LOCAL_TENANT = $$(sed -n -e 's/^DEFENDER_TENANT_ID=/DefenderTenantId=/p' \
@@ -180,22 +186,28 @@ local-deploy: local-build ## deploy the template, unchanged, to the local cloud
 local-down: ## stop both; what was in them is gone
 	@$(LOCAL) down
 
-# One function in a container, with an event of events/, against what local-up started.
+# One function in a container, with an event of events/, against a local cloud and a tenant of its own,
+# which stay for the next time: `make invoke-down` stops them.
+INVOKE = @address=$$($(LOCAL) docker) && $(MAKE) --no-print-directory local-invoke LOCAL_ADDRESS=$$address \
+  LOCAL_DIR=$(INVOKE_DIR)
+INVOKE_DIR ?= .aws-sam/invoke
+
 .PHONY: local-invoke
 local-invoke: local-up local-build
 	@$(LOCAL) resources
-	@$(LOCAL) docker
-	$(LOCAL_AWS) $(SAM) local invoke $(FUNCTION) --template-file $(LOCAL_DIR)/build/template.yaml \
-	  --docker-network host --region us-east-1 --event $(EVENT) --env-vars events/env.json \
+	@$(LOCAL_AWS) $(SAM) local invoke $(FUNCTION) --template-file $(LOCAL_DIR)/build/template.yaml \
+	  --region us-east-1 --event $(EVENT) --env-vars events/env.json \
 	  $$(docker image ls --quiet public.ecr.aws/lambda/provided | grep -q . && echo --skip-pull-image) \
-	  --parameter-overrides AwsEndpointUrl=http://127.0.0.1:$(LOCAL_PORT) $(LOCAL_TENANT)
+	  --parameter-overrides AwsEndpointUrl=http://$(LOCAL_ADDRESS):$(LOCAL_PORT) $(LOCAL_TENANT)
 
 .PHONY: invoke-poll
-invoke-poll: FUNCTION = PollFunction
-invoke-poll: EVENT ?= events/poll.json
-invoke-poll: local-invoke ## invoke the poll function in a container (a minute; needs Docker)
+invoke-poll: $(VENV)/.installed ## invoke the poll function in a container (a minute; needs Docker)
+	$(INVOKE) FUNCTION=PollFunction EVENT=$(or $(EVENT),events/poll.json)
 
 .PHONY: invoke-fetch-package
-invoke-fetch-package: FUNCTION = FetchPackageFunction
-invoke-fetch-package: EVENT ?= events/fetch-package.json
-invoke-fetch-package: local-invoke ## invoke the fetch function in a container, with EVENT (needs Docker)
+invoke-fetch-package: $(VENV)/.installed ## invoke the fetch function in a container, with EVENT (needs Docker)
+	$(INVOKE) FUNCTION=FetchPackageFunction EVENT=$(or $(EVENT),events/fetch-package.json)
+
+.PHONY: invoke-down
+invoke-down: ## stop what the two started
+	@$(MAKE) --no-print-directory local-down LOCAL_DIR=$(INVOKE_DIR)

@@ -30,12 +30,12 @@ import (
 )
 
 const (
-	// Half of what Defender allows of list and get calls. This budget is kept in the memory of an
-	// environment of the poll function, because a shared one would cost writes while nothing happens.
-	// Half is what an environment can count upon: the next tick's may be at work already, and so may
-	// another stack's. Every 5 s, the shortest, a sweep needs 12 calls a minute: exactly this.
-	listPerMinute = 50
-	listPerHour   = 750
+	// What Defender allows of list and get calls. This budget is kept in the memory of an environment
+	// of the poll function, because a shared one would cost writes while nothing happens: a sweep is
+	// two calls, so that two stacks of one app together stay within 1,500 an hour by their pace alone,
+	// while SweepInterval is 10 s or more.
+	listPerMinute = 100
+	listPerHour   = 1500
 
 	// connectTimeout bounds how long a host may take to shake hands.
 	connectTimeout = 15 * time.Second
