@@ -19,6 +19,7 @@ import (
 // world is a tenant with actions, a bus that takes everything and a budget that is always free.
 type world struct {
 	actions []investigation.Action
+	second  []investigation.Action // from the second listing on, if it is not nil
 	fails   error
 	listed  int
 	ready   int
@@ -27,6 +28,9 @@ type world struct {
 func (w *world) List(context.Context, time.Time) ([]investigation.Action, []error, error) {
 	w.listed++
 	time.Sleep(250 * time.Millisecond)
+	if w.listed == 2 && w.second != nil {
+		w.actions = w.second
+	}
 	return slices.Clone(w.actions), nil, w.fails
 }
 
@@ -101,7 +105,8 @@ func TestTickCounts(t *testing.T) {
 		failed, late := someAction("Failed", time.Hour), someAction("Pending", time.Minute)
 		failed.ActionID, late.ActionID = strings.Repeat("c", 40), strings.Repeat("d", 40)
 		w := &world{actions: []investigation.Action{someAction("Succeeded", 2*time.Hour), failed, late}}
-		time.AfterFunc(5*time.Second, func() { w.actions[2].Status = "Succeeded" })
+		w.second = slices.Clone(w.actions)
+		w.second[2].Status = investigation.StatusSucceeded
 		answer, _, log, err := handle(t, w, 90*time.Second)
 		if err != nil || answer.Due != 2 || answer.OldestReadySeconds < 7140 {
 			t.Errorf("got %+v, %v; logged %s", answer, err, log)

@@ -23,7 +23,9 @@ type facts struct {
 // listen has a rule on each bus send everything to one queue.
 func (a *account) listen(stacks []map[string]string) *facts {
 	a.t.Helper()
-	var queue struct{ QueueUrl string }
+	var queue struct {
+		URL string `json:"QueueUrl"`
+	}
 	a.call("AmazonSQS.CreateQueue", map[string]any{"QueueName": "facts"}, &queue)
 	for _, outputs := range stacks {
 		bus := outputs["EventBusName"]
@@ -36,7 +38,7 @@ func (a *account) listen(stacks []map[string]string) *facts {
 			},
 		}, nil)
 	}
-	return &facts{a: a, url: queue.QueueUrl}
+	return &facts{a: a, url: queue.URL}
 }
 
 type fact struct {
