@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"packhorse/functions/internal/metrics"
 	"packhorse/functions/internal/wiring"
 	"packhorse/internal/archive"
 	"packhorse/internal/custody"
@@ -25,37 +24,44 @@ import (
 // lease is how long the package of an environment that died lies idle. A live one renews it.
 const lease = 2 * time.Minute
 
+// handle is what an invocation does.
+type handle func(context.Context, events.EventBridgeEvent) (fetch.Answer, error)
+
 func main() {
 	logger := lambdacontext.NewLogger()
-	handler, meter, err := build(context.Background(), logger)
+	invocation, err := build(context.Background(), os.Environ(), logger)
 	if err != nil {
 		// Every invocation says what is wrong: a process that ended would be started again and again.
 		lambda.Start(func(context.Context) error { return err })
 		return
 	}
-	lambda.Start(func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
-		answer, err := handler.Handle(ctx, event)
-		meter.Fetch(answer)
-		return answer, err
-	})
+	lambda.Start(invocation)
 }
 
-func build(ctx context.Context, logger *slog.Logger) (
-	*fetch.Handler, *metrics.Meter, error,
-) {
-	s, err := settings.ParseFetch(settings.Map(os.Environ()))
+func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, error) {
+	environment := settings.Map(environ)
+	s, err := settings.ParseFetch(environment)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	parts, err := wiring.Build(ctx, s, logger)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	bucket := s3.NewFromConfig(parts.AWS, func(o *s3.Options) {
-		o.UsePathStyle = os.Getenv("AWS_ENDPOINT_URL_S3") != "" // another S3, which knows no other
+		o.UsePathStyle = environment["AWS_ENDPOINT_URL_S3"] != "" // another S3, which knows no other
 	})
 	store := archive.New(bucket, s.ArchiveBucket, archive.PartSize, archive.PartsInFlight, logger)
 	fetcher := fetch.New(parts.Defender, parts.Ledger, store, parts.Bus, custody.Manifest,
 		s.ArchivePrefix, lease, time.Now, rand.Text, logger)
-	return fetch.NewHandler(fetcher, s.TenantID, logger), parts.Meter, nil
+	handler := fetch.NewHandler(fetcher, s.TenantID, logger)
+	return func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
+		err := store.Ready(ctx) // a bucket that cannot be used is to cost no link
+		if err != nil {
+			return fetch.Answer{}, err
+		}
+		answer, err := handler.Handle(ctx, event)
+		parts.Meter.Fetch(answer)
+		return answer, err
+	}, nil
 }

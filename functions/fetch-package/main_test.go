@@ -1,0 +1,255 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger"
+	"packhorse/internal/ledger/ledgertables"
+	"packhorse/internal/localcloud"
+	"packhorse/internal/localcloud/dynamotest"
+	"packhorse/internal/mde/mdesim"
+)
+
+// The tests' DynamoDB may be any; the other services are the local cloud's.
+func TestMain(m *testing.M) {
+	_ = os.Unsetenv("DYNAMODB_TEST_ENDPOINT")
+	os.Exit(dynamotest.Main(m))
+}
+
+// site is an account in which everything is right, and a way in between that makes it wrong.
+type site struct {
+	t       *testing.T
+	tenant  *mdesim.Server
+	config  aws.Config
+	environ map[string]string
+	action  investigation.Action
+	meddle  func(w http.ResponseWriter, r *http.Request) bool // answers instead of AWS
+	shift   time.Duration                                     // of DynamoDB's clock
+}
+
+func openSite(t *testing.T) *site {
+	t.Helper()
+	simulated := mdesim.Defaults()
+	server, err := mdesim.Start(t.Context(), simulated, time.Now, "127.0.0.1:0", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	s := &site{t: t, tenant: server}
+	aws := httptest.NewServer(s)
+	t.Cleanup(aws.Close)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": aws.URL, "AWS_REGION": localcloud.Region,
+		"AWS_ACCESS_KEY_ID": localcloud.AccessKey, "AWS_SECRET_ACCESS_KEY": localcloud.SecretKey,
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_MAX_ATTEMPTS": "1",
+	} {
+		t.Setenv(name, value)
+	}
+	s.config, err = config.LoadDefaultConfig(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.ToLower(rand.Text())
+	s.environ = map[string]string{
+		"DEFENDER_TENANT_ID": simulated.TenantID, "DEFENDER_CLIENT_ID": simulated.ClientID,
+		"DEFENDER_SECRET_ID": name, "DEFENDER_API_URL": server.APIURL,
+		"DEFENDER_AUTHORITY_URL": server.APIURL, "DEFENDER_LINK_HOSTS": server.DownloadHost,
+		"DEFENDER_CA_PEM": string(server.CAPEM), "LEDGER_TABLE": name + "-ledger",
+		"BUDGET_TABLE": name + "-budget", "ARCHIVE_BUCKET": name, "EVENT_BUS": "default",
+	}
+	dynamotest.Table(t, ledgertables.Ledger(name+"-ledger"))
+	dynamotest.Table(t, ledgertables.Budget(name+"-budget"))
+	_, err = s3.NewFromConfig(s.config).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := `{"client_secret":"` + simulated.ClientSecret + `"}`
+	_, err = secretsmanager.NewFromConfig(s.config).CreateSecret(t.Context(),
+		&secretsmanager.CreateSecretInput{Name: &name, SecretString: &secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addAction(1)
+	return s
+}
+
+// addAction has one package that can be fetched.
+func (s *site) addAction(n int) {
+	s.t.Helper()
+	createdAt := time.Now().Add(-time.Hour).Truncate(time.Second)
+	simulated := mdesim.Action{
+		ID: mdesim.IDOf("action", n), MachineID: mdesim.MachineOf("machine", n), Requestor: "a@contoso.com",
+		CreatedAt: createdAt, Steps: mdesim.Succeeding(time.Minute), PackageSize: 20_000, PackageSeed: 1,
+	}
+	s.tenant.Add(simulated)
+	s.action = investigation.Action{
+		ID: investigation.ID{
+			TenantID: s.environ["DEFENDER_TENANT_ID"], ActionID: simulated.ID,
+		},
+		MachineID: simulated.MachineID, Status: investigation.StatusSucceeded,
+		CreatedAt: createdAt, LastUpdatedAt: createdAt.Add(time.Minute),
+	}
+	_, err := s.ledger().Observe(s.t.Context(), s.action, time.Now())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) ledger() *ledger.Ledger {
+	return ledger.New(dynamodb.NewFromConfig(s.config), s.environ["LEDGER_TABLE"])
+}
+
+// ServeHTTP is AWS, as the functions see it.
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.meddle != nil && s.meddle(w, r) {
+		return
+	}
+	target, err := url.Parse(os.Getenv("DYNAMODB_TEST_ENDPOINT"))
+	if err != nil {
+		panic(err)
+	}
+	proxy := httputil.ReverseProxy{
+		Transport: dynamotest.Direct,
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host },
+		ModifyResponse: func(r *http.Response) error {
+			r.Header.Set("Date", time.Now().Add(s.shift).UTC().Format(http.TimeFormat))
+			return nil
+		},
+	}
+	proxy.ServeHTTP(w, r)
+}
+
+// invoke builds the function with a change to its environment, and has it handle a Ready event.
+func (s *site) invoke(change map[string]string) (answer fetch.Answer, trouble string) {
+	s.t.Helper()
+	var environ []string
+	for name, value := range s.environ {
+		if changed, ok := change[name]; ok {
+			value = changed
+		}
+		environ = append(environ, name+"="+value)
+	}
+	var log bytes.Buffer
+	invocation, err := build(s.t.Context(), environ, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		return fetch.Answer{}, err.Error()
+	}
+	answer, err = invocation(s.t.Context(), events.EventBridgeEvent{
+		Source: "packhorse", DetailType: "Investigation Package Ready",
+		Detail: json.RawMessage(fmt.Sprintf(`{"version":"1","tenantId":%q,"actionId":%q}`,
+			s.action.TenantID, s.action.ActionID)),
+	})
+	if err != nil {
+		return answer, err.Error()
+	}
+	return answer, answer.Reason
+}
+
+// refuse answers calls of one operation, or of one HTTP method of S3, as AWS refuses.
+func refuse(operation, code string, status int) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), "."+operation) && r.Method != operation {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.WriteHeader(status)
+		_, _ = fmt.Fprintf(w, `{"__type":%q,"message":"no"}`, code)
+		return true
+	}
+}
+
+// secret answers with another value than the one that was put in.
+func secret(value string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetSecretValue") {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		_ = json.NewEncoder(w).Encode(map[string]string{"Name": "n", "SecretString": value})
+		return true
+	}
+}
+
+// Whatever is wrong with the account is said with the name of the thing, costs no link, and loses
+// nothing; when it is mended, the next package is stored.
+func TestWrongAccount(t *testing.T) {
+	denied := "AccessDeniedException"
+	for name, test := range map[string]struct {
+		change map[string]string
+		meddle func(http.ResponseWriter, *http.Request) bool
+		shift  time.Duration
+		want   []string
+	}{
+		"no ledger":        {change: map[string]string{"LEDGER_TABLE": "absent"}, want: []string{"LEDGER_TABLE", "absent"}},
+		"no budget":        {change: map[string]string{"BUDGET_TABLE": "absent"}, want: []string{"BUDGET_TABLE", "absent"}},
+		"no bucket":        {change: map[string]string{"ARCHIVE_BUCKET": "absent-bucket"}, want: []string{"absent-bucket"}},
+		"no secret":        {change: map[string]string{"DEFENDER_SECRET_ID": "absent"}, want: []string{"absent"}},
+		"not a setting":    {change: map[string]string{"LEDGER_TABLE": ""}, want: []string{"LEDGER_TABLE"}},
+		"ledger denied":    {meddle: refuse("UpdateItem", denied, 400), want: []string{"the role needs", "UpdateItem"}},
+		"secret denied":    {meddle: refuse("GetSecretValue", denied, 400), want: []string{"secret"}},
+		"its key denied":   {meddle: refuse("GetSecretValue", "DecryptionFailure", 400), want: []string{"secret"}},
+		"an empty secret":  {meddle: secret(""), want: []string{"secret", "empty"}},
+		"the placeholder":  {meddle: secret(`{"client_secret":"replace-me"}`), want: []string{"AADSTS7000215"}},
+		"another secret":   {meddle: secret(`{"password":"p"}`), want: []string{"client_secret"}},
+		"another region":   {meddle: refuse("HEAD", "", 301), want: []string{"another region"}},
+		"bucket denied":    {meddle: refuse("HEAD", "", 403), want: []string{"bucket"}},
+		"clock behind":     {shift: 10 * time.Second, want: []string{"behind", "NTP"}},
+		"clock ahead":      {shift: -10 * time.Second, want: []string{"ahead", "NTP"}},
+		"services failing": {meddle: refuse("GetItem", "InternalServerError", 500), want: []string{"table"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openSite(t)
+			s.meddle, s.shift = test.meddle, test.shift
+			answer, trouble := s.invoke(test.change)
+			if answer.Outcome == fetch.OutcomeArchived ||
+				slices.ContainsFunc(test.want, func(w string) bool { return !strings.Contains(trouble, w) }) {
+				t.Errorf("got %+v, %q; want an error with %q", answer, trouble, test.want)
+			}
+			verdict := s.tenant.Judge().Verdict()
+			if n := verdict.Calls[mdesim.KindPackageURI]; n != 0 {
+				t.Errorf("%d link calls were spent", n)
+			}
+			s.meddle, s.shift = nil, 0
+			s.checkNotLost()
+			s.addAction(2) // the first may be due in a while
+			if answer, trouble = s.invoke(nil); answer.Outcome != fetch.OutcomeArchived {
+				t.Errorf("after it was mended: %+v, %q", answer, trouble)
+			}
+		})
+	}
+}
+
+// checkNotLost makes sure that the action is to be fetched again within the hour.
+func (s *site) checkNotLost() {
+	s.t.Helper()
+	records, err := s.ledger().Load(s.t.Context(), []investigation.ID{s.action.ID})
+	if err != nil || len(records) != 1 {
+		s.t.Fatalf("got %d records, %v", len(records), err)
+	}
+	if rec := records[0]; rec.State != investigation.StateReady || time.Until(rec.DueAt) > time.Hour {
+		s.t.Errorf("the action is %s and due at %v", rec.State, rec.DueAt)
+	}
+}
