@@ -18,7 +18,8 @@ func CheckChange(before, after investigation.Record) error {
 // checkState allows legal changes, and staying in a state in which something can still move.
 func checkState(before, after investigation.Record) error {
 	stays := before.State == after.State
-	moves := before.State == investigation.StateWaiting || before.State == investigation.StateFetching
+	moves := before.State == investigation.StateWaiting || before.State == investigation.StateFetching ||
+		(before.State == investigation.StateNotCollected && !before.IsSealed())
 	if stays && !moves && before != after {
 		return fmt.Errorf("a record that is %q changed", before.State)
 	}
@@ -50,11 +51,20 @@ func checkKept(before, after investigation.Record) error {
 		kept("lane", before.Lane == after.Lane || after.State == investigation.StateDone)
 	}
 	if before.State.Settled() {
-		kept("receipt", before.Receipt == after.Receipt && before.ManifestKey == after.ManifestKey &&
+		kept("receipt", before.Receipt == after.Receipt && before.Quarantine == after.Quarantine &&
 			before.ArchivedAt.Equal(after.ArchivedAt))
-		kept("reason", before.Reason == after.Reason && before.Message == after.Message)
+		kept("reason", before.Reason == after.Reason && before.Message == after.Message &&
+			before.Journal == after.Journal)
+	}
+	if before.IsSealed() {
+		kept("seal", sameSeal(before.Seal, after.Seal) && before.ManifestKey == after.ManifestKey &&
+			sameSeal(before.QuarantineSeal, after.QuarantineSeal))
 	}
 	return errors.Join(faults...)
+}
+
+func sameSeal(a, b investigation.Seal) bool {
+	return a.Sequence == b.Sequence && a.Digest == b.Digest
 }
 
 // checkFields finds fields that are set, or missing, where they should not be.
@@ -87,7 +97,13 @@ func checkFields(r investigation.Record) error {
 	iff("lane", r.Lane != "", is(ready, fetching, archived, notCollected))
 	iff("due time", !r.DueAt.IsZero(), is(ready, fetching, archived, notCollected) && !backAtOnce(r))
 	iff("receipt", r.Receipt != (investigation.Receipt{}), collected)
-	iff("manifest key", r.ManifestKey != "", collected)
+	iff("manifest key", r.ManifestKey != "", collected || r.IsSealed())
+	iff("seal", r.IsSealed(), collected || is(done) || (is(notCollected) && r.IsSealed()))
+	iff("manifest", r.Seal.Manifest != "", r.IsSealed() && !is(done))
+	iff("quarantine", r.Quarantine != (investigation.Receipt{}),
+		r.QuarantineSeal.Sequence > 0 || (r.Quarantine != (investigation.Receipt{}) && !r.IsSealed()))
+	iff("manifest of the quarantine", r.QuarantineSeal.Manifest != "",
+		r.QuarantineSeal.Sequence > 0 && !is(done))
 	iff("time of archiving", !r.ArchivedAt.IsZero(), collected)
 	iff("reason", r.Reason != "", !collected && is(notCollected, done))
 	iff("time of announcement", !r.AnnouncedAt.IsZero(), is(done))
