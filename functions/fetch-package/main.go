@@ -23,6 +23,9 @@ import (
 	"packhorse/internal/settings"
 )
 
+// What this binary was built of: a tag or its like, and a commit. The Makefile sets both.
+var version, commit = "unknown", "unknown"
+
 // lease is how long the package of an environment that died lies idle. A live one renews it.
 const lease = 2 * time.Minute
 
