@@ -39,7 +39,7 @@ run: build ## carry packages of a simulated tenant end to end, on this machine (
 
 .PHONY: build
 build: ## build ./bin/packhorse
-	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(CURDIR)/bin/packhorse .
+	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o $(CURDIR)/bin/packhorse .
 
 .PHONY: test
 test: $(VENV)/.installed ## run every test: with the race detector, then the functions in the local cloud
@@ -115,7 +115,7 @@ $(VENV)/.installed: tools/requirements.txt
 tools: $(VENV)/.installed ## install the AWS tools into .venv (needs Python 3.11 or newer)
 
 # sam build calls these two, by way of tools/build/<architecture>/Makefile, which sets the GOARCH. A
-# manifest says what software made it, so the binary knows; the same commit makes the same bytes. Git
+# manifest says what software made it, so fetch-package knows; the same commit makes the same bytes. Git
 # is only seen because sam builds in the source (samconfig.toml): its copies have no .git.
 GOARCH_FUNCTIONS ?= arm64
 define build_function

@@ -23,14 +23,12 @@ import (
 	"packhorse/internal/settings"
 )
 
-// What this binary was built of: a tag or its like, and a commit. The Makefile sets both.
+// What this binary was built of: a tag or its like, and a commit. The Makefile sets both; a manifest
+// says them.
 var version, commit = "unknown", "unknown"
 
 // lease is how long the package of an environment that died lies idle. A live one renews it.
 const lease = 2 * time.Minute
-
-// version and commit are set by the linker.
-var version, commit = "unknown", "unknown"
 
 // handle is what an invocation does.
 type handle func(context.Context, events.EventBridgeEvent) (fetch.Answer, error)

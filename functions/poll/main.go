@@ -18,9 +18,6 @@ import (
 	"packhorse/internal/settings"
 )
 
-// What this binary was built of: a tag or its like, and a commit. The Makefile sets both.
-var version, commit = "unknown", "unknown"
-
 func main() {
 	logger := lambdacontext.NewLogger()
 	handler, meter, err := build(context.Background(), logger)
