@@ -114,17 +114,20 @@ func FuzzZip(f *testing.F) {
 			return
 		}
 		checkBounded(t, got)
-		// archive/zip also refuses a directory whose entries have broken extra fields, which says
-		// nothing about whether all the bytes came; and names that lead out of a folder, which are
-		// hostile, and evidence.
+		// archive/zip takes another end record than the right one if that is in the comment.
+		if slices.ContainsFunc(got.Remarks, func(remark string) bool {
+			return strings.Contains(remark, "another end record")
+		}) {
+			return
+		}
+		// It also refuses a directory whose entries have broken extra fields, which says nothing
+		// about whether all the bytes came; and names that lead out of a folder, which are hostile,
+		// and evidence.
 		files, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
 		if err != nil && !errors.Is(err, zip.ErrInsecurePath) && !errors.Is(err, zip.ErrFormat) {
 			t.Fatalf("archive/zip says %v", err)
 		}
-		ambiguous := slices.ContainsFunc(got.Remarks, func(remark string) bool {
-			return strings.Contains(remark, "another end record")
-		})
-		if files != nil && int64(len(files.File)) != got.Entries && !ambiguous {
+		if files != nil && int64(len(files.File)) != got.Entries {
 			t.Fatalf("archive/zip has %d entries, got %d", len(files.File), got.Entries)
 		}
 	})
