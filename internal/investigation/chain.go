@@ -38,13 +38,14 @@ func (h Head) Follow(manifest []byte) (Seal, Head) {
 }
 
 // Sealed returns the settled record with its manifests, and the head after them. A record that is
-// sealed stays as it is, and so does the head. One whose outcome is open gives ErrIllegalChange.
+// sealed or done stays as it is, and so does the head. One whose outcome is open gives
+// ErrIllegalChange.
 func (r Record) Sealed(head Head, by Sealer) (Record, Head, error) {
 	if !r.State.Settled() {
 		return Record{}, Head{}, fmt.Errorf("seal action %s: %w: it is %s", r.ActionID,
 			ErrIllegalChange, r.State)
 	}
-	if r.IsSealed() {
+	if r.IsSealed() || r.State == StateDone {
 		return r, head, nil
 	}
 	next := r

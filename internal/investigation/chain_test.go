@@ -56,9 +56,12 @@ func TestSealed(t *testing.T) {
 			if err != nil || again != got || same != after {
 				t.Errorf("%s, again: got %+v, %+v, %v", state, again, same, err)
 			}
-		case investigation.StateDone: // it was sealed before it was announced
-			if err != nil || got != r || after != head {
-				t.Errorf("%s: got %+v, %+v, %v; want no change", state, got, after, err)
+		case investigation.StateDone: // it was sealed before it was announced, or before there were seals
+			for _, r.Seal = range []investigation.Seal{r.Seal, {}} {
+				got, after, err := r.Sealed(head, scribe{})
+				if err != nil || got != r || after != head {
+					t.Errorf("%s: got %+v, %+v, %v; want no change", state, got, after, err)
+				}
 			}
 		default:
 			if !errors.Is(err, investigation.ErrIllegalChange) || got != (investigation.Record{}) {

@@ -138,12 +138,9 @@ func action(i int, status investigation.Status, age time.Duration) investigation
 // new wires the station. Its log goes to log.
 func (s *station) process(log io.Writer) *process.Process {
 	budget := ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
-	return process.New(s, s.Memory, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
+	return process.New(s, s.Memory, s, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
 		process.SweepSettings{TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second},
 		process.FetchSettings{
-			Manifest: func(investigation.Record, investigation.Receipt) ([]byte, error) {
-				return []byte("{}"), nil
-			},
 			Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
 		}, s, time.Now, slog.New(slog.NewTextHandler(log, nil)))
 }
