@@ -72,7 +72,7 @@ func OpenLocal(dir string) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = os.WriteFile(filepath.Join(dir, localPublicFile), public, localPublicMode) //nolint:gosec // it is public
+	err = os.WriteFile(filepath.Join(dir, localPublicFile), public, localPublicMode)
 	if err != nil {
 		return nil, fmt.Errorf("write the public key: %w", err)
 	}
