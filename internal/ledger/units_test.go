@@ -212,18 +212,19 @@ func TestWriteUnitsPerPackage(t *testing.T) {
 	}
 }
 
-// What is not collected costs no more: Defender's verdict, a fetcher's, and one with a quarantine.
+// What is not collected, by Defender's verdict, a fetcher's, and with something in quarantine.
 func TestWriteUnitsNotCollected(t *testing.T) {
 	tests := []struct {
 		name  string
 		close investigation.Closing
 		seal  int // in units
 		say   int
+		total int // with the budget, as docs/ledger.md says
 	}{
-		{"Defender failed", investigation.Closing{}, 2*4 + 2, 4 + 1},
-		{"links expired", investigation.Closing{Reason: investigation.ReasonExpired}, 2*4 + 2, 4 + 1},
+		{"Defender failed", investigation.Closing{}, 2*4 + 2, 4 + 1, 17},
+		{"links expired", investigation.Closing{Reason: investigation.ReasonExpired}, 2*4 + 2, 4 + 1, 22},
 		{"quarantine", investigation.Closing{Reason: investigation.ReasonInvalid,
-			Quarantine: receipt(action(1, ""))}, 2*8 + 2, 8 + 1},
+			Quarantine: receipt(action(1, ""))}, 2*8 + 2, 8 + 1, 34},
 	}
 	for _, tt := range tests {
 		m := newMeter(t)
@@ -254,7 +255,13 @@ func TestWriteUnitsNotCollected(t *testing.T) {
 			_, err := m.ledger.Announced(t.Context(), a.ID, t0)
 			return err
 		}, tt.say})
-		t.Logf("%s: %d write units", tt.name, m.total(a.ID, steps))
+		total := m.total(a.ID, steps)
+		if tt.close.Reason != "" {
+			total += budgetUnits
+		}
+		if total != tt.total {
+			t.Errorf("%s: %d write units, want %d", tt.name, total, tt.total)
+		}
 	}
 }
 
