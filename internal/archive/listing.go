@@ -51,7 +51,7 @@ var remarkTexts = [remarkKinds][2]string{
 		"entries claim to grow to more than a thousand times their size"},
 }
 
-// listing is what is learned of the entries one by one. The zero listing is empty.
+// listing is what is learned of the entries one by one.
 type listing struct {
 	entries      int64
 	uncompressed uint64
@@ -64,11 +64,13 @@ type listing struct {
 	ambiguous    bool   // see directory
 }
 
+// newListing returns an empty listing with room for so many entries.
+func newListing(entries int) *listing {
+	return &listing{names: make(map[string]struct{}, entries), top: map[string]struct{}{}}
+}
+
 // add takes the next entry.
 func (l *listing) add(e entry) {
-	if l.names == nil {
-		l.names, l.top = map[string]struct{}{}, map[string]struct{}{}
-	}
 	l.entries++
 	l.uncompressed = min(l.uncompressed, numberMax+1) + min(e.uncompressed, numberMax+1)
 	fine := true // to be listed

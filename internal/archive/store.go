@@ -14,8 +14,9 @@ import (
 // Store streams a package to its place. The order of its effects:
 //
 //  1. fill the first buffer; a package that fits is put at once (4)
-//  2. begin an upload (two, if there is a place for what turns out to be no package: S3 cannot move
-//     an upload to another key), and send each part as soon as it is full
+//  2. begin an upload, and send each part as soon as it is full. If there is a place for what turns
+//     out to be no package it is two uploads, since S3 cannot move one to another key, and all is
+//     sent twice: name such a place only if this is the last try
 //  3. at the end of the stream: is it whole, and a ZIP?
 //  4. COMMIT, on the condition that there is no object under the key; abort what is not committed
 //

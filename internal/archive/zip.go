@@ -43,7 +43,7 @@ func (t *zipTail) inventory(size int64) (investigation.Content, error) {
 
 // walk goes through the directory's entries.
 func walk(p []byte, d directory) (investigation.Content, error) {
-	var l listing
+	l := newListing(int(d.entries))
 	spans := make([]span, 0, d.entries)
 	for len(p) > 0 {
 		e, rest, err := nextEntry(p, uint64(len(spans))+1)
