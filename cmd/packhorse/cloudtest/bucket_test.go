@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/eventbus"
 	"packhorse/internal/localcloud"
@@ -45,12 +43,11 @@ func openBucketServer(t *testing.T) bucketServer {
 	return bucketServer{server, dir}
 }
 
-// makeBuckets makes buckets of the same names as those of the stacks.
+// makeBuckets makes buckets of the same names as those of the stacks, which lock as those do.
 func (b bucketServer) makeBuckets(t *testing.T, stacks []map[string]string) {
 	t.Helper()
 	for _, outputs := range stacks {
-		name := outputs["EvidenceBucketName"]
-		_, err := b.Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name})
+		_, err := b.Client().CreateBucket(t.Context(), newBucket(outputs["EvidenceBucketName"]))
 		if err != nil {
 			t.Fatal(err)
 		}
