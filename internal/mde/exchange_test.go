@@ -128,10 +128,21 @@ func (s slowAround) RoundTrip(req *http.Request) (*http.Response, error) {
 // A link's exchange is what was on the wire: neither the lease before nor the settling after it,
 // although both happen within RoundTrip and may send requests of their own.
 func TestExchangeIsThatOfTheCallAlone(t *testing.T) {
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		t.Run(protocol, func(t *testing.T) { testExchangeOfTheCallAlone(t, protocol) })
+	}
+}
+
+func testExchangeOfTheCallAlone(t *testing.T, protocol string) {
 	const pause = 50 * time.Millisecond
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Proto != protocol {
+			t.Errorf("the call came by %s", r.Proto)
+		}
 		_, _ = io.WriteString(w, jsonOf(t, map[string]any{"value": link}))
 	}))
+	server.EnableHTTP2 = protocol == "HTTP/2.0"
+	server.StartTLS()
 	defer server.Close()
 	counter := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer counter.Close()
