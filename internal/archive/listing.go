@@ -40,11 +40,13 @@ const (
 
 // remarkTexts are what is said of one entry and of several.
 var remarkTexts = [remarkKinds][2]string{
-	remarkLeadsOut:  {"name leads out of the folder it is unpacked in", "names lead out of the folder they are unpacked in"},
-	remarkControls:  {"name has control characters", "names have control characters"},
-	remarkNoText:    {"name is not UTF-8", "names are not UTF-8"},
-	remarkNoName:    {"entry has no name", "entries have no name"},
-	remarkTwice:     {"entry has a name that an earlier one has", "entries have names that earlier ones have"},
+	remarkLeadsOut: {"name leads out of the folder it is unpacked in",
+		"names lead out of the folder they are unpacked in"},
+	remarkControls: {"name has control characters", "names have control characters"},
+	remarkNoText:   {"name is not UTF-8", "names are not UTF-8"},
+	remarkNoName:   {"entry has no name", "entries have no name"},
+	remarkTwice: {"entry has a name that an earlier one has",
+		"entries have names that earlier ones have"},
 	remarkEncrypted: {"entry claims to be encrypted", "entries claim to be encrypted"},
 	remarkSymlink:   {"entry is a symbolic link", "entries are symbolic links"},
 	remarkBomb: {"entry claims to grow to more than a thousand times its size",

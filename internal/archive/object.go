@@ -34,9 +34,9 @@ type object struct {
 
 // objects returns the package that comes in parts of partSize bytes (0: in one piece), and what is
 // stored if it turns out to be none; that has no key if it shall not be.
-func (a *Archive) objects(place investigation.Placement, pkg investigation.Package, partSize int64) (
-	whole, quarantined object, err error,
-) {
+func (a *Archive) objects(place investigation.Placement, pkg investigation.Package,
+	partSize int64,
+) (whole, quarantined object, err error) {
 	collection := place.Collection
 	collection.Download = pkg.Source
 	written, err := writeCollection(collection, partSize)
@@ -168,13 +168,17 @@ func (a *Archive) head(ctx context.Context, key string) (found, error) {
 
 // already returns what is known of an object that is under the key after a commit failed: somebody
 // else's, or our own whose answer was lost. Where there is none, it returns the failure; where it
-// has other bytes, a *ConflictError.
+// has other bytes, a *ConflictError. If S3 said that there is one, and then that there is none, a
+// writer or a deleter is just at it: then the failure says to start again.
 func (a *Archive) already(ctx context.Context, key string, c *content, failure error) (
 	investigation.Stored, error,
 ) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
 	there, err := a.head(ctx, key)
+	if errors.Is(err, investigation.ErrNotStored) && statusOf(failure) == statusPreconditionFailed {
+		return investigation.Stored{}, fmt.Errorf("%w: %w", investigation.ErrStartAgain, failure)
+	}
 	if errors.Is(err, investigation.ErrNotStored) {
 		return investigation.Stored{}, failure
 	}
@@ -224,7 +228,8 @@ func (a *Archive) readBack(ctx context.Context, f found) (s investigation.Stored
 	s.Receipt.SHA256 = c.sha256()
 	s.Content, err = c.whole()
 	if err != nil { // judged more mildly once; it is there, and stays
-		s.Content = investigation.Content{Remarks: []string{fmt.Sprintf("It would not be stored now: %v.", err)}}
+		remark := fmt.Sprintf("It would not be stored now: %v.", err)
+		s.Content = investigation.Content{Remarks: []string{remark}}
 	}
 	return s, nil
 }

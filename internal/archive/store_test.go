@@ -253,6 +253,24 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// Somebody else's object is there, and then it is not: nothing is known, and all is sent again.
+func TestThereForAMoment(t *testing.T) {
+	for op, size := range map[string]int{opPut: 1000, opComplete: 4 * partSize} {
+		b, body := newBucket(), zipOf(t, size)
+		b.fault = func(called string, _ int) error {
+			if called == op {
+				return refusal(http.StatusPreconditionFailed, "PreconditionFailed")
+			}
+			return nil
+		}
+		_, err := store(t.Context(), b, body, int64(len(body)))
+		if !errors.Is(err, investigation.ErrStartAgain) {
+			t.Errorf("%s: got %v, want ErrStartAgain", op, err)
+		}
+		checkNothing(t, b)
+	}
+}
+
 // Another writer holds the key for a moment (409): a put is repeated from memory, an upload has to
 // start again, and says so.
 func TestAnotherWriter(t *testing.T) {

@@ -134,9 +134,8 @@ func checkRace(t *testing.T, a *archive.Archive, key investigation.Key, body []b
 	told := make([]investigation.Stored, 3)
 	for i := range told {
 		all.Go(func() {
-			var err error
-			told[i], err = store(t, a, key, body)
-			if errors.Is(err, investigation.ErrStartAgain) {
+			err := investigation.ErrStartAgain
+			for tries := 0; tries < 10 && errors.Is(err, investigation.ErrStartAgain); tries++ {
 				told[i], err = store(t, a, key, body)
 			}
 			if err != nil {
