@@ -26,6 +26,7 @@ func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	s.bucket = bucket
 	lock := archive.Lock{
 		Mode: string(s.settings.LockMode), LegalHold: s.settings.LegalHold,
 		For: time.Duration(s.settings.LockDays) * 24 * time.Hour,

@@ -49,6 +49,7 @@ type station struct {
 	ledger     *embedded.Ledger
 	counter    *embedded.Counter
 	archive    *archive.Archive
+	bucket     string // of the archive
 	custody    *custody.Writer
 	defender   *mde.Client
 	budget     ratelimit.Budget
@@ -132,7 +133,7 @@ func (s *station) openCustody(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.custody = custody.NewWriter(key, sceneHere, time.Now)
+	s.custody = custody.NewWriter(key, s.bucket, sceneHere, time.Now)
 	return s.custody.Publish(ctx, s.archive.StoreManifest)
 }
 

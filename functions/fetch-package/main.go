@@ -63,7 +63,7 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 	store := archive.New(bucket, s.ArchiveBucket, lock, archive.PartSize, archive.PartsInFlight,
 		time.Now, logger)
 	writer := custody.NewWriter(custody.NewKMS(kms.NewFromConfig(parts.AWS), s.SigningKeyID),
-		sceneOf(parts.AWS), time.Now)
+		s.ArchiveBucket, sceneOf(parts.AWS), time.Now)
 	publish := untilDone(func(ctx context.Context) error { return writer.Publish(ctx, store.StoreManifest) })
 	fetcher := fetch.New(parts.Defender, parts.Ledger, store, parts.Bus, writer, s.ArchivePrefix, lease,
 		time.Now, rand.Text, logger)

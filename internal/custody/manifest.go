@@ -144,6 +144,7 @@ type Software struct {
 
 // Custody is who wrote it, where and when.
 type Custody struct {
+	Bucket    string    `json:"bucket"`    // where the manifest lies
 	Principal string    `json:"principal"` // an IAM principal, or user@host on one machine
 	Account   string    `json:"account"`   // of AWS; empty on one machine
 	Region    string    `json:"region"`

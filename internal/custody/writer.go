@@ -28,14 +28,17 @@ type Scene struct {
 // Writer makes and signs manifests. It is safe for concurrent use.
 type Writer struct {
 	signer Signer
+	bucket string
 	scene  func(context.Context) (Scene, error)
 	now    func() time.Time
 }
 
-// NewWriter returns a Writer. scene is asked once for every action that is settled.
-func NewWriter(signer Signer, scene func(context.Context) (Scene, error), now func() time.Time,
+// NewWriter returns a Writer of the manifests that lie in bucket. scene is asked once for every action
+// that is settled.
+func NewWriter(signer Signer, bucket string, scene func(context.Context) (Scene, error),
+	now func() time.Time,
 ) *Writer {
-	return &Writer{signer: signer, scene: scene, now: now}
+	return &Writer{signer: signer, bucket: bucket, scene: scene, now: now}
 }
 
 // Sealer implements fetch.Custody.
@@ -50,7 +53,13 @@ func (w *Writer) Sealer(ctx context.Context, stored investigation.Stored) (
 	if err != nil {
 		return nil, fmt.Errorf("find out who writes: %w", err)
 	}
-	return sealer{stored: stored, key: key.KeyRef, scene: scene, now: w.now}, nil
+	return sealer{stored: stored, key: key.KeyRef, bucket: w.bucket, scene: scene, now: w.now}, nil
+}
+
+// Ours implements fetch.Custody.
+func (w *Writer) Ours(manifest []byte) (bool, error) {
+	m, err := Parse(manifest)
+	return m.Custody.Bucket == w.bucket, err
 }
 
 // Sign implements fetch.Custody: it signs with the key that the manifest names, which need not be
@@ -109,6 +118,7 @@ func keyRefOf(manifest []byte) (KeyRef, error) {
 type sealer struct {
 	stored investigation.Stored
 	key    KeyRef
+	bucket string
 	scene  Scene
 	now    func() time.Time
 }
@@ -169,7 +179,7 @@ func (s sealer) begin(rec investigation.Record, head investigation.Head) Manifes
 			FunctionARN: s.scene.FunctionARN, FunctionVersion: s.scene.FunctionVersion,
 		},
 		Custody: Custody{
-			Principal: s.scene.Principal, Account: s.scene.Account, Region: s.scene.Region,
+			Bucket: s.bucket, Principal: s.scene.Principal, Account: s.scene.Account, Region: s.scene.Region,
 			SealedAt: s.now().UTC().Truncate(time.Millisecond),
 		},
 		Signature: Signature{Algorithm: algorithm, KeyID: s.key.ID, Key: s.key.Name},

@@ -37,6 +37,8 @@ func (k keyless) Sealer(context.Context, investigation.Stored) (investigation.Se
 	return nil, k.fails
 }
 
+func (k keyless) Ours(manifest []byte) (bool, error) { return string(manifest) == "ours", nil }
+
 // A Settled event is a conclusion: nothing is claimed. One that comes twice is no error; one about an
 // action that is none, or still open, is refused; what cannot be concluded is an error, so that the
 // platform counts it.
@@ -55,8 +57,11 @@ func TestSettledEvent(t *testing.T) {
 		"a second time": {ledger: sealing{rec: done}, outcome: fetch.OutcomeConcluded},
 		"unknown":       {ledger: sealing{fails: investigation.ErrUnknownAction}, outcome: fetch.OutcomeRefused},
 		"still open":    {ledger: sealing{fails: investigation.ErrIllegalChange}, outcome: fetch.OutcomeRefused},
-		"outage":        {ledger: sealing{fails: outage}, want: outage},
-		"no key":        {custody: keyless{fails: outage}, want: outage},
+		"elsewhere": {ledger: sealing{rec: investigation.Record{
+			State: investigation.StateArchived, Seal: investigation.Seal{Sequence: 7, Manifest: "theirs"},
+		}}, outcome: fetch.OutcomeRefused},
+		"outage": {ledger: sealing{fails: outage}, want: outage},
+		"no key": {custody: keyless{fails: outage}, want: outage},
 	} {
 		answer, log, err := handle(t, &test.ledger, test.custody, "../../events/fetch-package-settled.json")
 		if !errors.Is(err, test.want) || answer.Outcome != test.outcome {

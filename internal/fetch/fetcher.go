@@ -128,10 +128,14 @@ func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) (investigation
 	return f.conclude(after, rec)
 }
 
+// ErrElsewhere: the manifest of the action belongs into another archive on the same ledger. Whoever
+// writes there concludes it.
+var ErrElsewhere = errors.New("its manifest belongs into another archive")
+
 // Conclude performs what is left to do for an action whose outcome is decided: steps 8 to 10 of
 // Fetch, and before them 7 where the action ended without a package. It needs no claim: two that do
 // it at once write the same. An action that is done stays as it is. An error means that the action
-// is due again.
+// is due again; one that wraps [ErrElsewhere], that it is due for somebody else.
 func (f *Fetcher) Conclude(ctx context.Context, id investigation.ID) (investigation.Record, error) {
 	sealer, err := f.custody.Sealer(ctx, investigation.Stored{})
 	if err != nil {
@@ -143,6 +147,13 @@ func (f *Fetcher) Conclude(ctx context.Context, id investigation.ID) (investigat
 	}
 	if rec.State == investigation.StateDone {
 		return rec, nil
+	}
+	ours, err := f.custody.Ours([]byte(rec.Seal.Manifest))
+	if err != nil {
+		return rec, fmt.Errorf("read the manifest of action %s: %w", id.ActionID, err)
+	}
+	if !ours {
+		return rec, fmt.Errorf("conclude action %s: %w", id.ActionID, ErrElsewhere)
 	}
 	return f.conclude(ctx, rec)
 }

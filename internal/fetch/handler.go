@@ -97,6 +97,8 @@ func (h *Handler) fetch(ctx context.Context, id investigation.ID) (Answer, error
 func (h *Handler) conclude(ctx context.Context, id investigation.ID) (Answer, error) {
 	rec, err := h.fetcher.Conclude(ctx, id)
 	switch {
+	case errors.Is(err, ErrElsewhere): // each of two pollers on one ledger hands over what it finds
+		return h.refuse(ctx, slog.LevelInfo, id.ActionID, err), nil
 	case errors.Is(err, investigation.ErrUnknownAction), errors.Is(err, investigation.ErrIllegalChange):
 		return h.refuse(ctx, slog.LevelError, id.ActionID, err), nil
 	case err != nil:

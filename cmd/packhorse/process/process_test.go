@@ -104,6 +104,8 @@ func (*station) Quarantined(investigation.Record, investigation.Head) ([]byte, e
 	return []byte("{}"), nil
 }
 
+func (*station) Ours([]byte) (bool, error) { return true, nil }
+
 func (*station) Sign(context.Context, []byte) ([]byte, error) { return []byte("signed"), nil }
 
 func (*station) Verify(context.Context, []byte, []byte) error { return nil }
