@@ -40,6 +40,9 @@ const (
 	// twice, which is the worst case.
 	busLatency = 12 * time.Second
 
+	// announceLatency has two that conclude the same action at once both find it not announced yet.
+	announceLatency = time.Second
+
 	lease = 2 * time.Minute
 
 	// shift brings the bubble's clock, which starts in 2000, to when Defender exists.

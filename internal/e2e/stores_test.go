@@ -12,6 +12,7 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+	"time"
 
 	"packhorse/internal/eventbus"
 	"packhorse/internal/investigation"
@@ -184,6 +185,7 @@ func (b busPort) Announce(_ context.Context, records []investigation.Record) (
 	[]investigation.ID, error,
 ) {
 	var taken []investigation.ID
+	time.Sleep(announceLatency)
 	for _, rec := range records {
 		row, detailType, detail := "put Archived", eventbus.TypeArchived, any(eventbus.NewArchived(rec))
 		if rec.Reason != "" {
