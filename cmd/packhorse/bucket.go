@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -25,7 +26,12 @@ func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s.archive = archive.New(client, bucket, archive.PartSize, archive.PartsInFlight, logger)
+	lock := archive.Lock{
+		Mode: string(s.settings.LockMode), LegalHold: s.settings.LegalHold,
+		For: time.Duration(s.settings.LockDays) * 24 * time.Hour,
+	}
+	s.archive = archive.New(client, bucket, lock, archive.PartSize, archive.PartsInFlight, time.Now,
+		logger)
 	return s.archive.Ready(ctx)
 }
 
@@ -33,6 +39,7 @@ func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {
 	if s.options.bucket == "" {
 		server, err := embedded.StartS3(ctx, embedded.S3Config{
 			Dir: filepath.Join(s.options.data, s3Folder), Bucket: embeddedBucket,
+			ObjectLock: true,
 			HTTPClient: &http.Client{Transport: new(http.Transport)},
 		})
 		if err != nil {

@@ -16,8 +16,8 @@ import (
 	"packhorse/internal/settings"
 )
 
-// version is set by the linker.
-var version = "unknown"
+// version and commit are set by the linker.
+var version, commit = "unknown", "unknown"
 
 // Exit codes.
 const (

@@ -72,8 +72,8 @@ type NotCollected struct {
 	Message          string               `json:"message"`
 	ManifestKey      string               `json:"manifestKey"`
 	ManifestSHA256   string               `json:"manifestSha256"`
-	Sequence         int64                `json:"sequence"`                // of the manifest in the tenant's chain
-	QuarantineKey    string               `json:"quarantineKey,omitempty"` // of what came in its place
+	Sequence         int64                `json:"sequence"`      // of the manifest in the tenant's chain
+	QuarantineKey    string               `json:"quarantineKey"` // of what came in its place; empty where nothing did
 }
 
 // NewWork returns the detail for an action.
