@@ -92,7 +92,8 @@ and stores each package exactly once, hashed and verified.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{command: cmd.CommandPath(), err: err}
 	})
-	root.AddCommand(m.runCommand(), m.simulateCommand())
+	root.AddCommand(m.runCommand(), m.simulateCommand(), m.verifyCommand(), m.listCommand(),
+		m.publicKeyCommand())
 	return root
 }
 

@@ -169,6 +169,11 @@ func tenantChain(scope Scope, subjects []*Subject, then, now *snapshot) ([]Findi
 			reach.Pending += len(pending)
 		}
 		slices.SortFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Key, b.Key) })
+		if now.strange != nil {
+			findings = append(findings, Finding{
+				Check: CheckLedger, What: "the ledger has what makes no sense", Found: now.strange.Error(),
+			})
+		}
 	}
 	if scope.Key != "" {
 		reach.Why = "one manifest alone shows no gap: verify its tenant, or all"

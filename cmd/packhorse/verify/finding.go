@@ -42,12 +42,6 @@ const (
 	CheckStray Check = "stray"
 )
 
-// subjectChecks lists the checks of a manifest in their order.
-func subjectChecks() []Check {
-	return []Check{CheckManifest, CheckSignature, CheckObject, CheckVersion, CheckLock,
-		CheckQuarantine, CheckLedger}
-}
-
 // Verdict is what a check came to.
 type Verdict string
 
@@ -128,6 +122,13 @@ func (s *Subject) ok(check Check) { s.set(Result{Check: check, Verdict: VerdictO
 
 func (s *Subject) skip(check Check, why string) {
 	s.set(Result{Check: check, Verdict: VerdictNotChecked, Why: why})
+}
+
+// skipRest says of every check after the first that it was not made.
+func (s *Subject) skipRest(why string) {
+	for _, check := range []Check{CheckSignature, CheckObject, CheckVersion, CheckLock, CheckLedger} {
+		s.skip(check, why)
+	}
 }
 
 // set writes a check's result. A lie stays one.

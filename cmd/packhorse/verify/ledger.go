@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -23,6 +24,7 @@ type records struct {
 type snapshot struct {
 	head    investigation.Head
 	records map[string]investigation.Record // by action
+	strange error                           // what the ledger has that is no record, or no head
 }
 
 func newRecords(ledger Ledger) *records {
@@ -55,15 +57,18 @@ func (r *records) at(ctx context.Context, moment map[string]*snapshot, tenant st
 		return s, nil
 	}
 	// The head first: what is sealed after it was read is then not missing from the records.
-	head, err := r.ledger.Head(ctx, tenant)
-	if err != nil {
+	head, strangeHead := r.ledger.Head(ctx, tenant)
+	if err := strangeHead; err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return nil, fmt.Errorf("read the end of the chain of tenant %s: %w", tenant, err)
 	}
-	all, err := r.ledger.Records(ctx, tenant)
-	if err != nil {
+	all, strange := r.ledger.Records(ctx, tenant)
+	if err := strange; err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, err)
 	}
-	s := &snapshot{head: head, records: make(map[string]investigation.Record, len(all))}
+	s := &snapshot{
+		head: head, records: make(map[string]investigation.Record, len(all)),
+		strange: errors.Join(strangeHead, strange),
+	}
 	for _, rec := range all {
 		s.records[rec.ActionID] = rec
 	}

@@ -29,18 +29,13 @@ func (v *Verifier) subject(ctx context.Context, inv inventory, u unit) Subject {
 	}
 	text := v.manifest(ctx, &s, u)
 	if !s.read {
-		for _, check := range subjectChecks()[1:] {
-			s.skip(check, "the manifest cannot be read")
-		}
+		s.skipRest("the manifest cannot be read")
 		return s
 	}
 	v.signature(ctx, &s, u, text)
 	v.object(ctx, &s, inv, u)
 	v.versions(&s, u)
 	v.locks(ctx, &s, u)
-	if s.Manifest.NotCollected == nil || s.Manifest.NotCollected.Quarantine == nil {
-		s.skip(CheckQuarantine, "it names none")
-	}
 	v.inLedger(ctx, &s)
 	return s
 }
@@ -55,9 +50,7 @@ func (v *Verifier) withoutManifest(ctx context.Context, s *Subject, u unit) {
 	} else {
 		s.set(Result{Check: CheckManifest, Verdict: VerdictLie})
 	}
-	for _, check := range subjectChecks()[1:] {
-		s.skip(check, "there is no manifest")
-	}
+	s.skipRest("there is no manifest")
 }
 
 // manifest reads the manifest and returns its bytes.

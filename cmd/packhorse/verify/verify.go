@@ -37,9 +37,11 @@ type Inspect func(r io.Reader, judge bool) (Inspection, error)
 
 // Ledger is what the archive is compared with.
 type Ledger interface {
-	// Head returns the end of the tenant's chain; the zero Head is a chain without any.
+	// Head returns the end of the tenant's chain; the zero Head is a chain without any. An error that
+	// wraps investigation.ErrBadRecord says that what is kept there makes no sense.
 	Head(ctx context.Context, tenantID string) (investigation.Head, error)
-	// Records returns everything that is known of the tenant.
+	// Records returns everything that is known of the tenant. An error that wraps
+	// investigation.ErrBadRecord says that some of it makes no sense; the others are returned beside.
 	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
