@@ -93,7 +93,7 @@ and stores each package exactly once, hashed and verified.`,
 		return &usageError{command: cmd.CommandPath(), err: err}
 	})
 	root.AddCommand(m.runCommand(), m.simulateCommand(), m.verifyCommand(), m.listCommand(),
-		m.publicKeyCommand())
+		m.custodyCommand(), m.publicKeyCommand())
 	return root
 }
 
