@@ -52,7 +52,7 @@ func (m Main) custody(cmd *cobra.Command, o evidenceOptions, args []string, html
 			return fmt.Errorf("find %s: %w", html, err)
 		}
 	}
-	summary, _, err := m.verifyOne(cmd, o, verify.Scope{}, args, console.Quiet{})
+	summary, _, err := verifyOne(cmd, o, verify.Scope{}, args, console.Quiet{})
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -36,7 +35,7 @@ type evidenceOptions struct {
 func (o *evidenceOptions) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.from, "from", "",
-		"where the archive is: `DIR|s3://BUCKET`, a copied folder or a bucket (default: the data folder's)")
+		"where the archive is: a copied folder or s3://BUCKET, `DIR|URL` (default: the data folder's)")
 	flags.StringArrayVar(&o.pub, "pub", nil, "check signatures with the public keys in this `FILE` (PEM; can be given again)")
 	flags.StringVar(&o.data, "data", "packhorse-data", "the data `DIR`, with archive, ledger and keys")
 	flags.StringVar(&o.ledger, "ledger", "", "compare with this DynamoDB `TABLE`")
@@ -241,14 +240,14 @@ func (e *evidence) keyOf(argument, absolute string) (string, error) {
 	if rest, ok := strings.CutPrefix(argument, s3Scheme); ok {
 		_, argument, _ = strings.Cut(rest, "/")
 	}
+	if e.folder != "" { // also a path looks like a key, whose prefix is the folder
+		relative, err := filepath.Rel(e.folder, absolute)
+		if key := filepath.ToSlash(relative); err == nil && verify.IsKey(key) {
+			return key, nil
+		}
+	}
 	if verify.IsKey(argument) {
 		return argument, nil
-	}
-	if e.folder != "" {
-		relative, err := filepath.Rel(e.folder, absolute)
-		if err == nil && verify.IsKey(filepath.ToSlash(relative)) {
-			return filepath.ToSlash(relative), nil
-		}
 	}
 	return "", fmt.Errorf("%.200q is no key of an archive: those look like packages/TENANT/MACHINE/"+
 		"TIME_ACTION.zip (packhorse list shows them)", argument)
@@ -258,13 +257,6 @@ func (e *evidence) keyOf(argument, absolute string) (string, error) {
 func inspect(r io.Reader, judge bool) (verify.Inspection, error) {
 	i, err := archive.Inspect(r, judge)
 	return verify.Inspection(i), err
-}
-
-// verify verifies, and shows how far it is unless quiet.
-func (m Main) verifyEvidence(ctx context.Context, e *evidence, scope verify.Scope,
-	reporter verify.Reporter,
-) (verify.Summary, error) {
-	return verify.New(e.archive, e.trust, e.ledger, inspect, time.Now, reporter).Run(ctx, scope)
 }
 
 // lieError is the first finding, as the error of the command.

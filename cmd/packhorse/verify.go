@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -87,7 +88,7 @@ func (m Main) verify(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, 
 ) error {
 	screen := m.openVerifyScreen(json)
 	defer screen.close()
-	summary, e, err := m.verifyOne(cmd, o, scope, args, screen.reporter)
+	summary, e, err := verifyOne(cmd, o, scope, args, screen.reporter)
 	screen.close()
 	if err != nil {
 		return err
@@ -107,8 +108,8 @@ func (m Main) verify(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, 
 
 var errNoManifest = errors.New("there is no manifest")
 
-// verifyOne opens, verifies, and closes. What it returns of the evidence is its names only.
-func (m Main) verifyOne(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, args []string,
+// verifyOne opens, verifies, and closes. The evidence it returns is closed, and good for its names.
+func verifyOne(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, args []string,
 	reporter verify.Reporter,
 ) (_ verify.Summary, _ *evidence, err error) {
 	absolute := ""
@@ -130,6 +131,6 @@ func (m Main) verifyOne(cmd *cobra.Command, o evidenceOptions, scope verify.Scop
 			return verify.Summary{}, nil, &usageError{command: cmd.CommandPath(), err: err}
 		}
 	}
-	summary, err := m.verifyEvidence(ctx, e, scope, reporter)
+	summary, err := verify.New(e.archive, e.trust, e.ledger, inspect, time.Now, reporter).Run(ctx, scope)
 	return summary, e, err
 }

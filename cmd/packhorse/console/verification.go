@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -125,11 +126,14 @@ func (v Verification) counts(out io.Writer) error {
 	for _, check := range order {
 		t := tallies[check]
 		skipped := fmt.Sprint(t.verdicts[verify.VerdictNotChecked])
-		if whys := slices.Sorted(maps.Keys(t.whys)); len(whys) > 0 {
+		whys := slices.SortedFunc(maps.Keys(t.whys), func(a, b string) int {
+			return cmp.Or(cmp.Compare(t.whys[b], t.whys[a]), cmp.Compare(a, b)) // the most frequent first
+		})
+		if len(whys) > 0 {
 			skipped += "  " + cleanLine(whys[0])
-			if len(whys) > 1 {
-				skipped += fmt.Sprintf("; and %d other reasons", len(whys)-1)
-			}
+		}
+		if len(whys) > 1 {
+			skipped += fmt.Sprintf("; and %s", plural(len(whys)-1, "other reason"))
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", check, t.verdicts[verify.VerdictOK], t.verdicts[verify.VerdictLie],
 			skipped)

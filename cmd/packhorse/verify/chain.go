@@ -50,8 +50,7 @@ func chainFindings(links []link) (findings []Finding, length int64) {
 			continue
 		case l.sequence != last.sequence+1:
 			lie(l.key, CheckChain, "manifests are missing before this one",
-				numbers(last.sequence+1, l.sequence-1), fmt.Sprintf("number %d after %d", l.sequence,
-					last.sequence))
+				numbers(last.sequence+1, l.sequence-1), after(l.sequence, last.sequence))
 		case l.previous != last.digest && (l.previous != "" || l.sequence == 1):
 			lie(l.key, CheckChain, fmt.Sprintf("its predecessor, number %d (%s), is another manifest",
 				last.sequence, cmp.Or(last.key, "none")), cmp.Or(l.previous, "none"), last.digest)
@@ -66,6 +65,13 @@ func chainFindings(links []link) (findings []Finding, length int64) {
 }
 
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func after(sequence, last int64) string {
+	if last == 0 {
+		return fmt.Sprintf("number %d as the first", sequence)
+	}
+	return fmt.Sprintf("number %d after %d", sequence, last)
+}
 
 func numbers(from, to int64) string {
 	if from == to {
@@ -94,10 +100,9 @@ func (v *Verifier) tenantsOf(ctx context.Context, scope Scope, sum *Summary, fou
 		t.Chain = reach
 		for _, f := range findings {
 			f.TenantID = id
-			t.Findings++
 			found(f)
 		}
-		if t.Manifests > 0 || t.Findings > 0 || reach.Length > 0 {
+		if t.Manifests > 0 || len(findings) > 0 || reach.Length > 0 {
 			sum.Tenants = append(sum.Tenants, t)
 		}
 	}
@@ -108,7 +113,6 @@ func count(id string, subjects []*Subject) Tenant {
 	t := Tenant{ID: id}
 	keys := map[string]bool{}
 	for _, s := range subjects {
-		t.Findings += len(s.Findings)
 		t.Bytes += s.Bytes
 		if s.there {
 			t.Manifests++

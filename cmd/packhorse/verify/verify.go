@@ -246,6 +246,13 @@ func (v *Verifier) whole(ctx context.Context, scope Scope, inv inventory, sum *S
 	}
 	err := v.tenantsOf(ctx, scope, sum, found)
 	sum.Findings = append(sum.Findings, rest...)
+	for i := range sum.Tenants {
+		for _, f := range sum.Findings {
+			if f.TenantID == sum.Tenants[i].ID {
+				sum.Tenants[i].Findings++
+			}
+		}
+	}
 	v.remarks(sum)
 	return err
 }

@@ -174,6 +174,7 @@ type world struct {
 	store  *store
 	book   *book
 	keys   string // the folder of the signing key
+	put    func(key string, body []byte, lock investigation.Retention) (version string)
 	writer *custody.Writer
 	now    time.Time
 }
@@ -186,8 +187,17 @@ var lock = investigation.Retention{
 // collected (4), and one that was not a package (5); of the second one package.
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	store := &store{objects: map[string][]version{}}
+	w := newWorldIn(t, store.put)
+	w.store = store
+	return w
+}
+
+// newWorldIn is newWorld in another store.
+func newWorldIn(t testing.TB, put func(string, []byte, investigation.Retention) string) *world {
+	t.Helper()
 	w := &world{
-		store: &store{objects: map[string][]version{}},
+		put: put,
 		book: &book{heads: map[string]investigation.Head{},
 			records: map[string]map[string]investigation.Record{}},
 		keys: t.TempDir(), now: createdAt.Add(time.Hour),
@@ -207,7 +217,7 @@ func (w *world) openKey(t testing.TB) {
 	t.Helper()
 	w.openWriter(t)
 	err := w.writer.Publish(t.Context(), func(_ context.Context, key string, pem []byte) error {
-		w.store.put(key, pem, investigation.Retention{})
+		w.put(key, pem, investigation.Retention{})
 		return nil
 	})
 	if err != nil {
@@ -231,6 +241,7 @@ func (w *world) clone(t testing.TB) *world {
 	c := *w
 	c.openWriter(t) // its clock is the clone's
 	c.store, c.book = w.store.clone(), w.book.clone()
+	c.put = c.store.put
 	return &c
 }
 
@@ -274,7 +285,7 @@ func (w *world) storeObject(t testing.TB, key string, body []byte, judge bool) i
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := w.store.put(key, body, lock)
+	id := w.put(key, body, lock)
 	return investigation.Stored{
 		Receipt: investigation.Receipt{
 			Bucket: bucket, Key: key, VersionID: id, Size: i.Size, SHA256: i.SHA256, CRC32C: i.CRC32C,
@@ -341,8 +352,8 @@ func (w *world) settle(t testing.TB, rec investigation.Record, stored investigat
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.store.put(key, []byte(text), lock)
-		w.store.put(investigation.SignatureKey(key), signature, lock)
+		w.put(key, []byte(text), lock)
+		w.put(investigation.SignatureKey(key), signature, lock)
 	}
 	if rec.QuarantineSeal.Sequence > 0 {
 		write(investigation.Key(rec.Quarantine.Key).Manifest(), rec.QuarantineSeal.Manifest)
