@@ -35,7 +35,7 @@ type evidenceOptions struct {
 func (o *evidenceOptions) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.from, "from", "",
-		"where the archive is: a copied folder or s3://BUCKET, `DIR|URL` (default: the data folder's)")
+		"`DIR|URL` of the archive: a copied folder, or s3://BUCKET (default: the data folder's)")
 	flags.StringArrayVar(&o.pub, "pub", nil, "check signatures with the public keys in this `FILE` (PEM; can be given again)")
 	flags.StringVar(&o.data, "data", "packhorse-data", "the data `DIR`, with archive, ledger and keys")
 	flags.StringVar(&o.ledger, "ledger", "", "compare with this DynamoDB `TABLE`")

@@ -107,7 +107,7 @@ func Select(records []investigation.Record, f Filter) []investigation.Record {
 	return some
 }
 
-// ErrNoPair: there are not two packages to be compared.
+// ErrNoPair says that there are not two packages to be compared.
 var ErrNoPair = errors.New("there is no pair of packages")
 
 // NewestPair returns the two newest archived packages among selected records, the older first. All

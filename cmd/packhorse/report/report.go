@@ -53,7 +53,7 @@ type Step struct {
 	Expect string
 }
 
-// ErrNoManifest: there is nothing to report, because the manifest cannot be read.
+// ErrNoManifest says that there is nothing to report, because the manifest cannot be read.
 var ErrNoManifest = errors.New("there is no manifest to report of")
 
 // New makes the report of the subject under key in a summary.
@@ -110,7 +110,8 @@ func (w writer) report() Report {
 	}
 	r := Report{
 		Title: titles[w.m.Outcome], Subtitle: subtitle, True: len(w.sum.Findings) == 0,
-		Footer: fmt.Sprintf("Made by packhorse custody on %s from %s.", when(w.sum.EndedAt), path.Base(w.s.ManifestKey)),
+		Footer: fmt.Sprintf("Made by packhorse custody on %s from %s.", when(w.sum.EndedAt),
+			path.Base(w.s.ManifestKey)),
 	}
 	if r.True {
 		r.Verdict = "VERIFIED on " + when(w.sum.EndedAt) + ": everything that was checked agrees."
@@ -273,7 +274,8 @@ func (w writer) storage() Section {
 		{"Bucket", clean(o.Bucket), true}, {"Key", clean(o.Key), true},
 		{"Version", clean(cmp.Or(o.VersionID, "none: the bucket keeps no versions")), o.VersionID != ""},
 		{"SHA-256", clean(o.SHA256), true},
-		{"Size and CRC-32C", fmt.Sprintf("%d bytes, %s", o.Size, clean(o.CRC32C)), false}, {"Kept from deletion", retention(o.Retention), false},
+		{"Size and CRC-32C", fmt.Sprintf("%d bytes, %s", o.Size, clean(o.CRC32C)), false},
+		{"Kept from deletion", retention(o.Retention), false},
 	}}
 	if c := w.m.Content; c != nil {
 		names := make([]string, len(c.TopLevel))
@@ -309,7 +311,8 @@ func (w writer) place() Section {
 	facts := []Fact{
 		{"Number in the chain", fmt.Sprintf("%d, sealed %s", m.Chain.Sequence, when(m.Custody.SealedAt)), false},
 		{"SHA-256 of this record", w.s.Digest, true},
-		{"SHA-256 of the one before", clean(cmp.Or(m.Chain.Previous, "none: it is the first")), m.Chain.Previous != ""},
+		{"SHA-256 of the one before", clean(cmp.Or(m.Chain.Previous, "none: it is the first")),
+			m.Chain.Previous != ""},
 		{"Signing key", clean(m.Signature.KeyID), true}, {"  kept as", clean(m.Signature.Key), true},
 		{"Written by", clean(cmp.Or(m.Custody.Principal, "not known")), false},
 		{"Software", strings.TrimSpace(fmt.Sprintf("%s %s %s", clean(m.Software.Name),
@@ -317,7 +320,8 @@ func (w writer) place() Section {
 	}
 	for _, f := range []Fact{
 		{"Account and region", strings.Trim(clean(m.Custody.Account)+", "+clean(m.Custody.Region), ", "), false},
-		{"Function", strings.TrimSpace(clean(m.Software.FunctionARN) + " " + clean(m.Software.FunctionVersion)), false},
+		{"Function", strings.TrimSpace(clean(m.Software.FunctionARN) + " " +
+			clean(m.Software.FunctionVersion)), false},
 	} {
 		if f.Value != "" {
 			facts = append(facts, f)
@@ -344,7 +348,8 @@ func (w writer) without() Section {
 		Steps: []Step{
 			{"openssl pkey -pubin -in " + key + " \\\n    -outform DER | sha256sum",
 				"prints the id of the key, which is the name of its file"},
-			{"openssl dgst -sha256 \\\n    -verify " + key + " \\\n    -signature " + signature + " \\\n    " + manifest,
+			{"openssl dgst -sha256 \\\n    -verify " + key + " \\\n    -signature " + signature +
+				" \\\n    " + manifest,
 				"prints: Verified OK"},
 			{"sha256sum " + manifest, "prints: " + w.s.Digest},
 		},

@@ -85,7 +85,8 @@ func (inv *inventory) takeUnits(byStem map[string]*unit, scope Scope) {
 		switch {
 		case u.gone() && stem != asked.stem(): // there is nothing, and the chain says if there was
 		case scope.TenantID != "" && u.name.tenantID != scope.TenantID:
-		case isKey && stem != asked.stem() && !(asked.area == areaNotCollected && u.name.area == areaQuarantine):
+		case isKey && stem != asked.stem() &&
+			(asked.area != areaNotCollected || u.name.area != areaQuarantine):
 		default:
 			inv.units = append(inv.units, u)
 		}
