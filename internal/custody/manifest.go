@@ -199,6 +199,9 @@ func (m Manifest) check() error {
 	case hasObject != (m.Object != nil), (m.Outcome == OutcomeArchived) != (m.Content != nil),
 		(m.Outcome == OutcomeNotCollected) != (m.NotCollected != nil):
 		return fmt.Errorf("its outcome is %q, and its sections are not those of it", m.Outcome)
+	case hasObject && m.Object.Bucket != m.Custody.Bucket:
+		return fmt.Errorf("it lies in the bucket %.80q, and its object in %.80q", m.Custody.Bucket,
+			m.Object.Bucket)
 	case m.Chain.Sequence < 1 || (m.Chain.Sequence == 1) != (m.Chain.Previous == ""):
 		return fmt.Errorf("its sequence number is %d, and its predecessor %.80q", m.Chain.Sequence,
 			m.Chain.Previous)

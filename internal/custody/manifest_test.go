@@ -318,6 +318,7 @@ func TestParse(t *testing.T) {
 		"another version":     edit(`"version":"2"`, `"version":"1"`),
 		"another outcome":     edit(`"outcome":"archived"`, `"outcome":"lost"`),
 		"sections of another": edit(`"outcome":"archived"`, `"outcome":"notCollected"`),
+		"another bucket":      edit(`"custody":{"account":"123456789012","bucket":"contoso-evidence"`, `"custody":{"account":"123456789012","bucket":"other"`),
 		"no sequence":         edit(`"sequence":7`, `"sequence":0`),
 		"first with another":  edit(`"sequence":7`, `"sequence":1`),
 		"bytes that are none": edit(`"Portal"`, "\"Por\xfftal\""),

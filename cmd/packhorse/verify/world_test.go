@@ -231,7 +231,7 @@ func (w *world) openWriter(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.writer = custody.NewWriter(local, func(context.Context) (custody.Scene, error) {
+	w.writer = custody.NewWriter(local, bucket, func(context.Context) (custody.Scene, error) {
 		return custody.Scene{Version: "1.2.3", Commit: "abcdef", Principal: "root@station"}, nil
 	}, func() time.Time { return w.now })
 }
