@@ -27,12 +27,8 @@ func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	s.bucket = bucket
-	lock := archive.Lock{
-		Mode: string(s.settings.LockMode), LegalHold: s.settings.LegalHold,
-		For: time.Duration(s.settings.LockDays) * 24 * time.Hour,
-	}
-	s.archive = archive.New(client, bucket, lock, archive.PartSize, archive.PartsInFlight, time.Now,
-		logger)
+	s.archive = archive.New(client, bucket, s.settings.Lock(), archive.PartSize, archive.PartsInFlight,
+		time.Now, logger)
 	return s.archive.Ready(ctx)
 }
 

@@ -133,7 +133,7 @@ func (s *station) openCustody(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.custody = custody.NewWriter(key, s.bucket, sceneHere, time.Now)
+	s.custody = custody.NewWriter(key, s.bucket, s.settings.Lock(), sceneHere, time.Now)
 	return s.custody.Publish(ctx, s.archive.StoreManifest)
 }
 

@@ -57,13 +57,10 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 	bucket := s3.NewFromConfig(parts.AWS, func(o *s3.Options) {
 		o.UsePathStyle = environment["AWS_ENDPOINT_URL_S3"] != "" // another S3, which knows no other
 	})
-	lock := archive.Lock{
-		Mode: string(s.LockMode), For: time.Duration(s.LockDays) * 24 * time.Hour, LegalHold: s.LegalHold,
-	}
-	store := archive.New(bucket, s.ArchiveBucket, lock, archive.PartSize, archive.PartsInFlight,
+	store := archive.New(bucket, s.ArchiveBucket, s.Lock(), archive.PartSize, archive.PartsInFlight,
 		time.Now, logger)
 	writer := custody.NewWriter(custody.NewKMS(kms.NewFromConfig(parts.AWS), s.SigningKeyID),
-		s.ArchiveBucket, sceneOf(parts.AWS), time.Now)
+		s.ArchiveBucket, s.Lock(), sceneOf(parts.AWS), time.Now)
 	publish := untilDone(func(ctx context.Context) error { return writer.Publish(ctx, store.StoreManifest) })
 	fetcher := fetch.New(parts.Defender, parts.Ledger, store, parts.Bus, writer, s.ArchivePrefix, lease,
 		time.Now, rand.Text, logger)

@@ -1,5 +1,5 @@
 // Package archive streams packages into an S3 bucket so that each is stored once, whole, or not at
-// all, and (with a [Lock]) cannot be deleted before its time.
+// all, and (with an [investigation.Lock]) cannot be deleted before its time.
 //
 // [Archive.Store] reads a package to its end, hashing as it passes, and commits it only when its
 // length is right and its ZIP directory is in order. The commit is one conditional request
@@ -67,7 +67,7 @@ type S3 interface {
 type Archive struct {
 	s3      S3
 	bucket  string
-	lock    Lock
+	lock    investigation.Lock
 	buffers *buffers
 	now     func() time.Time
 	logger  *slog.Logger
@@ -77,8 +77,11 @@ type Archive struct {
 // from the moment now returns. partSize is in bytes (PartSize; S3 takes no less than 5 MiB but for
 // the last), partsInFlight bounds the buffers of all concurrent uploads together (PartsInFlight):
 // the memory of an Archive is partSize × partsInFlight, and up to 8 MiB for each upload under way.
-func New(client S3, bucket string, lock Lock, partSize, partsInFlight int, now func() time.Time,
-	logger *slog.Logger,
+//
+// Whoever stores under a lock needs s3:PutObjectRetention and s3:PutObjectLegalHold, and, since S3
+// shows a retention only to those who may see it, s3:GetObjectRetention and s3:GetObjectLegalHold.
+func New(client S3, bucket string, lock investigation.Lock, partSize, partsInFlight int,
+	now func() time.Time, logger *slog.Logger,
 ) *Archive {
 	return &Archive{
 		s3: client, bucket: bucket, lock: lock, buffers: newBuffers(partSize, partsInFlight),
@@ -93,7 +96,7 @@ func (a *Archive) Ready(ctx context.Context) error {
 	if err != nil {
 		return a.explain("look at the bucket", "", err)
 	}
-	if !a.lock.wanted() {
+	if !a.lock.Wanted() {
 		return nil
 	}
 	return a.lockable(ctx)

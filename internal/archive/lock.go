@@ -14,28 +14,6 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Lock is how everything that is stored is kept from being deleted (S3 Object Lock). The zero Lock
-// asks for nothing; a default that the bucket itself has then applies.
-//
-// Whoever stores under a Lock needs s3:PutObjectRetention and s3:PutObjectLegalHold, and, since S3
-// shows a retention only to those who may see it, s3:GetObjectRetention and s3:GetObjectLegalHold.
-type Lock struct {
-	Mode      string        // GOVERNANCE, COMPLIANCE, or empty
-	For       time.Duration // from the moment an object is put; nothing without a mode
-	LegalHold bool          // independent of the mode
-}
-
-func (l Lock) wanted() bool { return l.Mode != "" || l.LegalHold }
-
-// from returns the retention of an object that is stored now.
-func (l Lock) from(now time.Time) investigation.Retention {
-	r := investigation.Retention{Mode: l.Mode, LegalHold: l.LegalHold}
-	if l.Mode != "" {
-		r.Until = now.Add(l.For).UTC().Truncate(time.Second) // S3 keeps no more
-	}
-	return r
-}
-
 // retentionOf returns what S3 says of an object.
 func retentionOf(head *s3.HeadObjectOutput) investigation.Retention {
 	r := investigation.Retention{

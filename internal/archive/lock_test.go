@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"packhorse/internal/archive"
+	"packhorse/internal/investigation"
 )
 
-func openWith(b *bucket, lock archive.Lock) *archive.Archive {
+func openWith(b *bucket, lock investigation.Lock) *archive.Archive {
 	return archive.New(b, "evidence", lock, partSize, inFlight, clock, slog.New(slog.DiscardHandler))
 }
 
 // Everything that is written is locked as was said, and tagged if it belongs to a case. (That
 // there is a checksum each time, without which S3 locks nothing, the bucket of the tests sees to.)
 func TestLocked(t *testing.T) {
-	for name, test := range map[string]archive.Lock{
+	for name, test := range map[string]investigation.Lock{
 		"nothing":    {},
 		"no mode":    {For: time.Hour},
 		"governance": {Mode: "GOVERNANCE", For: 24 * time.Hour},
@@ -71,7 +72,7 @@ func TestReady(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]struct {
-		lock  archive.Lock
+		lock  investigation.Lock
 		locks bool
 		fault func(string, int) error
 		want  []string // what the error says; none: no error
@@ -79,9 +80,9 @@ func TestReady(t *testing.T) {
 	}{
 		"no lock asked for":  {calls: "HeadBucket"},
 		"lockable":           {lock: lock, locks: true, calls: "HeadBucket GetObjectLockConfiguration"},
-		"only a hold":        {lock: archive.Lock{LegalHold: true}, locks: true, calls: "HeadBucket GetObjectLockConfiguration"},
+		"only a hold":        {lock: investigation.Lock{LegalHold: true}, locks: true, calls: "HeadBucket GetObjectLockConfiguration"},
 		"not lockable":       {lock: lock, want: []string{"s3://evidence", "with Object Lock", "OBJECT_LOCK_MODE=NONE"}, calls: "HeadBucket GetObjectLockConfiguration"},
-		"no hold possible":   {lock: archive.Lock{LegalHold: true}, want: []string{"no legal hold"}, calls: "HeadBucket GetObjectLockConfiguration"},
+		"no hold possible":   {lock: investigation.Lock{LegalHold: true}, want: []string{"no legal hold"}, calls: "HeadBucket GetObjectLockConfiguration"},
 		"no bucket to look":  {lock: lock, fault: denied(opBucket), want: []string{"may this principal"}, calls: "HeadBucket"},
 		"no look at locking": {lock: lock, fault: denied(opLock), want: []string{"s3://evidence", "s3:GetBucketObjectLockConfiguration"}, calls: "HeadBucket GetObjectLockConfiguration"},
 	} {

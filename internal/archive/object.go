@@ -58,7 +58,7 @@ func (a *Archive) objects(place investigation.Placement, pkg investigation.Packa
 			metaCollection: written,
 		},
 		tagging:    tagging(place.Action),
-		retention:  a.lock.from(a.now()),
+		retention:  a.lock.From(a.now()),
 		collection: collection,
 		partSize:   partSize,
 	}

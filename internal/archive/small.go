@@ -76,7 +76,7 @@ func (a *Archive) StoreSignature(ctx context.Context, key string, signature []by
 }
 
 func (a *Archive) putSmall(ctx context.Context, key string, body []byte) error {
-	o := object{key: key, contentType: smallType(key), retention: a.lock.from(a.now())}
+	o := object{key: key, contentType: smallType(key), retention: a.lock.From(a.now())}
 	_, err := a.put(ctx, o, passed(body), body)
 	return err
 }

@@ -39,7 +39,7 @@ const quarantine = investigation.Key("quarantine/t/m/20261124T090000Z_a.bin")
 var (
 	instant = time.Date(2026, 11, 24, 9, 0, 0, 123456789, time.FixedZone("CET", 3600))
 	clock   = func() time.Time { return instant }
-	lock    = archive.Lock{Mode: "GOVERNANCE", For: 24 * time.Hour, LegalHold: true}
+	lock    = investigation.Lock{Mode: "GOVERNANCE", For: 24 * time.Hour, LegalHold: true}
 
 	retention = investigation.Retention{
 		Mode: "GOVERNANCE", Until: time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC), LegalHold: true,

@@ -24,7 +24,7 @@ func TestOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := custody.NewWriter(key, "contoso-evidence", scene, nil)
+	w := custody.NewWriter(key, "contoso-evidence", investigation.Lock{}, scene, nil)
 	var published []byte
 	err = w.Publish(t.Context(), func(_ context.Context, name string, pem []byte) error {
 		current, err := key.Current(t.Context())

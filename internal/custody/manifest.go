@@ -149,6 +149,8 @@ type Custody struct {
 	Account   string    `json:"account"`   // of AWS; empty on one machine
 	Region    string    `json:"region"`
 	SealedAt  time.Time `json:"sealedAt"`
+	// Retention is what keeps the manifest and its signature from being deleted, at the least.
+	Retention *Retention `json:"retention,omitempty"`
 }
 
 // Signature names the key of the signature that lies beside the manifest.
@@ -211,7 +213,7 @@ func (m Manifest) check() error {
 
 // Head returns the end of a chain that ends with this manifest, whose bytes are text.
 func (m Manifest) Head(text []byte) investigation.Head {
-	_, head := investigation.Head{Sequence: m.Chain.Sequence - 1}.Follow(text)
+	_, head := investigation.Head{Sequence: m.Chain.Sequence - 1}.Follow(text, m.Custody.Bucket)
 	return head
 }
 

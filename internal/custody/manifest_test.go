@@ -128,7 +128,9 @@ func scene(context.Context) (custody.Scene, error) {
 // writer returns a Writer with the same key each time, and a clock that stands.
 func writer(t *testing.T) *custody.Writer {
 	t.Helper()
-	return custody.NewWriter(testKey(t), "contoso-evidence", scene, func() time.Time { return createdAt.Add(16 * time.Minute) })
+	lock := investigation.Lock{Mode: "GOVERNANCE", For: 365 * 24 * time.Hour}
+	return custody.NewWriter(testKey(t), "contoso-evidence", lock, scene,
+		func() time.Time { return createdAt.Add(16 * time.Minute) })
 }
 
 func testKey(t *testing.T) *custody.Local {

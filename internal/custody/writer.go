@@ -29,16 +29,17 @@ type Scene struct {
 type Writer struct {
 	signer Signer
 	bucket string
+	lock   investigation.Lock
 	scene  func(context.Context) (Scene, error)
 	now    func() time.Time
 }
 
-// NewWriter returns a Writer of the manifests that lie in bucket. scene is asked once for every action
-// that is settled.
-func NewWriter(signer Signer, bucket string, scene func(context.Context) (Scene, error),
-	now func() time.Time,
+// NewWriter returns a Writer of the manifests that lie in bucket, locked as lock says. scene is asked
+// once for every action that is settled.
+func NewWriter(signer Signer, bucket string, lock investigation.Lock,
+	scene func(context.Context) (Scene, error), now func() time.Time,
 ) *Writer {
-	return &Writer{signer: signer, bucket: bucket, scene: scene, now: now}
+	return &Writer{signer: signer, bucket: bucket, lock: lock, scene: scene, now: now}
 }
 
 // Sealer implements fetch.Custody.
@@ -53,13 +54,7 @@ func (w *Writer) Sealer(ctx context.Context, stored investigation.Stored) (
 	if err != nil {
 		return nil, fmt.Errorf("find out who writes: %w", err)
 	}
-	return sealer{stored: stored, key: key.KeyRef, bucket: w.bucket, scene: scene, now: w.now}, nil
-}
-
-// Ours implements fetch.Custody.
-func (w *Writer) Ours(manifest []byte) (bool, error) {
-	m, err := Parse(manifest)
-	return m.Custody.Bucket == w.bucket, err
+	return sealer{writer: w, stored: stored, key: key.KeyRef, scene: scene}, nil
 }
 
 // Sign implements fetch.Custody: it signs with the key that the manifest names, which need not be
@@ -116,12 +111,14 @@ func keyRefOf(manifest []byte) (KeyRef, error) {
 
 // sealer makes the manifests of one action.
 type sealer struct {
+	writer *Writer
 	stored investigation.Stored
 	key    KeyRef
-	bucket string
 	scene  Scene
-	now    func() time.Time
 }
+
+// Bucket implements investigation.Sealer.
+func (s sealer) Bucket() string { return s.writer.bucket }
 
 var errOtherObject = errors.New("what is known of the object is about another one")
 
@@ -165,6 +162,7 @@ func (s sealer) Quarantined(rec investigation.Record, head investigation.Head) (
 
 // begin fills in what every manifest has.
 func (s sealer) begin(rec investigation.Record, head investigation.Head) Manifest {
+	now := s.writer.now().UTC().Truncate(time.Millisecond)
 	return Manifest{
 		Version: manifestVersion,
 		Action: Action{
@@ -179,8 +177,8 @@ func (s sealer) begin(rec investigation.Record, head investigation.Head) Manifes
 			FunctionARN: s.scene.FunctionARN, FunctionVersion: s.scene.FunctionVersion,
 		},
 		Custody: Custody{
-			Bucket: s.bucket, Principal: s.scene.Principal, Account: s.scene.Account, Region: s.scene.Region,
-			SealedAt: s.now().UTC().Truncate(time.Millisecond),
+			Bucket: s.writer.bucket, Principal: s.scene.Principal, Account: s.scene.Account,
+			Region: s.scene.Region, SealedAt: now, Retention: retentionOf(s.writer.lock.From(now)),
 		},
 		Signature: Signature{Algorithm: algorithm, KeyID: s.key.ID, Key: s.key.Name},
 		Chain:     Chain{Sequence: head.Sequence + 1, Previous: head.Digest},
@@ -200,11 +198,14 @@ func (s sealer) object(m *Manifest, rec investigation.Record) {
 		Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID, Size: r.Size, SHA256: r.SHA256,
 		CRC32C: r.CRC32C, PartSize: r.PartSize,
 	}
-	if r.Retention != (investigation.Retention{}) {
-		m.Object.Retention = &Retention{
-			Mode: r.Retention.Mode, Until: r.Retention.Until.UTC(), LegalHold: r.Retention.LegalHold,
-		}
+	m.Object.Retention = retentionOf(r.Retention)
+}
+
+func retentionOf(r investigation.Retention) *Retention {
+	if r == (investigation.Retention{}) {
+		return nil
 	}
+	return &Retention{Mode: r.Mode, Until: r.Until.UTC(), LegalHold: r.LegalHold}
 }
 
 func exchangeOf(e investigation.Exchange) *Exchange {

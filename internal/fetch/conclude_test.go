@@ -34,10 +34,13 @@ type keyless struct {
 }
 
 func (k keyless) Sealer(context.Context, investigation.Stored) (investigation.Sealer, error) {
-	return nil, k.fails
+	return oursOnly{}, k.fails
 }
 
-func (k keyless) Ours(manifest []byte) (bool, error) { return string(manifest) == "ours", nil }
+// oursOnly is for manifests that are not made again.
+type oursOnly struct{ investigation.Sealer }
+
+func (oursOnly) Bucket() string { return "ours" }
 
 // A Settled event is a conclusion: nothing is claimed. One that comes twice is no error; one about an
 // action that is none, or still open, is refused; what cannot be concluded is an error, so that the
@@ -58,7 +61,7 @@ func TestSettledEvent(t *testing.T) {
 		"unknown":       {ledger: sealing{fails: investigation.ErrUnknownAction}, outcome: fetch.OutcomeRefused},
 		"still open":    {ledger: sealing{fails: investigation.ErrIllegalChange}, outcome: fetch.OutcomeRefused},
 		"elsewhere": {ledger: sealing{rec: investigation.Record{
-			State: investigation.StateArchived, Seal: investigation.Seal{Sequence: 7, Manifest: "theirs"},
+			State: investigation.StateArchived, Seal: investigation.Seal{Sequence: 7, Bucket: "theirs"},
 		}}, outcome: fetch.OutcomeRefused},
 		"outage": {ledger: sealing{fails: outage}, want: outage},
 		"no key": {custody: keyless{fails: outage}, want: outage},

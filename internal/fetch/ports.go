@@ -80,10 +80,6 @@ type Custody interface {
 	// is in quarantine so, or (the zero Stored) of nothing that came.
 	Sealer(ctx context.Context, stored investigation.Stored) (investigation.Sealer, error)
 
-	// Ours reports whether the manifest belongs into this archive. Another archive on the same ledger
-	// (a second stack of the tenant) has its own, with keys of its own.
-	Ours(manifest []byte) (bool, error)
-
 	// Sign returns a signature of the manifest by the key that the manifest names.
 	Sign(ctx context.Context, manifest []byte) (signature []byte, err error)
 

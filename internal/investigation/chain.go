@@ -16,6 +16,7 @@ type Head struct {
 type Seal struct {
 	Sequence int64
 	Digest   string // SHA-256 of the manifest's bytes, lower-case hexadecimal
+	Bucket   string // where the manifest belongs; stacks that share a ledger have their own
 	// Manifest is its bytes, for as long as the archive may not have them yet; then it is empty.
 	Manifest string
 }
@@ -23,6 +24,8 @@ type Seal struct {
 // Sealer makes the manifests of a settled record. It MUST be safe to be called more than once: what
 // a ledger could not write (somebody else sealed first) it has made again, to follow another head.
 type Sealer interface {
+	// Bucket is where the manifests belong.
+	Bucket() string
 	// Outcome makes the manifest of what became of the action, which follows head.
 	Outcome(settled Record, head Head) ([]byte, error)
 	// Quarantined makes the manifest of what came in the package's place, which follows head. It is
@@ -30,11 +33,14 @@ type Sealer interface {
 	Quarantined(settled Record, head Head) ([]byte, error)
 }
 
-// Follow returns the seal of a manifest that follows the head, and the new head.
-func (h Head) Follow(manifest []byte) (Seal, Head) {
+// Follow returns the seal of a manifest that follows the head and belongs into the bucket, and the new
+// head.
+func (h Head) Follow(manifest []byte, bucket string) (Seal, Head) {
 	sum := sha256.Sum256(manifest)
 	next := Head{Sequence: h.Sequence + 1, Digest: hex.EncodeToString(sum[:])}
-	return Seal{Sequence: next.Sequence, Digest: next.Digest, Manifest: string(manifest)}, next
+	return Seal{
+		Sequence: next.Sequence, Digest: next.Digest, Bucket: bucket, Manifest: string(manifest),
+	}, next
 }
 
 // Sealed returns the settled record with its manifests, and the head after them. A record that is
@@ -62,13 +68,13 @@ func (r Record) Sealed(head Head, by Sealer) (Record, Head, error) {
 			return Record{}, Head{}, fmt.Errorf("make the manifest of what action %s has in quarantine: %w",
 				r.ActionID, err)
 		}
-		next.QuarantineSeal, head = head.Follow(manifest)
+		next.QuarantineSeal, head = head.Follow(manifest, by.Bucket())
 	}
 	manifest, err := by.Outcome(next, head)
 	if err != nil {
 		return Record{}, Head{}, fmt.Errorf("make the manifest of action %s: %w", r.ActionID, err)
 	}
-	next.Seal, head = head.Follow(manifest)
+	next.Seal, head = head.Follow(manifest, by.Bucket())
 	return next, head, nil
 }
 

@@ -13,6 +13,8 @@ import (
 // scribe makes manifests that say no more than where they stand.
 type scribe struct{ fails error }
 
+func (scribe) Bucket() string { return "evidence" }
+
 func (s scribe) Outcome(r investigation.Record, head investigation.Head) ([]byte, error) {
 	return fmt.Appendf(nil, "outcome %s after %d %s %s", r.ActionID, head.Sequence, head.Digest,
 		r.QuarantineSeal.Digest), s.fails
@@ -45,7 +47,7 @@ func TestSealed(t *testing.T) {
 		case investigation.StateArchived, investigation.StateNotCollected:
 			manifest := "outcome " + action + " after 41 previous "
 			want := r
-			want.Seal = investigation.Seal{Sequence: 42, Digest: digestOf(manifest), Manifest: manifest}
+			want.Seal = investigation.Seal{Sequence: 42, Digest: digestOf(manifest), Bucket: "evidence", Manifest: manifest}
 			if state == investigation.StateNotCollected {
 				want.ManifestKey, _ = investigation.NotCollectedKeyOf(r.Action)
 			}

@@ -111,6 +111,26 @@ type Receipt struct {
 	Retention Retention
 }
 
+// Lock is how everything that is stored is kept from being deleted (S3 Object Lock). The zero Lock
+// asks for nothing; a default that the bucket itself has then applies.
+type Lock struct {
+	Mode      string        // GOVERNANCE, COMPLIANCE, or empty
+	For       time.Duration // from the moment an object is put; nothing without a mode
+	LegalHold bool          // independent of the mode
+}
+
+// Wanted reports whether the lock asks for anything.
+func (l Lock) Wanted() bool { return l.Mode != "" || l.LegalHold }
+
+// From returns the retention of what is stored now.
+func (l Lock) From(now time.Time) Retention {
+	r := Retention{Mode: l.Mode, LegalHold: l.LegalHold}
+	if l.Mode != "" {
+		r.Until = now.Add(l.For).UTC().Truncate(time.Second) // S3 keeps no more
+	}
+	return r
+}
+
 // Retention is what keeps an object from being deleted. The zero Retention is nothing.
 type Retention struct {
 	Mode      string    // GOVERNANCE, COMPLIANCE, or empty

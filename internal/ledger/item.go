@@ -227,8 +227,10 @@ func encodeReceipt(r investigation.Receipt) item {
 
 func encodeSeal(s investigation.Seal) item {
 	it := item{nameSequence: number(s.Sequence), nameDigest: text(s.Digest)}
-	if s.Manifest != "" {
-		it["manifest"] = text(s.Manifest)
+	for name, words := range map[string]string{"bucket": s.Bucket, "manifest": s.Manifest} {
+		if words != "" {
+			it[name] = text(words)
+		}
 	}
 	return it
 }

@@ -174,7 +174,8 @@ func (r *reader) seal(name string) investigation.Seal {
 		return investigation.Seal{}
 	}
 	seal := investigation.Seal{
-		Sequence: in.number(nameSequence, 0), Digest: in.text(nameDigest), Manifest: in.text("manifest"),
+		Sequence: in.number(nameSequence, 0), Digest: in.text(nameDigest), Bucket: in.text("bucket"),
+		Manifest: in.text("manifest"),
 	}
 	if in.err != nil || !isPlace(seal.Sequence, seal.Digest) {
 		r.fail(name, "a seal")

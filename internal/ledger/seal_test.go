@@ -381,6 +381,8 @@ func TestManifestThatIsNoText(t *testing.T) {
 
 type binary struct{}
 
+func (binary) Bucket() string { return "b" }
+
 func (binary) Outcome(investigation.Record, investigation.Head) ([]byte, error) {
 	return []byte("\xff\xfe"), nil
 }

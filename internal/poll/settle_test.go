@@ -30,6 +30,8 @@ func (b *settledBus) Settled(_ context.Context, ids []investigation.ID) ([]inves
 // sealer makes manifests of no interest.
 type sealer struct{}
 
+func (sealer) Bucket() string { return "b" }
+
 func (sealer) Outcome(investigation.Record, investigation.Head) ([]byte, error) {
 	return []byte("{}"), nil
 }

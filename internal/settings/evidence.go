@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"time"
 	"unicode"
 
 	"packhorse/internal/investigation"
@@ -37,6 +38,13 @@ func (m *LockMode) UnmarshalText(text []byte) error {
 	}
 	*m = mode
 	return nil
+}
+
+// Lock is how everything that is stored is locked.
+func (s Settings) Lock() investigation.Lock {
+	return investigation.Lock{
+		Mode: string(s.LockMode), For: time.Duration(s.LockDays) * 24 * time.Hour, LegalHold: s.LegalHold,
+	}
 }
 
 // What KMS takes as a KeyId: a key's id, an alias's name, or the ARN of either. Source: the API

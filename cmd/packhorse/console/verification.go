@@ -74,6 +74,8 @@ func chain(r verify.Reach) string {
 		return fmt.Sprintf("1 to %d, broken", r.Length)
 	case r.Ended && r.Pending > 0:
 		return fmt.Sprintf("1 to %d, %d still to be stored", r.Length, r.Pending)
+	case r.Ended && r.Elsewhere > 0:
+		return fmt.Sprintf("1 to %d, %d in other archives", r.Length, r.Elsewhere)
 	case r.Ended:
 		return fmt.Sprintf("1 to %d, whole", r.Length)
 	default:

@@ -37,7 +37,7 @@ var everySize = map[string]int{"one-put": 100 << 10, "parts": 3*archive.PartSize
 
 // The lock of most tests, and what it makes of an object that is stored at now.
 var (
-	lock      = archive.Lock{Mode: "GOVERNANCE", For: 24 * time.Hour}
+	lock      = investigation.Lock{Mode: "GOVERNANCE", For: 24 * time.Hour}
 	lockedAt  = time.Now().UTC()
 	retention = investigation.Retention{
 		Mode: "GOVERNANCE", Until: lockedAt.Add(24 * time.Hour).Truncate(time.Second),
@@ -69,7 +69,7 @@ func newDir(t *testing.T) string {
 	return dir
 }
 
-func openArchive(server *embedded.S3, lock archive.Lock) *archive.Archive {
+func openArchive(server *embedded.S3, lock investigation.Lock) *archive.Archive {
 	return archive.New(server.Client(), bucket, lock, archive.PartSize, archive.PartsInFlight,
 		func() time.Time { return lockedAt }, slog.New(slog.DiscardHandler))
 }
@@ -257,7 +257,7 @@ func checkKept(t *testing.T, client *s3.Client, key string, version *string) {
 func checkModes(t *testing.T, server *embedded.S3) {
 	t.Helper()
 	client := server.Client()
-	for name, lock := range map[string]archive.Lock{
+	for name, lock := range map[string]investigation.Lock{
 		"compliance": {Mode: "COMPLIANCE", For: 24 * time.Hour}, "hold": {LegalHold: true},
 		"both": {Mode: "GOVERNANCE", For: 24 * time.Hour, LegalHold: true},
 	} {
@@ -347,7 +347,7 @@ func TestArchiveOfAnEarlierVersion(t *testing.T) {
 		!strings.Contains(err.Error(), "OBJECT_LOCK_MODE=NONE") {
 		t.Errorf("a bucket without Object Lock: got %v", err)
 	}
-	stored, err := store(t, openArchive(before, archive.Lock{}), old, body)
+	stored, err := store(t, openArchive(before, investigation.Lock{}), old, body)
 	if err != nil {
 		t.Fatal(err)
 	}

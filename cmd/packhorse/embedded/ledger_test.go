@@ -117,7 +117,7 @@ func TestRecordOnDisk(t *testing.T) {
 		"receipt":{"bucket":"b","key":"k.zip","versionId":"v","size":7,"sha256":"s","crc":"c",
 		"partSize":8,"lockMode":"COMPLIANCE","retainUntil":"2026-11-03T09:00:00Z","legalHold":true},
 		"archivedAt":"2026-11-03T09:00:00.1234567Z",`
-	place := fmt.Sprintf(`"seal":{"sequence":1,"digest":%q`, rec.Seal.Digest)
+	place := fmt.Sprintf(`"seal":{"sequence":1,"digest":%q,"bucket":"evidence"`, rec.Seal.Digest)
 	check("{" + facts + archived + place + `,"manifest":` + string(manifest) + `},"state":"archived",
 		"dueAt":"2026-11-03T09:01:00.123Z","lane":"live"}`)
 	if _, err = ledger.Announced(t.Context(), id, now); err != nil {

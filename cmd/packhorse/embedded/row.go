@@ -57,6 +57,7 @@ type receiptRow struct {
 type sealRow struct {
 	Sequence int64  `json:"sequence"`
 	Digest   string `json:"digest"`
+	Bucket   string `json:"bucket,omitempty"`
 	Manifest string `json:"manifest,omitempty"`
 }
 

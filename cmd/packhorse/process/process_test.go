@@ -104,7 +104,7 @@ func (*station) Quarantined(investigation.Record, investigation.Head) ([]byte, e
 	return []byte("{}"), nil
 }
 
-func (*station) Ours([]byte) (bool, error) { return true, nil }
+func (*station) Bucket() string { return "evidence" }
 
 func (*station) Sign(context.Context, []byte) ([]byte, error) { return []byte("signed"), nil }
 

@@ -25,6 +25,7 @@ type link struct {
 	sealedAt time.Time // zero if it is unknown
 	signed   bool      // by a trusted key
 	pending  bool      // sealed, and still to be stored
+	absent   bool      // it lies in another archive
 }
 
 // chainFindings says what is wrong with a tenant's chain, and how long it is.
@@ -140,14 +141,14 @@ func (v *Verifier) tenant(ctx context.Context, scope Scope, id string, subjects 
 	findings []Finding, reach Reach, err error,
 ) {
 	if v.ledger == nil {
-		findings, reach = tenantChain(scope, subjects, nil, nil)
+		findings, reach = v.tenantChain(scope, subjects, nil, nil)
 		return findings, reach, nil
 	}
 	then, err := v.ledger.at(ctx, v.ledger.then, id)
 	if err != nil {
 		return nil, Reach{}, err
 	}
-	findings, reach = tenantChain(scope, subjects, then, then)
+	findings, reach = v.tenantChain(scope, subjects, then, then)
 	if len(findings) == 0 {
 		return nil, reach, nil
 	}
@@ -155,22 +156,28 @@ func (v *Verifier) tenant(ctx context.Context, scope Scope, id string, subjects 
 	if err != nil {
 		return nil, Reach{}, err
 	}
-	findings, reach = tenantChain(scope, subjects, then, late)
+	findings, reach = v.tenantChain(scope, subjects, then, late)
 	return findings, reach, nil
 }
 
 // tenantChain compares. What the ledger had called done before the listing has to be in it; what is
 // sealed later is pending.
-func tenantChain(scope Scope, subjects []*Subject, then, now *snapshot) ([]Finding, Reach) {
+func (v *Verifier) tenantChain(scope Scope, subjects []*Subject, then, now *snapshot) ([]Finding, Reach) {
 	links, there := linksOf(subjects)
 	var findings []Finding
 	var reach Reach
 	if now != nil {
 		for _, rec := range now.records {
-			missing, pending := missingOf(scope, rec, then.records[rec.ActionID], there)
+			missing, others := v.missingOf(scope, rec, then.records[rec.ActionID], there)
 			findings = append(findings, missing...)
-			links = append(links, pending...)
-			reach.Pending += len(pending)
+			links = append(links, others...)
+			for _, l := range others {
+				if l.absent {
+					reach.Elsewhere++
+				} else {
+					reach.Pending++
+				}
+			}
 		}
 		slices.SortFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Key, b.Key) })
 		if now.strange != nil {
@@ -212,10 +219,11 @@ func linksOf(subjects []*Subject) (links []link, there map[string]bool) {
 	return links, there
 }
 
-// missingOf names the manifests that the ledger has sealed and the archive does not have; those that
-// may still be on their way are pending.
-func missingOf(scope Scope, rec, before investigation.Record, there map[string]bool) (
-	missing []Finding, pending []link,
+// missingOf names the manifests that the ledger has sealed and the archive does not have. The others
+// that it does not have are pending, because they may still be on their way, or lie in another archive
+// of the tenant: two stacks on one ledger have one chain, and a bucket each.
+func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, there map[string]bool) (
+	missing []Finding, others []link,
 ) {
 	if rec.State == investigation.StateDone && !rec.IsSealed() && scope.Key == "" {
 		missing = append(missing, Finding{
@@ -226,6 +234,13 @@ func missingOf(scope Scope, rec, before investigation.Record, there map[string]b
 	for _, sealed := range seals(rec) {
 		asked, isKey := parseName(scope.Key)
 		if there[sealed.key] || isKey && asked.manifestKey() != sealed.key {
+			continue
+		}
+		if in := sealed.seal.Bucket; in != "" && v.about.Bucket != "" && in != v.about.Bucket {
+			others = append(others, link{
+				key: sealed.key, sequence: sealed.seal.Sequence, digest: sealed.seal.Digest, signed: true,
+				absent: true,
+			})
 			continue
 		}
 		if before.State == investigation.StateDone {
@@ -244,9 +259,9 @@ func missingOf(scope Scope, rec, before investigation.Record, there map[string]b
 		if m, err := custody.Parse([]byte(sealed.seal.Manifest)); err == nil {
 			l.previous, l.sealedAt = m.Chain.Previous, m.Custody.SealedAt
 		}
-		pending = append(pending, l)
+		others = append(others, l)
 	}
-	return missing, pending
+	return missing, others
 }
 
 // headFinding compares the end of the chain with the ledger's.

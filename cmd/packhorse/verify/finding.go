@@ -197,6 +197,8 @@ type Reach struct {
 	Length  int64 `json:"length"` // the last sequence number
 	Whole   bool  `json:"whole"`  // each from 1 on is there and follows the one before
 	Pending int   `json:"pending,omitempty"`
+	// Elsewhere is how many of them the ledger says lie in another archive of the tenant.
+	Elsewhere int `json:"elsewhere,omitempty"`
 	// Ended: the ledger knows of no later one. Without a ledger nobody knows.
 	Ended bool   `json:"ended"`
 	Why   string `json:"why,omitempty"` // where the chain was not checked

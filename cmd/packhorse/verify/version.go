@@ -13,13 +13,13 @@ import (
 // comparable reports whether the archive is the bucket that the manifest speaks of, so that its
 // versions and locks can be compared.
 func (v *Verifier) comparable(m custody.Manifest) bool {
-	return v.about.Versioned && (m.Object == nil || m.Object.Bucket == v.about.Bucket)
+	return v.about.Versioned && m.Custody.Bucket == v.about.Bucket
 }
 
 // incomparable says why not.
 func (v *Verifier) incomparable(m custody.Manifest) string {
-	if m.Object != nil && v.about.Bucket != "" && m.Object.Bucket != v.about.Bucket {
-		return fmt.Sprintf("this is a copy of what lies in the bucket %q", m.Object.Bucket)
+	if v.about.Bucket != "" && m.Custody.Bucket != v.about.Bucket {
+		return fmt.Sprintf("this is a copy of what lies in the bucket %q", m.Custody.Bucket)
 	}
 	return v.unversioned()
 }
@@ -86,38 +86,34 @@ func versionsText(o Object) string {
 	return fmt.Sprintf("%d others, the newest %s", len(o.Versions), o.Versions[0].ID)
 }
 
-// locks checks that the object is locked at least as the manifest says, and its manifest and
-// signature likewise.
+// locks checks that object, manifest and signature are locked at least as the manifest says.
 func (v *Verifier) locks(ctx context.Context, s *Subject, u unit) {
 	m := s.Manifest
+	ofObject := m.Object != nil && m.Object.Retention != nil
 	switch {
-	case m.Object == nil:
-		s.skip(CheckLock, "the manifest of an action without an object promises none")
-		return
-	case m.Object.Retention == nil:
+	case !ofObject && m.Custody.Retention == nil:
 		s.skip(CheckLock, "the manifest promises none")
 		return
 	case !v.comparable(m):
 		s.skip(CheckLock, v.incomparable(m))
 		return
 	}
-	if u.object != nil && u.object.version(versionOf(m)) >= 0 {
-		v.lock(ctx, s, u.object.Key, versionOf(m))
+	if ofObject && u.object != nil && u.object.version(versionOf(m)) >= 0 {
+		v.lock(ctx, s, *m.Object.Retention, u.object.Key, versionOf(m))
 	}
 	for _, o := range []*Object{u.manifest, u.signature} {
-		if o == nil {
+		if o == nil || m.Custody.Retention == nil {
 			continue
 		}
 		if version, ok := o.current(); ok {
-			v.lock(ctx, s, o.Key, version)
+			v.lock(ctx, s, *m.Custody.Retention, o.Key, version)
 		}
 	}
 	s.ok(CheckLock)
 }
 
 // lock compares one object's lock. One that has run out may be gone.
-func (v *Verifier) lock(ctx context.Context, s *Subject, key, version string) {
-	promised := s.Manifest.Object.Retention
+func (v *Verifier) lock(ctx context.Context, s *Subject, promised custody.Retention, key, version string) {
 	is, err := v.archive.Retention(ctx, key, version)
 	if err != nil {
 		s.lie(Finding{
@@ -128,7 +124,7 @@ func (v *Verifier) lock(ctx context.Context, s *Subject, key, version string) {
 	lie := func(what string) {
 		s.lie(Finding{
 			Key: key, Check: CheckLock, What: what,
-			Expected: lockText(investigation.Retention(*promised)), Found: lockText(is),
+			Expected: lockText(investigation.Retention(promised)), Found: lockText(is),
 		})
 	}
 	over := promised.Mode != "" && promised.Until.Before(v.now())

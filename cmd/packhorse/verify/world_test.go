@@ -231,7 +231,9 @@ func (w *world) openWriter(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.writer = custody.NewWriter(local, bucket, func(context.Context) (custody.Scene, error) {
+	w.writer = custody.NewWriter(local, bucket, investigation.Lock{
+		Mode: lock.Mode, For: lock.Until.Sub(w.now) - time.Hour, LegalHold: lock.LegalHold,
+	}, func(context.Context) (custody.Scene, error) {
 		return custody.Scene{Version: "1.2.3", Commit: "abcdef", Principal: "root@station"}, nil
 	}, func() time.Time { return w.now })
 }

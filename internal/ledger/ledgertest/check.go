@@ -68,7 +68,7 @@ func checkKept(before, after investigation.Record) error {
 }
 
 func sameSeal(a, b investigation.Seal) bool {
-	return a.Sequence == b.Sequence && a.Digest == b.Digest
+	return a.Sequence == b.Sequence && a.Digest == b.Digest && a.Bucket == b.Bucket
 }
 
 // checkFields finds fields that are set, or missing, where they should not be.

@@ -26,6 +26,9 @@ type Manifest struct {
 	Words       string
 }
 
+// Bucket implements investigation.Sealer.
+func (*Sealer) Bucket() string { return "evidence" }
+
 // Outcome implements investigation.Sealer.
 func (s *Sealer) Outcome(settled investigation.Record, head investigation.Head) ([]byte, error) {
 	return s.manifest(settled, head, false)
