@@ -143,7 +143,7 @@ validate: $(VENV)/.installed ## check template.yaml (cfn-lint, sam, checkov); ne
 
 # Both tests at once: what they do most of the time is wait for the schedule and the budget.
 .PHONY: cloud-test
-cloud-test: $(VENV)/.installed ## deploy two stacks to a local cloud, invoke in containers, carry packages
+cloud-test: $(VENV)/.installed build ## deploy two stacks to a local cloud, invoke in containers, carry packages
 	@tests=./cloudtest; \
 	if $(LOCAL) docker >/dev/null; then tests="$$tests ./invoketest"; \
 	else echo "WITHOUT A CONTAINER ENGINE sam local invoke is not tried"; fi; \

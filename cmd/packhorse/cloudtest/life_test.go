@@ -46,6 +46,7 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a.awaitDone(first["LedgerTableName"], tenant)
 	tenant.checkBudget()
 	archived := facts.check(tenant)
+	a.checkVerified(bucketServer, stacks, len(tenant.ready)+1) // before something lies over the evidence
 	a.checkEvidence(bucketServer, stacks, archived, tenant)
 	bucketServer.checkPackages(t, archived, tenant)
 	a.checkLogs(stacks)
