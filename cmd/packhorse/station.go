@@ -50,6 +50,7 @@ type station struct {
 	counter    *embedded.Counter
 	archive    *archive.Archive
 	bucket     string // of the archive
+	signer     *custody.Local
 	custody    *custody.Writer
 	defender   *mde.Client
 	budget     ratelimit.Budget
@@ -129,11 +130,12 @@ func (s *station) simulate(ctx context.Context) (err error) {
 // openCustody opens the signing key, and publishes it in the archive: what is not written there can be
 // checked by nobody later.
 func (s *station) openCustody(ctx context.Context) error {
-	key, err := custody.OpenLocal(s.options.data)
+	var err error
+	s.signer, err = custody.OpenLocal(s.options.data)
 	if err != nil {
 		return err
 	}
-	s.custody = custody.NewWriter(key, s.bucket, s.settings.Lock(), sceneHere, time.Now)
+	s.custody = custody.NewWriter(s.signer, s.bucket, s.settings.Lock(), sceneHere, time.Now)
 	return s.custody.Publish(ctx, s.archive.StoreManifest)
 }
 
@@ -216,8 +218,19 @@ func (s *station) summary(ctx context.Context, startedAt time.Time) (console.Sum
 	if err != nil {
 		return console.Summary{}, err
 	}
+	head, err := s.ledger.Head(ctx, s.settings.TenantID)
+	if err != nil {
+		return console.Summary{}, err
+	}
+	key, err := s.signer.Current(ctx)
+	if err != nil {
+		return console.Summary{}, err
+	}
 	summary := console.Summary{
 		Records: records, StartedAt: startedAt, EndedAt: time.Now(), Locate: s.options.locate,
+		Evidence: console.Evidence{
+			Sequence: head.Sequence, Digest: head.Digest, KeyID: key.ID, Check: s.options.verification(),
+		},
 	}
 	if s.simulation != nil {
 		summary.Judge, err = s.simulation.judge(records, s.options)

@@ -18,8 +18,18 @@ type Summary struct {
 	EndedAt   time.Time
 	// Where a person finds the object of a receipt: a path, or an s3:// URL.
 	Locate func(investigation.Receipt) string
+	// Evidence is how what was stored can be proved.
+	Evidence Evidence
 	// Judge is the simulator's verdict; nil where the tenant is real.
 	Judge *Judgement
+}
+
+// Evidence is where the tenant's chain of manifests stands, and how it is checked.
+type Evidence struct {
+	Sequence int64  `json:"sequence"` // of the last manifest; 0: there is none
+	Digest   string `json:"digest"`   // its SHA-256: keep it elsewhere
+	KeyID    string `json:"keyId"`    // of the key that signs
+	Check    string `json:"-"`        // the command that checks it all
 }
 
 // Judgement is the simulator's verdict on the run, held against what the archive has.
@@ -100,6 +110,7 @@ func (s Summary) Table(out io.Writer) error {
 	}
 	s.stored(out)
 	s.totals(out)
+	s.evidence(out)
 	s.verdict(out)
 	return nil
 }
@@ -122,6 +133,17 @@ func (s Summary) totals(out io.Writer) {
 		fmt.Fprintf(out, "; %d done earlier", c.Earlier)
 	}
 	fmt.Fprintln(out)
+}
+
+func (s Summary) evidence(out io.Writer) {
+	e := s.Evidence
+	if e.Sequence == 0 {
+		return
+	}
+	fmt.Fprint(out, "\nEvidence\n")
+	fmt.Fprintf(out, "  chain           1 to %d, ends in SHA-256 %s\n", e.Sequence, e.Digest)
+	fmt.Fprintf(out, "  signed by key   %s\n", e.KeyID)
+	fmt.Fprintf(out, "  check it        %s\n", e.Check)
 }
 
 func (s Summary) verdict(out io.Writer) {
