@@ -61,7 +61,9 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 		time.Now, logger)
 	writer := custody.NewWriter(custody.NewKMS(kms.NewFromConfig(parts.AWS), s.SigningKeyID),
 		s.ArchiveBucket, s.Lock(), sceneOf(parts.AWS), time.Now)
-	publish := untilDone(func(ctx context.Context) error { return writer.Publish(ctx, store.StoreManifest) })
+	publish := untilDone(func(ctx context.Context) error {
+		return writer.Publish(ctx, store.StoreManifest)
+	})
 	fetcher := fetch.New(parts.Defender, parts.Ledger, store, parts.Bus, writer, s.ArchivePrefix, lease,
 		time.Now, rand.Text, logger)
 	handler := fetch.NewHandler(fetcher, s.TenantID, logger)

@@ -137,7 +137,9 @@ func (s sealer) Outcome(rec investigation.Record, head investigation.Head) ([]by
 	m.Outcome = OutcomeNotCollected
 	m.NotCollected = &NotCollected{Reason: rec.Reason, Message: withoutLinks(rec.Message)}
 	if rec.Attempts > 0 || rec.ExpiredLinks > 0 {
-		m.Collection = &Collection{Attempts: rec.Attempts + rec.ExpiredLinks, Earlier: earlier(rec, time.Time{})}
+		m.Collection = &Collection{
+			Attempts: rec.Attempts + rec.ExpiredLinks, Earlier: earlier(rec, time.Time{}),
+		}
 	}
 	if rec.Quarantine != (investigation.Receipt{}) {
 		m.NotCollected.Quarantine = &Quarantine{

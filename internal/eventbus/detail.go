@@ -73,7 +73,7 @@ type NotCollected struct {
 	ManifestKey      string               `json:"manifestKey"`
 	ManifestSHA256   string               `json:"manifestSha256"`
 	Sequence         int64                `json:"sequence"`      // of the manifest in the tenant's chain
-	QuarantineKey    string               `json:"quarantineKey"` // of what came in its place; empty where nothing did
+	QuarantineKey    string               `json:"quarantineKey"` // of what came instead; or empty
 }
 
 // NewWork returns the detail for an action.

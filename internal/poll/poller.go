@@ -3,8 +3,9 @@
 //
 // A [Poller] takes steps. Each step looks at the tenant if that is due, hands over the actions whose
 // outcome is decided and still to be recorded and announced, and dispatches ready actions for which a
-// slot of the budget is about to be free. [Poller.Tick] takes steps for one invocation of the poller Lambda; a process
-// that runs for good takes them one after another, waiting in between until [Progress.Next].
+// slot of the budget is about to be free. [Poller.Tick] takes steps for one invocation of the poller
+// Lambda; a process that runs for good takes them one after another, waiting in between until
+// [Progress.Next].
 //
 // What a Poller remembers between steps only saves work: a new one over the same ledger does the
 // same, at the cost of reading the known states once more.
@@ -64,8 +65,9 @@ type Poller struct {
 	answer Answer // of the present tick
 }
 
-// New returns a Poller of one tenant. cases finds the case id in a requestor's comment. A sweep lists the actions created within lookback; while
-// actions are young or ready it comes every sweepEvery, else once a minute.
+// New returns a Poller of one tenant. cases finds the case id in a requestor's comment. A sweep lists
+// the actions created within lookback; while actions are young or ready it comes every sweepEvery,
+// else once a minute.
 func New(
 	defender Defender,
 	ledger Ledger,

@@ -47,7 +47,8 @@ func (p *Poller) settle(ctx context.Context, due []investigation.Record) error {
 		p.settled[id] = now
 	}
 	if err != nil {
-		return fmt.Errorf("hand over %d of %d settled actions: %w", len(waiting)-len(taken), len(waiting), err)
+		return fmt.Errorf("hand over %d of %d settled actions: %w", len(waiting)-len(taken),
+			len(waiting), err)
 	}
 	return nil
 }

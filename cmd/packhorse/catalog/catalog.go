@@ -142,22 +142,10 @@ func Table(out io.Writer, records []investigation.Record) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", rec.CreatedAt.UTC().Format("2006-01-02 15:04:05Z"),
 			console.Clean(cmp.Or(rec.ComputerDNSName, rec.MachineID)), console.Clean(rec.Requestor),
-			console.Clean(cmp.Or(rec.CaseID, "–")), outcome(rec), size,
+			console.Clean(cmp.Or(rec.CaseID, "–")), console.Outcome(rec), size,
 			console.CleanLine(cmp.Or(rec.Receipt.Key, rec.ManifestKey, "–")))
 	}
 	return w.Flush()
-}
-
-// outcome is the state as a person calls it.
-func outcome(rec investigation.Record) string {
-	switch {
-	case rec.Reason != "":
-		return "not collected: " + string(rec.Reason)
-	case rec.Receipt.Key != "":
-		return "archived"
-	default:
-		return string(rec.State)
-	}
 }
 
 // line is a record as JSON.

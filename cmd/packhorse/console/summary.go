@@ -102,7 +102,7 @@ func (s Summary) Table(out io.Writer) error {
 			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n",
-			host(rec.Action), clean(rec.Requestor), result(rec), size, rec.Attempts, took)
+			host(rec.Action), clean(rec.Requestor), Outcome(rec), size, rec.Attempts, took)
 	}
 	err := w.Flush()
 	if err != nil {
@@ -166,8 +166,8 @@ func (s Summary) verdict(out io.Writer) {
 	}
 }
 
-// result is the outcome in one word, or two.
-func result(rec investigation.Record) string {
+// Outcome is what came of an action, or its state, as a person calls it.
+func Outcome(rec investigation.Record) string {
 	switch {
 	case rec.Reason != "":
 		return "not collected: " + string(rec.Reason)
