@@ -11,6 +11,7 @@ SHELL := bash
 MODULES := . cmd/packhorse
 LINT := $(CURDIR)/bin/golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
 # The data folder of `make run`: packages, ledger and budget outlive the process.
 DATA ?= packhorse-data
@@ -38,7 +39,7 @@ run: build ## carry packages of a simulated tenant end to end, on this machine (
 
 .PHONY: build
 build: ## build ./bin/packhorse
-	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(CURDIR)/bin/packhorse .
+	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o $(CURDIR)/bin/packhorse .
 
 .PHONY: test
 test: $(VENV)/.installed ## run every test: with the race detector, then the functions in the local cloud
@@ -113,11 +114,14 @@ $(VENV)/.installed: tools/requirements.txt
 .PHONY: tools
 tools: $(VENV)/.installed ## install the AWS tools into .venv (needs Python 3.11 or newer)
 
-# sam build calls these two, by way of tools/build/<architecture>/Makefile, which sets the GOARCH.
+# sam build calls these two, by way of tools/build/<architecture>/Makefile, which sets the GOARCH. A
+# manifest says what software made it, so fetch-package knows; the same commit makes the same bytes. Git
+# is only seen because sam builds in the source (samconfig.toml): its copies have no .git.
 GOARCH_FUNCTIONS ?= arm64
 define build_function
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH_FUNCTIONS) go build -tags lambda.norpc -trimpath \
-	  -buildvcs=false -ldflags "-s -w -buildid=" -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)
+	  -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT)" \
+	  -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)
 endef
 
 .PHONY: build-PollFunction
@@ -139,7 +143,7 @@ validate: $(VENV)/.installed ## check template.yaml (cfn-lint, sam, checkov); ne
 
 # Both tests at once: what they do most of the time is wait for the schedule and the budget.
 .PHONY: cloud-test
-cloud-test: $(VENV)/.installed ## deploy two stacks to a local cloud, invoke in containers, carry packages
+cloud-test: $(VENV)/.installed build ## deploy two stacks to a local cloud, invoke in containers, carry packages
 	@tests=./cloudtest; \
 	if $(LOCAL) docker >/dev/null; then tests="$$tests ./invoketest"; \
 	else echo "WITHOUT A CONTAINER ENGINE sam local invoke is not tried"; fi; \
@@ -150,6 +154,16 @@ cloud-test: $(VENV)/.installed ## deploy two stacks to a local cloud, invoke in 
 deploy: $(VENV)/.installed ## deploy to the AWS account of your environment, as STACK
 	$(SAM) build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 	$(SAM) deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS),--guided)
+
+# What a manifest is checked with, if the one in the bucket is not to be believed. In the account of
+# your environment, or with what `make local-up` prints, in the local cloud.
+.PHONY: public-key
+public-key: $(VENV)/.installed ## print the public key that signs STACK's manifests, as PEM
+	@key=$$($(VENV)/bin/aws cloudformation describe-stacks --stack-name $(STACK) --output text \
+	  --query "Stacks[0].Outputs[?OutputKey=='SigningKeyArn'].OutputValue"); \
+	[ -n "$$key" ] || { echo "stack $(STACK) has no output SigningKeyArn: deploy it again" >&2; exit 1; }; \
+	$(VENV)/bin/aws kms get-public-key --key-id "$$key" --query PublicKey --output text | \
+	  base64 -d | openssl pkey -pubin -inform DER
 
 # Everything the functions need runs on this machine: a local cloud that stands in for AWS (it checks
 # no credential and keeps no state), and a simulated tenant. LOCAL_DIR has their logs.
@@ -181,6 +195,10 @@ local-deploy: local-build ## deploy the template, unchanged, to the local cloud
 	$(LOCAL_AWS) $(SAM) deploy --template-file $(LOCAL_DIR)/build/template.yaml --stack-name $(STACK) \
 	  --resolve-s3 --capabilities CAPABILITY_IAM --no-confirm-changeset --no-fail-on-empty-changeset \
 	  --parameter-overrides $(LOCAL_TENANT)
+
+.PHONY: local-public-key
+local-public-key: ## the same as public-key, of the stack in the local cloud
+	@$(LOCAL_AWS) $(MAKE) --no-print-directory public-key
 
 .PHONY: local-down
 local-down: ## stop both; what was in them is gone

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -25,7 +26,9 @@ func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s.archive = archive.New(client, bucket, archive.PartSize, archive.PartsInFlight, logger)
+	s.bucket = bucket
+	s.archive = archive.New(client, bucket, s.settings.Lock(), archive.PartSize, archive.PartsInFlight,
+		time.Now, logger)
 	return s.archive.Ready(ctx)
 }
 
@@ -33,6 +36,7 @@ func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {
 	if s.options.bucket == "" {
 		server, err := embedded.StartS3(ctx, embedded.S3Config{
 			Dir: filepath.Join(s.options.data, s3Folder), Bucket: embeddedBucket,
+			ObjectLock: true,
 			HTTPClient: &http.Client{Transport: new(http.Transport)},
 		})
 		if err != nil {
@@ -41,22 +45,28 @@ func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {
 		s.onClose(server.Close)
 		return server.Client(), embeddedBucket, nil
 	}
+	client, err := userS3(ctx, s.options.s3Endpoint)
+	return client, s.options.bucket, err
+}
+
+// userS3 returns a client with the user's AWS configuration; an empty endpoint is AWS.
+func userS3(ctx context.Context, endpoint string) (*s3.Client, error) {
 	aws, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return nil, "", fmt.Errorf("load the AWS configuration: %w", err)
+		return nil, fmt.Errorf("load the AWS configuration: %w", err)
 	}
-	if aws.Region == "" && s.options.s3Endpoint == "" {
-		return nil, "", errNoRegion
+	if aws.Region == "" && endpoint == "" {
+		return nil, errNoRegion
 	}
 	return s3.NewFromConfig(aws, func(o *s3.Options) {
-		if s.options.s3Endpoint != "" {
-			o.BaseEndpoint = &s.options.s3Endpoint
+		if endpoint != "" {
+			o.BaseEndpoint = &endpoint
 			o.UsePathStyle = true
 			if o.Region == "" {
 				o.Region = "us-east-1" // services with an endpoint of their own care little
 			}
 		}
-	}), s.options.bucket, nil
+	}), nil
 }
 
 var errNoRegion = errors.New("no AWS region is configured: set AWS_REGION to the bucket's")

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
+	"packhorse/cmd/packhorse/catalog"
 	"packhorse/internal/entra"
 )
 
@@ -25,6 +27,9 @@ func hintFor(err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "the name cannot be resolved: check the network, the proxy, and DEFENDER_API_URL"
 	}
+	if hint := evidenceHint(err); hint != "" {
+		return hint
+	}
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENETUNREACH),
 		errors.Is(err, syscall.EHOSTUNREACH):
@@ -33,6 +38,30 @@ func hintFor(err error) string {
 		return "the disk is full: free some space, or name another folder with --data"
 	case errors.Is(err, os.ErrPermission):
 		return "the data folder cannot be written: name another with --data"
+	default:
+		return ""
+	}
+}
+
+// evidenceHint is hintFor for what reads an archive or a ledger.
+func evidenceHint(err error) string {
+	if _, ok := errors.AsType[*noArchiveError](err); ok {
+		return "name the data folder with --data, a copied archive with --from DIR, or a bucket with --from s3://NAME"
+	}
+	if _, ok := errors.AsType[*noLedgerError](err); ok {
+		return "name the data folder with --data, or a DynamoDB table with --ledger and --tenant"
+	}
+	if _, ok := errors.AsType[*noKeyError](err); ok {
+		return "packhorse run makes the key; name its data folder with --data, or an archive with --from"
+	}
+	switch {
+	case errors.Is(err, catalog.ErrNoPair):
+		return "packhorse list --machine NAME shows what there is of the host"
+	case errors.Is(err, errNoManifest):
+		return "--from takes the folder that has packages/ and signing-keys/ in it, or one around it"
+	case strings.Contains(err.Error(), "failed to retrieve credentials"),
+		strings.Contains(err.Error(), "get identity: get credentials"):
+		return "there are no AWS credentials: sign in (aws sso login), or set AWS_PROFILE"
 	default:
 		return ""
 	}

@@ -78,6 +78,9 @@ func TestKilledAtRandom(t *testing.T) {
 	printed = append(printed, outcome{stdout: stdout.String(), stderr: stderr.String()})
 
 	checkStored(t, s, data, actions)
+	if got := packhorse(t, nil, "verify", "--data", data); got.code != exitDone {
+		t.Errorf("the evidence: exit %d: %s%s", got.code, got.stdout, got.stderr)
+	}
 	checkSecrets(t, s, data, printed...)
 	verdict := s.Judge().Verdict()
 	t.Logf("the judge: %+v", verdict)

@@ -16,8 +16,8 @@ import (
 	"packhorse/internal/settings"
 )
 
-// version is set by the linker.
-var version = "unknown"
+// version and commit are set by the linker.
+var version, commit = "unknown", "unknown"
 
 // Exit codes.
 const (
@@ -82,7 +82,9 @@ func (m Main) command() *cobra.Command {
 spends the API's budget (2 calls a minute, 120 an hour) to the last call without ever breaking it,
 and stores each package exactly once, hashed and verified.`,
 		Example: `  packhorse run --simulate 4 --until-idle       see it work, in about a minute
-  packhorse run --help                          what a real tenant needs`,
+  packhorse run --help                          what a real tenant needs
+  packhorse verify                              is the evidence what was collected, and all of it?
+  packhorse list --machine fin-ws-17            what there is of a host`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -92,7 +94,8 @@ and stores each package exactly once, hashed and verified.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{command: cmd.CommandPath(), err: err}
 	})
-	root.AddCommand(m.runCommand(), m.simulateCommand())
+	root.AddCommand(m.runCommand(), m.simulateCommand(), m.verifyCommand(), m.listCommand(),
+		m.custodyCommand(), m.publicKeyCommand())
 	return root
 }
 

@@ -153,6 +153,18 @@ func newLogger(out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
+// verification is the command that checks what was stored.
+func (o runOptions) verification() string {
+	command := "packhorse verify --data " + o.data
+	if o.bucket != "" {
+		command += " --from s3://" + o.bucket
+	}
+	if o.s3Endpoint != "" {
+		command += " --s3-endpoint " + o.s3Endpoint
+	}
+	return command
+}
+
 // locate says where a person finds a stored object: the file, or the S3 URL.
 func (o runOptions) locate(receipt investigation.Receipt) string {
 	if o.bucket != "" {

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"packhorse/cmd/packhorse/console"
@@ -47,6 +49,9 @@ type station struct {
 	ledger     *embedded.Ledger
 	counter    *embedded.Counter
 	archive    *archive.Archive
+	bucket     string // of the archive
+	signer     *custody.Local
+	custody    *custody.Writer
 	defender   *mde.Client
 	budget     ratelimit.Budget
 
@@ -91,6 +96,10 @@ func openStation(ctx context.Context, o runOptions, environ []string, logger *sl
 	if err != nil {
 		return nil, err
 	}
+	err = s.openCustody(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return s, s.openDefender(logger)
 }
 
@@ -116,6 +125,31 @@ func (s *station) simulate(ctx context.Context) (err error) {
 	s.onClose(s.simulation.server.Close)
 	s.settings, err = settings.ParseCLI(s.simulation.environment())
 	return err
+}
+
+// openCustody opens the signing key, and publishes it in the archive: what is not written there can be
+// checked by nobody later.
+func (s *station) openCustody(ctx context.Context) error {
+	var err error
+	s.signer, err = custody.OpenLocal(s.options.data)
+	if err != nil {
+		return err
+	}
+	s.custody = custody.NewWriter(s.signer, s.bucket, s.settings.Lock(), sceneHere, time.Now)
+	return s.custody.Publish(ctx, s.archive.StoreManifest)
+}
+
+// sceneHere is what a manifest says of this program and who runs it.
+func sceneHere(context.Context) (custody.Scene, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return custody.Scene{}, fmt.Errorf("find this machine's name: %w", err)
+	}
+	name := strconv.Itoa(os.Getuid()) // where it has no name, as in some containers
+	if who, err := user.Current(); err == nil {
+		name = who.Username
+	}
+	return custody.Scene{Version: version, Commit: commit, Principal: name + "@" + host}, nil
 }
 
 // openDefender builds the client: the token outside, the count inside, so that waiting for a token
@@ -160,14 +194,14 @@ func (s *station) secret(context.Context, string) (string, error) {
 
 // process wires the use cases to what is open.
 func (s *station) process(reporter process.Reporter, logger *slog.Logger) *process.Process {
-	return process.New(s.defender, s.ledger, s.archive, ratelimit.NewGauge(s.counter, s.budget),
+	return process.New(s.defender, s.ledger, s.archive, s.custody, ratelimit.NewGauge(s.counter, s.budget),
 		process.SweepSettings{
 			TenantID: s.settings.TenantID,
+			Cases:    s.settings.CasePattern,
 			Lookback: s.settings.Lookback,
 			Every:    s.settings.SweepInterval,
 		},
 		process.FetchSettings{
-			Manifest: custody.Manifest,
 			Prefix:   s.settings.ArchivePrefix,
 			Lease:    lease,
 			NewOwner: ownerName,
@@ -184,8 +218,19 @@ func (s *station) summary(ctx context.Context, startedAt time.Time) (console.Sum
 	if err != nil {
 		return console.Summary{}, err
 	}
+	head, err := s.ledger.Head(ctx, s.settings.TenantID)
+	if err != nil {
+		return console.Summary{}, err
+	}
+	key, err := s.signer.Current(ctx)
+	if err != nil {
+		return console.Summary{}, err
+	}
 	summary := console.Summary{
 		Records: records, StartedAt: startedAt, EndedAt: time.Now(), Locate: s.options.locate,
+		Evidence: console.Evidence{
+			Sequence: head.Sequence, Digest: head.Digest, KeyID: key.ID, Check: s.options.verification(),
+		},
 	}
 	if s.simulation != nil {
 		summary.Judge, err = s.simulation.judge(records, s.options)

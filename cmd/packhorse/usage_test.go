@@ -25,6 +25,7 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{}, {"--help"}, {"-h"}, {"run", "--help"}, {"simulate", "--help"}, {"help", "run"},
+		{"verify", "--help"}, {"custody", "--help"}, {"list", "--help"}, {"public-key", "--help"},
 	} {
 		got := inProcess(nil, args...)
 		if got.code != exitDone || got.stderr != "" {
@@ -60,7 +61,7 @@ func TestExamples(t *testing.T) {
 			if err != nil && !errors.Is(err, pflag.ErrHelp) {
 				t.Errorf("%q is refused: %v", match[0], err)
 			}
-			if len(found.Flags().Args()) > 0 {
+			if found.Args != nil && found.Args(found, found.Flags().Args()) != nil {
 				t.Errorf("%q has words that mean nothing", match[0])
 			}
 		}
@@ -111,6 +112,18 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--simulate", "1", "--package-size", "2GB"}, "is no size"},
 		{[]string{"run", "--s3-endpoint", "http://127.0.0.1:1"}, "--s3-endpoint goes with --bucket"},
 		{[]string{"simulate", "here"}, `unknown command "here"`},
+		{[]string{"verify", "a", "b"}, "accepts at most 1 arg"},
+		{[]string{"verify", "a", "--all"}, "exclude one another"},
+		{[]string{"verify", "--all", "--tenant", "x"}, "exclude one another"},
+		{[]string{"verify", "--tenant", "contoso"}, "--tenant: \"contoso\" is neither a GUID"},
+		{[]string{"verify", "--from", "s3://"}, "names no bucket"},
+		{[]string{"verify", "--s3-endpoint", "http://127.0.0.1:1"}, "--s3-endpoint goes with --from"},
+		{[]string{"custody"}, "accepts 1 arg"},
+		{[]string{"list", "--newest-pair"}, "--newest-pair goes with --machine"},
+		{[]string{"list", "--ledger", "t"}, "--ledger goes with --tenant"},
+		{[]string{"list", "--state", "lost"}, "is no state: there are waiting"},
+		{[]string{"list", "--since", "yesterday"}, "--since: \"yesterday\" is no time"},
+		{[]string{"public-key", "now"}, `unknown command "now"`},
 		{[]string{"simulate", "--listen", "8443"}, "is no address"},
 		{[]string{"simulate", "--listen", "127.0.0.1:https"}, "is no address"},
 		{[]string{"simulate", "--listen", "127.0.0.1:65536"}, "is no address"},

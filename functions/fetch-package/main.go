@@ -7,11 +7,13 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"packhorse/functions/internal/wiring"
@@ -20,6 +22,10 @@ import (
 	"packhorse/internal/fetch"
 	"packhorse/internal/settings"
 )
+
+// What this binary was built of: a tag or its like, and a commit. The Makefile sets both; a manifest
+// says them.
+var version, commit = "unknown", "unknown"
 
 // lease is how long the package of an environment that died lies idle. A live one renews it.
 const lease = 2 * time.Minute
@@ -51,12 +57,23 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 	bucket := s3.NewFromConfig(parts.AWS, func(o *s3.Options) {
 		o.UsePathStyle = environment["AWS_ENDPOINT_URL_S3"] != "" // another S3, which knows no other
 	})
-	store := archive.New(bucket, s.ArchiveBucket, archive.PartSize, archive.PartsInFlight, logger)
-	fetcher := fetch.New(parts.Defender, parts.Ledger, store, parts.Bus, custody.Manifest,
-		s.ArchivePrefix, lease, time.Now, rand.Text, logger)
+	store := archive.New(bucket, s.ArchiveBucket, s.Lock(), archive.PartSize, archive.PartsInFlight,
+		time.Now, logger)
+	writer := custody.NewWriter(custody.NewKMS(kms.NewFromConfig(parts.AWS), s.SigningKeyID),
+		s.ArchiveBucket, s.Lock(), sceneOf(parts.AWS), time.Now)
+	publish := untilDone(func(ctx context.Context) error {
+		return writer.Publish(ctx, store.StoreManifest)
+	})
+	fetcher := fetch.New(parts.Defender, parts.Ledger, store, parts.Bus, writer, s.ArchivePrefix, lease,
+		time.Now, rand.Text, logger)
 	handler := fetch.NewHandler(fetcher, s.TenantID, logger)
 	return func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
-		err := store.Ready(ctx) // a bucket that cannot be used is to cost no link
+		// A bucket or a key that cannot be used is to cost no link.
+		err := store.Ready(ctx)
+		if err != nil {
+			return fetch.Answer{}, err
+		}
+		err = publish(ctx)
 		if err != nil {
 			return fetch.Answer{}, err
 		}
@@ -64,4 +81,20 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 		parts.Meter.Fetch(answer)
 		return answer, err
 	}, nil
+}
+
+// untilDone returns what does as f does until that succeeds once, and nothing from then on.
+func untilDone(f func(context.Context) error) func(context.Context) error {
+	var mu sync.Mutex // guards done
+	done := false
+	return func(ctx context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if done {
+			return nil
+		}
+		err := f(ctx)
+		done = err == nil
+		return err
+	}
 }

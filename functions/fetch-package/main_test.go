@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,9 +21,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"packhorse/internal/custody"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
@@ -79,12 +83,17 @@ func openSite(t *testing.T) *site {
 		"DEFENDER_AUTHORITY_URL": server.APIURL, "DEFENDER_LINK_HOSTS": server.DownloadHost,
 		"DEFENDER_CA_PEM": string(server.CAPEM), "LEDGER_TABLE": name + "-ledger",
 		"BUDGET_TABLE": name + "-budget", "ARCHIVE_BUCKET": name, "EVENT_BUS": "default",
+		"SIGNING_KEY_ID": signingKey(t, s.config, kmstypes.KeySpecEccNistP256, kmstypes.KeyUsageTypeSignVerify),
 	}
 	dynamotest.Table(t, ledgertables.Ledger(name+"-ledger"))
 	dynamotest.Table(t, ledgertables.Budget(name+"-budget"))
-	_, err = s3.NewFromConfig(s.config).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name})
-	if err != nil {
-		t.Fatal(err)
+	for bucket, locks := range map[string]bool{name: true, name + "-unlocked": false} {
+		_, err = s3.NewFromConfig(s.config).CreateBucket(t.Context(), &s3.CreateBucketInput{
+			Bucket: &bucket, ObjectLockEnabledForBucket: &locks,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	secret := `{"client_secret":"` + simulated.ClientSecret + `"}`
 	_, err = secretsmanager.NewFromConfig(s.config).CreateSecret(t.Context(),
@@ -94,6 +103,18 @@ func openSite(t *testing.T) *site {
 	}
 	s.addAction(1)
 	return s
+}
+
+// signingKey makes a key, and returns its id.
+func signingKey(t *testing.T, cfg aws.Config, spec kmstypes.KeySpec, usage kmstypes.KeyUsageType) string {
+	t.Helper()
+	made, err := kms.NewFromConfig(cfg).CreateKey(t.Context(), &kms.CreateKeyInput{
+		KeySpec: spec, KeyUsage: usage,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *made.KeyMetadata.KeyId
 }
 
 // addAction has one package that can be fetched.
@@ -145,6 +166,12 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // invoke builds the function with a change to its environment, and has it handle a Ready event.
 func (s *site) invoke(change map[string]string) (answer fetch.Answer, trouble string) {
 	s.t.Helper()
+	return s.handle("Investigation Package Ready", change)
+}
+
+// handle is the same with an event of any type.
+func (s *site) handle(detailType string, change map[string]string) (answer fetch.Answer, trouble string) {
+	s.t.Helper()
 	var environ []string
 	for name, value := range s.environ {
 		if changed, ok := change[name]; ok {
@@ -158,7 +185,7 @@ func (s *site) invoke(change map[string]string) (answer fetch.Answer, trouble st
 		return fetch.Answer{}, err.Error()
 	}
 	answer, err = invocation(s.t.Context(), events.EventBridgeEvent{
-		Source: "packhorse", DetailType: "Investigation Package Ready",
+		Source: "packhorse", DetailType: detailType,
 		Detail: json.RawMessage(fmt.Sprintf(`{"version":"1","tenantId":%q,"actionId":%q}`,
 			s.action.TenantID, s.action.ActionID)),
 	})
@@ -181,6 +208,26 @@ func refuse(operation, code string, status int) func(http.ResponseWriter, *http.
 	}
 }
 
+// noLockConfiguration refuses to say whether the bucket locks.
+func noLockConfiguration(w http.ResponseWriter, r *http.Request) bool {
+	if !r.URL.Query().Has("object-lock") {
+		return false
+	}
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = fmt.Fprint(w, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+	return true
+}
+
+// noPuts refuses every put of an object, as a key policy does that forbids to write evidence.
+func noPuts(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodPut {
+		return false
+	}
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = fmt.Fprint(w, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+	return true
+}
+
 // secret answers with another value than the one that was put in.
 func secret(value string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
@@ -191,6 +238,84 @@ func secret(value string) func(http.ResponseWriter, *http.Request) bool {
 		_ = json.NewEncoder(w).Encode(map[string]string{"Name": "n", "SecretString": value})
 		return true
 	}
+}
+
+// unlocked stands for the site's bucket without Object Lock.
+var unlocked = map[string]string{"ARCHIVE_BUCKET": "unlocked"}
+
+// symmetric answers as KMS does for a key that cannot sign.
+func symmetric(w http.ResponseWriter, r *http.Request) bool {
+	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetPublicKey") {
+		return false
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	_, _ = fmt.Fprint(w, `{"KeyId":"k","KeySpec":"RSA_2048","KeyUsage":"ENCRYPT_DECRYPT","PublicKey":"AAAA"}`)
+	return true
+}
+
+// A key that does not sign costs the link of its package and nothing else: the package is stored, its
+// manifest has its place in the chain, and what is missing is done when the key is mended.
+func TestSigningDenied(t *testing.T) {
+	s := openSite(t)
+	s.meddle = refuse("Sign", "AccessDeniedException", 400)
+	answer, trouble := s.invoke(nil)
+	if answer.Outcome != fetch.OutcomeArchived {
+		t.Errorf("got %+v, %q", answer, trouble)
+	}
+	answer, trouble = s.handle("Investigation Package Settled", nil)
+	if answer.Outcome != "" || !strings.Contains(trouble, "kms:Sign") {
+		t.Errorf("concluded although nothing signs: %+v, %q", answer, trouble)
+	}
+	s.meddle = nil
+	answer, trouble = s.handle("Investigation Package Settled", nil)
+	if answer.Outcome != fetch.OutcomeConcluded {
+		t.Errorf("after it was mended: %+v, %q", answer, trouble)
+	}
+	records, err := s.ledger().Load(t.Context(), []investigation.ID{s.action.ID})
+	if err != nil || len(records) != 1 || records[0].State != investigation.StateDone ||
+		records[0].Seal.Sequence != 1 {
+		t.Errorf("the ledger has %+v, %v", records, err)
+	}
+	if n := s.tenant.Judge().Verdict().Calls[mdesim.KindPackageURI]; n != 1 {
+		t.Errorf("%d link calls were spent", n)
+	}
+	s.checkEvidence(records[0])
+}
+
+// checkEvidence holds what the bucket has against what the key says.
+func (s *site) checkEvidence(rec investigation.Record) {
+	s.t.Helper()
+	manifest, signature := s.object(rec.ManifestKey), s.object(investigation.SignatureKey(rec.ManifestKey))
+	m, err := custody.Parse(manifest)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	keys, err := custody.ParseKeys(s.object(investigation.SigningKeyKey(m.Signature.KeyID)))
+	if err == nil {
+		err = keys[0].Verify(manifest, signature)
+	}
+	if err != nil || !strings.HasPrefix(m.Signature.Key, "arn:") {
+		s.t.Errorf("the manifest %s: %v", manifest, err)
+	}
+	if m.Object.Retention == nil || m.Object.Retention.Mode != "GOVERNANCE" ||
+		m.Custody.Principal == "" || m.Custody.Region != localcloud.Region {
+		s.t.Errorf("the manifest says %+v and %+v", m.Object, m.Custody)
+	}
+}
+
+func (s *site) object(key string) []byte {
+	s.t.Helper()
+	bucket := s.environ["ARCHIVE_BUCKET"]
+	out, err := s3.NewFromConfig(s.config).GetObject(s.t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = out.Body.Close() }()
+	text, err := io.ReadAll(out.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return text
 }
 
 // Whatever is wrong with the account is said with the name of the thing, costs no link, and loses
@@ -218,11 +343,20 @@ func TestWrongAccount(t *testing.T) {
 		"bucket denied":    {meddle: refuse("HEAD", "", 403), want: []string{"bucket"}},
 		"clock behind":     {shift: 10 * time.Second, want: []string{"behind", "NTP"}},
 		"clock ahead":      {shift: -10 * time.Second, want: []string{"ahead", "NTP"}},
+		"no signing key":   {change: map[string]string{"SIGNING_KEY_ID": "alias/absent"}, want: []string{"alias/absent", "signing key"}},
+		"it is none":       {meddle: symmetric, want: []string{"ECC_NIST_P256"}},
+		"its use denied":   {meddle: refuse("GetPublicKey", denied, 400), want: []string{"kms:GetPublicKey"}},
+		"evidence denied":  {meddle: noPuts, want: []string{"signing-keys/", "bucket"}},
+		"no Object Lock":   {change: unlocked, want: []string{"has no Object Lock", "OBJECT_LOCK_MODE=NONE"}},
+		"locks unseen":     {meddle: noLockConfiguration, want: []string{"s3:GetBucketObjectLockConfiguration"}},
 		"services failing": {meddle: refuse("GetItem", "InternalServerError", 500), want: []string{"table"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openSite(t)
 			s.meddle, s.shift = test.meddle, test.shift
+			if bucket, ok := test.change["ARCHIVE_BUCKET"]; ok && bucket == unlocked["ARCHIVE_BUCKET"] {
+				test.change = map[string]string{"ARCHIVE_BUCKET": s.environ["ARCHIVE_BUCKET"] + "-unlocked"}
+			}
 			answer, trouble := s.invoke(test.change)
 			if answer.Outcome == fetch.OutcomeArchived ||
 				slices.ContainsFunc(test.want, func(w string) bool { return !strings.Contains(trouble, w) }) {

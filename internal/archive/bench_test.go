@@ -23,8 +23,8 @@ func BenchmarkStore(b *testing.B) {
 			runtime.ReadMemStats(&before)
 			var peak uint64
 			for b.Loop() {
-				a := archive.New(discarding{newBucket()}, "evidence", archive.PartSize,
-					archive.PartsInFlight, slog.New(slog.DiscardHandler))
+				a := archive.New(discarding{newBucket()}, "evidence", lock, archive.PartSize,
+					archive.PartsInFlight, clock, slog.New(slog.DiscardHandler))
 				var read int64
 				source := readerFunc(func(p []byte) (int, error) {
 					if read >= size {
@@ -39,7 +39,7 @@ func BenchmarkStore(b *testing.B) {
 					return int(n), nil
 				})
 				// It is no ZIP, so that nothing is committed; all the work has been done by then.
-				_, err := a.Store(b.Context(), key, action,
+				_, err := a.Store(b.Context(), investigation.Placement{Key: key, Action: action},
 					investigation.Package{Size: size, Body: io.NopCloser(source)})
 				if err == nil {
 					b.Fatal("nothing was stored as a package")

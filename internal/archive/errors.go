@@ -11,8 +11,9 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// The statuses S3 answers conditional requests with.
+// The statuses of S3 that mean something to an Archive.
 const (
+	statusForbidden          = http.StatusForbidden
 	statusNotFound           = http.StatusNotFound
 	statusConflict           = http.StatusConflict
 	statusPreconditionFailed = http.StatusPreconditionFailed
@@ -22,13 +23,18 @@ const (
 // replaced.
 type ConflictError struct {
 	Key    string
-	Stored investigation.Receipt // what S3 has; without SHA256
-	Size   int64                 // what came, in bytes
-	CRC32C string                // of what came
+	Stored investigation.Receipt // what S3 has; with a SHA-256 only where that is known
+	Size   int64                 // what came (or is there now, where it was read back), in bytes
+	CRC32C string                // likewise
+	SHA256 string                // likewise
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("the object %s holds other bytes: %d bytes with CRC-32C %s, not %d with %s",
+	if e.Stored.SHA256 != "" {
+		return fmt.Sprintf("the object %s holds other bytes: %d bytes with SHA-256 %s, not %d with %s",
+			e.Key, e.Stored.Size, e.Stored.SHA256, e.Size, e.SHA256)
+	}
+	return fmt.Sprintf("the object %s holds other bytes: %d bytes with CRC-32C %q, not %d with %q",
 		e.Key, e.Stored.Size, e.Stored.CRC32C, e.Size, e.CRC32C)
 }
 
@@ -60,14 +66,49 @@ var hints = map[string]string{
 
 // explain says what was being done to which object, and what may help.
 func (a *Archive) explain(doing, key string, err error) error {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return a.advise(doing, key, err, hints[api.ErrorCode()])
+	}
+	return a.advise(doing, key, err, "")
+}
+
+// explainPut does so for the request that writes o, which needs more rights the more is asked for.
+func (a *Archive) explainPut(doing string, o object, err error) error {
+	if isUnlockable(err) {
+		return a.advise(doing, o.key, err, unlockableHint)
+	}
+	if statusOf(err) != statusForbidden || o.rights() == "" {
+		return a.explain(doing, o.key, err)
+	}
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok || api.ErrorCode() != "AccessDenied" {
+		return a.explain(doing, o.key, err)
+	}
+	return a.advise(doing, o.key, err, hints["AccessDenied"]+" It needs s3:PutObject"+o.rights())
+}
+
+// rights returns what it takes to write the object, beyond s3:PutObject.
+func (o *object) rights() string {
+	var rights string
+	if o.retention.Mode != "" {
+		rights += ", s3:PutObjectRetention"
+	}
+	if o.retention.LegalHold {
+		rights += ", s3:PutObjectLegalHold"
+	}
+	if o.tagging != nil {
+		rights += ", s3:PutObjectTagging"
+	}
+	return rights
+}
+
+func (a *Archive) advise(doing, key string, err error, hint string) error {
 	object := "s3://" + a.bucket
 	if key != "" {
 		object += "/" + key
 	}
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		if hint := hints[api.ErrorCode()]; hint != "" {
-			return fmt.Errorf("%s %s: %w (%s)", doing, object, err, hint)
-		}
+	if hint != "" {
+		return fmt.Errorf("%s %s: %w (%s)", doing, object, err, hint)
 	}
 	return fmt.Errorf("%s %s: %w", doing, object, err)
 }

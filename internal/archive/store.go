@@ -8,44 +8,65 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"packhorse/internal/investigation"
 )
 
-// Store streams the package under key. The order of its effects:
+// Store streams a package to its place. The order of its effects:
 //
 //  1. fill the first buffer; a package that fits is put at once (4)
-//  2. begin an upload, and send each part as soon as it is full
-//  3. at the end of the stream: is it whole, and a ZIP? if not, abort
-//  4. COMMIT, on the condition that there is no object under the key
+//  2. begin an upload, and send each part as soon as it is full. If there is a place for what turns
+//     out to be no package it is two uploads, since S3 cannot move one to another key, and all is
+//     sent twice: name such a place only if this is the last try
+//  3. at the end of the stream: is it whole, and a ZIP?
+//  4. COMMIT, on the condition that there is no object under the key; abort what is not committed
 //
 // It reads pkg.Body to its end and does not close it. An object that is there already is never
-// replaced: if it has the same size and checksum its receipt is returned, else a *[ConflictError].
+// replaced: if it has the same size and checksum what is known of it is returned, else a
+// *[ConflictError].
 //
-// Errors of pkg.Body are wrapped as they are. An error that wraps investigation.ErrNotAPackage: the
-// bytes came to their end and are no ZIP, or more than were declared. io.ErrUnexpectedEOF: fewer
-// than were declared. investigation.ErrStartAgain: send the same bytes again. After every error
-// nothing of this call is left in the bucket, unless the error says that the abort failed.
-func (a *Archive) Store(ctx context.Context, key investigation.Key, action investigation.Action,
+// Errors of pkg.Body are wrapped as they are. io.ErrUnexpectedEOF: fewer bytes came than were
+// declared. investigation.ErrStartAgain: send the same bytes again. An error that wraps
+// investigation.ErrNotAPackage: the bytes came to their end and are no ZIP, or more than were
+// declared; if the place has a Quarantine they are now there (or what came first is, with other
+// bytes), and what is returned beside the error is about that object. Were they to be kept and could
+// not be, the error does not wrap investigation.ErrNotAPackage.
+//
+// After every error nothing else of this call is left in the bucket, unless the error says that an
+// abort failed.
+func (a *Archive) Store(ctx context.Context, place investigation.Placement,
 	pkg investigation.Package,
-) (investigation.Receipt, error) {
-	c := newContent(pkg.Size)
+) (investigation.Stored, error) {
+	c := newContent(pkg.Size, true)
 	buffer, err := a.buffers.get(ctx)
 	if err != nil {
-		return investigation.Receipt{}, fmt.Errorf("wait for a part buffer: %w", err)
+		return investigation.Stored{}, fmt.Errorf("wait for a part buffer: %w", err)
 	}
 	n, ended, err := fill(buffer, pkg.Body, c)
 	if err != nil {
 		a.buffers.put(buffer)
-		return investigation.Receipt{}, fmt.Errorf("read the package: %w", err)
+		return investigation.Stored{}, fmt.Errorf("read the package: %w", err)
+	}
+	var partSize int64
+	if !ended {
+		partSize = int64(len(buffer))
+	}
+	whole, quarantined, err := a.objects(place, pkg, partSize)
+	if err != nil {
+		a.buffers.put(buffer)
+		return investigation.Stored{}, err
 	}
 	if ended {
 		defer a.buffers.put(buffer)
-		return a.put(ctx, key, action, c, buffer[:n])
+		return a.settle(ctx, c, whole, quarantined,
+			func(ctx context.Context, o object) (investigation.Stored, error) {
+				stored, err := a.put(ctx, o, c, buffer[:n])
+				if err != nil {
+					return a.already(ctx, o.key, c, err)
+				}
+				return stored, nil
+			})
 	}
-	return a.upload(ctx, key, action, c, pkg.Body, buffer)
+	return a.upload(ctx, c, whole, quarantined, pkg.Body, buffer)
 }
 
 // fill reads until the buffer is full or the source has ended, and passes what it read to c.
@@ -64,78 +85,53 @@ func fill(buffer []byte, source io.Reader, c *content) (n int, ended bool, err e
 	return n, false, err
 }
 
-// put stores a package that is whole in memory.
-func (a *Archive) put(ctx context.Context, key investigation.Key, action investigation.Action,
-	c *content, body []byte,
-) (investigation.Receipt, error) {
-	err := c.whole()
-	if err != nil {
-		return investigation.Receipt{}, err
+// settle judges what passed through c, and commits it as what it is.
+func (a *Archive) settle(ctx context.Context, c *content, whole, quarantined object,
+	commit func(context.Context, object) (investigation.Stored, error),
+) (investigation.Stored, error) {
+	contains, err := c.whole()
+	if err == nil {
+		stored, err := commit(ctx, whole)
+		if err != nil {
+			return investigation.Stored{}, err
+		}
+		stored.Content = contains
+		return stored, nil
 	}
-	metadata := metadataOf(action)
-	metadata[metaSHA256] = c.sha256()
+	if !errors.Is(err, investigation.ErrNotAPackage) || quarantined.key == "" {
+		return investigation.Stored{}, err
+	}
+	stored, failure := commit(ctx, quarantined)
+	if _, ok := errors.AsType[*ConflictError](failure); ok {
+		a.logger.WarnContext(ctx, "something else is in quarantine already, and stays",
+			slog.String("key", quarantined.key), slog.String("answer", failure.Error()))
+		stored, failure = a.Stored(ctx, investigation.Key(quarantined.key))
+	}
+	if failure != nil { // err is not wrapped: nobody shall take it for done
+		return investigation.Stored{}, fmt.Errorf("keep what came in the package's place (%s): %w",
+			err.Error(), failure)
+	}
+	return stored, err
+}
+
+// put stores bytes that are whole in memory.
+func (a *Archive) put(ctx context.Context, o object, c *content, body []byte) (
+	investigation.Stored, error,
+) {
 	for puts := 1; ; puts++ {
-		out, err := a.s3.PutObject(ctx, &s3.PutObjectInput{
-			Bucket:         &a.bucket,
-			Key:            aws.String(string(key)),
-			Body:           newBody(body),
-			ContentLength:  aws.Int64(int64(len(body))),
-			ContentType:    aws.String(contentType),
-			Metadata:       metadata,
-			ChecksumCRC32C: aws.String(c.crc32c()),
-			IfNoneMatch:    aws.String("*"),
-		})
+		in := a.putInput(o, c)
+		in.Body = newBody(body)
+		out, err := a.s3.PutObject(ctx, in)
 		switch {
 		case err == nil:
-			return a.receipt(key, c, out.VersionId), nil
+			return a.stored(o, c, out.VersionId), nil
 		case statusOf(err) == statusConflict && puts < putsMax:
 			if err := pause(ctx, putPause); err != nil {
-				return investigation.Receipt{}, fmt.Errorf("put s3://%s/%s: %w", a.bucket, key, err)
+				return investigation.Stored{}, fmt.Errorf("put s3://%s/%s: %w", a.bucket, o.key, err)
 			}
 		default:
-			return a.already(ctx, key, c, a.explain("put", string(key), err))
+			return investigation.Stored{}, a.explainPut("put", o, err)
 		}
-	}
-}
-
-// already returns the receipt of an object that is under the key after a commit failed: somebody
-// else's, or our own whose answer was lost. Where there is none, it returns the failure.
-func (a *Archive) already(ctx context.Context, key investigation.Key, c *content, failure error) (
-	investigation.Receipt, error,
-) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
-	defer cancel()
-	_, stored, err := a.head(ctx, key)
-	if errors.Is(err, investigation.ErrNotStored) {
-		return investigation.Receipt{}, failure
-	}
-	if err != nil {
-		return investigation.Receipt{}, errors.Join(failure, err)
-	}
-	if stored.Size != c.size || stored.CRC32C != c.crc32c() {
-		return investigation.Receipt{}, &ConflictError{
-			Key: string(key), Stored: stored, Size: c.size, CRC32C: c.crc32c(),
-		}
-	}
-	a.logger.InfoContext(ctx, "the object is there already, with the same bytes",
-		slog.String("key", string(key)), slog.String("answer", failure.Error()))
-	stored.SHA256 = c.sha256()
-	return stored, nil
-}
-
-func (a *Archive) receipt(key investigation.Key, c *content, version *string,
-) investigation.Receipt {
-	return investigation.Receipt{
-		Bucket: a.bucket, Key: string(key), VersionID: versionOf(version),
-		Size: c.size, SHA256: c.sha256(), CRC32C: c.crc32c(),
-	}
-}
-
-const contentType = "application/zip"
-
-func metadataOf(action investigation.Action) map[string]string {
-	return map[string]string{
-		metaAction: action.ActionID, metaMachine: action.MachineID, metaTenant: action.TenantID,
 	}
 }
 

@@ -11,10 +11,12 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+	"time"
 
 	"packhorse/internal/archive"
 	"packhorse/internal/investigation"
@@ -29,7 +31,45 @@ const (
 const key = investigation.Key("packages/t/m/20261124T090000Z_a.zip")
 
 var action = investigation.Action{
-	ID: investigation.ID{TenantID: "t", ActionID: "a"}, MachineID: "m",
+	ID: investigation.ID{TenantID: "t", ActionID: "a"}, MachineID: "m", CaseID: "INC 4711/a",
+}
+
+const quarantine = investigation.Key("quarantine/t/m/20261124T090000Z_a.bin")
+
+var (
+	instant = time.Date(2026, 11, 24, 9, 0, 0, 123456789, time.FixedZone("CET", 3600))
+	clock   = func() time.Time { return instant }
+	lock    = investigation.Lock{Mode: "GOVERNANCE", For: 24 * time.Hour, LegalHold: true}
+
+	retention = investigation.Retention{
+		Mode: "GOVERNANCE", Until: time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC), LegalHold: true,
+	}
+	link = investigation.Exchange{
+		AskedAt: instant.Add(-2 * time.Second).UTC(), AnsweredAt: instant.Add(-time.Second).UTC(),
+		Host: "api.security.microsoft.com", TLSVersion: "TLS 1.3", RequestID: "r-1",
+	}
+	download = investigation.Exchange{
+		AskedAt: instant.Add(-time.Second).UTC(), AnsweredAt: instant.UTC(),
+		Host: "x.blob.core.windows.net", TLSVersion: "TLS 1.2",
+		CertificateSHA256: strings.Repeat("ab", 32), RequestID: "r-2", CorrelationID: "c-2",
+	}
+	collection = investigation.Collection{Attempt: 3, Link: link, Download: download}
+
+	place = investigation.Placement{
+		Key: key, Action: action, Collection: investigation.Collection{Attempt: 3, Link: link},
+	}
+	placeOrQuarantine = investigation.Placement{
+		Key: key, Quarantine: quarantine, Action: action, Collection: place.Collection,
+	}
+)
+
+// receiptOf is the receipt of a body that came in one piece.
+func receiptOf(body []byte) investigation.Receipt {
+	sum := sha256.Sum256(body)
+	return investigation.Receipt{
+		Bucket: "evidence", Key: string(key), VersionID: "v1", Size: int64(len(body)),
+		SHA256: hex.EncodeToString(sum[:]), CRC32C: crcOf(body), Retention: retention,
+	}
 }
 
 // zipOf is a ZIP of a little more than size bytes that do not compress.
@@ -58,15 +98,27 @@ func zipOf(tb testing.TB, size int) []byte {
 }
 
 func open(b *bucket) *archive.Archive {
-	return archive.New(b, "evidence", partSize, inFlight, slog.New(slog.DiscardHandler))
+	return archive.New(b, "evidence", lock, partSize, inFlight, clock, slog.New(slog.DiscardHandler))
 }
 
 func store(ctx context.Context, b *bucket, body []byte, declared int64) (
-	investigation.Receipt, error,
+	investigation.Stored, error,
 ) {
-	return open(b).Store(ctx, key, action, investigation.Package{
-		Size: declared, Body: io.NopCloser(bytes.NewReader(body)),
-	})
+	return storeAt(ctx, b, place, body, declared)
+}
+
+func storeAt(ctx context.Context, b *bucket, place investigation.Placement, body []byte,
+	declared int64,
+) (investigation.Stored, error) {
+	pkg := packageOf(body)
+	pkg.Size = declared
+	return open(b).Store(ctx, place, pkg)
+}
+
+func packageOf(body []byte) investigation.Package {
+	return investigation.Package{
+		Size: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)), Source: download,
+	}
 }
 
 // checkNothing fails if the bucket has an object or an upload that was left lying about.
@@ -92,12 +144,15 @@ func TestStoredWholeAtEverySize(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%d bytes: %v", len(body), err)
 			}
-			sum := sha256.Sum256(body)
-			want := investigation.Receipt{
-				Bucket: "evidence", Key: string(key), VersionID: "v1", Size: int64(len(body)),
-				SHA256: hex.EncodeToString(sum[:]), CRC32C: crcOf(body),
+			want := investigation.Stored{
+				Receipt: receiptOf(body), Collection: collection, Content: investigation.Content{
+					Entries: 2, UncompressedSize: int64(size / 2 * 2), TopLevel: []string{"Autoruns/", "Processes/"},
+				},
 			}
-			if got != want || !bytes.Equal(b.objects[string(key)].body, body) {
+			if len(body) >= partSize {
+				want.Receipt.PartSize = partSize
+			}
+			if !reflect.DeepEqual(got, want) || !bytes.Equal(b.objects[string(key)].body, body) {
 				t.Errorf("%d bytes: got %+v, want %+v", len(body), got, want)
 			}
 			if inParts := b.count(opCreate) > 0; inParts != (len(body) >= partSize) {
@@ -144,7 +199,7 @@ func TestNeverStored(t *testing.T) {
 			if declared == 0 && name != "empty" {
 				declared = investigation.SizeUnknown
 			}
-			_, err := open(b).Store(t.Context(), key, action,
+			_, err := open(b).Store(t.Context(), place,
 				investigation.Package{Size: declared, Body: io.NopCloser(source)})
 			if !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
@@ -166,7 +221,7 @@ func TestThereAlready(t *testing.T) {
 			t.Fatal(err)
 		}
 		second, err := store(t.Context(), b, body, int64(len(body)))
-		if err != nil || second != first {
+		if err != nil || !reflect.DeepEqual(second, first) {
 			t.Errorf("the same bytes again: got %+v, %v, want %+v", second, err, first)
 		}
 		other := zipOf(t, size+2)
@@ -192,9 +247,27 @@ func TestLostAnswer(t *testing.T) {
 			return nil
 		}
 		got, err := store(t.Context(), b, body, int64(len(body)))
-		if err != nil || got.Size != int64(len(body)) || got.SHA256 == "" {
+		if err != nil || got.Receipt.Size != int64(len(body)) || got.Content.Entries != 2 || got.Receipt.Retention != retention {
 			t.Errorf("%s: got %+v, %v", op, got, err)
 		}
+	}
+}
+
+// Somebody else's object is there, and then it is not: nothing is known, and all is sent again.
+func TestThereForAMoment(t *testing.T) {
+	for op, size := range map[string]int{opPut: 1000, opComplete: 4 * partSize} {
+		b, body := newBucket(), zipOf(t, size)
+		b.fault = func(called string, _ int) error {
+			if called == op {
+				return refusal(http.StatusPreconditionFailed, "PreconditionFailed")
+			}
+			return nil
+		}
+		_, err := store(t.Context(), b, body, int64(len(body)))
+		if !errors.Is(err, investigation.ErrStartAgain) {
+			t.Errorf("%s: got %v, want ErrStartAgain", op, err)
+		}
+		checkNothing(t, b)
 	}
 }
 
@@ -281,7 +354,7 @@ func TestCancelled(t *testing.T) {
 		cancel(stopped)
 		return 0, context.Canceled
 	}))
-	_, err := open(b).Store(ctx, key, action,
+	_, err := open(b).Store(ctx, place,
 		investigation.Package{Size: investigation.SizeUnknown, Body: io.NopCloser(source)})
 	if !errors.Is(err, stopped) {
 		t.Errorf("got %v, want the cause", err)
@@ -311,7 +384,7 @@ func TestBuffersComeBack(t *testing.T) {
 					return nil
 				}
 				for _, source := range [][]byte{body, body[:4*partSize+1], body[:100]} {
-					_, _ = a.Store(t.Context(), key, action, investigation.Package{
+					_, _ = a.Store(t.Context(), place, investigation.Package{
 						Size: investigation.SizeUnknown, Body: io.NopCloser(bytes.NewReader(source)),
 					})
 				}
@@ -321,51 +394,4 @@ func TestBuffersComeBack(t *testing.T) {
 			t.Error("the good one among them was not stored")
 		}
 	})
-}
-
-// What S3 itself knows is enough to make a receipt after a crash.
-func TestStored(t *testing.T) {
-	for _, size := range []int{1000, 4 * partSize} {
-		b, body := newBucket(), zipOf(t, size)
-		if _, err := open(b).Stored(t.Context(), key); !errors.Is(err, investigation.ErrNotStored) {
-			t.Errorf("of nothing: got %v", err)
-		}
-		want, err := store(t.Context(), b, body, int64(len(body)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := open(b).Stored(t.Context(), key)
-		if err != nil || got != want {
-			t.Errorf("got %+v, %v, want %+v", got, err, want)
-		}
-	}
-	b, body := newBucket(), zipOf(t, 4*partSize)
-	if _, err := store(t.Context(), b, body, int64(len(body))); err != nil {
-		t.Fatal(err)
-	}
-	o := b.objects[string(key)]
-	o.body = bytes.Clone(o.body)
-	o.body[partSize] ^= 1
-	b.objects[string(key)] = o
-	_, err := open(b).Stored(t.Context(), key)
-	if _, ok := errors.AsType[*archive.ConflictError](err); !ok {
-		t.Errorf("an altered object: got %v", err)
-	}
-	b.objects[string(key)] = object{body: body, crc: crcOf(body)}
-	if _, err := open(b).Stored(t.Context(), key); err == nil {
-		t.Error("an object that somebody else put there was taken for ours")
-	}
-}
-
-// A manifest is written once, and stays as it is.
-func TestManifest(t *testing.T) {
-	b := newBucket()
-	for _, manifest := range []string{`{"a":1}`, `{"a":2}`} {
-		if err := open(b).StoreManifest(t.Context(), "k.json", []byte(manifest)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := string(b.objects["k.json"].body); got != `{"a":1}` {
-		t.Errorf("got %s", got)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -19,128 +20,158 @@ import (
 // partsMax is S3's limit of parts in one upload.
 const partsMax = 10_000
 
-// upload stores a package that is larger than one part. first is its first part, full.
-func (a *Archive) upload(ctx context.Context, key investigation.Key, action investigation.Action,
-	c *content, source io.Reader, first []byte,
-) (investigation.Receipt, error) {
-	created, err := a.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket:            &a.bucket,
-		Key:               aws.String(string(key)),
-		ContentType:       aws.String(contentType),
-		Metadata:          metadataOf(action),
-		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
-		ChecksumType:      types.ChecksumTypeFullObject,
-	})
+// upload stores bytes that are more than one part. first is their first part, full.
+func (a *Archive) upload(ctx context.Context, c *content, whole, quarantined object,
+	source io.Reader, first []byte,
+) (investigation.Stored, error) {
+	objects := []object{whole}
+	if quarantined.key != "" {
+		objects = append(objects, quarantined)
+	}
+	t, err := a.begin(ctx, objects)
 	if err != nil {
 		a.buffers.put(first)
-		return investigation.Receipt{}, a.explain("begin the upload", string(key), err)
+		return investigation.Stored{}, err
 	}
-	u := a.begin(ctx, key, created.UploadId)
-	err = u.stream(source, c, first)
+	err = t.stream(source, c, first)
 	if err != nil {
-		u.cancel(err)
+		t.cancel(err)
 	}
-	err = u.wait()
+	var stored investigation.Stored
+	err = t.wait()
 	if err == nil {
-		err = c.whole()
+		stored, err = a.settle(ctx, c, whole, quarantined,
+			func(ctx context.Context, o object) (investigation.Stored, error) {
+				return t.complete(ctx, o, c)
+			})
 	}
-	if err != nil {
-		return investigation.Receipt{}, errors.Join(err, u.abort(ctx))
+	aborted := t.abort(ctx)
+	if err == nil && aborted != nil {
+		// The package is safe, and the bucket's lifecycle rule takes away what is left.
+		a.logger.WarnContext(ctx, "an upload was left behind", slog.Any("error", aborted))
+		return stored, nil
 	}
-	return u.complete(ctx, c)
+	return stored, errors.Join(err, aborted)
 }
 
-// upload is one multipart upload under way. Parts are sent by goroutines of their own, as many as
-// there are buffers.
-type upload struct {
+// transfer is one stream under way to one or more uploads. Parts are sent by goroutines of their
+// own, as many as there are buffers.
+type transfer struct {
 	archive *Archive
-	key     investigation.Key
-	id      *string
+	uploads []*upload
 
 	ctx    context.Context // ends with the first part that fails
 	cancel context.CancelCauseFunc
 	sent   sync.WaitGroup
-	mu     sync.Mutex // guards parts
-	parts  []types.CompletedPart
 }
 
-func (a *Archive) begin(ctx context.Context, key investigation.Key, id *string) *upload {
-	u := &upload{archive: a, key: key, id: id}
-	u.ctx, u.cancel = context.WithCancelCause(ctx)
-	return u
+// upload is one multipart upload.
+type upload struct {
+	key  string
+	id   *string
+	done bool // it was completed
+
+	mu    sync.Mutex // guards parts
+	parts []types.CompletedPart
+}
+
+// begin begins an upload of each object, or of none.
+func (a *Archive) begin(ctx context.Context, objects []object) (*transfer, error) {
+	t := &transfer{archive: a}
+	t.ctx, t.cancel = context.WithCancelCause(ctx)
+	for _, o := range objects {
+		created, err := a.s3.CreateMultipartUpload(ctx, a.createInput(o))
+		if err != nil {
+			return nil, errors.Join(a.explainPut("begin the upload", o, err), t.abort(ctx))
+		}
+		t.uploads = append(t.uploads, &upload{key: o.key, id: created.UploadId})
+	}
+	return t, nil
 }
 
 // stream sends the source part by part until it ends. It returns the source's error, or the reason
-// the upload ended early.
-func (u *upload) stream(source io.Reader, c *content, buffer []byte) error {
+// the transfer ended early.
+func (t *transfer) stream(source io.Reader, c *content, buffer []byte) error {
 	n, ended := len(buffer), false
 	for number := int32(1); ; number++ {
 		if number > partsMax {
-			u.archive.buffers.put(buffer)
+			t.archive.buffers.put(buffer)
 			return fmt.Errorf("%w: more than %d parts", investigation.ErrNotAPackage, partsMax)
 		}
-		u.send(number, buffer, n)
+		t.send(number, buffer, n)
 		if ended {
 			return nil
 		}
 		var err error
-		buffer, err = u.archive.buffers.get(u.ctx)
+		buffer, err = t.archive.buffers.get(t.ctx)
 		if err != nil {
 			return err
 		}
 		n, ended, err = fill(buffer, source, c)
 		if err != nil {
-			u.archive.buffers.put(buffer)
+			t.archive.buffers.put(buffer)
 			return fmt.Errorf("read the package: %w", err)
 		}
 		if n == 0 {
-			u.archive.buffers.put(buffer)
+			t.archive.buffers.put(buffer)
 			return nil
 		}
 	}
 }
 
-// send hands a part to a goroutine, which gives the buffer back.
-func (u *upload) send(number int32, buffer []byte, n int) {
-	u.sent.Go(func() {
-		defer u.archive.buffers.put(buffer)
-		out, err := u.archive.s3.UploadPart(u.ctx, &s3.UploadPartInput{
-			Bucket:            &u.archive.bucket,
-			Key:               aws.String(string(u.key)),
-			UploadId:          u.id,
-			PartNumber:        &number,
-			Body:              newBody(buffer[:n]),
-			ContentLength:     aws.Int64(int64(n)),
-			ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
-		})
-		if err != nil {
-			u.cancel(u.archive.explain(fmt.Sprintf("send part %d of", number), string(u.key), err))
-			return
+// send hands a part to a goroutine for each upload; the last one gives the buffer back.
+func (t *transfer) send(number int32, buffer []byte, n int) {
+	t.sent.Go(func() {
+		defer t.archive.buffers.put(buffer)
+		var all sync.WaitGroup
+		defer all.Wait()
+		for _, u := range t.uploads[1:] {
+			all.Go(func() { t.sendTo(u, number, buffer[:n]) })
 		}
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		u.parts = append(u.parts, types.CompletedPart{
-			PartNumber: &number, ETag: out.ETag, ChecksumCRC32C: out.ChecksumCRC32C,
-		})
+		t.sendTo(t.uploads[0], number, buffer[:n])
 	})
 }
 
-// wait returns when no part is under way any more, with the reason the upload failed, or nil.
-func (u *upload) wait() error {
-	u.sent.Wait()
-	return context.Cause(u.ctx)
+func (t *transfer) sendTo(u *upload, number int32, body []byte) {
+	out, err := t.archive.s3.UploadPart(t.ctx, &s3.UploadPartInput{
+		Bucket:            &t.archive.bucket,
+		Key:               &u.key,
+		UploadId:          u.id,
+		PartNumber:        &number,
+		Body:              newBody(body),
+		ContentLength:     aws.Int64(int64(len(body))),
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
+	})
+	if err != nil {
+		t.cancel(t.archive.explain(fmt.Sprintf("send part %d of", number), u.key, err))
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.parts = append(u.parts, types.CompletedPart{
+		PartNumber: &number, ETag: out.ETag, ChecksumCRC32C: out.ChecksumCRC32C,
+	})
 }
 
-// complete is the commit.
-func (u *upload) complete(ctx context.Context, c *content) (investigation.Receipt, error) {
-	u.cancel(context.Canceled)
+// wait returns when no part is under way any more, with the reason the transfer failed, or nil.
+func (t *transfer) wait() error {
+	t.sent.Wait()
+	return context.Cause(t.ctx)
+}
+
+// complete is the commit of o.
+func (t *transfer) complete(ctx context.Context, o object, c *content) (
+	investigation.Stored, error,
+) {
+	a, u := t.archive, t.uploads[slices.IndexFunc(t.uploads, func(u *upload) bool {
+		return u.key == o.key
+	})]
 	slices.SortFunc(u.parts, func(a, b types.CompletedPart) int {
 		return cmp.Compare(*a.PartNumber, *b.PartNumber)
 	})
-	a := u.archive
 	out, err := a.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket:          &a.bucket,
-		Key:             aws.String(string(u.key)),
+		Key:             &u.key,
 		UploadId:        u.id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
 		ChecksumType:    types.ChecksumTypeFullObject,
@@ -149,28 +180,34 @@ func (u *upload) complete(ctx context.Context, c *content) (investigation.Receip
 		IfNoneMatch:     aws.String("*"),
 	})
 	if err == nil {
-		return a.receipt(u.key, c, out.VersionId), nil
+		u.done = true
+		return a.stored(o, c, out.VersionId), nil
 	}
 	conflict := statusOf(err) == statusConflict
-	err = a.explain("complete the upload of", string(u.key), err)
+	err = a.explain("complete the upload of", u.key, err)
 	if conflict {
 		err = fmt.Errorf("%w: %w", investigation.ErrStartAgain, err)
 	}
-	receipt, err := a.already(ctx, u.key, c, err)
-	return receipt, errors.Join(err, u.abort(ctx))
+	return a.already(ctx, u.key, c, err)
 }
 
-// abort takes the parts away, whatever became of the context. An upload that is gone already is
-// aborted.
-func (u *upload) abort(ctx context.Context) error {
-	u.cancel(context.Canceled)
+// abort takes away the parts of every upload that was not completed, whatever became of the
+// context. An upload that is gone already is aborted.
+func (t *transfer) abort(ctx context.Context) error {
+	t.cancel(context.Canceled)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
-	_, err := u.archive.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-		Bucket: &u.archive.bucket, Key: aws.String(string(u.key)), UploadId: u.id,
-	})
-	if err != nil && statusOf(err) != statusNotFound {
-		return u.archive.explain("abort the upload of", string(u.key), err)
+	var failures error
+	for _, u := range t.uploads {
+		if u.done {
+			continue
+		}
+		_, err := t.archive.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+			Bucket: &t.archive.bucket, Key: &u.key, UploadId: u.id,
+		})
+		if err != nil && statusOf(err) != statusNotFound {
+			failures = errors.Join(failures, t.archive.explain("abort the upload of", u.key, err))
+		}
 	}
-	return nil
+	return failures
 }

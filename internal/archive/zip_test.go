@@ -6,8 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"packhorse/internal/archive"
 	"packhorse/internal/investigation"
@@ -51,7 +55,7 @@ func seeds(tb testing.TB) map[string][]byte {
 func TestAccepted(t *testing.T) {
 	for name, file := range seeds(t) {
 		for _, step := range []int{1 << 20, 4096, 7} {
-			if err := archive.Check(file, int64(len(file)), step); err != nil {
+			if _, err := archive.Check(file, int64(len(file)), step); err != nil {
 				t.Errorf("%s in steps of %d: %v", name, step, err)
 			}
 		}
@@ -62,7 +66,7 @@ func TestAccepted(t *testing.T) {
 func TestRefused(t *testing.T) {
 	file := zipOf(t, 2000)
 	for n := range len(file) {
-		err := archive.Check(file[:n], investigation.SizeUnknown, 512)
+		_, err := archive.Check(file[:n], investigation.SizeUnknown, 512)
 		if !errors.Is(err, investigation.ErrNotAPackage) {
 			t.Fatalf("cut to %d of %d bytes: got %v", n, len(file), err)
 		}
@@ -75,27 +79,33 @@ func TestRefused(t *testing.T) {
 	} {
 		broken := bytes.Clone(file)
 		broken[at] ^= 0x40
-		err := archive.Check(broken, int64(len(broken)), 512)
+		_, err := archive.Check(broken, int64(len(broken)), 512)
 		if !errors.Is(err, investigation.ErrNotAPackage) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
 
-// FuzzZip feeds any bytes, in steps of any size. The judgement does not depend on the steps, and
-// what is accepted is something archive/zip opens, with as many files as the directory says.
+// FuzzZip feeds any bytes, in steps of any size. The judgement does not depend on the steps, what is
+// said of the content is bounded, and what is accepted is something archive/zip opens, with as many
+// files as the directory says.
 func FuzzZip(f *testing.F) {
 	for name, file := range seeds(f) {
 		if name != "large" { // too large to be worth mutating
 			f.Add(file, 7)
 		}
 	}
+	for _, test := range hostile(f) {
+		if len(test.file) < 1<<16 {
+			f.Add(test.file, 100)
+		}
+	}
 	f.Add([]byte("PK\x05\x06"), 1)
 	f.Fuzz(func(t *testing.T, file []byte, step int) {
-		step = max(1, step)
-		err := archive.Check(file, int64(len(file)), step)
-		if whole := archive.Check(file, int64(len(file)), max(1, len(file))); (err == nil) != (whole == nil) {
-			t.Fatalf("in steps of %d: %v, at once: %v", step, err, whole)
+		got, err := archive.Check(file, int64(len(file)), max(1, step))
+		whole, wholeErr := archive.Check(file, int64(len(file)), max(1, len(file)))
+		if (err == nil) != (wholeErr == nil) || !reflect.DeepEqual(got, whole) {
+			t.Fatalf("in steps of %d: %+v, %v, at once: %+v, %v", step, got, err, whole, wholeErr)
 		}
 		if err != nil {
 			if !errors.Is(err, investigation.ErrNotAPackage) {
@@ -103,12 +113,48 @@ func FuzzZip(f *testing.F) {
 			}
 			return
 		}
-		// archive/zip also refuses a directory whose entries have broken extra fields, which says
-		// nothing about whether all the bytes came; and names that lead out of a folder, which are
-		// hostile, and evidence.
-		_, err = zip.NewReader(bytes.NewReader(file), int64(len(file)))
+		checkBounded(t, got)
+		// archive/zip takes another end record than the right one if that is in the comment.
+		if slices.ContainsFunc(got.Remarks, func(remark string) bool {
+			return strings.Contains(remark, "another end record")
+		}) {
+			return
+		}
+		// It also refuses a directory whose entries have broken extra fields, which says nothing
+		// about whether all the bytes came; and names that lead out of a folder, which are hostile,
+		// and evidence.
+		files, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
 		if err != nil && !errors.Is(err, zip.ErrInsecurePath) && !errors.Is(err, zip.ErrFormat) {
 			t.Fatalf("archive/zip says %v", err)
 		}
+		if files != nil && int64(len(files.File)) != got.Entries {
+			t.Fatalf("archive/zip has %d entries, got %d", len(files.File), got.Entries)
+		}
 	})
+}
+
+// checkBounded fails if more is said of a package than is meant to be, or what no JSON can say.
+func checkBounded(t *testing.T, c investigation.Content) {
+	t.Helper()
+	if c.Entries < 0 || c.UncompressedSize < 0 || c.UncompressedSize > 1<<53-1 {
+		t.Errorf("%d entries, %d bytes", c.Entries, c.UncompressedSize)
+	}
+	if len(c.TopLevel) > archive.TopMax || len(c.Remarks) > 12 {
+		t.Errorf("%d names and %d remarks", len(c.TopLevel), len(c.Remarks))
+	}
+	for _, name := range c.TopLevel {
+		if len(name) > archive.QuotedMax+len("…/") || !utf8.ValidString(name) {
+			t.Errorf("a name at the top of %d bytes: %q", len(name), name)
+		}
+	}
+	total := 0
+	for _, remark := range c.Remarks {
+		total += len(remark)
+		if strings.ContainsFunc(remark, unicode.IsControl) || !utf8.ValidString(remark) {
+			t.Errorf("a remark that cannot be shown: %q", remark)
+		}
+	}
+	if total > 12*200+archive.ExamplesMax*(archive.QuotedMax*4+4) {
+		t.Errorf("the remarks have %d bytes", total)
+	}
 }

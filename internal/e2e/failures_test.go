@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"packhorse/internal/custody"
+	"packhorse/internal/eventbus"
 	"packhorse/internal/eventbus/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
@@ -35,11 +36,12 @@ import (
 )
 
 const (
-	packages = 3
-
 	// busLatency is longer than a sweep's pause: a Ready event that is put twice is then under way
 	// twice, which is the worst case.
 	busLatency = 12 * time.Second
+
+	// announceLatency has two that conclude the same action at once both find it not announced yet.
+	announceLatency = time.Second
 
 	lease = 2 * time.Minute
 
@@ -49,16 +51,55 @@ const (
 
 func now() time.Time { return time.Now().Add(shift) }
 
+// scenario is a tenant, and what is to become of it when nothing fails.
+type scenario struct {
+	name    string
+	actions int
+	ends    string            // the status they come to
+	arrives []mdesim.Download // in the place of each package, by attempt; none: the package
+	calls   int               // for links, when nothing fails
+	objects int               // in the archive afterwards, without manifests
+	records int               // manifests
+	reason  investigation.Reason
+	rows    []string // of its table
+}
+
+// scenarios has the failure tables of docs/architecture.md, in their order.
+func scenarios() []scenario {
+	return []scenario{
+		{
+			name: "A package", actions: 3, ends: "Succeeded", calls: 3, objects: 3, records: 3,
+			rows: []string{"list", "observe", "put Ready", "claim", "lease", "package link", "settle",
+				"open link", "copy", "complete", "ledger archived", "manifest", "signature", "put Archived",
+				"ledger announced"},
+		},
+		{
+			name: "An action that Defender ended without a package", actions: 3, ends: "Failed", records: 3,
+			reason: investigation.ReasonFailed,
+			rows: []string{"observe", "put Settled", "ledger sealed", "manifest", "signature",
+				"put Not Collected", "ledger announced"},
+		},
+		{
+			name: "What came is no package, four times", actions: 1, ends: "Succeeded", calls: 4, objects: 1,
+			records: 2, arrives: []mdesim.Download{mdesim.DownloadHTML}, reason: investigation.ReasonInvalid,
+			rows: []string{"quarantine", "ledger not collected", "manifest", "signature",
+				"put Not Collected", "ledger announced"},
+		},
+	}
+}
+
 // world is what outlives processes, and what they let be seen.
 type world struct {
 	t       *testing.T
 	ctx     context.Context
+	plan    scenario
 	sim     *mdesim.Simulator
 	config  mdesim.Config
 	token   string
 	ledger  *ledgertest.Memory
 	counter *ratelimit.Memory
 	bucket  *bucket
+	signer  *custody.Local
 	fault   *fault
 	leases  atomic.Int32
 	running sync.WaitGroup
@@ -66,8 +107,8 @@ type world struct {
 
 	mu       sync.Mutex // guards what follows
 	seen     bytes.Buffer
-	archived map[investigation.ID]int
-	repeated int // Ready events whose claim found nothing to do
+	told     map[investigation.ID]int // how often its outcome was announced
+	repeated int                      // Ready events whose claim found nothing to do
 }
 
 // Write implements io.Writer, for the log.
@@ -82,10 +123,10 @@ func (w *world) write(text string) { _, _ = fmt.Fprintln(w, text) }
 func (w *world) announced(id investigation.ID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.archived[id]++
+	w.told[id]++
 }
 
-func newWorld(t *testing.T, ctx context.Context, f *fault) *world {
+func newWorld(t *testing.T, ctx context.Context, plan scenario, f *fault) *world {
 	t.Helper()
 	config := mdesim.Defaults()
 	config.APIOrigin, config.DownloadOrigin = "https://api.test", "https://downloads.test"
@@ -93,18 +134,23 @@ func newWorld(t *testing.T, ctx context.Context, f *fault) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{
-		schemas: schemas,
-		t:       t, ctx: ctx, sim: mdesim.New(config, now), config: config,
-		ledger: ledgertest.NewMemory(), counter: ratelimit.NewMemory(), bucket: newBucket(), fault: f,
-		archived: map[investigation.ID]int{},
+	signer, err := custody.OpenLocal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
-	for n := range packages {
+	w := &world{
+		schemas: schemas, plan: plan, signer: signer,
+		t: t, ctx: ctx, sim: mdesim.New(config, now), config: config,
+		ledger: ledgertest.NewMemory(), counter: ratelimit.NewMemory(), bucket: newBucket(), fault: f,
+		told: map[investigation.ID]int{},
+	}
+	w.sim.SetFaults(mdesim.Faults{Downloads: map[string][]mdesim.Download{"": plan.arrives}})
+	for n := range plan.actions {
 		w.sim.Add(mdesim.Action{
 			ID: mdesim.IDOf("action", n), MachineID: mdesim.MachineOf("machine", n),
 			ComputerDNSName: "pc.contoso.com", Requestor: "a@contoso.com", Comment: "why",
 			CreatedAt: now().Add(-time.Hour).Add(time.Duration(n) * time.Second),
-			Steps:     mdesim.Succeeding(time.Minute), PackageSize: 20_000, PackageSeed: uint64(n),
+			Steps:     mdesim.Ending(time.Minute, plan.ends), PackageSize: 20_000, PackageSeed: uint64(n),
 		})
 	}
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {config.ClientID},
@@ -167,7 +213,7 @@ func (w *world) poll() {
 
 func (w *world) pollOnce(ctx context.Context, p *proc) {
 	poller := poll.New(w.defender(p), ledgerPort{w.ledger, p}, busPort{p},
-		ratelimit.NewGauge(w.counter, w.budget()), w.config.TenantID, 7*24*time.Hour, 10*time.Second,
+		ratelimit.NewGauge(w.counter, w.budget()), w.config.TenantID, investigation.CasePattern{}, 7*24*time.Hour, 10*time.Second,
 		now, w.logger())
 	for ctx.Err() == nil {
 		progress, err := poller.Step(ctx)
@@ -181,15 +227,19 @@ func (w *world) pollOnce(ctx context.Context, p *proc) {
 	}
 }
 
-// deliver starts a fetcher of its own for a Ready event.
-func (w *world) deliver(id investigation.ID) {
+// deliver starts a fetcher of its own for an event.
+func (w *world) deliver(detailType string, id investigation.ID) {
 	w.running.Go(func() {
 		time.Sleep(busLatency)
 		ctx, p := w.proc()
 		defer p.end()
 		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, archivePort{p}, busPort{p},
-			custody.Manifest, "packages/", lease, now, rand.Text, w.logger())
-		_, err := fetcher.Fetch(ctx, id)
+			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, scene, now), "packages/", lease, now, rand.Text, w.logger())
+		carry := fetcher.Fetch
+		if detailType == eventbus.TypeSettled {
+			carry = fetcher.Conclude
+		}
+		_, err := carry(ctx, id)
 		if _, repeated := errors.AsType[*investigation.NotClaimableError](err); repeated {
 			w.mu.Lock()
 			w.repeated++
@@ -201,6 +251,10 @@ func (w *world) deliver(id investigation.ID) {
 	})
 }
 
+func scene(context.Context) (custody.Scene, error) {
+	return custody.Scene{Version: "1", Principal: "tester"}, nil
+}
+
 // outcome is what a run cost and who saw something twice.
 type outcome struct {
 	cost  int
@@ -208,11 +262,11 @@ type outcome struct {
 }
 
 // play runs one cell until everything is done, and a while longer.
-func play(t *testing.T, f *fault) (got outcome) {
+func play(t *testing.T, plan scenario, f *fault) (got outcome) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		w := newWorld(t, ctx, f)
+		w := newWorld(t, ctx, plan, f)
 		w.running.Go(w.poll)
 		for range 60 {
 			time.Sleep(time.Minute)
@@ -238,11 +292,12 @@ func (w *world) records() []investigation.Record {
 
 func (w *world) finished() bool {
 	records := w.records()
-	return len(records) == packages && !slices.ContainsFunc(records,
+	return len(records) == w.plan.actions && !slices.ContainsFunc(records,
 		func(r investigation.Record) bool { return r.State != investigation.StateDone })
 }
 
-// check fails unless every package was carried exactly once, by the rules, and in secrecy.
+// check fails unless every action was carried to its end exactly once, by the rules, in secrecy, and
+// so that it can be proved.
 func (w *world) check(t *testing.T) outcome {
 	t.Helper()
 	if !w.finished() {
@@ -251,19 +306,13 @@ func (w *world) check(t *testing.T) outcome {
 	if w.fault.row != "" && !w.fault.struck.Load() {
 		t.Error("the fault never struck: no step has that name")
 	}
-	got := outcome{cost: int(w.leases.Load()) - packages, twice: "nobody"}
+	got := outcome{cost: int(w.leases.Load()) - w.plan.calls, twice: "nobody"}
 	if w.repeated > 0 {
 		got.twice = "fetcher"
 	}
 	for _, rec := range w.records() {
-		_, sum := w.sim.Package(rec.ActionID)
-		key := investigation.Key(rec.Receipt.Key)
-		if rec.Receipt.SHA256 != sum || w.bucket.objects[key] != rec.Receipt ||
-			w.bucket.commits[key] != 1 || len(w.bucket.manifests[rec.ManifestKey]) == 0 {
-			t.Errorf("action %s: %d commits, receipt %+v, want SHA-256 %s",
-				rec.ActionID, w.bucket.commits[key], rec.Receipt, sum)
-		}
-		switch times := w.archived[rec.ID]; {
+		w.checkObject(t, rec)
+		switch times := w.told[rec.ID]; {
 		case times < 1:
 			t.Errorf("action %s was never announced", rec.ActionID)
 		case times > 1:
@@ -271,11 +320,12 @@ func (w *world) check(t *testing.T) outcome {
 		}
 		w.write(fmt.Sprintf("%+v", rec))
 	}
-	if n := len(w.bucket.objects); n != packages {
-		t.Errorf("got %d objects, want %d", n, packages)
+	if n := len(w.bucket.objects); n != w.plan.objects {
+		t.Errorf("got %d objects, want %d", n, w.plan.objects)
 	}
-	for _, manifest := range w.bucket.manifests {
-		w.write(string(manifest))
+	w.checkEvidence(t)
+	for _, text := range w.bucket.small {
+		w.write(string(text))
 	}
 	v := w.sim.Judge().Verdict()
 	if v.MostInAnyMinute > 2 || v.Throttled > 0 || v.Leaks > 0 || len(v.BrokenRules) > 0 {
@@ -288,10 +338,31 @@ func (w *world) check(t *testing.T) outcome {
 	return got
 }
 
+// checkObject fails unless the record's object, if it is to have one, is what was served, once.
+func (w *world) checkObject(t *testing.T, rec investigation.Record) {
+	t.Helper()
+	if rec.Reason != w.plan.reason {
+		t.Errorf("action %s is not collected because of %q, want %q", rec.ActionID, rec.Reason, w.plan.reason)
+	}
+	if w.plan.objects == 0 {
+		return
+	}
+	receipt := rec.Receipt
+	if rec.Reason != "" {
+		receipt = rec.Quarantine
+	} else if _, sum := w.sim.Package(rec.ActionID); receipt.SHA256 != sum {
+		t.Errorf("action %s has SHA-256 %s, want %s", rec.ActionID, receipt.SHA256, sum)
+	}
+	key := investigation.Key(receipt.Key)
+	if key == "" || w.bucket.objects[key].Receipt != receipt || w.bucket.commits[key] != 1 {
+		t.Errorf("action %s: %d commits of %q, receipt %+v", rec.ActionID, w.bucket.commits[key], key, receipt)
+	}
+}
+
 func (w *world) checkSecrets(t *testing.T) {
 	t.Helper()
 	secrets := append(w.sim.Links(), w.token, w.config.ClientSecret, "safedownload", "Bearer ")
-	if len(secrets) < packages+4 {
+	if len(secrets) < w.plan.calls+4 {
 		t.Errorf("got %d secrets to look for", len(secrets))
 	}
 	for _, secret := range secrets {
@@ -303,52 +374,63 @@ func (w *world) checkSecrets(t *testing.T) {
 }
 
 func TestNothingFails(t *testing.T) {
-	got := play(t, &fault{})
-	if want := (outcome{0, "nobody"}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
-// The failure table of docs/architecture.md, cell by cell: it is read from there.
-func TestFailureTable(t *testing.T) {
-	steps := []string{"list", "observe", "put Ready", "claim", "lease", "package link", "settle",
-		"open link", "copy", "complete", "manifest", "ledger archived", "put Archived",
-		"ledger announced"}
-	table := failureTable(t)
-	if len(table) != len(steps) {
-		t.Fatalf("the table has %d rows, want %d", len(table), len(steps))
-	}
-	for i, row := range table {
-		if row[0] != steps[i] {
-			t.Errorf("row %d is %q, want %q", i, row[0], steps[i])
-		}
-		for column, name := range []string{failed, persisted, killed} {
-			t.Run(row[0]+"/"+name, func(t *testing.T) {
-				got := play(t, &fault{row: row[0], column: name})
-				parts := strings.Split(row[column+1], "; ")
-				if len(parts) != 3 {
-					t.Fatalf("the cell %q is not of the form: what; cost; who", row[column+1])
-				}
-				cost, err := strconv.Atoi(parts[1])
-				if err != nil {
-					t.Fatal(err)
-				}
-				if want := (outcome{cost, parts[2]}); got != want {
-					t.Errorf("got %+v, the table says %+v", got, want)
-				}
-			})
+	for _, plan := range scenarios() {
+		got := play(t, plan, &fault{})
+		if want := (outcome{0, "nobody"}); got != want {
+			t.Errorf("%s: got %+v, want %+v", plan.name, got, want)
 		}
 	}
 }
 
-func failureTable(t *testing.T) [][]string {
+// The failure tables of docs/architecture.md, cell by cell: they are read from there.
+func TestFailureTables(t *testing.T) {
+	for _, plan := range scenarios() {
+		table := failureTable(t, plan.name)
+		if len(table) != len(plan.rows) {
+			t.Fatalf("%s: the table has %d rows, want %d", plan.name, len(table), len(plan.rows))
+		}
+		for i, row := range table {
+			if row[0] != plan.rows[i] {
+				t.Errorf("%s: row %d is %q, want %q", plan.name, i, row[0], plan.rows[i])
+			}
+			for column, name := range []string{failed, persisted, killed} {
+				t.Run(plan.name+"/"+row[0]+"/"+name, func(t *testing.T) {
+					got := play(t, plan, &fault{row: row[0], column: name})
+					if want := cellOf(t, row[column+1]); got != want {
+						t.Errorf("got %+v, the table says %+v", got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// cellOf reads "what; cost; who".
+func cellOf(t *testing.T, cell string) outcome {
+	t.Helper()
+	parts := strings.Split(cell, "; ")
+	if len(parts) != 3 {
+		t.Fatalf("the cell %q is not of the form: what; cost; who", cell)
+	}
+	cost, err := strconv.Atoi(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outcome{cost, parts[2]}
+}
+
+// failureTable returns the rows of the table under a heading.
+func failureTable(t *testing.T, heading string) [][]string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/architecture.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, after, found := strings.Cut(string(text),
-		"| step | "+failed+" | "+persisted+" | "+killed+" |\n|---|---|---|---|\n")
+	_, after, found := strings.Cut(string(text), "\n### "+heading+"\n\n")
+	if !found {
+		t.Fatalf("docs/architecture.md has no table %q", heading)
+	}
+	after, found = strings.CutPrefix(after, "| step | "+failed+" | "+persisted+" | "+killed+" |\n|---|---|---|---|\n")
 	if !found {
 		t.Fatal("docs/architecture.md has no failure table")
 	}

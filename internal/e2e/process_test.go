@@ -119,24 +119,43 @@ func (l ledgerPort) Release(ctx context.Context, id investigation.ID, owner stri
 }
 
 func (l ledgerPort) NotCollected(ctx context.Context, id investigation.ID, owner string,
-	reason investigation.Reason, message string,
-) (investigation.Record, error) {
-	l.p.live()
-	return l.Memory.NotCollected(ctx, id, owner, reason, message)
-}
-
-func (l ledgerPort) Archived(ctx context.Context, id investigation.ID, owner string,
-	receipt investigation.Receipt, manifestKey string, now time.Time,
+	c investigation.Closing, by investigation.Sealer,
 ) (rec investigation.Record, err error) {
-	err = l.p.do("ledger archived", func() error {
-		rec, err = l.Memory.Archived(ctx, id, owner, receipt, manifestKey, now)
+	err = l.p.do("ledger not collected", func() error {
+		rec, err = l.Memory.NotCollected(ctx, id, owner, c, by)
 		return err
 	})
 	return rec, err
 }
 
-func (l ledgerPort) Announced(ctx context.Context, id investigation.ID, now time.Time) error {
-	return l.p.do("ledger announced", func() error { return l.Memory.Announced(ctx, id, now) })
+func (l ledgerPort) Archived(ctx context.Context, id investigation.ID, owner string,
+	receipt investigation.Receipt, now time.Time, by investigation.Sealer,
+) (rec investigation.Record, err error) {
+	err = l.p.do("ledger archived", func() error {
+		rec, err = l.Memory.Archived(ctx, id, owner, receipt, now, by)
+		return err
+	})
+	return rec, err
+}
+
+func (l ledgerPort) Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
+	rec investigation.Record, err error,
+) {
+	err = l.p.do("ledger sealed", func() error {
+		rec, err = l.Memory.Seal(ctx, id, by)
+		return err
+	})
+	return rec, err
+}
+
+func (l ledgerPort) Announced(ctx context.Context, id investigation.ID, now time.Time) (
+	rec investigation.Record, err error,
+) {
+	err = l.p.do("ledger announced", func() error {
+		rec, err = l.Memory.Announced(ctx, id, now)
+		return err
+	})
+	return rec, err
 }
 
 // counterPort is one process's way to the budget of links.

@@ -12,6 +12,7 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+	"time"
 
 	"packhorse/internal/eventbus"
 	"packhorse/internal/investigation"
@@ -19,48 +20,53 @@ import (
 
 // bucket is a strict evidence bucket in memory: nothing is ever replaced.
 type bucket struct {
-	mu        sync.Mutex // guards what follows
-	objects   map[investigation.Key]investigation.Receipt
-	commits   map[investigation.Key]int
-	manifests map[string][]byte
+	mu      sync.Mutex // guards what follows
+	objects map[investigation.Key]investigation.Stored
+	commits map[investigation.Key]int
+	small   map[string][]byte // manifests, signatures and keys
 }
 
 func newBucket() *bucket {
 	return &bucket{
-		objects: map[investigation.Key]investigation.Receipt{}, commits: map[investigation.Key]int{},
-		manifests: map[string][]byte{},
+		objects: map[investigation.Key]investigation.Stored{}, commits: map[investigation.Key]int{},
+		small: map[string][]byte{},
 	}
 }
 
-func (b *bucket) stored(key investigation.Key) (investigation.Receipt, error) {
+func (b *bucket) stored(key investigation.Key) (investigation.Stored, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	receipt, ok := b.objects[key]
+	stored, ok := b.objects[key]
 	if !ok {
-		return receipt, fmt.Errorf("head %s: %w", key, investigation.ErrNotStored)
+		return stored, fmt.Errorf("head %s: %w", key, investigation.ErrNotStored)
 	}
-	return receipt, nil
+	return stored, nil
 }
 
-// commit puts the object if there is none, as If-None-Match does.
-func (b *bucket) commit(key investigation.Key, body []byte) (investigation.Receipt, error) {
+// commit puts the object if there is none, as If-None-Match does, with what is written on it.
+func (b *bucket) commit(key investigation.Key, body []byte, c investigation.Collection,
+	content investigation.Content,
+) (investigation.Stored, error) {
 	sum := sha256.Sum256(body)
-	receipt := investigation.Receipt{
-		Bucket: "evidence", Key: string(key), VersionID: "v1", Size: int64(len(body)),
-		SHA256: hex.EncodeToString(sum[:]),
-		CRC32C: base64.StdEncoding.EncodeToString(crc(body)),
+	stored := investigation.Stored{
+		Receipt: investigation.Receipt{
+			Bucket: "evidence", Key: string(key), VersionID: "v1", Size: int64(len(body)),
+			SHA256: hex.EncodeToString(sum[:]),
+			CRC32C: base64.StdEncoding.EncodeToString(crc(body)),
+		},
+		Collection: c, Content: content,
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if there, ok := b.objects[key]; ok {
-		if there != receipt {
-			return investigation.Receipt{}, fmt.Errorf("put %s: there is another object", key)
+		if there.Receipt != stored.Receipt {
+			return investigation.Stored{}, fmt.Errorf("put %s: there is another object", key)
 		}
 		return there, nil
 	}
-	b.objects[key] = receipt
+	b.objects[key] = stored
 	b.commits[key]++
-	return receipt, nil
+	return stored, nil
 }
 
 func crc(body []byte) []byte {
@@ -69,72 +75,103 @@ func crc(body []byte) []byte {
 }
 
 // checkWhole is the archive's duty before a commit.
-func checkWhole(body []byte, size int64) error {
+func checkWhole(body []byte, size int64) (investigation.Content, error) {
 	if size != investigation.SizeUnknown && size != int64(len(body)) {
-		return io.ErrUnexpectedEOF
+		return investigation.Content{}, io.ErrUnexpectedEOF
 	}
-	_, err := zip.NewReader(bytes.NewReader(body), int64(len(body)))
+	archive, err := zip.NewReader(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
-		return fmt.Errorf("%w: %w", investigation.ErrNotAPackage, err)
+		return investigation.Content{}, fmt.Errorf("%w: %w", investigation.ErrNotAPackage, err)
 	}
+	return investigation.Content{Entries: int64(len(archive.File)), UncompressedSize: int64(len(body))}, nil
+}
+
+// put stores a small object, once. Other bytes under the same key are an error.
+func (b *bucket) put(key string, text []byte, same func(there []byte) error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if there, ok := b.small[key]; ok {
+		return same(there)
+	}
+	b.small[key] = bytes.Clone(text)
 	return nil
 }
 
-// putManifest panics where a manifest made again has other bytes: it must be a pure function.
-func (b *bucket) putManifest(key string, manifest []byte) {
+func (b *bucket) has(key string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	there, ok := b.manifests[key]
-	if ok && !bytes.Equal(there, manifest) {
-		panic("e2e: the manifest made again differs")
-	}
-	b.manifests[key] = bytes.Clone(manifest)
+	return b.small[key] != nil
 }
 
 // archivePort is one process's way to the bucket.
 type archivePort struct{ p *proc }
 
-func (a archivePort) Stored(_ context.Context, key investigation.Key) (
-	investigation.Receipt, error,
-) {
+func (a archivePort) Stored(_ context.Context, key investigation.Key) (investigation.Stored, error) {
 	a.p.live()
 	return a.p.w.bucket.stored(key)
 }
 
-func (a archivePort) Store(_ context.Context, key investigation.Key, _ investigation.Action,
-	pkg investigation.Package,
-) (receipt investigation.Receipt, err error) {
+func (a archivePort) Store(_ context.Context, place investigation.Placement, pkg investigation.Package) (
+	stored investigation.Stored, err error,
+) {
 	body, err := io.ReadAll(pkg.Body)
 	if err != nil {
-		return receipt, fmt.Errorf("read the package: %w", err)
+		return stored, fmt.Errorf("read the package: %w", err)
 	}
-	err = checkWhole(body, pkg.Size)
-	if err != nil {
-		return receipt, err
+	row, key := "complete", place.Key
+	content, invalid := checkWhole(body, pkg.Size)
+	if invalid != nil {
+		if place.Quarantine == "" {
+			return stored, invalid
+		}
+		row, key = "quarantine", place.Quarantine
 	}
-	err = a.p.do("complete", func() error {
+	place.Collection.Download = pkg.Source
+	err = a.p.do(row, func() error {
 		var err error
-		receipt, err = a.p.w.bucket.commit(key, body)
+		stored, err = a.p.w.bucket.commit(key, body, place.Collection, content)
 		return err
 	})
-	return receipt, err
+	if err != nil {
+		return investigation.Stored{}, err
+	}
+	return stored, invalid
 }
 
 func (a archivePort) StoreManifest(_ context.Context, key string, manifest []byte) error {
 	return a.p.do("manifest", func() error {
-		a.p.w.bucket.putManifest(key, manifest)
-		return nil
+		return a.p.w.bucket.put(key, manifest, func(there []byte) error {
+			if !bytes.Equal(there, manifest) {
+				// It would never be stored: the run would not come to its end.
+				return fmt.Errorf("%s has other bytes", key)
+			}
+			return nil
+		})
 	})
+}
+
+func (a archivePort) StoreSignature(_ context.Context, key string, signature []byte,
+	valid func([]byte) error,
+) error {
+	return a.p.do("signature", func() error { return a.p.w.bucket.put(key, signature, valid) })
 }
 
 // busPort is one process's way to the bus.
 type busPort struct{ p *proc }
 
 func (b busPort) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
-	err := b.p.do("put Ready", func() error {
+	return b.hand("put Ready", eventbus.TypeReady, ids)
+}
+
+func (b busPort) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	return b.hand("put Settled", eventbus.TypeSettled, ids)
+}
+
+func (b busPort) hand(row, detailType string, ids []investigation.ID) ([]investigation.ID, error) {
+	err := b.p.do(row, func() error {
 		for _, id := range ids {
-			b.p.w.event(eventbus.TypeReady, eventbus.NewReady(id))
-			b.p.w.deliver(id)
+			b.p.w.event(detailType, eventbus.NewWork(id))
+			b.p.w.deliver(detailType, id)
 		}
 		return nil
 	})
@@ -148,12 +185,18 @@ func (b busPort) Announce(_ context.Context, records []investigation.Record) (
 	[]investigation.ID, error,
 ) {
 	var taken []investigation.ID
+	time.Sleep(announceLatency)
 	for _, rec := range records {
-		err := b.p.do("put Archived", func() error {
-			if rec.State != investigation.StateArchived {
-				return fmt.Errorf("an announcement of a record that is %s", rec.State)
+		row, detailType, detail := "put Archived", eventbus.TypeArchived, any(eventbus.NewArchived(rec))
+		if rec.Reason != "" {
+			row, detailType = "put Not Collected", eventbus.TypeNotCollected
+			detail = eventbus.NewNotCollected(rec)
+		}
+		err := b.p.do(row, func() error {
+			if !b.p.w.bucket.has(investigation.SignatureKey(rec.ManifestKey)) {
+				return fmt.Errorf("an announcement of what is not signed: %s", rec.ManifestKey)
 			}
-			b.p.w.event(eventbus.TypeArchived, eventbus.NewArchived(rec))
+			b.p.w.event(detailType, detail)
 			b.p.w.announced(rec.ID)
 			return nil
 		})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"packhorse/internal/investigation"
 	"packhorse/internal/settings"
 )
 
@@ -53,7 +54,7 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 func TestEvidenceOutlivesTheStack(t *testing.T) {
 	template := read(t, "template.yaml")
 	for _, name := range []string{
-		"LedgerTable", "BudgetTable", "Key", "EvidenceBucket", "EvidenceBucketPolicy",
+		"LedgerTable", "BudgetTable", "Key", "SigningKey", "EvidenceBucket", "EvidenceBucketPolicy",
 	} {
 		_, resource, _ := strings.Cut(template, "\n  "+name+":\n    Type: ")
 		resource, _, _ = strings.Cut(resource, "\n\n")
@@ -74,5 +75,28 @@ func TestEvidenceOutlivesTheStack(t *testing.T) {
 			!strings.Contains(resource, "DeletionProtectionEnabled: true") {
 			t.Errorf("%s: it can be deleted by hand", name)
 		}
+	}
+}
+
+// What the archive has beside packages is as much evidence as they are: it may be stored, and nothing
+// in the bucket may be overwritten.
+func TestEvidenceIsMoreThanPackages(t *testing.T) {
+	template := read(t, "template.yaml")
+	for _, folder := range []string{
+		"${ArchivePrefix}", investigation.NotCollectedFolder, investigation.QuarantineFolder,
+		investigation.SigningKeysFolder,
+	} {
+		if !strings.Contains(template, "\n                  - !Sub ${EvidenceBucket.Arn}/"+folder+"*\n") {
+			t.Errorf("the fetch function may not store under %s", folder)
+		}
+	}
+	_, never, _ := strings.Cut(template, "- Sid: NeverOverwrite")
+	never, _, _ = strings.Cut(never, "\n\n")
+	if !strings.Contains(never, "Resource: !Sub ${EvidenceBucket.Arn}/*\n") {
+		t.Errorf("something can be overwritten:%s", never)
+	}
+	allowed := regexp.MustCompile(`Action: .*s3:(Delete|Bypass|PutBucket|PutEncryption|PutLifecycle)`)
+	if found := allowed.FindString(template); found != "" {
+		t.Errorf("somebody may do more than store: %s", found)
 	}
 }

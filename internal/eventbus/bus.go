@@ -42,9 +42,20 @@ type event struct {
 // Ready hands actions over to whoever fetches. It returns the ids the bus took; the error tells of
 // the others, which the next step hands over again.
 func (b *Bus) Ready(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	return b.work(ctx, TypeReady, ids)
+}
+
+// Settled hands actions over to whoever concludes them, and returns as Ready does.
+func (b *Bus) Settled(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	return b.work(ctx, TypeSettled, ids)
+}
+
+func (b *Bus) work(ctx context.Context, detailType string, ids []investigation.ID) (
+	[]investigation.ID, error,
+) {
 	all := make([]event, len(ids))
 	for i, id := range ids {
-		all[i] = event{id, TypeReady, NewReady(id)}
+		all[i] = event{id, detailType, NewWork(id)}
 	}
 	return b.put(ctx, all)
 }

@@ -80,12 +80,21 @@ func TestReadyInBatches(t *testing.T) {
 		t.Fatalf("took %d in %d requests, %v", len(taken), b.requests, err)
 	}
 	for i, entry := range b.took {
-		var detail eventbus.Ready
+		var detail eventbus.Work
 		if err := json.Unmarshal([]byte(*entry.Detail), &detail); err != nil ||
-			detail != eventbus.NewReady(ids[i]) || *entry.Source != eventbus.Source ||
+			detail != eventbus.NewWork(ids[i]) || *entry.Source != eventbus.Source ||
 			*entry.DetailType != eventbus.TypeReady || *entry.EventBusName != "bus" {
 			t.Errorf("entry %d: %+v, %v", i, entry, err)
 		}
+	}
+}
+
+func TestSettled(t *testing.T) {
+	b := &bridge{t: t}
+	taken, err := eventbus.New(b, "bus").Settled(t.Context(), someIDs(2))
+	if err != nil || !slices.Equal(taken, someIDs(2)) || len(b.took) != 2 ||
+		*b.took[1].DetailType != eventbus.TypeSettled {
+		t.Errorf("took %v, %+v, %v", taken, b.took, err)
 	}
 }
 

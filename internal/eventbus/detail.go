@@ -15,6 +15,7 @@ const Source = "packhorse"
 // The detail types.
 const (
 	TypeReady        = "Investigation Package Ready"
+	TypeSettled      = "Investigation Package Settled"
 	TypeArchived     = "Investigation Package Archived"
 	TypeNotCollected = "Investigation Package Not Collected"
 )
@@ -22,8 +23,10 @@ const (
 // version is the version of every detail.
 const version = "1"
 
-// Ready is the detail of TypeReady: an action whose package can be fetched.
-type Ready struct {
+// Work is the detail of TypeReady, an action whose package can be fetched, and of TypeSettled, one
+// whose outcome is decided and whose manifest is to be written: what there is to do for the fetch
+// function.
+type Work struct {
 	Version  string `json:"version"`
 	TenantID string `json:"tenantId"`
 	ActionID string `json:"actionId"`
@@ -38,6 +41,7 @@ type Archived struct {
 	ComputerDNSName  string    `json:"computerDnsName"`
 	Requestor        string    `json:"requestor"`
 	RequestorComment string    `json:"requestorComment"`
+	CaseID           string    `json:"caseId"` // empty where the comment names none
 	RequestSource    string    `json:"requestSource"`
 	CreatedAt        time.Time `json:"createdAt"`
 	CompletedAt      time.Time `json:"completedAt"`
@@ -48,6 +52,8 @@ type Archived struct {
 	Size             int64     `json:"size"` // bytes
 	SHA256           string    `json:"sha256"`
 	ManifestKey      string    `json:"manifestKey"`
+	ManifestSHA256   string    `json:"manifestSha256"`
+	Sequence         int64     `json:"sequence"` // of the manifest in the tenant's chain
 }
 
 // NotCollected is the detail of TypeNotCollected: a package that there will not be.
@@ -59,15 +65,20 @@ type NotCollected struct {
 	ComputerDNSName  string               `json:"computerDnsName"`
 	Requestor        string               `json:"requestor"`
 	RequestorComment string               `json:"requestorComment"`
+	CaseID           string               `json:"caseId"` // empty where the comment names none
 	CreatedAt        time.Time            `json:"createdAt"`
 	CompletedAt      time.Time            `json:"completedAt"`
 	Reason           investigation.Reason `json:"reason"`
 	Message          string               `json:"message"`
+	ManifestKey      string               `json:"manifestKey"`
+	ManifestSHA256   string               `json:"manifestSha256"`
+	Sequence         int64                `json:"sequence"`      // of the manifest in the tenant's chain
+	QuarantineKey    string               `json:"quarantineKey"` // of what came instead; or empty
 }
 
-// NewReady returns the detail for an action.
-func NewReady(id investigation.ID) Ready {
-	return Ready{Version: version, TenantID: id.TenantID, ActionID: id.ActionID}
+// NewWork returns the detail for an action.
+func NewWork(id investigation.ID) Work {
+	return Work{Version: version, TenantID: id.TenantID, ActionID: id.ActionID}
 }
 
 // NewArchived returns the detail for an archived record.
@@ -75,11 +86,11 @@ func NewArchived(r investigation.Record) Archived {
 	return Archived{
 		Version: version, TenantID: r.TenantID, ActionID: r.ActionID, MachineID: r.MachineID,
 		ComputerDNSName: r.ComputerDNSName, Requestor: r.Requestor,
-		RequestorComment: r.RequestorComment, RequestSource: r.RequestSource,
+		RequestorComment: r.RequestorComment, CaseID: r.CaseID, RequestSource: r.RequestSource,
 		CreatedAt: r.CreatedAt.UTC(), CompletedAt: r.CompletedAt().UTC(),
 		ArchivedAt: r.ArchivedAt.UTC(), Bucket: r.Receipt.Bucket, Key: r.Receipt.Key,
 		VersionID: r.Receipt.VersionID, Size: r.Receipt.Size, SHA256: r.Receipt.SHA256,
-		ManifestKey: r.ManifestKey,
+		ManifestKey: r.ManifestKey, ManifestSHA256: r.Seal.Digest, Sequence: r.Seal.Sequence,
 	}
 }
 
@@ -88,7 +99,9 @@ func NewNotCollected(r investigation.Record) NotCollected {
 	return NotCollected{
 		Version: version, TenantID: r.TenantID, ActionID: r.ActionID, MachineID: r.MachineID,
 		ComputerDNSName: r.ComputerDNSName, Requestor: r.Requestor,
-		RequestorComment: r.RequestorComment, CreatedAt: r.CreatedAt.UTC(),
+		RequestorComment: r.RequestorComment, CaseID: r.CaseID, CreatedAt: r.CreatedAt.UTC(),
 		CompletedAt: r.CompletedAt().UTC(), Reason: r.Reason, Message: r.Message,
+		ManifestKey: r.ManifestKey, ManifestSHA256: r.Seal.Digest, Sequence: r.Seal.Sequence,
+		QuarantineKey: r.Quarantine.Key,
 	}
 }

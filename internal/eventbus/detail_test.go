@@ -35,6 +35,7 @@ func record() investigation.Record {
 			ComputerDNSName:  "fin-ws-17.contoso.com",
 			Requestor:        "a.lindqvist@contoso.com",
 			RequestorComment: hostile,
+			CaseID:           "INC-4711",
 			RequestSource:    "Portal",
 			Status:           investigation.StatusSucceeded,
 			CreatedAt:        createdAt,
@@ -43,6 +44,9 @@ func record() investigation.Record {
 		State: investigation.StateArchived, Attempts: 3, Owner: "worker-1",
 		DueAt: createdAt.Add(time.Hour), Lane: investigation.LaneLive,
 		ObservedAt: createdAt.Add(10 * time.Minute),
+		Seal: investigation.Seal{
+			Sequence: 7, Digest: strings.Repeat("0f", 32), Manifest: "not for the bus",
+		},
 	}
 }
 
@@ -64,13 +68,15 @@ func notCollected() investigation.Record {
 	rec.State, rec.Status = investigation.StateNotCollected, investigation.StatusTimeOut
 	rec.Reason = investigation.ReasonTimeOut
 	rec.Message = "Defender gave up"
+	rec.ManifestKey = "not-collected/t/m/20260304T050607Z_a.json"
+	rec.Quarantine.Key = "quarantine/t/m/20260304T050607Z_a.bin"
 	return rec
 }
 
 // details are the three details and the file of each.
 func details() map[string]any {
 	return map[string]any{
-		"ready.json":         eventbus.NewReady(record().ID),
+		"ready.json":         eventbus.NewWork(record().ID),
 		"archived.json":      eventbus.NewArchived(archived()),
 		"not_collected.json": eventbus.NewNotCollected(notCollected()),
 	}
@@ -108,12 +114,13 @@ func TestFields(t *testing.T) {
 		empty any
 		want  string
 	}{
-		"ready": {eventbus.Ready{}, "version tenantId actionId"},
+		"ready": {eventbus.Work{}, "version tenantId actionId"},
 		"archived": {eventbus.Archived{}, "version tenantId actionId machineId computerDnsName " +
-			"requestor requestorComment requestSource createdAt completedAt archivedAt bucket key " +
-			"versionId size sha256 manifestKey"},
+			"requestor requestorComment caseId requestSource createdAt completedAt archivedAt bucket key " +
+			"versionId size sha256 manifestKey manifestSha256 sequence"},
 		"not collected": {eventbus.NotCollected{}, "version tenantId actionId machineId " +
-			"computerDnsName requestor requestorComment createdAt completedAt reason message"},
+			"computerDnsName requestor requestorComment caseId createdAt completedAt reason message " +
+			"manifestKey manifestSha256 sequence quarantineKey"},
 	} {
 		text, err := json.Marshal(c.empty)
 		if err != nil {
@@ -144,6 +151,7 @@ func TestFields(t *testing.T) {
 		}
 	}
 	if eventbus.Source != "packhorse" || eventbus.TypeReady != "Investigation Package Ready" ||
+		eventbus.TypeSettled != "Investigation Package Settled" ||
 		eventbus.TypeArchived != "Investigation Package Archived" ||
 		eventbus.TypeNotCollected != "Investigation Package Not Collected" {
 		t.Error("the bus's rules match on the source and the detail types")

@@ -12,11 +12,12 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// What a Ready event is, as internal/eventbus puts it on the bus. A use case knows no adapter, so
-// the words stand here too; internal/e2e holds them against each other.
+// What the events for this function are, as internal/eventbus puts them on the bus. A use case knows
+// no adapter, so the words stand here too; internal/e2e holds them against each other.
 const (
 	eventSource  = "packhorse"
-	eventType    = "Investigation Package Ready"
+	eventReady   = "Investigation Package Ready"
+	eventSettled = "Investigation Package Settled"
 	eventVersion = "1"
 )
 
@@ -24,6 +25,7 @@ const (
 const (
 	OutcomeArchived     = "archived"
 	OutcomeNotCollected = "notCollected"
+	OutcomeConcluded    = "concluded" // what was decided before is in the archive and announced
 	OutcomePostponed    = "postponed" // due again, at the time the ledger names
 	OutcomeRefused      = "refused"   // nothing was done, and no call spent
 )
@@ -34,13 +36,13 @@ type Answer struct {
 	ActionID string `json:"actionId,omitempty"`
 	Reason   string `json:"reason,omitempty"` // where it was refused, postponed or not collected
 
+	Key string `json:"key,omitempty"` // of the package; where it was concluded, of the manifest
 	// Where it was archived:
-	Key          string  `json:"key,omitempty"`
 	Bytes        int64   `json:"bytes,omitempty"`
 	ReadySeconds float64 `json:"readySeconds,omitempty"` // from ready to archived
 }
 
-// Handler translates a Ready event to a fetch.
+// Handler translates a Ready event to a fetch, and a Settled event to its conclusion.
 type Handler struct {
 	fetcher  *Fetcher
 	tenantID string
@@ -52,15 +54,23 @@ func NewHandler(fetcher *Fetcher, tenantID string, logger *slog.Logger) *Handler
 	return &Handler{fetcher: fetcher, tenantID: tenantID, logger: logger}
 }
 
-// Handle carries the package of the event's action. An event that is none of ours, or about an
-// action there is nothing to do for, is refused with a line in the log: no call is spent, and it is
-// no error, since to try again would change nothing. An error means that the ledger could not be
-// told what became of the fetch, so that its lease has to run out.
+// Handle carries the package of the event's action, or concludes the action. An event that is none
+// of ours, or about an action there is nothing to do for, is refused with a line in the log: no call
+// is spent, and it is no error, since to try again would change nothing. An error means that the
+// ledger could not be told what became of the fetch, so that its lease has to run out; or that an
+// action could not be concluded, and is handed over again.
 func (h *Handler) Handle(ctx context.Context, event events.EventBridgeEvent) (Answer, error) {
 	id, err := h.actionOf(event)
 	if err != nil {
 		return h.refuse(ctx, slog.LevelError, "", err), nil
 	}
+	if event.DetailType == eventSettled {
+		return h.conclude(ctx, id)
+	}
+	return h.fetch(ctx, id)
+}
+
+func (h *Handler) fetch(ctx context.Context, id investigation.ID) (Answer, error) {
 	rec, err := h.fetcher.Fetch(ctx, id)
 	_, notClaimable := errors.AsType[*investigation.NotClaimableError](err)
 	switch {
@@ -83,10 +93,27 @@ func (h *Handler) Handle(ctx context.Context, event events.EventBridgeEvent) (An
 	}
 }
 
-// archived tells of a package that is stored. Where it could not be announced, the poller will.
+// conclude is for actions that never had a package, and for those whose fetcher could not.
+func (h *Handler) conclude(ctx context.Context, id investigation.ID) (Answer, error) {
+	rec, err := h.fetcher.Conclude(ctx, id)
+	switch {
+	case errors.Is(err, ErrElsewhere): // each of two pollers on one ledger hands over what it finds
+		return h.refuse(ctx, slog.LevelInfo, id.ActionID, err), nil
+	case errors.Is(err, investigation.ErrUnknownAction), errors.Is(err, investigation.ErrIllegalChange):
+		return h.refuse(ctx, slog.LevelError, id.ActionID, err), nil
+	case err != nil:
+		return Answer{}, err
+	}
+	h.logger.InfoContext(ctx, "the action is concluded", slog.String("actionId", id.ActionID),
+		slog.String("manifest", rec.ManifestKey), slog.Int64("sequence", rec.Seal.Sequence))
+	return Answer{Outcome: OutcomeConcluded, ActionID: id.ActionID, Key: rec.ManifestKey}, nil
+}
+
+// archived tells of a package that is stored. Where it could not be concluded, the poller hands it
+// over again.
 func (h *Handler) archived(ctx context.Context, rec investigation.Record, err error) Answer {
 	if err != nil {
-		h.logger.WarnContext(ctx, "the package is stored and not announced yet",
+		h.logger.WarnContext(ctx, "the package is stored and not concluded yet",
 			slog.String("actionId", rec.ActionID), slog.String("error", err.Error()))
 	}
 	answer := Answer{
@@ -106,11 +133,12 @@ func (h *Handler) refuse(ctx context.Context, level slog.Level, actionID string,
 	return Answer{Outcome: OutcomeRefused, ActionID: actionID, Reason: err.Error()}
 }
 
-// actionOf returns the action a Ready event is about, or why it is none of ours.
+// actionOf returns the action an event is about, or why it is none of ours.
 func (h *Handler) actionOf(event events.EventBridgeEvent) (investigation.ID, error) {
-	if event.Source != eventSource || event.DetailType != eventType {
-		return investigation.ID{}, fmt.Errorf("the event is %.64q of %.64q, not %q of %q",
-			event.DetailType, event.Source, eventType, eventSource)
+	ours := event.DetailType == eventReady || event.DetailType == eventSettled
+	if event.Source != eventSource || !ours {
+		return investigation.ID{}, fmt.Errorf("the event is %.64q of %.64q, not %q or %q of %q",
+			event.DetailType, event.Source, eventReady, eventSettled, eventSource)
 	}
 	var detail struct {
 		Version  string `json:"version"`

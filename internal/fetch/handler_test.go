@@ -35,7 +35,7 @@ func (l *ledger) Claim(_ context.Context, id investigation.ID, _ string, _, _ ti
 	return investigation.Record{}, l.refusal
 }
 
-func handle(t *testing.T, l *ledger, file string) (fetch.Answer, string, error) {
+func handle(t *testing.T, l fetch.Ledger, c fetch.Custody, file string) (fetch.Answer, string, error) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -47,7 +47,7 @@ func handle(t *testing.T, l *ledger, file string) (fetch.Answer, string, error) 
 	}
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	fetcher := fetch.New(nil, l, nil, nil, nil, "", time.Minute, time.Now,
+	fetcher := fetch.New(nil, l, nil, nil, c, "", time.Minute, time.Now,
 		func() string { return "owner" }, logger)
 	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), event)
 	return answer, log.String(), err
@@ -61,7 +61,7 @@ func TestBustedEvents(t *testing.T) {
 	}
 	for _, file := range files {
 		l := &ledger{}
-		answer, log, err := handle(t, l, file)
+		answer, log, err := handle(t, l, nil, file)
 		if err != nil || answer.Outcome != fetch.OutcomeRefused || answer.Reason == "" {
 			t.Errorf("%s: got %+v, %v", file, answer, err)
 		}
@@ -84,7 +84,7 @@ func TestNothingToClaim(t *testing.T) {
 		"outage":   {refusal: outage, want: outage},
 	} {
 		l := &ledger{refusal: test.refusal}
-		answer, log, err := handle(t, l, "../../events/fetch-package.json")
+		answer, log, err := handle(t, l, nil, "../../events/fetch-package.json")
 		if !errors.Is(err, test.want) || (test.want == nil) != (answer.Outcome == fetch.OutcomeRefused) {
 			t.Errorf("%s: got %+v, %v; logged %q", name, answer, err, log)
 		}

@@ -10,8 +10,10 @@ import (
 // Defender is where the package comes from.
 type Defender interface {
 	// PackageURI asks for a fresh link, once, on the wire: every call spends one call of the
-	// budget unless the error wraps *investigation.PostponedError with nothing sent.
-	PackageURI(ctx context.Context, actionID string) (investigation.Link, error)
+	// budget unless the error wraps *investigation.PostponedError with nothing sent. The exchange
+	// is that of the answer that had the link.
+	PackageURI(ctx context.Context, actionID string) (
+		investigation.Link, investigation.Exchange, error)
 
 	// Open starts the download. It spends no budget and may be called again with the same link.
 	// The caller MUST close the package's Body. Errors, and those of Body.Read, wrap
@@ -23,6 +25,10 @@ type Defender interface {
 // conditional write of the transition of the same name in investigation.Record, with its errors:
 // investigation.ErrUnknownAction, *investigation.NotClaimableError, investigation.ErrLeaseLost.
 // Each returns the record as it then stands.
+//
+// Those that take a Sealer write the record together with what Record.Sealed makes of it, and the
+// new head of the tenant's chain, all or nothing. Two that seal at once both succeed, one after the
+// other.
 type Ledger interface {
 	Claim(ctx context.Context, id investigation.ID, owner string, now, leaseUntil time.Time) (
 		investigation.Record, error)
@@ -31,30 +37,54 @@ type Ledger interface {
 	Release(ctx context.Context, id investigation.ID, owner string, rel investigation.Release) (
 		investigation.Record, error)
 	Archived(ctx context.Context, id investigation.ID, owner string, receipt investigation.Receipt,
-		manifestKey string, now time.Time) (investigation.Record, error)
-	NotCollected(ctx context.Context, id investigation.ID, owner string,
-		reason investigation.Reason, message string) (investigation.Record, error)
-	Announced(ctx context.Context, id investigation.ID, now time.Time) error
+		now time.Time, by investigation.Sealer) (investigation.Record, error)
+	NotCollected(ctx context.Context, id investigation.ID, owner string, c investigation.Closing,
+		by investigation.Sealer) (investigation.Record, error)
+	// Seal writes Record.Sealed of a settled action; where it is sealed already, nothing.
+	Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
+		investigation.Record, error)
+	Announced(ctx context.Context, id investigation.ID, now time.Time) (investigation.Record, error)
 }
 
 // Archive is the evidence bucket.
 type Archive interface {
-	// Stored returns the receipt of the object under key, read from the archive itself. It returns
-	// investigation.ErrNotStored (wrapped) if there is none.
-	Stored(ctx context.Context, key investigation.Key) (investigation.Receipt, error)
+	// Stored returns what is known of the object under key, read from the archive itself: the same
+	// as Store returned when it stored it. It returns investigation.ErrNotStored (wrapped) if there
+	// is none.
+	Stored(ctx context.Context, key investigation.Key) (investigation.Stored, error)
 
 	// Store streams the package under key and commits it only if it is whole and a ZIP. It is
-	// conditional: an object that is already there is never replaced, and its receipt is returned
-	// if it has the same bytes. It reads pkg.Body to its end but does not close it.
+	// conditional: an object that is already there is never replaced, and what is known of that is
+	// returned if it has the same bytes. It reads pkg.Body to its end but does not close it.
 	//
 	// Errors of pkg.Body are wrapped. investigation.ErrNotAPackage: the bytes came whole but are
-	// no ZIP. investigation.ErrStartAgain: nothing is stored, the same bytes must be sent again.
-	Store(ctx context.Context, key investigation.Key, a investigation.Action,
-		pkg investigation.Package) (investigation.Receipt, error)
+	// no ZIP; where the placement names a place for such, they are kept there, and what is returned
+	// beside the error is about that object. investigation.ErrStartAgain: nothing is stored, the
+	// same bytes must be sent again.
+	Store(ctx context.Context, place investigation.Placement, pkg investigation.Package) (
+		investigation.Stored, error)
 
-	// StoreManifest writes the custody record beside the package, conditionally: a manifest that
-	// is already there stays as it is, and that is success.
+	// StoreManifest writes a manifest, conditionally. One that is already there stays as it is: that
+	// is success if it has the same bytes, and an error if not.
 	StoreManifest(ctx context.Context, key string, manifest []byte) error
+
+	// StoreSignature writes a manifest's signature, conditionally. One that is already there stays
+	// as it is: that is success if valid accepts it, and an error if not.
+	StoreSignature(ctx context.Context, key string, signature []byte,
+		valid func(signature []byte) error) error
+}
+
+// Custody makes and signs manifests.
+type Custody interface {
+	// Sealer returns what makes the manifests of an action: of a package that is stored so, of what
+	// is in quarantine so, or (the zero Stored) of nothing that came.
+	Sealer(ctx context.Context, stored investigation.Stored) (investigation.Sealer, error)
+
+	// Sign returns a signature of the manifest by the key that the manifest names.
+	Sign(ctx context.Context, manifest []byte) (signature []byte, err error)
+
+	// Verify reports whether the signature is one of the manifest, by the key that it names.
+	Verify(ctx context.Context, manifest, signature []byte) error
 }
 
 // Bus is where the outcome is announced.

@@ -46,7 +46,7 @@ type verdict struct {
 // judge decides what becomes of an action whose claim failed so. It is the one place where that is
 // decided.
 func judge(rec investigation.Record, failure error, now time.Time) verdict {
-	v := verdict{release: investigation.Release{Message: brief(failure)}}
+	v := verdict{release: investigation.Release{At: now, Message: brief(failure)}}
 	postponed, isPostponed := errors.AsType[*investigation.PostponedError](failure)
 	_, isTheirs := errors.AsType[*theirError](failure)
 	switch {
@@ -65,7 +65,7 @@ func judge(rec investigation.Record, failure error, now time.Time) verdict {
 		}
 	case errors.Is(failure, investigation.ErrNotAPackage):
 		v.release.DueAt = now.Add(backOff(rec.Attempts))
-		if rec.Attempts >= invalidAttemptsMax {
+		if lastIfInvalid(rec) {
 			v.reason = investigation.ReasonInvalid
 		}
 	default:
@@ -76,6 +76,10 @@ func judge(rec investigation.Record, failure error, now time.Time) verdict {
 	}
 	return v
 }
+
+// lastIfInvalid reports whether the claimed action is given up if what comes this time is no
+// package: then that is kept in quarantine.
+func lastIfInvalid(rec investigation.Record) bool { return rec.Attempts >= invalidAttemptsMax }
 
 // backOff is the pause after the given attempt (1 and up): 1, 2, 4 … 60 minutes.
 func backOff(attempt int) time.Duration {

@@ -54,6 +54,7 @@ type Action struct {
 	ComputerDNSName  string // empty while Defender does not know it yet
 	Requestor        string // a UPN for people, an application's id or name for applications
 	RequestorComment string
+	CaseID           string // found in the comment; see [CasePattern]
 	RequestSource    string
 	Status           Status
 	CreatedAt        time.Time

@@ -119,6 +119,22 @@ func TestKeyOf(t *testing.T) {
 		t.Errorf("manifest: got %q, want %q", got, want)
 	}
 
+	const stem = tenant + "/" + machine + "/20260305T000506Z_" + action
+	kept, err := investigation.QuarantineKeyOf(a)
+	if want := "quarantine/" + stem; err != nil || string(kept) != want+".bin" ||
+		kept.Manifest() != want+".json" {
+		t.Errorf("quarantine: got %q with %q, %v", kept, kept.Manifest(), err)
+	}
+	if lost, err := investigation.NotCollectedKeyOf(a); err != nil || lost != "not-collected/"+stem+".json" {
+		t.Errorf("not collected: got %q, %v", lost, err)
+	}
+	if got := investigation.SignatureKey(kept.Manifest()); got != "quarantine/"+stem+".json.sig" {
+		t.Errorf("signature: got %q", got)
+	}
+	if got := investigation.Key("").Manifest(); got != "" {
+		t.Errorf("no key has the manifest %q", got)
+	}
+
 	// What is not an immutable fact has no part in it.
 	b := a
 	b.ComputerDNSName, b.Requestor, b.RequestorComment = "../x", "y/z", "…"
@@ -160,6 +176,10 @@ func TestValidatePrefix(t *testing.T) {
 		{"a#/", false},
 		{"\x00/", false},
 		{"s3://bucket/", false},
+		{"not-collected/", false},
+		{"quarantine/x/", false},
+		{"signing-keys/", false},
+		{"x/quarantine/", true},
 	}
 	for _, tt := range tests {
 		err := investigation.ValidatePrefix(tt.prefix)
@@ -214,6 +234,12 @@ func FuzzKey(f *testing.F) {
 					t.Errorf("accepted %q with segment %q", name, segment)
 				}
 			}
+		}
+		kept, keptErr := investigation.QuarantineKeyOf(a)
+		lost, lostErr := investigation.NotCollectedKeyOf(a)
+		if keptErr != nil || lostErr != nil || kept.Manifest() == lost || key.Manifest() == lost ||
+			key.Manifest() == kept.Manifest() {
+			t.Errorf("%q, %q and %q come into one another's way: %v, %v", key, kept, lost, keptErr, lostErr)
 		}
 		if key.Manifest() == string(key) {
 			t.Errorf("the manifest of %q would replace it", key)

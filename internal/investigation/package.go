@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 	"unique"
 )
 
@@ -48,11 +49,57 @@ const SizeUnknown int64 = -1
 // Package is an open download. Whoever receives it MUST close Body. A Body that ends before Size
 // bytes (where Size is known) ends in [io.ErrUnexpectedEOF], never in a clean io.EOF.
 type Package struct {
-	Body io.ReadCloser
-	Size int64 // bytes, or SizeUnknown
+	Body   io.ReadCloser
+	Size   int64    // bytes, or SizeUnknown
+	Source Exchange // the request that the bytes answer
 }
 
-// Receipt is what S3 confirmed of a stored package.
+// Exchange is what is known of one request and its answer. Nothing in it opens anything: the host
+// is there, path and query are not.
+type Exchange struct {
+	AskedAt           time.Time
+	AnsweredAt        time.Time // when the answer's head came
+	Host              string    // host[:port], as the request named it
+	TLSVersion        string    // such as "TLS 1.3"; empty without TLS
+	CertificateSHA256 string    // of the host's certificate (DER), lower-case hexadecimal
+	RequestID         string    // as the host named the request, if it did
+	CorrelationID     string    // likewise
+}
+
+// Collection is how an object was come by.
+type Collection struct {
+	Attempt  int // which attempt brought it, from 1
+	Link     Exchange
+	Download Exchange
+}
+
+// Content is what a package's central directory says is in it. Nothing is ever unpacked.
+type Content struct {
+	Entries          int64
+	UncompressedSize int64 // bytes
+	// TopLevel names the folders (and files) at the top, in order. Names that are no text, or lead
+	// elsewhere, are quoted in Remarks and not here.
+	TopLevel []string
+	// Remarks say what whoever unpacks the package should know, one sentence each.
+	Remarks []string
+}
+
+// Placement says where a package is stored, and what is written on it.
+type Placement struct {
+	Key        Key
+	Quarantine Key // for what turns out to be no package; empty: it is dropped
+	Action     Action
+	Collection Collection // the download's exchange is the package's own
+}
+
+// Stored is all that is known of an object in the archive.
+type Stored struct {
+	Receipt    Receipt
+	Collection Collection
+	Content    Content // empty for what is in quarantine
+}
+
+// Receipt is what S3 confirmed of a stored object.
 type Receipt struct {
 	Bucket    string
 	Key       string
@@ -60,4 +107,33 @@ type Receipt struct {
 	Size      int64  // bytes
 	SHA256    string // of the whole object, lower-case hexadecimal
 	CRC32C    string // of the whole object as S3 verified it, base64 of the big-endian sum
+	PartSize  int64  // bytes of each part but the last; 0: it came in one piece
+	Retention Retention
+}
+
+// Lock is how everything that is stored is kept from being deleted (S3 Object Lock). The zero Lock
+// asks for nothing; a default that the bucket itself has then applies.
+type Lock struct {
+	Mode      string        // GOVERNANCE, COMPLIANCE, or empty
+	For       time.Duration // from the moment an object is put; nothing without a mode
+	LegalHold bool          // independent of the mode
+}
+
+// Wanted reports whether the lock asks for anything.
+func (l Lock) Wanted() bool { return l.Mode != "" || l.LegalHold }
+
+// From returns the retention of what is stored now.
+func (l Lock) From(now time.Time) Retention {
+	r := Retention{Mode: l.Mode, LegalHold: l.LegalHold}
+	if l.Mode != "" {
+		r.Until = now.Add(l.For).UTC().Truncate(time.Second) // S3 keeps no more
+	}
+	return r
+}
+
+// Retention is what keeps an object from being deleted. The zero Retention is nothing.
+type Retention struct {
+	Mode      string    // GOVERNANCE, COMPLIANCE, or empty
+	Until     time.Time // in whole seconds; zero without a mode
+	LegalHold bool
 }

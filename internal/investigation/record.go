@@ -30,9 +30,17 @@ type Record struct {
 	Lane  Lane
 
 	Receipt     Receipt // set from archived on
-	ManifestKey string  // set from archived on
+	ManifestKey string  // set where Seal is
 	Reason      Reason  // set from notCollected on
 	Message     string  // what went wrong last, in words; free of links and tokens
+	Journal     Journal // why earlier attempts failed
+
+	// Quarantine is the receipt of what came in the package's place, where that was kept, and
+	// QuarantineSeal its manifest's. Seal is the outcome's: an archived record has it, one that is
+	// not collected gets it before it is announced.
+	Quarantine     Receipt
+	QuarantineSeal Seal
+	Seal           Seal
 
 	ObservedAt  time.Time // first sight
 	ArchivedAt  time.Time
@@ -142,6 +150,9 @@ func (r Record) Claim(owner string, now, leaseUntil time.Time) (Record, error) {
 		return Record{}, e
 	}
 	next := r
+	if r.State == StateFetching {
+		next.Journal = r.Journal.Add(now, "the attempt ended without a word, and its lease ran out")
+	}
 	next.State = StateFetching
 	next.Owner = owner
 	next.Attempts++
@@ -158,6 +169,7 @@ func (r Record) Renew(owner string, leaseUntil time.Time) (Record, error) {
 
 // Release is how a fetcher gives back a package it could not carry this time.
 type Release struct {
+	At      time.Time // when it is given back
 	DueAt   time.Time // when to try again
 	Message string    // why; free of links and tokens
 	Charge  Charge
@@ -184,6 +196,9 @@ func (r Record) Release(owner string, rel Release) (Record, error) {
 	}
 	next.DueAt = cut(rel.DueAt)
 	next.Message = rel.Message
+	if rel.Charge != ChargeNothing {
+		next.Journal = r.Journal.Add(rel.At, rel.Message)
+	}
 	switch rel.Charge {
 	case ChargeLink:
 		next.Attempts--
@@ -196,44 +211,58 @@ func (r Record) Release(owner string, rel Release) (Record, error) {
 }
 
 // Archived records that the package is in the archive. The record stays due (its DueAt is kept)
-// until it was announced. It returns ErrLeaseLost unless owner holds the lease.
-func (r Record) Archived(owner string, receipt Receipt, manifestKey string, now time.Time,
-) (Record, error) {
+// until it was announced. It returns ErrLeaseLost unless owner holds the lease. A ledger writes it
+// only together with what [Record.Sealed] makes of it.
+func (r Record) Archived(owner string, receipt Receipt, now time.Time) (Record, error) {
 	next, err := r.leave(owner, StateArchived)
 	if err != nil {
 		return Record{}, err
 	}
 	next.Receipt = receipt
-	next.ManifestKey = manifestKey
+	next.ManifestKey = Key(receipt.Key).Manifest()
 	next.ArchivedAt = instant(now)
 	next.Message = ""
 	return next, nil
 }
 
+// Closing is how a fetcher gives up on a package.
+type Closing struct {
+	At      time.Time
+	Reason  Reason
+	Message string // free of links and tokens
+	// Quarantine is the receipt of what came in the package's place; zero where nothing was kept.
+	Quarantine Receipt
+}
+
 // NotCollected records that there will be no package. The record stays due (its DueAt is kept)
-// until it was announced. It returns ErrLeaseLost unless owner holds the lease.
-func (r Record) NotCollected(owner string, reason Reason, message string) (Record, error) {
+// until it was announced. It returns ErrLeaseLost unless owner holds the lease. A ledger writes it
+// only together with what [Record.Sealed] makes of it.
+func (r Record) NotCollected(owner string, c Closing) (Record, error) {
 	next, err := r.leave(owner, StateNotCollected)
 	if err != nil {
 		return Record{}, err
 	}
-	next.Reason = reason
-	next.Message = message
+	next.Reason = c.Reason
+	next.Message = c.Message
+	next.Journal = r.Journal.Add(c.At, c.Message)
+	next.Quarantine = c.Quarantine
 	return next, nil
 }
 
-// Announced records that the bus took the outcome. A record that is done already stays as it is;
-// one whose outcome is still open gives ErrIllegalChange.
+// Announced records that the archive has the manifests and the bus took the outcome. A record that
+// is done already stays as it is; one whose outcome is still open, or not sealed, gives
+// ErrIllegalChange.
 func (r Record) Announced(now time.Time) (Record, error) {
 	if r.State == StateDone {
 		return r, nil
 	}
-	if !r.State.CanBecome(StateDone) {
-		return Record{}, fmt.Errorf("announce action %s: %w: it is %s",
-			r.ActionID, ErrIllegalChange, r.State)
+	if !r.State.CanBecome(StateDone) || !r.IsSealed() {
+		return Record{}, fmt.Errorf("announce action %s: %w: it is %s, and sealed is %t",
+			r.ActionID, ErrIllegalChange, r.State, r.IsSealed())
 	}
 	next := r
 	next.State = StateDone
+	next.Seal.Manifest, next.QuarantineSeal.Manifest = "", ""
 	next.Lane = ""
 	next.DueAt = time.Time{}
 	next.AnnouncedAt = instant(now)

@@ -45,7 +45,7 @@ func in(t *testing.T, state investigation.State) investigation.Record {
 	waiting, _ := unknown.Observe(seen(investigation.StatusPending), t0.Add(-5*time.Minute))
 	ready, _ := waiting.Observe(seen(investigation.StatusSucceeded), t0)
 	fetching := must(ready.Claim("ada", t0, t0.Add(lease)))
-	archived := must(fetching.Archived("ada", receipt(), "k.json", t0.Add(time.Second)))
+	archived := must(fetching.Archived("ada", receipt(), t0.Add(time.Second)))
 	records := map[investigation.State]investigation.Record{
 		investigation.StateUnknown:  unknown,
 		investigation.StateWaiting:  waiting,
@@ -53,8 +53,10 @@ func in(t *testing.T, state investigation.State) investigation.Record {
 		investigation.StateFetching: fetching,
 		investigation.StateArchived: archived,
 		investigation.StateNotCollected: must(fetching.NotCollected(
-			"ada", investigation.ReasonExpired, "six links came to nothing")),
-		investigation.StateDone: must(archived.Announced(t0.Add(2 * time.Second))),
+			"ada", investigation.Closing{
+				At: t0, Reason: investigation.ReasonExpired, Message: "six links came to nothing",
+			})),
+		investigation.StateDone: must(sealed(t, archived).Announced(t0.Add(2 * time.Second))),
 	}
 	r, known := records[state]
 	if !known || r.State != state {
@@ -280,7 +282,8 @@ func TestClaim(t *testing.T) {
 		r := in(t, investigation.StateFetching)
 		got, err := r.Claim("bob", end, end.Add(lease))
 		if err != nil || got.Owner != "bob" || got.Attempts != 2 ||
-			!got.LeaseUntil.Equal(end.Add(lease)) || got.DueAt != got.LeaseUntil {
+			!got.LeaseUntil.Equal(end.Add(lease)) || got.DueAt != got.LeaseUntil ||
+			!strings.Contains(string(got.Journal), "its lease ran out") {
 			t.Errorf("got %+v, %v", got, err)
 		}
 	})
@@ -328,10 +331,10 @@ func TestOnlyTheOwnerChanges(t *testing.T) {
 			return r.Release(owner, investigation.Release{DueAt: t0})
 		},
 		"archived": func(r investigation.Record, owner string) (investigation.Record, error) {
-			return r.Archived(owner, receipt(), "k.json", t0)
+			return r.Archived(owner, receipt(), t0)
 		},
 		"notCollected": func(r investigation.Record, owner string) (investigation.Record, error) {
-			return r.NotCollected(owner, investigation.ReasonInvalid, "")
+			return r.NotCollected(owner, investigation.Closing{Reason: investigation.ReasonInvalid})
 		},
 	}
 	for name, way := range ways {
@@ -379,8 +382,11 @@ func TestRelease(t *testing.T) {
 			want.State, want.Owner, want.LeaseUntil = "ready", "", time.Time{}
 			want.DueAt, want.Message = t0ms.Add(time.Hour), "why"
 			want.Attempts, want.ExpiredLinks = tt.attempts, tt.links
+			if tt.charge != investigation.ChargeNothing {
+				want.Journal = "2026-11-03T09:00:00.123Z why"
+			}
 			got, err := r.Release("ada", investigation.Release{
-				DueAt: t0.Add(time.Hour), Message: "why", Charge: tt.charge})
+				At: t0, DueAt: t0.Add(time.Hour), Message: "why", Charge: tt.charge})
 			if err != nil || got != want {
 				t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 			}
@@ -394,7 +400,7 @@ func TestArchived(t *testing.T) {
 	want := r
 	want.State, want.Owner, want.LeaseUntil, want.Message = "archived", "", time.Time{}, ""
 	want.Receipt, want.ManifestKey, want.ArchivedAt = receipt(), "k.json", t0.Add(time.Second)
-	got, err := r.Archived("ada", receipt(), "k.json", t0.Add(time.Second))
+	got, err := r.Archived("ada", receipt(), t0.Add(time.Second))
 	if err != nil || got != want {
 		t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 	}
@@ -408,7 +414,11 @@ func TestNotCollected(t *testing.T) {
 	want := r
 	want.State, want.Owner, want.LeaseUntil = "notCollected", "", time.Time{}
 	want.Reason, want.Message = investigation.ReasonInvalid, "no ZIP"
-	got, err := r.NotCollected("ada", investigation.ReasonInvalid, "no ZIP")
+	want.Journal = "2026-11-03T09:00:00.123Z no ZIP"
+	want.Quarantine = receipt()
+	got, err := r.NotCollected("ada", investigation.Closing{
+		At: t0, Reason: investigation.ReasonInvalid, Message: "no ZIP", Quarantine: receipt(),
+	})
 	if err != nil || got != want {
 		t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 	}
@@ -423,8 +433,14 @@ func TestAnnounced(t *testing.T) {
 		got, err := r.Announced(t0.Add(time.Hour))
 		switch state {
 		case investigation.StateArchived, investigation.StateNotCollected:
+			if !errors.Is(err, investigation.ErrIllegalChange) || got != (investigation.Record{}) {
+				t.Errorf("%s, not sealed: got %+v, %v; want ErrIllegalChange", state, got, err)
+			}
+			r = sealed(t, r)
+			got, err = r.Announced(t0.Add(time.Hour))
 			want := r
 			want.State, want.Lane, want.DueAt = "done", "", time.Time{}
+			want.Seal.Manifest = ""
 			want.AnnouncedAt = t0.Add(time.Hour)
 			if err != nil || got != want {
 				t.Errorf("%s: got\n%+v, %v; want\n%+v", state, got, err, want)

@@ -16,6 +16,7 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
+	"packhorse/internal/ledger/ledgertest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -31,8 +32,9 @@ func action(n int, status investigation.Status) investigation.Action {
 		ID:              investigation.ID{TenantID: tenant, ActionID: fmt.Sprintf("%08d-0000-4000-8000-000000000000", n)},
 		MachineID:       "0123456789abcdef0123456789abcdef01234567",
 		ComputerDNSName: "ws-04711.corp.contoso.com", Requestor: "ana.lyst@contoso.com",
-		RequestorComment: "suspicious sign-in, case 2026-114", RequestSource: "Portal",
-		Status: status, CreatedAt: t0.Add(-time.Hour), LastUpdatedAt: t0.Add(-time.Minute),
+		RequestorComment: "suspicious sign-in, case 2026-114", CaseID: "case 2026",
+		RequestSource: "Portal",
+		Status:        status, CreatedAt: t0.Add(-time.Hour), LastUpdatedAt: t0.Add(-time.Minute),
 	}
 }
 
@@ -42,7 +44,9 @@ func receipt(a investigation.Action) investigation.Receipt {
 		Bucket:    "packhorse-evidence-123456789012-us-east-1",
 		Key:       "packages/" + tenant + "/" + a.MachineID + "/20261103T080000Z_" + a.ActionID + ".zip",
 		VersionID: "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH", Size: 123_456_789,
-		SHA256: strings.Repeat("0f", 32), CRC32C: "yZRlqg==",
+		SHA256: strings.Repeat("0f", 32), CRC32C: "yZRlqg==", PartSize: 64 << 20,
+		Retention: investigation.Retention{Mode: "GOVERNANCE",
+			Until: t0.AddDate(1, 0, 0), LegalHold: true},
 	}
 }
 
@@ -54,8 +58,6 @@ func observe(t *testing.T, l *ledger.Ledger, a investigation.Action) investigati
 	}
 	return rec
 }
-
-func manifestKey(r investigation.Receipt) string { return strings.TrimSuffix(r.Key, ".zip") + ".json" }
 
 var errLost = errors.New("connection reset by peer")
 
@@ -104,20 +106,24 @@ func TestLostAnswers(t *testing.T) {
 			return err
 		}, investigation.StateFetching},
 		{"archived", func(ctx context.Context, l *ledger.Ledger) error {
-			r := receipt(a)
-			_, err := l.Archived(ctx, a.ID, "bob", r, manifestKey(r), t0)
+			_, err := l.Archived(ctx, a.ID, "bob", receipt(a), t0, &ledgertest.Sealer{})
 			return err
 		}, investigation.StateArchived},
 		{"announced", func(ctx context.Context, l *ledger.Ledger) error {
-			return l.Announced(ctx, a.ID, t0)
+			_, err := l.Announced(ctx, a.ID, t0)
+			return err
 		}, investigation.StateDone},
 	}
 	for _, step := range steps {
-		w := lose("UpdateItem", 1)
+		operation := "UpdateItem"
+		if step.want == investigation.StateArchived {
+			operation = "TransactWriteItems"
+		}
+		w := lose(operation, 1)
 		if err := step.do(t.Context(), newLedger(table, w)); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		if n := w.Count("UpdateItem"); n != 2 {
+		if n := w.Count(operation); n != 2 {
 			t.Errorf("%s: sent %d times, want 2", step.name, n)
 		}
 		records, err := newLedger(table, &dynamotest.Wire{}).Load(t.Context(), []investigation.ID{a.ID})
@@ -158,6 +164,14 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			_, err := l.Load(ctx, []investigation.ID{action(1, "").ID})
 			return err
 		},
+		"TransactWriteItems": func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Seal(ctx, action(1, "").ID, &ledgertest.Sealer{})
+			return err
+		},
+		"Scan": func(ctx context.Context, l *ledger.Ledger) error {
+			_, err := l.Records(ctx, tenant)
+			return err
+		},
 		"Query": func(ctx context.Context, l *ledger.Ledger) error {
 			_, err := l.Due(ctx, tenant, investigation.LaneLive, t0, 10)
 			return err
@@ -173,11 +187,14 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		for operation, call := range calls {
 			// In a bubble: the pauses between the attempts are not waited for.
 			synctest.Test(t, func(t *testing.T) {
-				w := &dynamotest.Wire{Play: func(op string, _ int, _ func() (*http.Response, error)) (
+				w := &dynamotest.Wire{Play: func(op string, nth int, _ func() (*http.Response, error)) (
 					*http.Response, error,
 				) {
 					if op == operation {
 						return answer(http.StatusBadRequest, code), nil
+					}
+					if operation == "TransactWriteItems" && op == "GetItem" && nth == 1 {
+						return response(http.StatusOK, settledItem(t)), nil
 					}
 					return response(http.StatusOK, "{}"), nil
 				}}
@@ -196,6 +213,28 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			})
 		}
 	}
+}
+
+// settledItem is the answer to a read of an action that failed, and is not sealed.
+func settledItem(t *testing.T) string {
+	t.Helper()
+	rec, _ := investigation.Record{}.Observe(action(1, "Failed"), t0)
+	attributes := map[string]any{}
+	for name, value := range ledger.Encode(rec, "v") {
+		switch v := value.(type) {
+		case *types.AttributeValueMemberS:
+			attributes[name] = map[string]string{"S": v.Value}
+		case *types.AttributeValueMemberN:
+			attributes[name] = map[string]string{"N": v.Value}
+		default:
+			t.Fatalf("attribute %s is of another kind", name)
+		}
+	}
+	body, err := json.Marshal(map[string]any{"Item": attributes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 func TestMissingTable(t *testing.T) {
@@ -307,6 +346,11 @@ func TestStrangers(t *testing.T) {
 	s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 	n := func(v string) types.AttributeValue { return &types.AttributeValueMemberN{Value: v} }
 	type attributes = map[string]types.AttributeValue
+	digest := strings.Repeat("0f", 32)
+	kept := &types.AttributeValueMemberM{Value: attributes{"key": s("q.bin"), "size": n("1")}}
+	place := func(sequence, digest string) types.AttributeValue {
+		return &types.AttributeValueMemberM{Value: attributes{"sequence": n(sequence), "digest": s(digest)}}
+	}
 	spoils := map[string]func(attributes){
 		"no version":       func(it attributes) { delete(it, "version") },
 		"a number for one": func(it attributes) { it["version"] = n("1") },
@@ -330,6 +374,34 @@ func TestStrangers(t *testing.T) {
 		"a receipt in words":  func(it attributes) { it["receipt"] = s("paid") },
 		"an empty receipt":    func(it attributes) { it["receipt"] = &types.AttributeValueMemberM{} },
 		"archived, where":     func(it attributes) { it["state"] = s("archived") },
+		"sealed too early":    func(it attributes) { it["seal"] = place("1", digest); it["manifestKey"] = s("k") },
+		"a seal in words":     func(it attributes) { it["seal"] = s("wax") },
+		"a place 0":           func(it attributes) { it["seal"] = place("0", digest) },
+		"a short digest":      func(it attributes) { it["seal"] = place("1", digest[2:]) },
+		"sealed, and what": func(it attributes) {
+			it["state"], it["reason"], it["seal"] = s("notCollected"), s("Failed"), place("1", digest)
+		},
+		"another's manifest": func(it attributes) {
+			it["state"], it["reason"], it["seal"] = s("notCollected"), s("Failed"), place("1", digest)
+			it["seal"].(*types.AttributeValueMemberM).Value["manifest"] = s("{}")
+		},
+		"a quarantine for no reason": func(it attributes) { it["quarantine"] = kept },
+		"a quarantine not sealed": func(it attributes) {
+			it["state"], it["reason"], it["seal"] = s("done"), s("Invalid"), place("2", digest)
+			it["quarantine"] = kept
+			delete(it, "lane")
+		},
+		"seals that are apart": func(it attributes) {
+			it["state"], it["reason"], it["seal"] = s("done"), s("Invalid"), place("3", digest)
+			it["quarantine"], it["quarantineSeal"] = kept, place("1", digest)
+			delete(it, "lane")
+		},
+		"a part size below 0": func(it attributes) {
+			it["receipt"] = &types.AttributeValueMemberM{Value: attributes{"size": n("1"), "partSize": n("-1")}}
+		},
+		"a hold in words": func(it attributes) {
+			it["receipt"] = &types.AttributeValueMemberM{Value: attributes{"size": n("1"), "legalHold": s("yes")}}
+		},
 	}
 	table := newTable(t)
 	client := dynamotest.Client(dynamotest.Direct)
@@ -358,6 +430,9 @@ func TestStrangers(t *testing.T) {
 			"observe": func() (investigation.Record, error) {
 				return newLedger(table, w).Observe(t.Context(), a, t0)
 			},
+			"seal": func() (investigation.Record, error) {
+				return newLedger(table, w).Seal(t.Context(), a.ID, &ledgertest.Sealer{})
+			},
 			"claim": func() (investigation.Record, error) {
 				return newLedger(table, w).Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Minute))
 			},
@@ -367,7 +442,7 @@ func TestStrangers(t *testing.T) {
 				t.Errorf("%s, %s: got %v", name, call, err)
 			}
 		}
-		if w.Count("UpdateItem") != 0 {
+		if w.Count("UpdateItem")+w.Count("TransactWriteItems") != 0 {
 			t.Errorf("%s: it was written to", name)
 		}
 	}

@@ -17,8 +17,8 @@ import (
 // it, or it was damaged. The error names its key.
 var ErrStranger = investigation.ErrBadRecord
 
-// The names of the attributes. The key of a manifest that is where it always is, beside its package,
-// is not written: so an ordinary item stays below the kilobyte that a write unit pays for.
+// The names of the attributes. The key of a manifest that is where it always is is not written: so an
+// ordinary item stays as small as it can.
 const (
 	namePK               = "pk" // "<tenantId>#<actionId>"
 	nameVersion          = "version"
@@ -28,6 +28,7 @@ const (
 	nameComputerDNSName  = "computerDnsName"
 	nameRequestor        = "requestor"
 	nameRequestorComment = "requestorComment"
+	nameCaseID           = "caseId"
 	nameRequestSource    = "requestSource"
 	nameStatus           = "status"
 	nameCreatedAt        = "createdAt"
@@ -44,6 +45,10 @@ const (
 	nameManifestKey      = "manifestKey"
 	nameReason           = "reason"
 	nameMessage          = "message"
+	nameJournal          = "journal"
+	nameQuarantine       = "quarantine"
+	nameQuarantineSeal   = "quarantineSeal"
+	nameSeal             = "seal"
 	nameObservedAt       = "observedAt"
 	nameArchivedAt       = "archivedAt"
 	nameAnnouncedAt      = "announcedAt"
@@ -55,10 +60,10 @@ const (
 // What is in an item beyond the names above is left alone: a newer version may have put it there.
 func optional() []string {
 	return []string{
-		nameComputerDNSName, nameRequestor, nameRequestorComment, nameRequestSource, nameStatus,
-		nameLastUpdatedAt, nameCompletedAt, nameAttempts, nameExpiredLinks, nameOwner,
+		nameComputerDNSName, nameRequestor, nameRequestorComment, nameCaseID, nameRequestSource,
+		nameStatus, nameLastUpdatedAt, nameCompletedAt, nameAttempts, nameExpiredLinks, nameOwner,
 		nameLeaseUntil, nameDueAt, nameLane, nameReceipt, nameManifestKey, nameReason, nameMessage,
-		nameArchivedAt, nameAnnouncedAt,
+		nameJournal, nameQuarantine, nameQuarantineSeal, nameSeal, nameArchivedAt, nameAnnouncedAt,
 	}
 }
 
@@ -96,8 +101,13 @@ type update struct {
 
 // updateOf returns the write that puts next in the place of the version that was read.
 func updateOf(next versioned, was string) update {
-	it := encode(next.Record)
-	it[nameVersion] = text(next.version)
+	return replace(encode(next.Record), optional(), next.version, was)
+}
+
+// replace returns the write of these attributes, by the version's name, that removes of the others
+// those it may, in the place of the version that was read. The empty name is that of no item.
+func replace(it item, mayRemove []string, version, was string) update {
+	it[nameVersion] = text(version)
 	u := update{names: map[string]string{}, values: item{}, condition: "attribute_not_exists(#pk)"}
 	if was == "" {
 		u.names["#pk"] = namePK
@@ -111,7 +121,7 @@ func updateOf(next versioned, was string) update {
 		u.values[":"+name] = value
 		sets = append(sets, "#"+name+" = :"+name)
 	}
-	for _, name := range optional() {
+	for _, name := range mayRemove {
 		if _, set := it[name]; !set {
 			u.names["#"+name] = name
 			removes = append(removes, "#"+name)
@@ -134,9 +144,9 @@ func encode(r investigation.Record) item {
 	}
 	for name, s := range map[string]string{
 		nameComputerDNSName: r.ComputerDNSName, nameRequestor: r.Requestor,
-		nameRequestorComment: r.RequestorComment, nameRequestSource: r.RequestSource,
-		nameStatus: string(r.Status), nameOwner: r.Owner, nameReason: string(r.Reason),
-		nameMessage: r.Message,
+		nameRequestorComment: r.RequestorComment, nameCaseID: r.CaseID,
+		nameRequestSource: r.RequestSource, nameStatus: string(r.Status), nameOwner: r.Owner,
+		nameReason: string(r.Reason), nameMessage: r.Message, nameJournal: string(r.Journal),
 	} {
 		if s != "" {
 			it[name] = text(s)
@@ -160,31 +170,66 @@ func encode(r investigation.Record) item {
 		it[nameLane] = text(laneKey(r.TenantID, r.Lane))
 		it[nameDueAt] = number(r.DueAt.UnixMilli())
 	}
-	if r.Receipt != (investigation.Receipt{}) {
-		it[nameReceipt] = &types.AttributeValueMemberM{Value: encodeReceipt(r.Receipt)}
+	for name, receipt := range map[string]investigation.Receipt{
+		nameReceipt: r.Receipt, nameQuarantine: r.Quarantine,
+	} {
+		if receipt != (investigation.Receipt{}) {
+			it[name] = &types.AttributeValueMemberM{Value: encodeReceipt(receipt)}
+		}
 	}
-	if r.ManifestKey != besides(r.Receipt.Key) {
+	for name, seal := range map[string]investigation.Seal{
+		nameSeal: r.Seal, nameQuarantineSeal: r.QuarantineSeal,
+	} {
+		if seal != (investigation.Seal{}) {
+			it[name] = &types.AttributeValueMemberM{Value: encodeSeal(seal)}
+		}
+	}
+	if r.ManifestKey != usualManifestKey(r) {
 		it[nameManifestKey] = text(r.ManifestKey)
 	}
 	return it
 }
 
-// besides is where the manifest of a package is: the same key with .json. No key, no manifest.
-func besides(key string) string {
-	stem, ok := strings.CutSuffix(key, ".zip")
-	if !ok {
+// usualManifestKey is where the manifest of a record always is: beside its package, or in the place
+// of one that there will not be. Where there is no manifest yet it is empty.
+func usualManifestKey(r investigation.Record) string {
+	if r.Receipt.Key != "" || !r.IsSealed() {
+		return investigation.Key(r.Receipt.Key).Manifest()
+	}
+	key, err := investigation.NotCollectedKeyOf(r.Action)
+	if err != nil { // then the record names it itself, or is none
 		return ""
 	}
-	return stem + ".json"
+	return key
 }
 
 func encodeReceipt(r investigation.Receipt) item {
 	it := item{"size": number(r.Size)}
 	for name, s := range map[string]string{
 		"bucket": r.Bucket, "key": r.Key, "versionId": r.VersionID, "sha256": r.SHA256, "crc": r.CRC32C,
+		"lockMode": r.Retention.Mode,
 	} {
 		if s != "" {
 			it[name] = text(s)
+		}
+	}
+	if r.PartSize != 0 {
+		it["partSize"] = number(r.PartSize)
+	}
+	if !r.Retention.Until.IsZero() {
+		it["retainUntil"] = text(r.Retention.Until.UTC().Format(time.RFC3339Nano))
+	}
+	if r.Retention.LegalHold {
+		it["legalHold"] = &types.AttributeValueMemberBOOL{Value: true}
+	}
+	return it
+}
+
+func encodeSeal(s investigation.Seal) item {
+	it := item{nameSequence: number(s.Sequence), nameDigest: text(s.Digest)}
+	for name, words := range map[string]string{"bucket": s.Bucket, "manifest": s.Manifest} {
+		if words != "" {
+			it[name] = text(words)
 		}
 	}
 	return it
@@ -207,9 +252,17 @@ func decode(it item) (versioned, error) {
 		r.err = check(v)
 	}
 	if r.err != nil {
-		return versioned{}, fmt.Errorf("%w: item %.200q: %w", ErrStranger, key.Value, r.err)
+		return versioned{}, strange(key, r.err)
 	}
 	return v, nil
+}
+
+// strange says that the item of that key is no record, and why.
+func strange(key *types.AttributeValueMemberS, why error) error {
+	if key == nil { // cannot be: it is the table's key
+		return fmt.Errorf("%w: %w", ErrStranger, why)
+	}
+	return fmt.Errorf("%w: item %.200q: %w", ErrStranger, key.Value, why)
 }
 
 // check finds what no change of the ledger can have written.
@@ -236,6 +289,30 @@ func check(v versioned) error {
 		return errors.New("it is not collected, for no reason")
 	case r.Attempts < 0 || r.ExpiredLinks < 0:
 		return errors.New("it counts below zero")
+	}
+	return checkSeals(r)
+}
+
+// checkSeals finds seals that no change of the ledger can have written. A settled record without one
+// is no fault: it waits for it, or is of a time before there were chains.
+func checkSeals(r investigation.Record) error {
+	isSealed, quarantine := r.IsSealed(), r.QuarantineSeal.Sequence
+	switch {
+	case isSealed && !r.State.Settled():
+		return fmt.Errorf("it is %s, and sealed", r.State)
+	case isSealed && r.ManifestKey == "":
+		return errors.New("it is sealed, and its manifest has no key")
+	case isSealed && r.State != investigation.StateDone && r.Seal.Manifest == "":
+		return fmt.Errorf("it is %s and sealed, and its manifest is missing", r.State)
+	case r.Quarantine != (investigation.Receipt{}) && r.Reason == "":
+		return errors.New("it has something in quarantine, for no reason")
+	case quarantine > 0 && (quarantine+1 != r.Seal.Sequence || r.Quarantine.Key == ""):
+		return fmt.Errorf("what it has in quarantine is number %d of the chain, and it is %d",
+			quarantine, r.Seal.Sequence)
+	case isSealed && quarantine == 0 && r.Quarantine != (investigation.Receipt{}):
+		return errors.New("it is sealed, and what it has in quarantine is not")
+	case quarantine > 0 && (r.QuarantineSeal.Manifest == "") != (r.Seal.Manifest == ""):
+		return errors.New("one of its two manifests is missing")
 	}
 	return nil
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
+	"packhorse/internal/ledger/ledgertest"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
@@ -27,14 +29,31 @@ func everyRecord(tb testing.TB) []investigation.Record {
 	failed, _ := waiting.Observe(action(1, "Failed"), t0)
 	fetching := must(ready.Claim("ada", t0, t0.Add(time.Minute)))
 	released := must(fetching.Release("ada", investigation.Release{Message: "throttled"}))
-	r := receipt(action(1, ""))
-	archived := must(fetching.Archived("ada", r, manifestKey(r), t0.Add(1)))
-	apart := must(fetching.Archived("ada", r, "elsewhere.json", t0.Add(1)))
-	without := must(fetching.Archived("ada", r, "", t0.Add(1)))
-	expired := must(fetching.NotCollected("ada", investigation.ReasonExpired, "six links expired"))
+	sealed := func(r investigation.Record, err error) investigation.Record {
+		tb.Helper()
+		next, _, err := must(r, err).Sealed(
+			investigation.Head{Sequence: 41, Digest: strings.Repeat("ab", 32)}, &ledgertest.Sealer{})
+		return must(next, err)
+	}
+	archived := sealed(fetching.Archived("ada", receipt(action(1, "")), t0.Add(1)))
+	apart := archived
+	apart.ManifestKey = "elsewhere.json"
+	bare := receipt(action(1, ""))
+	bare.PartSize, bare.Retention = 0, investigation.Retention{}
+	plain := sealed(fetching.Archived("ada", bare, t0.Add(1)))
+	old := archived // as it was before there were chains
+	old.Seal = investigation.Seal{}
+	expired := sealed(fetching.NotCollected("ada", investigation.Closing{At: t0,
+		Reason: investigation.ReasonExpired, Message: "six links expired"}))
+	elsewhere := expired
+	elsewhere.ManifestKey = "elsewhere.json"
+	invalid := sealed(fetching.NotCollected("ada", investigation.Closing{At: t0,
+		Reason: investigation.ReasonInvalid, Quarantine: receipt(action(2, ""))}))
+	closed := sealed(failed, nil)
 	return []investigation.Record{
-		waiting, ready, failed, fetching, released, archived, apart, without, expired,
-		must(archived.Announced(t0)), must(failed.Announced(t0)), must(expired.Announced(t0)),
+		waiting, ready, failed, fetching, released, archived, apart, plain, old, expired, elsewhere,
+		invalid, closed, must(archived.Announced(t0)), must(closed.Announced(t0)),
+		must(expired.Announced(t0)), must(invalid.Announced(t0)),
 	}
 }
 
@@ -70,6 +89,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(uint8(3), uint8(7), uint8(1), "-62135596800001")
 	f.Add(uint8(0), uint8(2), uint8(1), "2026-11-03T10:00:00.5+02:00")
 	f.Add(uint8(5), uint8(20), uint8(4), "key")
+	f.Add(uint8(11), uint8(22), uint8(4), "sequence")
 	f.Fuzz(func(t *testing.T, which, attribute, kind uint8, value string) {
 		it := ledger.Encode(records[int(which)%len(records)], "v")
 		names := slices.Sorted(maps.Keys(it))

@@ -7,6 +7,9 @@
 // change is one conditional write, and where nothing changes nothing is written. docs/ledger.md
 // says what that costs.
 //
+// A change that seals is one transaction of such writes: the action's item, and the head of its
+// tenant's chain of manifests, which is an item of the same table.
+//
 // The table needs a partition key "pk" (string) and the index "due" with the keys "lane" (string)
 // and "dueAt" (number). The package makes no table and forgets no action.
 package ledger
@@ -113,28 +116,38 @@ func (l *Ledger) Release(ctx context.Context, id investigation.ID, owner string,
 
 // Archived implements fetch.Ledger.
 func (l *Ledger) Archived(ctx context.Context, id investigation.ID, owner string,
-	receipt investigation.Receipt, manifestKey string, now time.Time,
+	receipt investigation.Receipt, now time.Time, by investigation.Sealer,
 ) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Archived(owner, receipt, manifestKey, now)
+	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
+		return r.Archived(owner, receipt, now)
 	})
 }
 
 // NotCollected implements fetch.Ledger.
 func (l *Ledger) NotCollected(ctx context.Context, id investigation.ID, owner string,
-	reason investigation.Reason, message string,
+	c investigation.Closing, by investigation.Sealer,
 ) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.NotCollected(owner, reason, message)
+	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
+		return r.NotCollected(owner, c)
 	})
 }
 
-// Announced implements poll.Ledger and fetch.Ledger.
-func (l *Ledger) Announced(ctx context.Context, id investigation.ID, now time.Time) error {
-	_, err := l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+// Seal implements fetch.Ledger.
+func (l *Ledger) Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
+	investigation.Record, error,
+) {
+	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
+		return r, nil
+	})
+}
+
+// Announced implements fetch.Ledger.
+func (l *Ledger) Announced(ctx context.Context, id investigation.ID, now time.Time) (
+	investigation.Record, error,
+) {
+	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
 		return r.Announced(now)
 	})
-	return err
 }
 
 type transition func(investigation.Record) (investigation.Record, error)
@@ -143,16 +156,19 @@ type transition func(investigation.Record) (investigation.Record, error)
 func (l *Ledger) change(ctx context.Context, id investigation.ID, t transition) (
 	investigation.Record, error,
 ) {
-	rec, err := l.apply(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		if r.State == investigation.StateUnknown {
-			return r, investigation.ErrUnknownAction
-		}
-		return t(r)
-	})
+	rec, err := l.apply(ctx, id, t.ofKnown)
 	if err != nil {
 		return investigation.Record{}, fmt.Errorf("change the record of action %s: %w", id.ActionID, err)
 	}
 	return rec, nil
+}
+
+// ofKnown is the transition of an action that the ledger knows.
+func (t transition) ofKnown(r investigation.Record) (investigation.Record, error) {
+	if r.State == investigation.StateUnknown {
+		return r, investigation.ErrUnknownAction
+	}
+	return t(r)
 }
 
 // apply reads, decides and writes until nobody else wrote in between.
@@ -184,20 +200,25 @@ func (l *Ledger) apply(ctx context.Context, id investigation.ID, decide transiti
 	return investigation.Record{}, ErrContended
 }
 
-// read returns the item as it is now; the zero value where there is none.
+// read returns the record as it is now; the zero value where there is none.
 func (l *Ledger) read(ctx context.Context, id investigation.ID) (versioned, error) {
+	it, err := l.readItem(ctx, keyOf(id))
+	if err != nil || len(it) == 0 {
+		return versioned{}, err
+	}
+	return decode(it)
+}
+
+func (l *Ledger) readItem(ctx context.Context, key item) (item, error) {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	out, err := l.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: aws.String(l.table), Key: keyOf(id), ConsistentRead: aws.Bool(true),
+		TableName: aws.String(l.table), Key: key, ConsistentRead: aws.Bool(true),
 	}, l.tuning)
 	if err != nil {
-		return versioned{}, l.explain("read the item in", err)
+		return nil, l.explain("read the item in", err)
 	}
-	if len(out.Item) == 0 {
-		return versioned{}, nil
-	}
-	return decode(out.Item)
+	return out.Item, nil
 }
 
 // write puts next in the place of the version that was read. If somebody else was faster it returns
@@ -216,14 +237,20 @@ func (l *Ledger) write(ctx context.Context, next versioned, was string) (version
 		return versioned{}, nil
 	}
 	refusal, refused := errors.AsType[*types.ConditionalCheckFailedException](err)
-	if !refused {
-		return versioned{}, l.explain("write the item in", err)
-	}
+	_, inTransaction := errors.AsType[*types.TransactionConflictException](err)
 	var current versioned
-	if len(refusal.Item) > 0 {
+	switch {
+	case refused && len(refusal.Item) > 0:
 		current, err = decode(refusal.Item)
-	} else { // no item came along: it is gone, or the server does not send it
+	case refused: // no item came along: it is gone, or the server does not send it
 		current, err = l.read(ctx, next.ID)
+	case inTransaction: // somebody seals it at this moment
+		err = wait(ctx, conflictPause(0))
+		if err == nil {
+			current, err = l.read(ctx, next.ID)
+		}
+	default:
+		err = l.explain("write the item in", err)
 	}
 	if err != nil {
 		return versioned{}, err

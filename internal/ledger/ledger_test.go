@@ -10,5 +10,7 @@ import (
 
 func TestLedger(t *testing.T) {
 	table := newTable(t)
-	ledgertest.Run(t, func(*testing.T) ledgertest.Ledger { return newLedger(table, &dynamotest.Wire{}) })
+	ledgertest.Run(t, func(*testing.T) (one, other ledgertest.Ledger) {
+		return newLedger(table, &dynamotest.Wire{}), newLedger(table, &dynamotest.Wire{})
+	})
 }

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -24,20 +26,23 @@ func (r *reader) record(id investigation.ID) investigation.Record {
 		Action: investigation.Action{
 			ID: id, MachineID: r.text(nameMachineID), ComputerDNSName: r.text(nameComputerDNSName),
 			Requestor: r.text(nameRequestor), RequestorComment: r.text(nameRequestorComment),
-			RequestSource: r.text(nameRequestSource), Status: investigation.Status(r.text(nameStatus)),
+			CaseID: r.text(nameCaseID), RequestSource: r.text(nameRequestSource),
+			Status:    investigation.Status(r.text(nameStatus)),
 			CreatedAt: r.instant(nameCreatedAt), LastUpdatedAt: r.instant(nameLastUpdatedAt),
 		},
 		State: investigation.State(r.text(nameState)), Owner: r.text(nameOwner),
 		Attempts:     int(r.number(nameAttempts, 0)),
 		ExpiredLinks: int(r.number(nameExpiredLinks, 0)),
 		LeaseUntil:   r.instant(nameLeaseUntil), Lane: r.lane(id.TenantID), DueAt: r.dueAt(),
-		Receipt: r.receipt(), Reason: investigation.Reason(r.text(nameReason)),
-		Message: r.text(nameMessage), ObservedAt: r.instant(nameObservedAt),
+		Receipt: r.receipt(nameReceipt), Reason: investigation.Reason(r.text(nameReason)),
+		Message: r.text(nameMessage), Journal: investigation.Journal(r.text(nameJournal)),
+		Quarantine: r.receipt(nameQuarantine), QuarantineSeal: r.seal(nameQuarantineSeal),
+		Seal: r.seal(nameSeal), ObservedAt: r.instant(nameObservedAt),
 		ArchivedAt: r.instant(nameArchivedAt), AnnouncedAt: r.instant(nameAnnouncedAt),
 	}
 	rec.ManifestKey = r.text(nameManifestKey)
 	if _, set := r.item[nameManifestKey]; !set {
-		rec.ManifestKey = besides(rec.Receipt.Key)
+		rec.ManifestKey = usualManifestKey(rec)
 	}
 	return rec
 }
@@ -130,25 +135,70 @@ func (r *reader) lane(tenantID string) investigation.Lane {
 	return investigation.Lane(lane)
 }
 
-func (r *reader) receipt() investigation.Receipt {
-	value, set := r.item[nameReceipt]
+// part returns what reads the map of that name, or nil for an attribute that is absent.
+func (r *reader) part(name string) *reader {
+	value, set := r.item[name]
 	if !set {
-		return investigation.Receipt{}
+		return nil
 	}
 	m, ok := value.(*types.AttributeValueMemberM)
 	if !ok {
-		r.fail(nameReceipt, "a map")
+		r.fail(name, "a map")
+		return nil
+	}
+	return &reader{item: m.Value}
+}
+
+func (r *reader) receipt(name string) investigation.Receipt {
+	in := r.part(name)
+	if in == nil {
 		return investigation.Receipt{}
 	}
-	in := reader{item: m.Value}
 	receipt := investigation.Receipt{
 		Bucket: in.text("bucket"), Key: in.text("key"), VersionID: in.text("versionId"),
 		Size: in.number("size", -1), SHA256: in.text("sha256"), CRC32C: in.text("crc"),
+		PartSize: in.number("partSize", 0),
+		Retention: investigation.Retention{
+			Mode: in.text("lockMode"), Until: in.instant("retainUntil"), LegalHold: in.flag("legalHold"),
+		},
 	}
-	if in.err != nil || receipt.Size < 0 {
-		r.fail(nameReceipt, "a receipt")
+	if in.err != nil || receipt.Size < 0 || receipt.PartSize < 0 {
+		r.fail(name, "a receipt")
 	}
 	return receipt
+}
+
+func (r *reader) seal(name string) investigation.Seal {
+	in := r.part(name)
+	if in == nil {
+		return investigation.Seal{}
+	}
+	seal := investigation.Seal{
+		Sequence: in.number(nameSequence, 0), Digest: in.text(nameDigest), Bucket: in.text("bucket"),
+		Manifest: in.text("manifest"),
+	}
+	if in.err != nil || !isPlace(seal.Sequence, seal.Digest) {
+		r.fail(name, "a seal")
+	}
+	sum := sha256.Sum256([]byte(seal.Manifest))
+	if seal.Manifest != "" && seal.Digest != hex.EncodeToString(sum[:]) {
+		r.fail(name, "the seal of the manifest in it")
+	}
+	return seal
+}
+
+// flag returns false for an attribute that is absent.
+func (r *reader) flag(name string) bool {
+	value, set := r.item[name]
+	if !set {
+		return false
+	}
+	b, ok := value.(*types.AttributeValueMemberBOOL)
+	if !ok {
+		r.fail(name, "true or false")
+		return false
+	}
+	return b.Value
 }
 
 func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }

@@ -10,6 +10,7 @@ import (
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ledger/ledgertables"
+	"packhorse/internal/ledger/ledgertest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -33,32 +34,52 @@ func newMeter(t *testing.T) *meter {
 	return m
 }
 
-// units makes the change, which has to be one write (or none), and returns what that costs.
+// units makes the change, which has to be one write (or none) of the action's item, alone or in a
+// transaction, and returns what that costs.
 func (m *meter) units(id investigation.ID, change func() error) int {
 	m.t.Helper()
+	headBefore, begunBefore := m.item(tenant+"#chain"), m.item(tenant+"#chain-begun")
+	m.wire.Reset()
 	if err := change(); err != nil {
 		m.t.Fatal(err)
 	}
-	writes := m.wire.Count("UpdateItem")
+	single, transactions := m.wire.Count("UpdateItem"), m.wire.Count("TransactWriteItems")
+	before, after := m.before, m.item(id.String())
+	m.before = after
+	units := itemUnits(before, after) + indexUnits(before, after)
+	switch {
+	case single+transactions == 0:
+		return 0
+	case single == 1 && transactions == 0:
+		return units
+	case single == 0 && transactions == 1: // each part costs twice; the index, as ever
+		units += itemUnits(before, after) + 2*itemUnits(headBefore, m.item(tenant+"#chain"))
+		if begun := m.item(tenant + "#chain-begun"); begunBefore == nil {
+			units += 2 * itemUnits(begunBefore, begun)
+		}
+		return units
+	default:
+		m.t.Fatalf("one change is %d writes and %d transactions", single, transactions)
+		return 0
+	}
+}
+
+func (m *meter) item(key string) map[string]types.AttributeValue {
+	m.t.Helper()
 	out, err := m.client.GetItem(m.t.Context(), &dynamodb.GetItemInput{
 		TableName:      aws.String(m.table),
-		Key:            map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: id.String()}},
+		Key:            map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: key}},
 		ConsistentRead: aws.Bool(true),
 	})
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	before, after := m.before, out.Item
-	m.before = after
-	switch writes {
-	case 0:
-		return 0
-	case 1:
-		return (max(size(before), size(after))+1023)/1024 + indexUnits(before, after)
-	default:
-		m.t.Fatalf("one change is %d writes", writes)
-		return 0
-	}
+	return out.Item
+}
+
+// itemUnits: one for each kilobyte of the larger.
+func itemUnits(before, after map[string]types.AttributeValue) int {
+	return (max(size(before), size(after)) + 1023) / 1024
 }
 
 // indexUnits: an entry that appears or goes is one write, one that moves is two.
@@ -94,6 +115,8 @@ func size(it map[string]types.AttributeValue) int {
 			total += (len(strings.Trim(v.Value, "-0"))+1)/2 + 1
 		case *types.AttributeValueMemberM:
 			total += 3 + len(v.Value) + size(v.Value)
+		case *types.AttributeValueMemberBOOL:
+			total++
 		default:
 			panic("an attribute of a kind that is not measured")
 		}
@@ -104,25 +127,64 @@ func size(it map[string]types.AttributeValue) int {
 // budgetUnits is what a call of getPackageUri costs beside this: dynamocounter's tests count it.
 const budgetUnits = 2
 
+// ofThree makes manifests of some three kilobytes, with which items have the size that
+// docs/ledger.md counts with.
+func ofThree() *ledgertest.Sealer { return &ledgertest.Sealer{Words: strings.Repeat("evidence", 360)} }
+
+type step struct {
+	name   string
+	change func() error
+	want   int
+}
+
+// total makes the steps and returns what they cost together.
+func (m *meter) total(id investigation.ID, steps []step) int {
+	m.t.Helper()
+	total := 0
+	for _, step := range steps {
+		got := m.units(id, step.change)
+		if got != step.want {
+			m.t.Errorf("%s: %d write units, want %d (the item has %d bytes)",
+				step.name, got, step.want, size(m.before))
+		}
+		m.t.Logf("%-28s %2d write units, the item has %d bytes", step.name, got, size(m.before))
+		total += got
+	}
+	return total
+}
+
+// begin has the tenant's chain begin, which costs once.
+func (m *meter) begin() {
+	m.t.Helper()
+	a := action(99, investigation.StatusFailed)
+	if _, err := m.ledger.Observe(m.t.Context(), a, t0); err != nil {
+		m.t.Fatal(err)
+	}
+	if _, err := m.ledger.Seal(m.t.Context(), a.ID, &ledgertest.Sealer{}); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
 // The numbers of docs/ledger.md, for a package with the names and words of a real tenant.
 func TestWriteUnitsPerPackage(t *testing.T) {
 	m := newMeter(t)
+	m.begin()
 	a := action(1, investigation.StatusPending)
 	until := t0.Add(2 * time.Minute)
-	r := receipt(a)
+	const owner = "2026/11/03/[$LATEST]0123456789abcdef"
 	observe := func() error {
 		_, err := m.ledger.Observe(t.Context(), a, t0)
 		return err
 	}
 	claim := func() error {
-		_, err := m.ledger.Claim(t.Context(), a.ID, "2026/11/03/[$LATEST]0123456789abcdef", t0, until)
+		_, err := m.ledger.Claim(t.Context(), a.ID, owner, t0, until)
 		return err
 	}
-	steps := []struct {
-		name   string
-		change func() error
-		want   int
-	}{
+	announce := func() error {
+		_, err := m.ledger.Announced(t.Context(), a.ID, t0.Add(9*time.Second+323456789))
+		return err
+	}
+	total := budgetUnits + m.total(a.ID, []step{
 		{"first seen while it waits", observe, 1},
 		{"seen again while it waits", observe, 0},
 		{"seen to be ready", func() error {
@@ -132,31 +194,88 @@ func TestWriteUnitsPerPackage(t *testing.T) {
 		{"seen again when ready", observe, 0},
 		{"claim", claim, 3},
 		{"the claim again", claim, 0},
-		{"archived", func() error {
-			_, err := m.ledger.Archived(t.Context(), a.ID, "2026/11/03/[$LATEST]0123456789abcdef",
-				r, manifestKey(r), t0.Add(9*time.Second+123456789))
+		{"archived and sealed", func() error {
+			_, err := m.ledger.Archived(t.Context(), a.ID, owner, receipt(a),
+				t0.Add(9*time.Second+123456789), ofThree())
 			return err
-		}, 1},
-		{"announced", func() error {
-			return m.ledger.Announced(t.Context(), a.ID, t0.Add(9*time.Second+323456789))
-		}, 2},
-		{"announced again", func() error { return m.ledger.Announced(t.Context(), a.ID, t0) }, 0},
-	}
-	total := budgetUnits
-	for _, step := range steps {
-		got := m.units(a.ID, step.change)
-		if got != step.want {
-			t.Errorf("%s: %d write units, want %d (the item has %d bytes)",
-				step.name, got, step.want, size(m.before))
-		}
-		total += got
-	}
+		}, 2*5 + 2},
+		{"sealed again", func() error {
+			_, err := m.ledger.Seal(t.Context(), a.ID, ofThree())
+			return err
+		}, 0},
+		{"announced", announce, 5 + 1},
+		{"announced again", announce, 0},
+	})
 	const waiting = 1 // an action that is done when it is first seen is not written before
-	if total-waiting > 10 {
-		t.Errorf("a package costs %d write units, 10 are allowed", total-waiting)
+	if total-waiting != 25 {
+		t.Errorf("a package costs %d write units, docs/ledger.md says 25", total-waiting)
 	}
-	t.Logf("a package costs %d write units, one more if it was seen waiting; its item has %d bytes",
-		total-waiting, size(m.before))
+}
+
+// What is not collected, by Defender's verdict, a fetcher's, and with something in quarantine.
+func TestWriteUnitsNotCollected(t *testing.T) {
+	tests := []struct {
+		name  string
+		close investigation.Closing
+		seal  int // in units
+		say   int
+		total int // with the budget, as docs/ledger.md says
+	}{
+		{"Defender failed", investigation.Closing{}, 2*4 + 2, 4 + 1, 17},
+		{"links expired", investigation.Closing{Reason: investigation.ReasonExpired}, 2*4 + 2, 4 + 1, 22},
+		{"quarantine", investigation.Closing{Reason: investigation.ReasonInvalid,
+			Quarantine: receipt(action(1, ""))}, 2*8 + 2, 8 + 1, 34},
+	}
+	for _, tt := range tests {
+		m := newMeter(t)
+		m.begin()
+		a := action(1, investigation.StatusFailed)
+		tt.close.At, tt.close.Message = t0, "the archive of the machine is no ZIP, or no link was good"
+		end := func() error {
+			_, err := m.ledger.Seal(t.Context(), a.ID, ofThree())
+			return err
+		}
+		var claims []step
+		if tt.close.Reason != "" {
+			a.Status = investigation.StatusSucceeded
+			claims = []step{{"claim", func() error {
+				_, err := m.ledger.Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Minute))
+				return err
+			}, 3}}
+			end = func() error {
+				_, err := m.ledger.NotCollected(t.Context(), a.ID, "ada", tt.close, ofThree())
+				return err
+			}
+		}
+		steps := []step{{"first seen", func() error {
+			_, err := m.ledger.Observe(t.Context(), a, t0)
+			return err
+		}, 2}}
+		steps = append(append(steps, claims...), step{"sealed", end, tt.seal}, step{"announced", func() error {
+			_, err := m.ledger.Announced(t.Context(), a.ID, t0)
+			return err
+		}, tt.say})
+		total := m.total(a.ID, steps)
+		if tt.close.Reason != "" {
+			total += budgetUnits
+		}
+		if total != tt.total {
+			t.Errorf("%s: %d write units, want %d", tt.name, total, tt.total)
+		}
+	}
+}
+
+// The chain's first manifest leaves an item that says that it has begun.
+func TestWriteUnitsOfTheFirstSeal(t *testing.T) {
+	m := newMeter(t)
+	a := action(1, investigation.StatusFailed)
+	m.total(a.ID, []step{
+		{"first seen", func() error { _, err := m.ledger.Observe(t.Context(), a, t0); return err }, 2},
+		{"the chain's first seal", func() error {
+			_, err := m.ledger.Seal(t.Context(), a.ID, ofThree())
+			return err
+		}, 2*4 + 2 + 2},
+	})
 }
 
 // A release costs what a claim costs: the item moves in the index.

@@ -89,28 +89,36 @@ func New(base *url.URL, tenantID string, lister, linker, downloads http.RoundTri
 	}, nil
 }
 
-// call sends one GET and returns the body of a 2xx answer. A longer body than bytesMax is an error.
+// call sends one GET and returns the body of a 2xx answer, and the exchange. A longer body than
+// bytesMax is an error.
 func (c *Client) call(ctx context.Context, via http.RoundTripper, target *url.URL, bytesMax int64) (
-	[]byte, error,
+	[]byte, investigation.Exchange, error,
 ) {
+	none := investigation.Exchange{}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	observed, watch := c.observe(ctx, target.Host)
+	req, err := http.NewRequestWithContext(observed, http.MethodGet, target.String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("make the request: %w", withoutURL(err))
+		return nil, none, fmt.Errorf("make the request: %w", withoutURL(err))
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
 	// RoundTrip and not a Client: no redirect is followed, no cookie kept, no URL in its errors.
 	resp, err := via.RoundTrip(req)
 	if err != nil {
-		return nil, c.unanswered(ctx, withoutURL(err))
+		return nil, none, c.unanswered(ctx, withoutURL(err))
 	}
+	exchange := watch.exchange(resp)
 	defer func() { _ = resp.Body.Close() }() // it was read as far as it is wanted
 	if !successful(resp.StatusCode) {
-		return nil, c.refused(statusErrorOf(resp, c.now()))
+		return nil, none, c.refused(statusErrorOf(resp, c.now()))
 	}
-	return readAtMost(resp.Body, bytesMax)
+	body, err := readAtMost(resp.Body, bytesMax)
+	if err != nil {
+		return nil, none, err
+	}
+	return body, exchange, nil
 }
 
 // refused says what an answer that is not a success means for the caller's timing.

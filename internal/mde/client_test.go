@@ -174,7 +174,7 @@ func TestRefusalsOfTheAPI(t *testing.T) {
 			refuse := always(tt.status, body, "Retry-After", tt.retryAfter,
 				"Location", "https://elsewhere.example/"+secret)
 			client := newClient(t, transports{lister: refuse, linker: refuse})
-			_, linkErr := client.PackageURI(t.Context(), action)
+			_, _, linkErr := client.PackageURI(t.Context(), action)
 			_, getErr := client.Get(t.Context(), action)
 			_, _, listErr := client.List(t.Context(), noon)
 			for _, err := range []error{linkErr, getErr, listErr} {
@@ -218,7 +218,7 @@ func TestOnlyConnectionsThatNeverCameAboutArePostponed(t *testing.T) {
 				return nil, &url.Error{Op: "Get", URL: req.URL.String(), Err: tt.err}
 			})
 			client := newClient(t, transports{lister: fail, linker: fail, downloads: fail})
-			_, linkErr := client.PackageURI(t.Context(), action)
+			_, _, linkErr := client.PackageURI(t.Context(), action)
 			_, openErr := client.Open(t.Context(), investigation.NewLink(link))
 			_, _, listErr := client.List(t.Context(), noon)
 			for _, err := range []error{linkErr, openErr, listErr} {
@@ -240,7 +240,7 @@ func TestDenialsOfTheTransportsAreHandedOn(t *testing.T) {
 		return nil, fmt.Errorf("lease a slot: %w", denied)
 	})
 	client := newClient(t, transports{lister: deny, linker: deny})
-	_, err := client.PackageURI(t.Context(), action)
+	_, _, err := client.PackageURI(t.Context(), action)
 	checkPostponed(t, err, denied.RetryAt)
 	_, _, err = client.List(t.Context(), noon)
 	checkPostponed(t, err, denied.RetryAt)
@@ -250,7 +250,7 @@ func TestCancelledCallsAreNotPostponed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	client := newClient(t, transports{lister: always(200, "{}"), linker: always(200, "{}")})
-	_, err := client.PackageURI(ctx, action)
+	_, _, err := client.PackageURI(ctx, action)
 	if _, ok := errors.AsType[*investigation.PostponedError](err); ok || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context canceled", err)
 	}
@@ -270,7 +270,7 @@ func TestErrorsAreBoundedAndRedacted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := newClient(t, transports{linker: always(500, body)})
-			_, err := client.PackageURI(t.Context(), action)
+			_, _, err := client.PackageURI(t.Context(), action)
 			checkNoSecret(t, err)
 			if n := len(err.Error()); n > 3*mde.MessageBytesMax {
 				t.Errorf("the error has %d bytes", n)
@@ -286,7 +286,7 @@ func TestAnswersAreBounded(t *testing.T) {
 		return resp, nil
 	})
 	client := newClient(t, transports{linker: endless})
-	_, err := client.PackageURI(t.Context(), action)
+	_, _, err := client.PackageURI(t.Context(), action)
 	if err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("got %v, want an error that says it is too long", err)
 	}

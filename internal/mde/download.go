@@ -42,6 +42,9 @@ var (
 // of its ways; they never show the link. Body is taken up again where it broke off as long as the
 // host vouches (by a strong ETag) that it is the same file. It ends in io.ErrUnexpectedEOF when
 // the host declared more than came. ctx holds for the whole of the download.
+//
+// The package's Source is the request that the bytes answer, the last of the redirects; of a download
+// that was taken up again, it is the first.
 func (c *Client) Open(ctx context.Context, link investigation.Link) (investigation.Package, error) {
 	pkg, err := c.open(ctx, link)
 	if err != nil {
@@ -70,7 +73,9 @@ func (c *Client) open(ctx context.Context, link investigation.Link) (investigati
 		_ = body.Close() // nobody will read it
 		return investigation.Package{}, err
 	}
-	return investigation.Package{Body: readCloser{head, body}, Size: body.size}, nil
+	return investigation.Package{
+		Body: readCloser{head, body}, Size: body.size, Source: answer.facts,
+	}, nil
 }
 
 // readCloser hides all of the bufio.Reader but Read.
@@ -194,13 +199,15 @@ type exchange struct {
 	timer  *time.Timer
 	resp   *http.Response
 	source io.ReadCloser // the answer's body
+	facts  investigation.Exchange
 }
 
 func (c *Client) exchange(ctx context.Context, address *url.URL, header http.Header) (
 	*exchange, error,
 ) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	observed, watch := c.observe(ctx, address.Host)
+	req, err := http.NewRequestWithContext(observed, http.MethodGet, address.String(), nil)
 	if err != nil {
 		cancel(nil)
 		return nil, errors.New("the link makes no request")
@@ -219,7 +226,7 @@ func (c *Client) exchange(ctx context.Context, address *url.URL, header http.Hea
 		cancel(nil)
 		return nil, err
 	}
-	e.resp, e.source = resp, resp.Body
+	e.resp, e.source, e.facts = resp, resp.Body, watch.exchange(resp)
 	return e, nil
 }
 

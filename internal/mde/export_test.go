@@ -20,6 +20,7 @@ const (
 	PackageBytesMax  = int64(packageBytesMax)
 	CredentialPause  = credentialPause
 	UnreachablePause = unreachablePause
+	IDBytesMax       = idBytesMax
 )
 
 func DecodeRow(tenantID string, raw []byte) (investigation.Action, bool, error) {

@@ -15,28 +15,42 @@ import (
 const linkAnswerBytesMax = 64 << 10
 
 // PackageURI asks for a fresh link, with one request. The link is https and leads to an allowed
-// host. Errors: *[StatusError] for what Defender refuses, 404 meaning that it has no package for
-// the action (or not yet); *investigation.PostponedError where the budget, the throttle, the
-// credential, the network or the list of link hosts stands in the way. None shows the link.
-func (c *Client) PackageURI(ctx context.Context, actionID string) (investigation.Link, error) {
+// host; the exchange is that of the answer that had it. Errors: *[StatusError] for what Defender
+// refuses, 404 meaning that it has no package for the action (or not yet);
+// *investigation.PostponedError where the budget, the throttle, the credential, the network or the
+// list of link hosts stands in the way. None shows the link, and neither does the exchange.
+func (c *Client) PackageURI(ctx context.Context, actionID string) (
+	investigation.Link, investigation.Exchange, error,
+) {
+	link, exchange, err := c.packageURI(ctx, actionID)
+	if err != nil {
+		return investigation.Link{}, investigation.Exchange{}, fmt.Errorf("ask for the link: %w", err)
+	}
+	return link, exchange, nil
+}
+
+func (c *Client) packageURI(ctx context.Context, actionID string) (
+	investigation.Link, investigation.Exchange, error,
+) {
+	none := investigation.Exchange{}
 	id, err := investigation.CanonicalID(actionID)
 	if err != nil {
-		return investigation.Link{}, fmt.Errorf("ask for the link: %w", err)
+		return investigation.Link{}, none, err
 	}
-	body, err := c.call(ctx, c.linker, c.api("machineactions", id, "getPackageUri"),
+	body, exchange, err := c.call(ctx, c.linker, c.api("machineactions", id, "getPackageUri"),
 		linkAnswerBytesMax)
 	if err != nil {
-		return investigation.Link{}, fmt.Errorf("ask for the link: %w", err)
+		return investigation.Link{}, none, err
 	}
 	address, err := parseLinkAnswer(body)
 	if err != nil {
-		return investigation.Link{}, fmt.Errorf("ask for the link: %w", err)
+		return investigation.Link{}, none, err
 	}
 	err = c.admit(address)
 	if err != nil {
-		return investigation.Link{}, fmt.Errorf("ask for the link: %w", err)
+		return investigation.Link{}, none, err
 	}
-	return investigation.NewLink(address.String()), nil
+	return investigation.NewLink(address.String()), exchange, nil
 }
 
 // parseLinkAnswer finds the link in the answer of getPackageUri. The value's text may hold a pair

@@ -31,7 +31,7 @@ func TestPackageURI(t *testing.T) {
 				}
 				return reply(tt.status, jsonOf(t, map[string]any{"value": tt.value})), nil
 			})})
-			got, err := client.PackageURI(t.Context(), strings.ToUpper(action))
+			got, _, err := client.PackageURI(t.Context(), strings.ToUpper(action))
 			want := strings.Trim(tt.value, "\" \r\n")
 			if err != nil || got.Reveal() != want {
 				t.Errorf("got %q, %v, want %q", got.Reveal(), err, want)
@@ -64,7 +64,7 @@ func TestPackageURIRefusesLinks(t *testing.T) {
 			client := newClient(t, transports{
 				linker: always(200, jsonOf(t, map[string]any{"value": tt.value})),
 			})
-			_, err := client.PackageURI(t.Context(), action)
+			_, _, err := client.PackageURI(t.Context(), action)
 			checkNoSecret(t, err)
 			// A host that is not listed is a setting to mend, and the package waits for it.
 			_, postponed := errors.AsType[*investigation.PostponedError](err)
@@ -81,7 +81,7 @@ func TestPackageURIRefusesLinks(t *testing.T) {
 func TestPackageURISendsNoIDThatIsNone(t *testing.T) {
 	client := newClient(t, transports{})
 	for _, id := range []string{"", "..", "a/b", action + "/../x"} {
-		_, err := client.PackageURI(t.Context(), id)
+		_, _, err := client.PackageURI(t.Context(), id)
 		if err == nil {
 			t.Errorf("%q was sent", id)
 		}

@@ -55,7 +55,7 @@ func (c *Client) List(ctx context.Context, since time.Time) (
 	route := route{api: c.api(), next: c.api("machineactions")}
 	route.next.RawQuery = listQuery(since, 0)
 	for range pagesMax {
-		body, err := c.call(ctx, c.lister, route.next, pageBytesMax)
+		body, _, err := c.call(ctx, c.lister, route.next, pageBytesMax)
 		if err != nil {
 			return nil, nil, fmt.Errorf("list machine actions: %w", err)
 		}
@@ -82,7 +82,7 @@ func (c *Client) Get(ctx context.Context, actionID string) (investigation.Action
 	if err != nil {
 		return investigation.Action{}, fmt.Errorf("get machine action: %w", err)
 	}
-	body, err := c.call(ctx, c.lister, c.api("machineactions", id), actionBytesMax)
+	body, _, err := c.call(ctx, c.lister, c.api("machineactions", id), actionBytesMax)
 	if err != nil {
 		return investigation.Action{}, fmt.Errorf("get machine action %s: %w", id, err)
 	}

@@ -152,7 +152,7 @@ func TestSimulatedDownloads(t *testing.T) {
 			sim.Add(a)
 			sim.SetFaults(mdesim.Faults{QuotedLinks: true, Created: true,
 				Downloads: map[string][]mdesim.Download{"": {tt.way}}})
-			link, err := client.PackageURI(t.Context(), a.ID)
+			link, _, err := client.PackageURI(t.Context(), a.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -195,10 +195,10 @@ func TestSimulatedRefusals(t *testing.T) {
 	if refused, ok := errors.AsType[*mde.StatusError](err); !ok || refused.Status != http.StatusNotFound {
 		t.Errorf("got %v, want a 404", err)
 	}
-	if _, err := client.PackageURI(t.Context(), a.ID); err != nil {
+	if _, _, err := client.PackageURI(t.Context(), a.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.PackageURI(t.Context(), a.ID)
+	_, _, err = client.PackageURI(t.Context(), a.ID)
 	postponed, ok := errors.AsType[*investigation.PostponedError](err)
 	if !ok || time.Until(postponed.RetryAt) < 50*time.Second {
 		t.Errorf("got %v, want it postponed for a minute", err)

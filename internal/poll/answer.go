@@ -14,6 +14,7 @@ type Answer struct {
 	Ready               int     `json:"ready"`        // actions that became ready
 	NotCollected        int     `json:"notCollected"` // actions that Defender says ended without a package
 	HandedOver          int     `json:"handedOver"`   // Ready events that the bus took
+	Settled             int     `json:"settled"`      // Settled events that the bus took
 
 	// As the last step left them:
 	Due                int `json:"due"`                // actions with something to do

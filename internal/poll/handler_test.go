@@ -16,6 +16,8 @@ import (
 	"packhorse/internal/poll"
 )
 
+const tenantID = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
+
 // world is a tenant with actions, a bus that takes everything and a budget that is always free.
 type world struct {
 	actions []investigation.Action
@@ -23,6 +25,8 @@ type world struct {
 	fails   error
 	listed  int
 	ready   int
+	settled int
+	ledger  *ledgertest.Memory
 }
 
 func (w *world) List(context.Context, time.Time) ([]investigation.Action, []error, error) {
@@ -39,12 +43,18 @@ func (w *world) Ready(_ context.Context, ids []investigation.ID) ([]investigatio
 	return ids, nil
 }
 
-func (w *world) Announce(_ context.Context, records []investigation.Record) (
-	[]investigation.ID, error,
-) {
-	var ids []investigation.ID
-	for _, rec := range records {
-		ids = append(ids, rec.ID)
+// Settled concludes them, as the fetch function does.
+func (w *world) Settled(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	w.settled += len(ids)
+	for _, id := range ids {
+		_, err := w.ledger.Seal(ctx, id, sealer{})
+		if err != nil {
+			return nil, err
+		}
+		_, err = w.ledger.Announced(ctx, id, time.Now())
+		if err != nil {
+			return nil, err
+		}
 	}
 	return ids, nil
 }
@@ -58,7 +68,8 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	t.Helper()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	poller := poll.New(w, ledgertest.NewMemory(), w, w, "tenant", 168*time.Hour, 10*time.Second,
+	w.ledger = ledgertest.NewMemory()
+	poller := poll.New(w, w.ledger, w, w, tenantID, cases(t), 168*time.Hour, 10*time.Second,
 		time.Now, logger)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
@@ -67,10 +78,22 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	return answer, time.Since(began), log.String(), err
 }
 
+func cases(t *testing.T) investigation.CasePattern {
+	t.Helper()
+	pattern, err := investigation.ParseCasePattern(investigation.DefaultCasePattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pattern
+}
+
+// untilDefender brings a bubble's clock, which starts in 2000, to when Defender exists.
+func untilDefender() { time.Sleep(26 * 366 * 24 * time.Hour) }
+
 func someAction(status investigation.Status, age time.Duration) investigation.Action {
 	created := time.Now().Add(-age)
 	return investigation.Action{
-		ID: investigation.ID{TenantID: "tenant", ActionID: strings.Repeat("a", 40)}, Status: status,
+		ID: investigation.ID{TenantID: tenantID, ActionID: strings.Repeat("a", 40)}, Status: status,
 		MachineID: strings.Repeat("b", 40), CreatedAt: created, LastUpdatedAt: created.Add(time.Minute),
 	}
 }
@@ -89,6 +112,7 @@ func TestTickLength(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				untilDefender()
 				w := &world{actions: []investigation.Action{someAction(test.status, 5*time.Minute)}}
 				_, took, log, err := handle(t, w, test.limit)
 				if err != nil || took < test.min || took > test.max {
@@ -102,6 +126,7 @@ func TestTickLength(t *testing.T) {
 // A tick counts what it came to: metrics, and an alarm on the oldest package, are made of it.
 func TestTickCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		untilDefender()
 		failed, late := someAction("Failed", time.Hour), someAction("Pending", time.Minute)
 		failed.ActionID, late.ActionID = strings.Repeat("c", 40), strings.Repeat("d", 40)
 		w := &world{actions: []investigation.Action{someAction("Succeeded", 2*time.Hour), failed, late}}
@@ -113,8 +138,8 @@ func TestTickCounts(t *testing.T) {
 		}
 		answer.OldestReadySeconds = 0
 		want := poll.Answer{Sweeps: w.listed, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1,
-			HandedOver: w.ready, Due: 2}
-		if answer != want || w.ready < 2 || w.listed < 2 {
+			HandedOver: w.ready, Settled: w.settled, Due: 2}
+		if answer != want || w.ready < 2 || w.settled != 1 || w.listed < 2 {
 			t.Errorf("got %+v, want %+v", answer, want)
 		}
 	})

@@ -1,10 +1,11 @@
 // Package poll finds the tenant's packages and hands them over as fast as the budget allows: the
 // first use case.
 //
-// A [Poller] takes steps. Each step looks at the tenant if that is due, announces what became of
-// actions where that is still owed, and dispatches ready actions for which a slot of the budget is
-// about to be free. [Poller.Tick] takes steps for one invocation of the poller Lambda; a process
-// that runs for good takes them one after another, waiting in between until [Progress.Next].
+// A [Poller] takes steps. Each step looks at the tenant if that is due, hands over the actions whose
+// outcome is decided and still to be recorded and announced, and dispatches ready actions for which a
+// slot of the budget is about to be free. [Poller.Tick] takes steps for one invocation of the poller
+// Lambda; a process that runs for good takes them one after another, waiting in between until
+// [Progress.Next].
 //
 // What a Poller remembers between steps only saves work: a new one over the same ledger does the
 // same, at the cost of reading the known states once more.
@@ -46,6 +47,7 @@ type Poller struct {
 	bus        Bus
 	budget     Budget
 	tenantID   string
+	cases      investigation.CasePattern
 	lookback   time.Duration
 	sweepEvery time.Duration
 	now        func() time.Time
@@ -54,32 +56,36 @@ type Poller struct {
 	known     map[string]sighting // by action id: what the ledger has been told
 	skipped   map[string]bool     // rows that made no sense and were logged
 	handed    map[investigation.ID]handover
-	sweptAt   time.Time // when the last sweep was begun
-	postponed time.Time // Defender asked not to be listed before
-	young     bool      // the last sweep saw a waiting action that is young
-	busy      bool      // as the last step left things
+	settled   map[investigation.ID]time.Time // when it was handed over to be concluded
+	sweptAt   time.Time                      // when the last sweep was begun
+	postponed time.Time                      // Defender asked not to be listed before
+	young     bool                           // the last sweep saw a waiting action that is young
+	busy      bool                           // as the last step left things
 
 	answer Answer // of the present tick
 }
 
-// New returns a Poller of one tenant. A sweep lists the actions created within lookback; while
-// actions are young or ready it comes every sweepEvery, else once a minute.
+// New returns a Poller of one tenant. cases finds the case id in a requestor's comment. A sweep lists
+// the actions created within lookback; while actions are young or ready it comes every sweepEvery,
+// else once a minute.
 func New(
 	defender Defender,
 	ledger Ledger,
 	bus Bus,
 	budget Budget,
 	tenantID string,
+	cases investigation.CasePattern,
 	lookback, sweepEvery time.Duration,
 	now func() time.Time,
 	logger *slog.Logger,
 ) *Poller {
 	return &Poller{
 		defender: defender, ledger: ledger, bus: bus, budget: budget, tenantID: tenantID,
-		lookback: lookback, sweepEvery: sweepEvery, now: now, logger: logger,
+		cases: cases, lookback: lookback, sweepEvery: sweepEvery, now: now, logger: logger,
 		known:   map[string]sighting{},
 		skipped: map[string]bool{},
 		handed:  map[investigation.ID]handover{},
+		settled: map[investigation.ID]time.Time{},
 	}
 }
 
@@ -125,13 +131,13 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 		}
 	}
 	due, dueErr := p.due(ctx)
-	announceErr := p.announce(ctx, due)
+	settleErr := p.settle(ctx, due)
 	nextHandover, dispatchErr := p.dispatch(ctx, due)
 
 	p.busy = p.young || len(due) > 0
 	p.answer.Due, p.answer.OldestReadySeconds = len(due), int(oldestReady(due, p.now()).Seconds())
 	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept}
-	return progress, errors.Join(sweepErr, dueErr, announceErr, dispatchErr)
+	return progress, errors.Join(sweepErr, dueErr, settleErr, dispatchErr)
 }
 
 // oldestReady is how long the oldest of the packages that are not stored yet has been there.
@@ -172,6 +178,9 @@ func (p *Poller) Sweep(ctx context.Context) error {
 		return fmt.Errorf("list the tenant's actions: %w", err)
 	}
 	p.report(ctx, skipped)
+	for i := range actions {
+		actions[i].CaseID = p.cases.Find(actions[i].RequestorComment)
+	}
 	err = p.observe(ctx, actions, now)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return err
@@ -222,27 +231,6 @@ func (p *Poller) due(ctx context.Context) ([]investigation.Record, error) {
 		}
 	}
 	return all, errors.Join(failures...)
-}
-
-// announce puts on the bus what became of actions whose fetcher could not, or that never had one.
-func (p *Poller) announce(ctx context.Context, due []investigation.Record) error {
-	var owed []investigation.Record
-	for _, rec := range due {
-		if rec.State.Settled() && rec.Due(p.now()) {
-			owed = append(owed, rec)
-		}
-	}
-	if len(owed) == 0 {
-		return nil
-	}
-	taken, err := p.bus.Announce(ctx, owed)
-	failures := []error{err}
-	for _, id := range taken {
-		if err := p.ledger.Announced(ctx, id, p.now()); err != nil {
-			failures = append(failures, fmt.Errorf("note action %s as announced: %w", id.ActionID, err))
-		}
-	}
-	return errors.Join(failures...)
 }
 
 // wait returns after d, or earlier with the context's error.

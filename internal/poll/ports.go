@@ -38,9 +38,6 @@ type Ledger interface {
 	// where the index that named them is not.
 	Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time, limit int) (
 		[]investigation.Record, error)
-
-	// Announced records that the bus took the outcome of an action. Repeats are harmless.
-	Announced(ctx context.Context, id investigation.ID, now time.Time) error
 }
 
 // Bus is where the facts are put.
@@ -49,11 +46,9 @@ type Bus interface {
 	// where there is one, tells of the others.
 	Ready(ctx context.Context, ids []investigation.ID) (taken []investigation.ID, err error)
 
-	// Announce puts what came of the records (archived or notCollected) on the bus. It returns the
-	// ids the bus took; the error, where there is one, tells of the others. Delivery is at least
-	// once.
-	Announce(ctx context.Context, records []investigation.Record) (
-		taken []investigation.ID, err error)
+	// Settled hands actions over whose outcome is decided, and whose manifests are to be written,
+	// signed and announced. It returns as Ready does.
+	Settled(ctx context.Context, ids []investigation.ID) (taken []investigation.ID, err error)
 }
 
 // Budget is a look at the slots of getPackageUri that spends nothing.

@@ -63,7 +63,7 @@ func (f *free) Ready(_ context.Context, ids []investigation.ID) ([]investigation
 	return ids, nil
 }
 
-func (*free) Announce(context.Context, []investigation.Record) ([]investigation.ID, error) {
+func (*free) Settled(context.Context, []investigation.ID) ([]investigation.ID, error) {
 	return nil, nil
 }
 
@@ -80,7 +80,7 @@ func TestOneBadRecordDoesNotStopTheOthers(t *testing.T) {
 	}
 	ledger := strange{ledgertest.NewMemory(), tenant[1].ID}
 	others := &free{}
-	p := poll.New(tenant, ledger, others, others, "t", 168*time.Hour, 10*time.Second,
+	p := poll.New(tenant, ledger, others, others, "t", cases(t), 168*time.Hour, 10*time.Second,
 		func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	_, err := p.Step(t.Context())
 	if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), "action 1") {

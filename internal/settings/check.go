@@ -33,6 +33,11 @@ const (
 	varBudgetTable   = "BUDGET_TABLE"
 	varArchiveBucket = "ARCHIVE_BUCKET"
 	varArchivePrefix = "ARCHIVE_PREFIX"
+	varLockMode      = "OBJECT_LOCK_MODE"
+	varLockDays      = "OBJECT_LOCK_DAYS"
+	varLegalHold     = "OBJECT_LOCK_LEGAL_HOLD"
+	varSigningKeyID  = "SIGNING_KEY_ID"
+	varCasePattern   = "CASE_PATTERN"
 	varEventBus      = "EVENT_BUS"
 	varPerMinute     = "PACKAGE_URI_PER_MINUTE"
 	varPerHour       = "PACKAGE_URI_PER_HOUR"
@@ -60,12 +65,16 @@ func parse(environ map[string]string, where place, required ...string) (Settings
 		Environment: environ,
 		FuncMap: map[reflect.Type]env.ParserFunc{
 			reflect.TypeFor[url.URL](): func(text string) (any, error) { return parseRoot(text) },
+			reflect.TypeFor[investigation.CasePattern](): func(text string) (any, error) {
+				return investigation.ParseCasePattern(text)
+			},
 		},
 	})
 	c.unreadable(err)
 	c.tenant(&s)
 	c.credential(&s, where)
 	c.stack(&s)
+	c.evidence(&s)
 	c.pace(&s)
 	if len(c.problems) > 0 {
 		return Settings{}, &Error{Problems: inOrder(c.problems)}
@@ -89,6 +98,9 @@ func (c *check) wrong(variable, hint string) {
 	c.problems = append(c.problems, describe(variable, c.environ[variable], hint))
 }
 
+// needs reports whether the program cannot do without a variable.
+func (c *check) needs(variable string) bool { return slices.Contains(c.required, variable) }
+
 // unreadable notes what could not even be read into its field.
 func (c *check) unreadable(err error) {
 	var all env.AggregateError
@@ -109,6 +121,9 @@ func (c *check) unreadable(err error) {
 func hintOf(err error) string {
 	if errors.Is(err, ErrBadLinkHost) || errors.Is(err, errBadRoot) {
 		return err.Error()
+	}
+	if errors.Is(err, investigation.ErrBadCasePattern) {
+		return casePatternHint(err)
 	}
 	return ""
 }
@@ -204,7 +219,7 @@ func (c *check) stack(s *Settings) {
 		{varArchiveBucket, s.ArchiveBucket, bucketForm},
 		{varEventBus, s.EventBus, busForm},
 	} {
-		missing := name.value == "" && slices.Contains(c.required, name.variable)
+		missing := name.value == "" && c.needs(name.variable)
 		if missing || (name.value != "" && !name.form.MatchString(name.value)) {
 			c.wrong(name.variable, "")
 		}
@@ -264,18 +279,29 @@ func describe(variable, value, hint string) Problem {
 		p.Expected, p.Example = "the name of an S3 bucket", "contoso-evidence"
 	case varArchivePrefix:
 		p.Expected, p.Example = "plain segments that each end in a slash", "packages/"
+	case varSigningKeyID:
+		p.Expected = "the ARN, id or alias of a KMS key"
+		p.Example = "alias/packhorse-signing"
+	case varCasePattern:
+		p.Expected, p.Example = "a regular expression (RE2)", `\bINC-[0-9]+\b`
 	case varEventBus:
 		p.Expected, p.Example = "the name or ARN of an EventBridge bus", "packhorse"
 	default:
-		return describeNumber(p, value)
+		return describePlain(p, value)
 	}
 	return p
 }
 
-// describeNumber words a problem with a number. Its text is shown.
-func describeNumber(p Problem, value string) Problem {
+// describePlain words a problem with a number or a word of a few. Its text is shown.
+func describePlain(p Problem, value string) Problem {
 	p.Given = echo(value)
 	switch p.Variable {
+	case varLockMode:
+		p.Expected, p.Example = "GOVERNANCE, COMPLIANCE or NONE", string(LockGovernance)
+	case varLockDays:
+		p.Expected, p.Example = fmt.Sprintf("a whole number of days from 1 to %d", lockDaysMax), "365"
+	case varLegalHold:
+		p.Expected, p.Example = "true or false", "false"
 	case varPerMinute:
 		p.Expected, p.Example = fmt.Sprintf("a whole number from 1 to %d", perMinuteMax), "2"
 	case varPerHour:

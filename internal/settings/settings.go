@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"packhorse/internal/investigation"
 )
 
 const (
@@ -70,6 +72,19 @@ type Settings struct {
 	// ArchiveBucket is the evidence bucket, and ArchivePrefix what stands before every key in it.
 	ArchiveBucket string `env:"ARCHIVE_BUCKET"`
 	ArchivePrefix string `env:"ARCHIVE_PREFIX" envDefault:"packages/"`
+
+	// LockMode and LockDays are the retention of every object that is stored. LockNone is none; then
+	// LockDays means nothing. LegalHold puts a hold on each as well, which only a person takes off.
+	LockMode  LockMode `env:"OBJECT_LOCK_MODE" envDefault:"GOVERNANCE"`
+	LockDays  int      `env:"OBJECT_LOCK_DAYS" envDefault:"365"`
+	LegalHold bool     `env:"OBJECT_LOCK_LEGAL_HOLD" envDefault:"false"`
+	// SigningKeyID names the KMS key that signs manifests: an ARN, an id or an alias. The fetch
+	// function only; the command line signs with a key of its own.
+	SigningKeyID string `env:"SIGNING_KEY_ID"`
+	// CasePattern finds the case id in a requestor's comment (RE2): its first group, or all of the
+	// match. Where it is not set, it is investigation.DefaultCasePattern.
+	CasePattern investigation.CasePattern `env:"CASE_PATTERN"`
+
 	// EventBus is an EventBridge bus: a name or an ARN.
 	EventBus string `env:"EVENT_BUS"`
 
@@ -91,9 +106,10 @@ func ParsePoll(environ map[string]string) (Settings, error) {
 }
 
 // ParseFetch reads the settings of the fetch-package function: it needs what the poll function
-// needs, and the bucket. The error is an *[Error].
+// needs, the bucket, and the key that signs. The error is an *[Error].
 func ParseFetch(environ map[string]string) (Settings, error) {
-	return parse(environ, onAWS, varLedgerTable, varBudgetTable, varArchiveBucket, varEventBus)
+	return parse(environ, onAWS, varLedgerTable, varBudgetTable, varArchiveBucket, varSigningKeyID,
+		varEventBus)
 }
 
 // ParseCLI reads the settings of the command line: it needs the tenant and the secret itself. The

@@ -25,7 +25,7 @@ func onAWS() map[string]string {
 		"DEFENDER_TENANT_ID": tenantID, "DEFENDER_CLIENT_ID": clientID,
 		"DEFENDER_SECRET_ID": secretID, "LEDGER_TABLE": "packhorse-ledger",
 		"BUDGET_TABLE": "packhorse-budget", "ARCHIVE_BUCKET": "contoso-evidence",
-		"EVENT_BUS": "packhorse",
+		"EVENT_BUS": "packhorse", "SIGNING_KEY_ID": "alias/packhorse-signing",
 	}
 }
 
@@ -93,7 +93,8 @@ func TestTheLeastOfEach(t *testing.T) {
 		"poll": {settings.ParsePoll, onAWS(), []string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID",
 			"DEFENDER_SECRET_ID", "LEDGER_TABLE", "BUDGET_TABLE", "EVENT_BUS"}},
 		"fetch": {settings.ParseFetch, onAWS(), []string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID",
-			"DEFENDER_SECRET_ID", "LEDGER_TABLE", "BUDGET_TABLE", "ARCHIVE_BUCKET", "EVENT_BUS"}},
+			"DEFENDER_SECRET_ID", "LEDGER_TABLE", "BUDGET_TABLE", "ARCHIVE_BUCKET", "SIGNING_KEY_ID",
+			"EVENT_BUS"}},
 		"command line": {settings.ParseCLI, onOneMachine(), []string{"DEFENDER_TENANT_ID",
 			"DEFENDER_CLIENT_ID", "DEFENDER_CLIENT_SECRET"}},
 	} {
@@ -153,7 +154,9 @@ func TestDefaults(t *testing.T) {
 		}
 		if s.PackageURIPerMinute != 2 || s.PackageURIPerHour != 120 ||
 			s.Lookback != 168*time.Hour || s.SweepInterval != 10*time.Second ||
-			s.ArchivePrefix != "packages/" {
+			s.ArchivePrefix != "packages/" || s.LockMode != settings.LockGovernance ||
+			s.LockDays != 365 || s.LegalHold || s.SigningKeyID != "" ||
+			s.CasePattern.Find("see INC-4711") != "INC-4711" {
 			t.Errorf("%s: not the documented defaults: %+v", name, s)
 		}
 		if s.ClientSecret.Reveal() != secret {
@@ -221,7 +224,9 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"DEFENDER_SECRET_ID": "a b", "DEFENDER_CLIENT_SECRET": secret, "LEDGER_TABLE": "x",
 		"BUDGET_TABLE": "a/b", "ARCHIVE_BUCKET": "Contoso", "ARCHIVE_PREFIX": "/packages",
 		"EVENT_BUS": "a bus", "PACKAGE_URI_PER_MINUTE": "two", "PACKAGE_URI_PER_HOUR": "0",
-		"LOOKBACK": "7d", "SWEEP_INTERVAL": "10",
+		"LOOKBACK": "7d", "SWEEP_INTERVAL": "10", "OBJECT_LOCK_MODE": "for ever",
+		"OBJECT_LOCK_DAYS": "0", "OBJECT_LOCK_LEGAL_HOLD": "perhaps", "SIGNING_KEY_ID": "my key",
+		"CASE_PATTERN": "(",
 	}
 	var want []string
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Settings]()) {
@@ -237,7 +242,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		if !reflect.DeepEqual(s, settings.Settings{}) {
 			t.Error("settings came with the error")
 		}
-		if first, _, _ := strings.Cut(err.Error(), "\n"); first != "19 settings are wrong:" {
+		if first, _, _ := strings.Cut(err.Error(), "\n"); first != "24 settings are wrong:" {
 			t.Errorf("it begins %q", first)
 		}
 	}

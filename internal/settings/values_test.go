@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,30 @@ func TestValues(t *testing.T) {
 		"PACKAGE_URI_PER_HOUR": {
 			good: []string{"1", "120"}, bad: []string{"0", "121", "1e2", "120/h", secret},
 		},
+		"OBJECT_LOCK_MODE": {
+			good: []string{"GOVERNANCE", "compliance", "None"},
+			bad:  []string{"GOVERNANCE ", "ON", "legal hold", "\"\"", secret},
+		},
+		"OBJECT_LOCK_DAYS": {
+			good: []string{"1", "365", "36500"},
+			bad:  []string{"0", "36501", "-1", "1.5", "365d", "1y", "99999999999999999999", secret},
+		},
+		"OBJECT_LOCK_LEGAL_HOLD": {
+			good: []string{"true", "false", "TRUE", "1"}, bad: []string{"yes", "on", "true ", secret},
+		},
+		"SIGNING_KEY_ID": {
+			good: []string{"1234abcd-12ab-34cd-56ef-1234567890ab", "mrk-" + strings.Repeat("a", 32),
+				"alias/packhorse-signing", "alias/a/b_c",
+				"arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+				"arn:aws-us-gov:kms:us-gov-west-1:123456789012:alias/packhorse"},
+			bad: []string{"packhorse-signing", "alias/", "alias/a b", "key.pem", secretID,
+				"1234abcd-12ab-34cd-56ef-1234567890ab\n", "alias/" + long, secret},
+		},
+		"CASE_PATTERN": {
+			good: []string{`\bINC-[0-9]+\b`, "(?i)case (\\d+)", ".", strings.Repeat("a", 1000)},
+			bad: []string{"(", "(?<!x)a", "a{2000}", "*", strings.Repeat("a", 1001), "INC-[0-9]+\n",
+				"(" + secret},
+		},
 		"LOOKBACK": {
 			good: []string{"96h", "168h", "4320h", "10000m"},
 			bad:  []string{"95h59m59s", "4320h1ns", "7d", "168", "-168h", "1 week", "9999999h", secret},
@@ -165,7 +190,8 @@ func TestSecretInEveryPlace(t *testing.T) {
 	for variable := range with(onAWS(), "DEFENDER_CLOUD", "", "DEFENDER_API_URL", "",
 		"DEFENDER_AUTHORITY_URL", "", "DEFENDER_SCOPE", "", "DEFENDER_LINK_HOSTS", "",
 		"DEFENDER_CA_PEM", "", "ARCHIVE_PREFIX", "", "PACKAGE_URI_PER_MINUTE", "",
-		"PACKAGE_URI_PER_HOUR", "", "LOOKBACK", "", "SWEEP_INTERVAL", "",
+		"PACKAGE_URI_PER_HOUR", "", "LOOKBACK", "", "SWEEP_INTERVAL", "", "OBJECT_LOCK_MODE", "",
+		"OBJECT_LOCK_DAYS", "", "OBJECT_LOCK_LEGAL_HOLD", "",
 		"DEFENDER_CLIENT_SECRET", "") {
 		environ[variable] = secret
 	}
@@ -176,6 +202,54 @@ func TestSecretInEveryPlace(t *testing.T) {
 	for _, part := range []string{secret, secret[:12], secret[len(secret)-12:]} {
 		if strings.Contains(err.Error(), part) {
 			t.Errorf("%q is told: %v", part, err)
+		}
+	}
+}
+
+// TestEvidence: what is said of evidence means what S3, KMS and the comment take it for.
+func TestEvidence(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]settings.LockMode{
+		"governance": settings.LockGovernance, "Compliance": settings.LockCompliance,
+		"NONE": settings.LockNone, "none": "", "": "GOVERNANCE",
+	} {
+		s, err := settings.ParseFetch(with(onAWS(), "OBJECT_LOCK_MODE", value,
+			"OBJECT_LOCK_DAYS", "2555", "OBJECT_LOCK_LEGAL_HOLD", "true"))
+		if err != nil || s.LockMode != want || s.LockDays != 2555 || !s.LegalHold ||
+			s.SigningKeyID != "alias/packhorse-signing" {
+			t.Errorf("%q: got %q, %d days, hold %t, key %q, %v", value, s.LockMode, s.LockDays,
+				s.LegalHold, s.SigningKeyID, err)
+		}
+	}
+	s, err := settings.ParsePoll(with(onAWS(), "CASE_PATTERN", `#(\d+)`))
+	if err != nil || s.CasePattern.Find("ticket #4711, urgent") != "4711" ||
+		s.CasePattern.Find("INC-4711") != "" {
+		t.Errorf("the case pattern is not the one that was set: %v", err)
+	}
+	for value, hint := range map[string]string{
+		"(INC": "missing closing )", `(?<!A)INC`: "invalid named capture",
+		strings.Repeat("a", 1001): "it has 1001 bytes, 1000 are allowed",
+		"INC-\n":                  "it has control characters, such as a line break",
+	} {
+		_, err := settings.ParsePoll(with(onAWS(), "CASE_PATTERN", value))
+		if found := problems(t, err); !strings.Contains(found[0].Hint, hint) {
+			t.Errorf("%.20q: the hint is %q, want %q", value, found[0].Hint, hint)
+		}
+	}
+	// Other programs than the fetch function do without, but take none that is none.
+	for name, program := range map[string]struct {
+		parse   func(map[string]string) (settings.Settings, error)
+		environ map[string]string
+	}{
+		"poll":         {settings.ParsePoll, onAWS()},
+		"command line": {settings.ParseCLI, onOneMachine()},
+	} {
+		if _, err := program.parse(with(program.environ, "SIGNING_KEY_ID", "")); err != nil {
+			t.Errorf("%s without a signing key: %v", name, err)
+		}
+		_, err := program.parse(with(program.environ, "SIGNING_KEY_ID", "my key"))
+		if got := variables(problems(t, err)); !slices.Equal(got, []string{"SIGNING_KEY_ID"}) {
+			t.Errorf("%s with a signing key that is none: got %q", name, got)
 		}
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/eventbus"
 	"packhorse/internal/localcloud"
@@ -31,7 +29,7 @@ func openBucketServer(t *testing.T) bucketServer {
 	dir := t.TempDir()
 	t.Chdir(".") // the server changes the working directory; this changes it back
 	server, err := embedded.StartS3(t.Context(), embedded.S3Config{
-		Dir: dir, Bucket: "unused", HTTPClient: &http.Client{Transport: new(http.Transport)},
+		Dir: dir, Bucket: "unused", ObjectLock: true, HTTPClient: &http.Client{Transport: new(http.Transport)},
 		Keys: embedded.Keys{AccessKey: localcloud.AccessKey, SecretKey: localcloud.SecretKey},
 	})
 	if err != nil {
@@ -45,12 +43,11 @@ func openBucketServer(t *testing.T) bucketServer {
 	return bucketServer{server, dir}
 }
 
-// makeBuckets makes buckets of the same names as those of the stacks.
+// makeBuckets makes buckets of the same names as those of the stacks, which lock as those do.
 func (b bucketServer) makeBuckets(t *testing.T, stacks []map[string]string) {
 	t.Helper()
 	for _, outputs := range stacks {
-		name := outputs["EvidenceBucketName"]
-		_, err := b.Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name})
+		_, err := b.Client().CreateBucket(t.Context(), newBucket(outputs["EvidenceBucketName"]))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a := openAccount(t)
 	bucketServer := openBucketServer(t)
 	common := append(tenant.parameters(), "S3EndpointUrl="+bucketServer.Endpoint, "SweepInterval=5s")
+	common = append(common, lockParameters()...)
 
 	idle := append(slices.Clone(common), "PollState=DISABLED")
 	ticking := append(slices.Clone(common), "PollState=ENABLED")
@@ -45,6 +46,8 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a.awaitDone(first["LedgerTableName"], tenant)
 	tenant.checkBudget()
 	archived := facts.check(tenant)
+	a.checkVerified(bucketServer, stacks, len(tenant.ready)+1) // before something lies over the evidence
+	a.checkEvidence(bucketServer, stacks, archived, tenant)
 	bucketServer.checkPackages(t, archived, tenant)
 	a.checkLogs(stacks)
 	a.checkNoLeak(first["LedgerTableName"], first["BudgetTableName"], bucketServer, facts, tenant)

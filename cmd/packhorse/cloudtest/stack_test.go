@@ -89,6 +89,11 @@ func (a *account) checkShared(first, second map[string]string) {
 			a.t.Errorf("the function's settings are %+v, the first stack's outputs %q", s, first)
 		}
 	}
+	if fetch.LockMode != settings.LockGovernance || fetch.LockDays != lockDays || fetch.LegalHold ||
+		fetch.SigningKeyID != first["SigningKeyArn"] {
+		a.t.Errorf("evidence is locked with %q, %d days, hold %t, and signed with %q", fetch.LockMode,
+			fetch.LockDays, fetch.LegalHold, fetch.SigningKeyID)
+	}
 	if fetch.ArchiveBucket != first["EvidenceBucketName"] {
 		a.t.Errorf("the bucket is %q, want %q", fetch.ArchiveBucket, first["EvidenceBucketName"])
 	}
@@ -122,11 +127,13 @@ func (a *account) checkSurvivors(stacks []map[string]string, tables []string) {
 		if !slices.Contains(buckets, outputs["EvidenceBucketName"]) {
 			a.t.Errorf("bucket %s is gone", outputs["EvidenceBucketName"])
 		}
-		var key string
-		a.ask(&key, "kms", "describe-key", "--key-id", outputs["KeyArn"],
-			"--query", "KeyMetadata.KeyState")
-		if key != "Enabled" {
-			a.t.Errorf("the key of the evidence is %s", key)
+		for _, name := range []string{"KeyArn", "SigningKeyArn"} {
+			var state string
+			a.ask(&state, "kms", "describe-key", "--key-id", outputs[name],
+				"--query", "KeyMetadata.KeyState")
+			if state != "Enabled" {
+				a.t.Errorf("%s is %s", name, state)
+			}
 		}
 	}
 }

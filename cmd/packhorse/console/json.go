@@ -110,8 +110,9 @@ func (j *JSON) Summary(s Summary) error {
 		Event           string  `json:"event"`
 		DurationSeconds float64 `json:"durationSeconds"`
 		counts
-		Judge *Judgement `json:"judge,omitempty"`
-	}{"summary", s.EndedAt.Sub(s.StartedAt).Seconds(), s.counts(), s.Judge})
+		Evidence Evidence   `json:"evidence"`
+		Judge    *Judgement `json:"judge,omitempty"`
+	}{"summary", s.EndedAt.Sub(s.StartedAt).Seconds(), s.counts(), s.Evidence, s.Judge})
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.failed

@@ -18,8 +18,18 @@ type Summary struct {
 	EndedAt   time.Time
 	// Where a person finds the object of a receipt: a path, or an s3:// URL.
 	Locate func(investigation.Receipt) string
+	// Evidence is how what was stored can be proved.
+	Evidence Evidence
 	// Judge is the simulator's verdict; nil where the tenant is real.
 	Judge *Judgement
+}
+
+// Evidence is where the tenant's chain of manifests stands, and how it is checked.
+type Evidence struct {
+	Sequence int64  `json:"sequence"` // of the last manifest; 0: there is none
+	Digest   string `json:"digest"`   // its SHA-256: keep it elsewhere
+	KeyID    string `json:"keyId"`    // of the key that signs
+	Check    string `json:"-"`        // the command that checks it all
 }
 
 // Judgement is the simulator's verdict on the run, held against what the archive has.
@@ -92,7 +102,7 @@ func (s Summary) Table(out io.Writer) error {
 			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n",
-			host(rec.Action), clean(rec.Requestor), result(rec), size, rec.Attempts, took)
+			host(rec.Action), clean(rec.Requestor), Outcome(rec), size, rec.Attempts, took)
 	}
 	err := w.Flush()
 	if err != nil {
@@ -100,6 +110,7 @@ func (s Summary) Table(out io.Writer) error {
 	}
 	s.stored(out)
 	s.totals(out)
+	s.evidence(out)
 	s.verdict(out)
 	return nil
 }
@@ -124,6 +135,17 @@ func (s Summary) totals(out io.Writer) {
 	fmt.Fprintln(out)
 }
 
+func (s Summary) evidence(out io.Writer) {
+	e := s.Evidence
+	if e.Sequence == 0 {
+		return
+	}
+	fmt.Fprint(out, "\nEvidence\n")
+	fmt.Fprintf(out, "  chain           1 to %d, ends in SHA-256 %s\n", e.Sequence, e.Digest)
+	fmt.Fprintf(out, "  signed by key   %s\n", e.KeyID)
+	fmt.Fprintf(out, "  check it        %s\n", e.Check)
+}
+
 func (s Summary) verdict(out io.Writer) {
 	j := s.Judge
 	if j == nil {
@@ -144,8 +166,8 @@ func (s Summary) verdict(out io.Writer) {
 	}
 }
 
-// result is the outcome in one word, or two.
-func result(rec investigation.Record) string {
+// Outcome is what came of an action, or its state, as a person calls it.
+func Outcome(rec investigation.Record) string {
 	switch {
 	case rec.Reason != "":
 		return "not collected: " + string(rec.Reason)

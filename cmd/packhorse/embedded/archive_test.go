@@ -15,12 +15,15 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/archive"
@@ -29,28 +32,76 @@ import (
 
 const bucket = "evidence"
 
-// TestArchiveOverTLS stores packages through the real client in the real server. It goes over TLS,
-// because only there does the client send the trailing checksums it sends to S3. (It is one test:
-// a process can have one server.)
-func TestArchiveOverTLS(t *testing.T) {
-	files, client := certificate(t)
-	dir := t.TempDir()
-	t.Chdir(dir) // the server changes the working directory; this changes it back
-	server, err := embedded.StartS3(t.Context(), embedded.S3Config{
-		Dir: dir, Bucket: bucket, TLS: files, HTTPClient: client,
-	})
+// everySize are packages that go in one piece and in parts.
+var everySize = map[string]int{"one-put": 100 << 10, "parts": 3*archive.PartSize + 4321}
+
+// The lock of most tests, and what it makes of an object that is stored at now.
+var (
+	lock      = investigation.Lock{Mode: "GOVERNANCE", For: 24 * time.Hour}
+	lockedAt  = time.Now().UTC()
+	retention = investigation.Retention{
+		Mode: "GOVERNANCE", Until: lockedAt.Add(24 * time.Hour).Truncate(time.Second),
+	}
+)
+
+func serve(t *testing.T, config embedded.S3Config) *embedded.S3 {
+	t.Helper()
+	t.Chdir(config.Dir) // the server changes the working directory; this changes it back
+	server, err := embedded.StartS3(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
-	a := archive.New(server.Client(), bucket, archive.PartSize, archive.PartsInFlight,
-		slog.New(slog.DiscardHandler))
-	for name, size := range map[string]int{"one put": 100 << 10, "parts": 3*archive.PartSize + 4321} {
-		body, key := zipOf(t, size), investigation.Key("packages/"+strings.ReplaceAll(name, " ", "-")+".zip")
+	})
+	return server
+}
+
+// newDir is a data folder and the archive's folder in it: the server keeps more beside that.
+func newDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "s3")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func openArchive(server *embedded.S3, lock investigation.Lock) *archive.Archive {
+	return archive.New(server.Client(), bucket, lock, archive.PartSize, archive.PartsInFlight,
+		func() time.Time { return lockedAt }, slog.New(slog.DiscardHandler))
+}
+
+// TestArchiveOverTLS stores packages through the real client in the real server. It goes over TLS,
+// because only there does the client send the trailing checksums it sends to S3.
+func TestArchiveOverTLS(t *testing.T) {
+	files, client := certificate(t)
+	dir := newDir(t)
+	server := serve(t, embedded.S3Config{
+		Dir: dir, Bucket: bucket, TLS: files, HTTPClient: client, ObjectLock: true,
+	})
+	testArchive(t, server, dir)
+	checkWrongSum(t, server)
+}
+
+// The metadata of an object that is locked can lie beside it.
+func TestArchiveWithoutXattrs(t *testing.T) {
+	dir := newDir(t)
+	testArchive(t, serve(t, embedded.WithoutXattrs(embedded.S3Config{
+		Dir: dir, Bucket: bucket, HTTPClient: &http.Client{Transport: new(http.Transport)}, ObjectLock: true,
+	})), dir)
+}
+
+func testArchive(t *testing.T, server *embedded.S3, dir string) {
+	t.Helper()
+	a := openArchive(server, lock)
+	if err := a.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, size := range everySize {
+		body, key := zipOf(t, size), investigation.Key("packages/"+name+".zip")
 		checkRace(t, a, key, body)
 		checkFile(t, filepath.Join(dir, bucket, string(key)), body)
 		checkConflict(t, a, key, zipOf(t, size))
@@ -62,8 +113,11 @@ func TestArchiveOverTLS(t *testing.T) {
 		if _, err := a.Stored(t.Context(), key+".cut"); !errors.Is(err, investigation.ErrNotStored) {
 			t.Errorf("%s: a cut package left something: %v", name, err)
 		}
+		checkQuarantine(t, a, dir, investigation.Key("quarantine/"+name+".bin"), body[:len(body)-10])
+		checkLocked(t, server, string(key), body)
 	}
-	checkWrongSum(t, server)
+	checkModes(t, server)
+	checkSmall(t, a, server)
 	uploads, err := server.Client().ListMultipartUploads(t.Context(),
 		&s3.ListMultipartUploadsInput{Bucket: aws.String(bucket)})
 	if err != nil || len(uploads.Uploads) != 0 {
@@ -71,18 +125,18 @@ func TestArchiveOverTLS(t *testing.T) {
 	}
 }
 
-// checkRace lets several store the same package at once: all of them succeed, with one receipt.
+// checkRace lets several store the same package at once: all of them succeed, and are told the
+// same, which is what the archive says later.
 func checkRace(t *testing.T, a *archive.Archive, key investigation.Key, body []byte) {
 	t.Helper()
 	sum := sha256.Sum256(body)
 	var all sync.WaitGroup
-	receipts := make([]investigation.Receipt, 3)
-	for i := range receipts {
+	told := make([]investigation.Stored, 3)
+	for i := range told {
 		all.Go(func() {
-			var err error
-			receipts[i], err = store(t, a, key, body)
-			if errors.Is(err, investigation.ErrStartAgain) {
-				receipts[i], err = store(t, a, key, body)
+			err := investigation.ErrStartAgain
+			for tries := 0; tries < 10 && errors.Is(err, investigation.ErrStartAgain); tries++ {
+				told[i], err = store(t, a, key, body)
 			}
 			if err != nil {
 				t.Errorf("%s: %v", key, err)
@@ -90,15 +144,16 @@ func checkRace(t *testing.T, a *archive.Archive, key investigation.Key, body []b
 		})
 	}
 	all.Wait()
-	for _, got := range receipts {
-		if got != receipts[0] || got.SHA256 != hex.EncodeToString(sum[:]) ||
-			got.Size != int64(len(body)) {
+	for _, got := range told {
+		if !reflect.DeepEqual(got, told[0]) || got.Receipt.SHA256 != hex.EncodeToString(sum[:]) ||
+			got.Receipt.Size != int64(len(body)) || got.Receipt.Retention != retention ||
+			got.Receipt.VersionID == "" || got.Collection != collection || got.Content.Entries != 1 {
 			t.Errorf("%s: got %+v", key, got)
 		}
 	}
 	got, err := a.Stored(t.Context(), key)
-	if err != nil || got != receipts[0] {
-		t.Errorf("%s: stored is %+v, %v, want %+v", key, got, err, receipts[0])
+	if err != nil || !reflect.DeepEqual(got, told[0]) {
+		t.Errorf("%s: stored is %+v, %v, want %+v", key, got, err, told[0])
 	}
 }
 
@@ -118,6 +173,205 @@ func checkConflict(t *testing.T, a *archive.Archive, key investigation.Key, othe
 	}
 }
 
+// checkQuarantine stores what is no package.
+func checkQuarantine(t *testing.T, a *archive.Archive, dir string, key investigation.Key, body []byte) {
+	t.Helper()
+	for range 2 { // there already, and with the same bytes, is as good
+		got, err := a.Store(t.Context(), placeOf("packages/none.zip", key), packageOf(body))
+		if !errors.Is(err, investigation.ErrNotAPackage) || got.Receipt.Key != string(key) ||
+			got.Receipt.Retention != retention || got.Collection != collection {
+			t.Errorf("%s: got %+v, %v", key, got, err)
+		}
+		read, err := a.Stored(t.Context(), key)
+		if err != nil || !reflect.DeepEqual(read, got) {
+			t.Errorf("%s: stored is %+v, %v, want %+v", key, read, err, got)
+		}
+	}
+	checkFile(t, filepath.Join(dir, bucket, string(key)), body)
+	_, err := a.Stored(t.Context(), "packages/none.zip")
+	if !errors.Is(err, investigation.ErrNotStored) {
+		t.Errorf("%s: it is under the package's key: %v", key, err)
+	}
+}
+
+// checkLocked tries to get rid of an object that is kept by GOVERNANCE.
+func checkLocked(t *testing.T, server *embedded.S3, key string, body []byte) {
+	t.Helper()
+	client := server.Client()
+	head, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags, err := client.GetObjectTagging(t.Context(),
+		&s3.GetObjectTaggingInput{Bucket: aws.String(bucket), Key: &key})
+	if err != nil || len(tags.TagSet) != 1 || *tags.TagSet[0].Key != "packhorse-case" ||
+		*tags.TagSet[0].Value != caseID {
+		t.Errorf("%s: got the tags %+v, %v", key, tags, err)
+	}
+	checkKept(t, client, key, head.VersionId)
+	_, err = client.PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: aws.String(bucket), Key: &key, Body: strings.NewReader("other"), IfNoneMatch: aws.String("*"),
+	})
+	if err == nil {
+		t.Errorf("%s: it was overwritten", key)
+	}
+	gone, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: &key})
+	if err != nil || !aws.ToBool(gone.DeleteMarker) {
+		t.Errorf("%s: a plain delete: got %+v, %v", key, gone, err)
+	}
+	checkKept(t, client, key, head.VersionId)
+	out, err := client.GetObject(t.Context(), &s3.GetObjectInput{
+		Bucket: aws.String(bucket), Key: &key, VersionId: head.VersionId,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.Body.Close() }()
+	got, err := io.ReadAll(out.Body)
+	if err != nil || !bytes.Equal(got, body) {
+		t.Errorf("%s: the version has other bytes, %v", key, err)
+	}
+}
+
+// checkKept fails if a version can be deleted, or its retention be made shorter.
+func checkKept(t *testing.T, client *s3.Client, key string, version *string) {
+	t.Helper()
+	_, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{
+		Bucket: aws.String(bucket), Key: &key, VersionId: version,
+	})
+	if err == nil {
+		t.Errorf("%s: the version was deleted", key)
+	}
+	_, err = client.PutObjectRetention(t.Context(), &s3.PutObjectRetentionInput{
+		Bucket: aws.String(bucket), Key: &key, VersionId: version,
+		Retention: &types.ObjectLockRetention{
+			Mode: types.ObjectLockRetentionModeGovernance, RetainUntilDate: aws.Time(time.Now().Add(time.Hour)),
+		},
+	})
+	if err == nil {
+		t.Errorf("%s: the retention was made shorter", key)
+	}
+}
+
+// checkModes stores under the other locks, and tries what they forbid even to those who may much.
+func checkModes(t *testing.T, server *embedded.S3) {
+	t.Helper()
+	client := server.Client()
+	for name, lock := range map[string]investigation.Lock{
+		"compliance": {Mode: "COMPLIANCE", For: 24 * time.Hour}, "hold": {LegalHold: true},
+		"both": {Mode: "GOVERNANCE", For: 24 * time.Hour, LegalHold: true},
+	} {
+		for piece, size := range everySize {
+			a, key := openArchive(server, lock), investigation.Key("packages/"+name+"-"+piece+".zip")
+			stored, err := store(t, a, key, zipOf(t, size))
+			want := investigation.Retention{Mode: lock.Mode, LegalHold: lock.LegalHold}
+			if lock.Mode != "" {
+				want.Until = retention.Until
+			}
+			if err != nil || stored.Receipt.Retention != want {
+				t.Errorf("%s: got %+v, %v", key, stored.Receipt.Retention, err)
+			}
+			got, err := a.Stored(t.Context(), key)
+			if err != nil || !reflect.DeepEqual(got, stored) {
+				t.Errorf("%s: stored is %+v, %v, want %+v", key, got, err, stored)
+			}
+			_, err = client.DeleteObject(t.Context(), &s3.DeleteObjectInput{
+				Bucket: aws.String(bucket), Key: aws.String(string(key)), VersionId: &stored.Receipt.VersionID,
+				BypassGovernanceRetention: aws.Bool(true),
+			})
+			if err == nil {
+				t.Errorf("%s: the version was deleted", key)
+			}
+			if lock.Mode != "COMPLIANCE" {
+				continue
+			}
+			_, err = client.PutObjectRetention(t.Context(), &s3.PutObjectRetentionInput{
+				Bucket: aws.String(bucket), Key: aws.String(string(key)), VersionId: &stored.Receipt.VersionID,
+				BypassGovernanceRetention: aws.Bool(true),
+				Retention: &types.ObjectLockRetention{
+					Mode:            types.ObjectLockRetentionModeCompliance,
+					RetainUntilDate: aws.Time(time.Now().Add(time.Hour)),
+				},
+			})
+			if err == nil {
+				t.Errorf("%s: the retention was made shorter", key)
+			}
+		}
+	}
+}
+
+// checkSmall stores manifests and signatures, twice and otherwise.
+func checkSmall(t *testing.T, a *archive.Archive, server *embedded.S3) {
+	t.Helper()
+	ctx := t.Context()
+	for range 2 {
+		if err := a.StoreManifest(ctx, "packages/m.json", []byte("{}")); err != nil {
+			t.Error(err)
+		}
+	}
+	err := a.StoreManifest(ctx, "packages/m.json", []byte("{ }"))
+	if _, ok := errors.AsType[*archive.ConflictError](err); !ok {
+		t.Errorf("another manifest: got %v", err)
+	}
+	bad := errors.New("bad")
+	for _, want := range []error{nil, nil, bad} {
+		err := a.StoreSignature(ctx, "packages/m.json.sig", []byte("one"),
+			func([]byte) error { return want })
+		if !errors.Is(err, want) {
+			t.Errorf("a signature: got %v, want %v", err, want)
+		}
+	}
+	for key, contentType := range map[string]string{
+		"packages/m.json": "application/json", "packages/m.json.sig": "application/octet-stream",
+	} {
+		head, err := server.Client().HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: &key})
+		if err != nil || aws.ToString(head.ContentType) != contentType ||
+			head.ObjectLockMode != types.ObjectLockModeGovernance ||
+			!aws.ToTime(head.ObjectLockRetainUntilDate).Equal(retention.Until) {
+			t.Errorf("%s: got %+v, %v", key, head, err)
+		}
+		checkKept(t, server.Client(), key, head.VersionId)
+	}
+}
+
+// A folder of an earlier version has a bucket without Object Lock: it gets one, and what is in it
+// stays as it is.
+func TestArchiveOfAnEarlierVersion(t *testing.T) {
+	dir := newDir(t)
+	config := embedded.S3Config{
+		Dir: dir, Bucket: bucket, HTTPClient: &http.Client{Transport: new(http.Transport)},
+	}
+	old, body := investigation.Key("packages/old.zip"), zipOf(t, 1000)
+	before := serve(t, config)
+	if err := openArchive(before, lock).Ready(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "OBJECT_LOCK_MODE=NONE") {
+		t.Errorf("a bucket without Object Lock: got %v", err)
+	}
+	stored, err := store(t, openArchive(before, investigation.Lock{}), old, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config.ObjectLock = true
+	server := serve(t, config)
+	a := openArchive(server, lock)
+	if err := a.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := a.Stored(t.Context(), old)
+	if err != nil || !reflect.DeepEqual(got, stored) {
+		t.Errorf("got %+v, %v, want %+v", got, err, stored)
+	}
+	checkConflict(t, a, old, zipOf(t, 1000))
+	checkFile(t, filepath.Join(dir, bucket, string(old)), body)
+	if _, err := store(t, a, "packages/new.zip", body); err != nil {
+		t.Error(err)
+	}
+	checkLocked(t, server, "packages/new.zip", body)
+}
+
 // checkWrongSum makes sure that the server verifies what the client claims: else the tests above
 // would prove little.
 func checkWrongSum(t *testing.T, server *embedded.S3) {
@@ -131,13 +385,36 @@ func checkWrongSum(t *testing.T, server *embedded.S3) {
 	}
 }
 
+const caseID = "INC 4711/a"
+
+var collection = investigation.Collection{
+	Attempt: 2,
+	Link:    investigation.Exchange{AskedAt: lockedAt, AnsweredAt: lockedAt.Add(time.Second), Host: "api.test", RequestID: "é\"<>"},
+	Download: investigation.Exchange{
+		AskedAt: lockedAt.Add(time.Second), Host: "x.blob.test:443", TLSVersion: "TLS 1.3", CorrelationID: "a  b",
+	},
+}
+
+func placeOf(key, quarantine investigation.Key) investigation.Placement {
+	action := someAction("a", now)
+	action.CaseID = caseID
+	return investigation.Placement{
+		Key: key, Quarantine: quarantine, Action: action,
+		Collection: investigation.Collection{Attempt: collection.Attempt, Link: collection.Link},
+	}
+}
+
+func packageOf(body []byte) investigation.Package {
+	return investigation.Package{
+		Size: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)), Source: collection.Download,
+	}
+}
+
 func store(t *testing.T, a *archive.Archive, key investigation.Key, body []byte) (
-	investigation.Receipt, error,
+	investigation.Stored, error,
 ) {
 	t.Helper()
-	return a.Store(t.Context(), key, someAction("a", now), investigation.Package{
-		Size: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
-	})
+	return a.Store(t.Context(), placeOf(key, ""), packageOf(body))
 }
 
 // zipOf is a ZIP with size random bytes.

@@ -20,7 +20,7 @@ import (
 const (
 	// schemaVersion is written into the file. A file of a later version is refused rather than
 	// misread.
-	schemaVersion = 1
+	schemaVersion = 2
 
 	// busyTimeout is how long a transaction waits for those of other processes. One takes a few
 	// milliseconds, most of them for the disk.
@@ -34,7 +34,10 @@ const (
 	fileMode   = 0o600
 )
 
-const schema = `
+// migrations are what makes a file of each version, from 1 on, of one of the version before; 0 is an
+// empty file. What is here was shipped, and changes no more.
+func migrations() []string {
+	return []string{`
 CREATE TABLE actions (
 	tenant_id TEXT NOT NULL,
 	action_id TEXT NOT NULL,
@@ -48,10 +51,17 @@ CREATE TABLE budgets (
 	name  TEXT PRIMARY KEY,
 	state TEXT NOT NULL -- JSON
 ) WITHOUT ROWID;
-`
+`, `
+CREATE TABLE chains (
+	tenant_id TEXT PRIMARY KEY,
+	sequence  INTEGER NOT NULL, -- of the last manifest; the first has 1
+	digest    TEXT NOT NULL -- SHA-256 of its bytes, lower-case hexadecimal
+) WITHOUT ROWID;
+`}
+}
 
-// tables is how many tables the schema has.
-const tables = 2
+// tables is how many tables a file of each version has, from 0 on.
+func tables() [schemaVersion + 1]int { return [...]int{0, 2, 3} }
 
 // DB is the file that keeps ledger and budget. Several processes may have it open at once, and
 // several goroutines may use it.
@@ -190,14 +200,16 @@ func explain(err error) error {
 // Close closes the file.
 func (db *DB) Close() error { return db.sql.Close() }
 
-// migrate makes the tables in a new file, and refuses a file that is not this program's.
+// migrate brings a file, empty or of an earlier version, to this one, and refuses a file that is not
+// this program's.
 func (db *DB) migrate(ctx context.Context) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
 		var version, all, ours int
 		err := tx.QueryRowContext(ctx, `SELECT
 			(SELECT user_version FROM pragma_user_version),
 			(SELECT count(*) FROM sqlite_schema WHERE type = 'table'),
-			(SELECT count(*) FROM sqlite_schema WHERE name IN ('actions', 'budgets'))`).
+			(SELECT count(*) FROM sqlite_schema
+				WHERE type = 'table' AND name IN ('actions', 'budgets', 'chains'))`).
 			Scan(&version, &all, &ours)
 		switch {
 		case err != nil:
@@ -205,15 +217,17 @@ func (db *DB) migrate(ctx context.Context) error {
 		case version > schemaVersion:
 			return fmt.Errorf("%w: it has schema version %d and this program knows %d; use a newer one",
 				ErrNotOurs, version, schemaVersion)
-		case version == schemaVersion && ours == tables:
-			return nil
-		case all > 0 || version != 0:
+		case version < 0, ours != tables()[version], version == 0 && all > 0:
 			return fmt.Errorf("%w: it is another program's database (choose another data folder)",
 				ErrNotOurs)
+		case version == schemaVersion:
+			return nil
 		}
-		_, err = tx.ExecContext(ctx, schema)
-		if err != nil {
-			return err
+		for _, migration := range migrations()[version:] {
+			_, err = tx.ExecContext(ctx, migration)
+			if err != nil {
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 		return err

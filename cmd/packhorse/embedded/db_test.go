@@ -37,7 +37,7 @@ func newDB(t *testing.T) *embedded.DB {
 func TestOpenIsDurable(t *testing.T) {
 	db := newDB(t)
 	for name, want := range map[string]string{
-		"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000", "user_version": "1",
+		"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000", "user_version": "2",
 	} {
 		got, err := db.Pragma(t.Context(), name)
 		if err != nil || got != want {
@@ -91,7 +91,7 @@ func TestOpenRelativePathSurvivesChdir(t *testing.T) {
 	if _, err := db.Pragma(ctx, "user_version"); err == nil {
 		t.Error("a cancelled query got an answer")
 	}
-	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "1" {
+	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "2" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if _, err := os.Stat(filepath.Join(elsewhere, "packhorse.db")); !errors.Is(err, fs.ErrNotExist) {
@@ -131,13 +131,22 @@ func TestOpenRefuses(t *testing.T) {
 			write(t, path, "x")
 		}, true, "it is not a database"},
 		{"a later schema", func(t *testing.T, path string) {
-			prepare(t, path, "PRAGMA user_version = 2")
-		}, true, "schema version 2 and this program knows 1"},
+			prepare(t, path, "PRAGMA user_version = 3")
+		}, true, "schema version 3 and this program knows 2"},
 		{"another program's, of the same version", func(t *testing.T, path string) {
 			prepare(t, path, "DROP TABLE actions", "CREATE TABLE films (title)")
 		}, true, "another program's"},
 		{"another program's, without a version", func(t *testing.T, path string) {
 			prepare(t, path, "DROP TABLE budgets", "PRAGMA user_version = 0")
+		}, true, "another program's"},
+		{"another program's, of an earlier version", func(t *testing.T, path string) {
+			prepare(t, path, "DROP TABLE budgets", "DROP TABLE chains", "PRAGMA user_version = 1")
+		}, true, "another program's"},
+		{"another program's, of a version below zero", func(t *testing.T, path string) {
+			prepare(t, path, "PRAGMA user_version = -1")
+		}, true, "another program's"},
+		{"one that lost a table", func(t *testing.T, path string) {
+			prepare(t, path, "DROP TABLE chains")
 		}, true, "another program's"},
 		{"a folder", func(t *testing.T, path string) {
 			if err := os.MkdirAll(path, 0o700); err != nil {
@@ -182,7 +191,7 @@ func TestOpenInAReadOnlyFolder(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "packhorse.db")
 		if existing {
-			prepare(t, path, "PRAGMA user_version = 1")
+			prepare(t, path, "PRAGMA user_version = 2")
 		}
 		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)

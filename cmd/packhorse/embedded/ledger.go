@@ -104,33 +104,89 @@ func (l *Ledger) Release(ctx context.Context, id investigation.ID, owner string,
 
 // Archived implements fetch.Ledger.
 func (l *Ledger) Archived(ctx context.Context, id investigation.ID, owner string,
-	receipt investigation.Receipt, manifestKey string, now time.Time,
+	receipt investigation.Receipt, now time.Time, by investigation.Sealer,
 ) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Archived(owner, receipt, manifestKey, now)
+	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
+		return r.Archived(owner, receipt, now)
 	})
 }
 
 // NotCollected implements fetch.Ledger.
 func (l *Ledger) NotCollected(ctx context.Context, id investigation.ID, owner string,
-	reason investigation.Reason, message string,
+	c investigation.Closing, by investigation.Sealer,
 ) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.NotCollected(owner, reason, message)
+	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
+		return r.NotCollected(owner, c)
 	})
 }
 
-// Announced implements poll.Ledger and fetch.Ledger.
-func (l *Ledger) Announced(ctx context.Context, id investigation.ID, now time.Time) error {
-	_, err := l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+// Seal implements fetch.Ledger.
+func (l *Ledger) Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
+	investigation.Record, error,
+) {
+	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
+		return r, nil
+	})
+}
+
+// Announced implements fetch.Ledger.
+func (l *Ledger) Announced(ctx context.Context, id investigation.ID, now time.Time) (
+	investigation.Record, error,
+) {
+	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
 		return r.Announced(now)
 	})
-	return err
 }
 
+// Head returns the end of the tenant's chain of manifests.
+func (l *Ledger) Head(ctx context.Context, tenantID string) (investigation.Head, error) {
+	head, err := loadHead(ctx, l.db.sql, tenantID)
+	if err != nil {
+		return investigation.Head{}, fmt.Errorf("read the head of tenant %s's chain: %w", tenantID, err)
+	}
+	return head, nil
+}
+
+type transition func(investigation.Record) (investigation.Record, error)
+
 // change applies one transition.
-func (l *Ledger) change(ctx context.Context, id investigation.ID,
-	transition func(investigation.Record) (investigation.Record, error),
+func (l *Ledger) change(ctx context.Context, id investigation.ID, t transition) (
+	investigation.Record, error,
+) {
+	return l.inTransaction(ctx, id, func(_ *sql.Tx, known investigation.Record) (
+		investigation.Record, error,
+	) {
+		return t(known)
+	})
+}
+
+// seal applies one transition, together with what Record.Sealed makes of its result and of the head
+// of the tenant's chain. The write lock is held meanwhile, so nobody has to try again.
+func (l *Ledger) seal(ctx context.Context, id investigation.ID, by investigation.Sealer,
+	t transition,
+) (investigation.Record, error) {
+	return l.inTransaction(ctx, id, func(tx *sql.Tx, known investigation.Record) (
+		investigation.Record, error,
+	) {
+		settled, err := t(known)
+		if err != nil {
+			return investigation.Record{}, err
+		}
+		head, err := loadHead(ctx, tx, id.TenantID)
+		if err != nil {
+			return investigation.Record{}, err
+		}
+		next, nextHead, err := settled.Sealed(head, by)
+		if err != nil || nextHead == head {
+			return next, err
+		}
+		return next, saveHead(ctx, tx, id.TenantID, nextHead)
+	})
+}
+
+// inTransaction writes what decide makes of the record that the ledger knows.
+func (l *Ledger) inTransaction(ctx context.Context, id investigation.ID,
+	decide func(*sql.Tx, investigation.Record) (investigation.Record, error),
 ) (investigation.Record, error) {
 	var next investigation.Record
 	err := l.db.write(ctx, func(tx *sql.Tx) error {
@@ -138,7 +194,7 @@ func (l *Ledger) change(ctx context.Context, id investigation.ID,
 		if err != nil {
 			return err
 		}
-		next, err = transition(known)
+		next, err = decide(tx, known)
 		if err != nil || next == known { // a repetition: nothing to write
 			return err
 		}
@@ -184,6 +240,34 @@ func loadRecord(ctx context.Context, q querier, id investigation.ID) (investigat
 		return investigation.Record{}, err
 	}
 	return decodeRecord(text)
+}
+
+// loadHead returns the zero head for a chain without any manifest.
+func loadHead(ctx context.Context, q querier, tenantID string) (investigation.Head, error) {
+	var head investigation.Head
+	err := q.QueryRowContext(ctx, "SELECT sequence, digest FROM chains WHERE tenant_id = ?",
+		tenantID).Scan(&head.Sequence, &head.Digest)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return head, err
+	}
+	var sealed int // a chain that lost its head must not begin again with number 1
+	err = q.QueryRowContext(ctx, `SELECT count(*) FROM actions
+		WHERE tenant_id = ? AND
+			CASE WHEN json_valid(record) THEN record ->> '$.seal.sequence' END > 0`, tenantID).Scan(&sealed)
+	if err == nil && sealed > 0 {
+		err = fmt.Errorf("%w: the chain has no head, and %d records have a place in it",
+			investigation.ErrBadRecord, sealed)
+	}
+	return investigation.Head{}, err
+}
+
+func saveHead(ctx context.Context, tx *sql.Tx, tenantID string, head investigation.Head) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO chains (tenant_id, sequence, digest) VALUES (?, ?, ?)
+		ON CONFLICT (tenant_id) DO UPDATE SET
+			sequence = excluded.sequence, digest = excluded.digest`,
+		tenantID, head.Sequence, head.Digest)
+	return err
 }
 
 func saveRecord(ctx context.Context, tx *sql.Tx, rec investigation.Record) error {

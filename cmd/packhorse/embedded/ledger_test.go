@@ -2,6 +2,8 @@ package embedded_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -15,9 +17,10 @@ import (
 )
 
 func TestLedger(t *testing.T) {
-	ledgertest.Run(t, func(t *testing.T) ledgertest.Ledger {
+	ledgertest.Run(t, func(t *testing.T) (one, other ledgertest.Ledger) {
 		t.Helper()
-		return embedded.NewLedger(newDB(t))
+		path := filepath.Join(t.TempDir(), "packhorse.db")
+		return embedded.NewLedger(openDB(t, path)), embedded.NewLedger(openDB(t, path))
 	})
 }
 
@@ -99,17 +102,95 @@ func TestRecordOnDisk(t *testing.T) {
 	check("{" + facts + `"state":"fetching","attempts":1,"owner":"ada",
 		"leaseUntil":"2026-11-03T09:01:00.123Z","dueAt":"2026-11-03T09:01:00.123Z","lane":"live"}`)
 
-	receipt := investigation.Receipt{Bucket: "b", Key: "k", VersionID: "v", Size: 7, SHA256: "s",
-		CRC32C: "c"}
-	if _, err = ledger.Archived(t.Context(), id, "ada", receipt, "m", now); err != nil {
+	receipt := investigation.Receipt{Bucket: "b", Key: "k.zip", VersionID: "v", Size: 7, SHA256: "s",
+		CRC32C: "c", PartSize: 8, Retention: investigation.Retention{Mode: "COMPLIANCE",
+			Until: now.Truncate(time.Second), LegalHold: true}}
+	rec, err := ledger.Archived(t.Context(), id, "ada", receipt, now, &ledgertest.Sealer{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err = ledger.Announced(t.Context(), id, now); err != nil {
+	manifest, err := json.Marshal(rec.Seal.Manifest)
+	if err != nil {
 		t.Fatal(err)
 	}
-	check("{" + facts + `"state":"done","attempts":1,"manifestKey":"m",
-		"receipt":{"bucket":"b","key":"k","versionId":"v","size":7,"sha256":"s","crc":"c"},
-		"archivedAt":"2026-11-03T09:00:00.1234567Z","announcedAt":"2026-11-03T09:00:00.1234567Z"}`)
+	const archived = `"attempts":1,"manifestKey":"k.json",
+		"receipt":{"bucket":"b","key":"k.zip","versionId":"v","size":7,"sha256":"s","crc":"c",
+		"partSize":8,"lockMode":"COMPLIANCE","retainUntil":"2026-11-03T09:00:00Z","legalHold":true},
+		"archivedAt":"2026-11-03T09:00:00.1234567Z",`
+	place := fmt.Sprintf(`"seal":{"sequence":1,"digest":%q,"bucket":"evidence"`, rec.Seal.Digest)
+	check("{" + facts + archived + place + `,"manifest":` + string(manifest) + `},"state":"archived",
+		"dueAt":"2026-11-03T09:01:00.123Z","lane":"live"}`)
+	if _, err = ledger.Announced(t.Context(), id, now); err != nil {
+		t.Fatal(err)
+	}
+	check("{" + facts + archived + place + `},"state":"done",
+		"announcedAt":"2026-11-03T09:00:00.1234567Z"}`)
+}
+
+// The same, of a package that there will not be.
+func TestQuarantineOnDisk(t *testing.T) {
+	db := newDB(t)
+	ledger := embedded.NewLedger(db)
+	a := someAction("1", now)
+	a.CaseID = "case 7"
+	_, err := ledger.Observe(t.Context(), a, now)
+	if err == nil {
+		_, err = ledger.Claim(t.Context(), a.ID, "ada", now, now.Add(time.Minute))
+	}
+	if err == nil {
+		_, err = ledger.NotCollected(t.Context(), a.ID, "ada", investigation.Closing{
+			At: now, Reason: investigation.ReasonInvalid, Message: "it is no ZIP",
+			Quarantine: investigation.Receipt{Bucket: "b", Key: "q.bin", Size: 7, SHA256: "s", CRC32C: "c"},
+		}, &ledgertest.Sealer{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"caseId": "case 7", "journal": "2026-11-03T09:00:00.123Z it is no ZIP",
+		"quarantine.key": "q.bin", "quarantineSeal.sequence": "1", "seal.sequence": "2",
+	} {
+		got, err := db.Text(t.Context(), "SELECT record ->> '$."+path+"' FROM actions")
+		if err != nil || got != want {
+			t.Errorf("%s: got %q, %v; want %q", path, got, err, want)
+		}
+	}
+	got, err := db.Text(t.Context(), "SELECT tenant_id || ' ' || sequence FROM chains")
+	if want := tenant + " 2"; err != nil || got != want {
+		t.Errorf("the chain: got %q, %v; want %q", got, err, want)
+	}
+}
+
+// A chain that lost its head does not begin again with number 1.
+func TestHeadIsGone(t *testing.T) {
+	db := newDB(t)
+	ledger := embedded.NewLedger(db)
+	var actions []investigation.Action
+	for _, digit := range []string{"1", "2"} {
+		a := someAction(digit, now)
+		a.Status = investigation.StatusFailed
+		if _, err := ledger.Observe(t.Context(), a, now); err != nil {
+			t.Fatal(err)
+		}
+		actions = append(actions, a)
+	}
+	if _, err := ledger.Seal(t.Context(), actions[0].ID, &ledgertest.Sealer{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Exec(t.Context(), "DELETE FROM chains"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := ledger.Seal(t.Context(), actions[1].ID, &ledgertest.Sealer{})
+	_, headErr := ledger.Head(t.Context(), tenant)
+	for call, err := range map[string]error{"seal": err, "head": headErr} {
+		if !errors.Is(err, investigation.ErrBadRecord) {
+			t.Errorf("%s: got %v", call, err)
+		}
+	}
+	records, err := ledger.Records(t.Context(), tenant)
+	if err != nil || records[1].IsSealed() {
+		t.Errorf("got %+v, %v", records, err)
+	}
 }
 
 func sameJSON(t *testing.T, got, want string) bool {

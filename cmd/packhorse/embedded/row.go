@@ -15,6 +15,7 @@ type recordRow struct {
 	ComputerDNSName  string               `json:"computerDnsName,omitempty"`
 	Requestor        string               `json:"requestor,omitempty"`
 	RequestorComment string               `json:"requestorComment,omitempty"`
+	CaseID           string               `json:"caseId,omitempty"`
 	RequestSource    string               `json:"requestSource,omitempty"`
 	Status           investigation.Status `json:"status,omitempty"`
 	CreatedAt        time.Time            `json:"createdAt,omitzero"`
@@ -31,56 +32,108 @@ type recordRow struct {
 	ManifestKey      string               `json:"manifestKey,omitempty"`
 	Reason           investigation.Reason `json:"reason,omitempty"`
 	Message          string               `json:"message,omitempty"`
+	Journal          string               `json:"journal,omitempty"`
+	Quarantine       *receiptRow          `json:"quarantine,omitempty"`
+	QuarantineSeal   *sealRow             `json:"quarantineSeal,omitempty"`
+	Seal             *sealRow             `json:"seal,omitempty"`
 	ObservedAt       time.Time            `json:"observedAt,omitzero"`
 	ArchivedAt       time.Time            `json:"archivedAt,omitzero"`
 	AnnouncedAt      time.Time            `json:"announcedAt,omitzero"`
 }
 
 type receiptRow struct {
-	Bucket    string `json:"bucket"`
-	Key       string `json:"key"`
-	VersionID string `json:"versionId,omitempty"`
-	Size      int64  `json:"size"`
-	SHA256    string `json:"sha256"`
-	CRC32C    string `json:"crc"`
+	Bucket      string    `json:"bucket"`
+	Key         string    `json:"key"`
+	VersionID   string    `json:"versionId,omitempty"`
+	Size        int64     `json:"size"`
+	SHA256      string    `json:"sha256"`
+	CRC32C      string    `json:"crc"`
+	PartSize    int64     `json:"partSize,omitempty"`
+	LockMode    string    `json:"lockMode,omitempty"`
+	RetainUntil time.Time `json:"retainUntil,omitzero"`
+	LegalHold   bool      `json:"legalHold,omitempty"`
+}
+
+type sealRow struct {
+	Sequence int64  `json:"sequence"`
+	Digest   string `json:"digest"`
+	Bucket   string `json:"bucket,omitempty"`
+	Manifest string `json:"manifest,omitempty"`
+}
+
+// receiptRowOf returns nil for the zero receipt.
+func receiptRowOf(r investigation.Receipt) *receiptRow {
+	if r == (investigation.Receipt{}) {
+		return nil
+	}
+	return &receiptRow{
+		Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID, Size: r.Size, SHA256: r.SHA256,
+		CRC32C: r.CRC32C, PartSize: r.PartSize, LockMode: r.Retention.Mode,
+		RetainUntil: r.Retention.Until.UTC(), LegalHold: r.Retention.LegalHold,
+	}
+}
+
+func (row *receiptRow) receipt() investigation.Receipt {
+	if row == nil {
+		return investigation.Receipt{}
+	}
+	return investigation.Receipt{
+		Bucket: row.Bucket, Key: row.Key, VersionID: row.VersionID, Size: row.Size,
+		SHA256: row.SHA256, CRC32C: row.CRC32C, PartSize: row.PartSize,
+		Retention: investigation.Retention{
+			Mode: row.LockMode, Until: row.RetainUntil.UTC(), LegalHold: row.LegalHold,
+		},
+	}
+}
+
+// sealRowOf returns nil for the zero seal.
+func sealRowOf(s investigation.Seal) *sealRow {
+	if s == (investigation.Seal{}) {
+		return nil
+	}
+	row := sealRow(s)
+	return &row
+}
+
+func (row *sealRow) seal() investigation.Seal {
+	if row == nil {
+		return investigation.Seal{}
+	}
+	return investigation.Seal(*row)
 }
 
 func rowOf(r investigation.Record) recordRow {
-	row := recordRow{
+	return recordRow{
 		TenantID: r.TenantID, ActionID: r.ActionID, MachineID: r.MachineID,
 		ComputerDNSName: r.ComputerDNSName, Requestor: r.Requestor,
-		RequestorComment: r.RequestorComment, RequestSource: r.RequestSource, Status: r.Status,
+		RequestorComment: r.RequestorComment, CaseID: r.CaseID, RequestSource: r.RequestSource,
+		Status:    r.Status,
 		CreatedAt: r.CreatedAt.UTC(), LastUpdatedAt: r.LastUpdatedAt.UTC(),
 		CompletedAt: r.CompletedAt().UTC(), State: r.State,
 		Attempts: r.Attempts, ExpiredLinks: r.ExpiredLinks, Owner: r.Owner,
 		LeaseUntil: r.LeaseUntil.UTC(), DueAt: r.DueAt.UTC(), Lane: r.Lane,
-		ManifestKey: r.ManifestKey, Reason: r.Reason, Message: r.Message,
+		Receipt: receiptRowOf(r.Receipt), ManifestKey: r.ManifestKey, Reason: r.Reason,
+		Message: r.Message, Journal: string(r.Journal), Quarantine: receiptRowOf(r.Quarantine),
+		QuarantineSeal: sealRowOf(r.QuarantineSeal), Seal: sealRowOf(r.Seal),
 		ObservedAt: r.ObservedAt.UTC(), ArchivedAt: r.ArchivedAt.UTC(),
 		AnnouncedAt: r.AnnouncedAt.UTC(),
 	}
-	if r.Receipt != (investigation.Receipt{}) {
-		receipt := receiptRow(r.Receipt)
-		row.Receipt = &receipt
-	}
-	return row
 }
 
 func (row recordRow) record() investigation.Record {
-	rec := investigation.Record{
+	return investigation.Record{
 		Action: investigation.Action{
 			ID:        investigation.ID{TenantID: row.TenantID, ActionID: row.ActionID},
 			MachineID: row.MachineID, ComputerDNSName: row.ComputerDNSName,
 			Requestor: row.Requestor, RequestorComment: row.RequestorComment,
-			RequestSource: row.RequestSource, Status: row.Status,
+			CaseID: row.CaseID, RequestSource: row.RequestSource, Status: row.Status,
 			CreatedAt: row.CreatedAt, LastUpdatedAt: row.LastUpdatedAt,
 		},
 		State: row.State, Attempts: row.Attempts, ExpiredLinks: row.ExpiredLinks,
 		Owner: row.Owner, LeaseUntil: row.LeaseUntil, DueAt: row.DueAt, Lane: row.Lane,
-		ManifestKey: row.ManifestKey, Reason: row.Reason, Message: row.Message,
-		ObservedAt: row.ObservedAt, ArchivedAt: row.ArchivedAt, AnnouncedAt: row.AnnouncedAt,
+		Receipt: row.Receipt.receipt(), ManifestKey: row.ManifestKey, Reason: row.Reason,
+		Message: row.Message, Journal: investigation.Journal(row.Journal),
+		Quarantine: row.Quarantine.receipt(), QuarantineSeal: row.QuarantineSeal.seal(),
+		Seal: row.Seal.seal(), ObservedAt: row.ObservedAt, ArchivedAt: row.ArchivedAt, AnnouncedAt: row.AnnouncedAt,
 	}
-	if row.Receipt != nil {
-		rec.Receipt = investigation.Receipt(*row.Receipt)
-	}
-	return rec
 }

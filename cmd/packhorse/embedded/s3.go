@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
@@ -50,7 +52,9 @@ const (
 //
 // Conditional writes hold between processes too: publishing an object takes an advisory file lock,
 // and an object appears under its name with one link or rename of a complete file. A kill leaves a
-// file without a name, or one in the bucket's folder of temporary files.
+// file without a name, or one in the bucket's folder of temporary files. One thing is weaker than on
+// AWS: an object that was put in one piece gets its tags and its lock a moment after its name, so
+// that a kill in that moment leaves it without.
 type S3 struct {
 	Endpoint string // http://127.0.0.1:port, or https
 
@@ -63,12 +67,17 @@ type S3 struct {
 type S3Config struct {
 	Dir    string // each folder in it is a bucket
 	Bucket string // made if it is not there
-	TLS    TLSFiles
-	Keys   Keys
+	// ObjectLock makes the bucket one whose objects can be locked. Of a bucket that an earlier
+	// version made without, it becomes one if the server lets it.
+	ObjectLock bool
+	TLS        TLSFiles
+	Keys       Keys
 
 	// HTTPClient is what clients of the server use, and nobody else; with TLS it has to trust the
 	// certificate.
 	HTTPClient *http.Client
+
+	noXattrs bool // as if the file system had no extended attributes
 }
 
 // Keys are the one account of the server; the zero value means random ones.
@@ -117,7 +126,7 @@ func (s *S3) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	backend, err := openPosix(s.config.Dir)
+	backend, err := openPosix(s.config.Dir, s.config.noXattrs)
 	if err != nil {
 		return err
 	}
@@ -199,33 +208,76 @@ func (s *S3) Client() *s3.Client {
 }
 
 // openPosix opens the folder. Metadata goes into extended attributes, which a complete file has
-// before it gets its name; where the file system has none, into a folder beside.
-func openPosix(dir string) (*posix.Posix, error) {
+// before it gets its name; where the file system has none, into a folder beside. An object that was
+// deleted or replaced goes, as an earlier version, into another. What is stored lies under its own
+// name as long as it is neither.
+func openPosix(dir string, noXattrs bool) (*posix.Posix, error) {
 	options := posix.PosixOpts{CopyObjectThreshold: copyMax}
 	options.SetNewDirPerm(0o700)
 	options.SetNewFilePerm(0o600)
-	if err := (meta.XattrMeta{}).Test(dir); err == nil {
-		return posix.New(dir, meta.XattrMeta{}, options)
-	}
-	// The folder's name must not begin with the root's name.
-	options.SideCarDir = filepath.Join(filepath.Dir(dir), "metadata-of-"+filepath.Base(dir))
-	err := os.MkdirAll(options.SideCarDir, 0o700)
+	var err error
+	options.VersioningDir, err = makeBeside(dir, "versions-of-")
 	if err != nil {
-		return nil, fmt.Errorf("make the folder of the metadata: %w", err)
+		return nil, err
+	}
+	if err := (meta.XattrMeta{}).Test(dir); err == nil && !noXattrs {
+		return newPosix(dir, meta.XattrMeta{}, options)
+	}
+	options.SideCarDir, err = makeBeside(dir, "metadata-of-")
+	if err != nil {
+		return nil, err
 	}
 	sidecar, err := meta.NewSideCar(options.SideCarDir)
 	if err != nil {
 		return nil, fmt.Errorf("open the folder of the metadata: %w", err)
 	}
-	return posix.New(dir, sidecar, options)
+	return newPosix(dir, sidecar, options)
+}
+
+// makeBeside makes a folder beside dir. Its path must not begin with that of dir, which the server
+// would take for a folder inside it: so the name is put before and not behind.
+func makeBeside(dir, prefix string) (string, error) {
+	beside := filepath.Join(filepath.Dir(dir), prefix+filepath.Base(dir))
+	err := os.MkdirAll(beside, 0o700)
+	if err != nil {
+		return "", fmt.Errorf("make a folder beside that of the archive: %w", err)
+	}
+	return beside, nil
+}
+
+// newPosix opens the folder in silence: the server library prints the paths it was given, and
+// standard output belongs to whoever reads our lines of JSON.
+func newPosix(dir string, metadata meta.MetadataStorer, options posix.PosixOpts) (
+	*posix.Posix, error,
+) {
+	silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open a place for what is not to be read: %w", err)
+	}
+	stdout := os.Stdout
+	os.Stdout = silence
+	server, err := posix.New(dir, metadata, options)
+	os.Stdout = stdout
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the folder of the archive: %w", err), silence.Close())
+	}
+	return server, silence.Close()
 }
 
 // prepare makes the bucket and takes stale uploads away.
 func (s *S3) prepare(ctx context.Context) error {
 	client := s.Client()
-	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &s.config.Bucket})
+	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{
+		Bucket: &s.config.Bucket, ObjectLockEnabledForBucket: &s.config.ObjectLock,
+	})
 	if err != nil && !strings.Contains(err.Error(), "BucketAlready") {
 		return err
+	}
+	if err != nil && s.config.ObjectLock {
+		err = s.enableLock(ctx, client)
+		if err != nil {
+			return err
+		}
 	}
 	uploads, err := client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &s.config.Bucket})
 	if err != nil {
@@ -243,6 +295,34 @@ func (s *S3) prepare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// enableLock turns on what a bucket of an earlier version lacks. What the server refuses to turn on
+// stays off: whoever asks for a lock looks first, and has the better words for it.
+func (s *S3) enableLock(ctx context.Context, client *s3.Client) error {
+	_, err := client.GetObjectLockConfiguration(ctx,
+		&s3.GetObjectLockConfigurationInput{Bucket: &s.config.Bucket})
+	if err == nil {
+		return nil // nor is a default retention that somebody gave it taken away
+	}
+	_, err = client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
+		Bucket: &s.config.Bucket,
+		VersioningConfiguration: &types.VersioningConfiguration{
+			Status: types.BucketVersioningStatusEnabled,
+		},
+	})
+	if err == nil {
+		_, err = client.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{
+			Bucket: &s.config.Bucket,
+			ObjectLockConfiguration: &types.ObjectLockConfiguration{
+				ObjectLockEnabled: types.ObjectLockEnabledEnabled,
+			},
+		})
+	}
+	if _, refused := errors.AsType[*awshttp.ResponseError](err); refused || err == nil {
+		return nil
+	}
+	return fmt.Errorf("turn Object Lock on: %w", err)
 }
 
 func freeAddress(ctx context.Context) (string, error) {

@@ -71,7 +71,7 @@ func TestInvoke(t *testing.T) {
 
 	const tenant, file = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11", "ready.json"
 	ready := mdesim.Scenario(1, 1, time.Now(), nil)[0].ID
-	detail := eventbus.NewReady(investigation.ID{TenantID: tenant, ActionID: ready})
+	detail := eventbus.NewWork(investigation.ID{TenantID: tenant, ActionID: ready})
 	text, err := json.Marshal(map[string]any{
 		"source": eventbus.Source, "detail-type": eventbus.TypeReady, "detail": detail,
 	})

@@ -7,54 +7,69 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// bus is the in-process twin of the event bus: Ready events go to the workers, outcomes to the
-// reporter. It loses nothing while the process lives, and what a dead process lost the poller
-// dispatches again.
+// bus is the in-process twin of the event bus: Ready and Settled events go to the workers, outcomes
+// to the reporter. It loses nothing while the process lives, and what a dead process lost the poller
+// hands over again.
 type bus struct {
 	reporter Reporter
-	ready    chan investigation.ID
+	work     chan job
 
 	mu     sync.Mutex // guards queued
-	queued map[investigation.ID]bool
+	queued map[job]bool
 }
 
-// queueMax bounds the Ready events that wait for a worker. The poller hands over no more than the
-// budget frees, so that only hours of stalled workers fill it.
+// job is an event for a worker.
+type job struct {
+	id      investigation.ID
+	settled bool // it is to be concluded, not fetched
+}
+
+// queueMax bounds the events that wait for a worker. The poller hands over no more than the budget
+// frees and can be concluded at a time, so that only hours of stalled workers fill it.
 const queueMax = 128
 
 func newBus(reporter Reporter) *bus {
 	return &bus{
 		reporter: reporter,
-		ready:    make(chan investigation.ID, queueMax),
-		queued:   map[investigation.ID]bool{},
+		work:     make(chan job, queueMax),
+		queued:   map[job]bool{},
 	}
 }
 
-// Ready queues the actions. One that waits in the queue already, or finds it full, is not taken
-// twice: the poller offers it again.
+// Ready queues the actions to be fetched. One that waits in the queue already, or finds it full, is
+// not taken twice: the poller offers it again.
 func (b *bus) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	return b.queue(ids, false), nil
+}
+
+// Settled queues the actions to be concluded, likewise.
+func (b *bus) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	return b.queue(ids, true), nil
+}
+
+func (b *bus) queue(ids []investigation.ID, settled bool) (taken []investigation.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var taken []investigation.ID
 	for _, id := range ids {
-		if b.queued[id] {
+		j := job{id: id, settled: settled}
+		if b.queued[j] {
 			continue
 		}
 		select {
-		case b.ready <- id:
-			b.queued[id] = true
+		case b.work <- j:
+			b.queued[j] = true
 			taken = append(taken, id)
 		default:
 		}
 	}
-	return taken, nil
+	return taken
 }
 
-// started takes the action out of the queue's memory.
-func (b *bus) started(id investigation.ID) {
+// started takes the job out of the queue's memory.
+func (b *bus) started(j job) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.queued, id)
+	delete(b.queued, j)
 }
 
 // Announce reports every outcome.

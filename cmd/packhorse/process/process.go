@@ -68,7 +68,6 @@ type Defender interface {
 
 // FetchSettings are the parts of a fetcher that are no dependency.
 type FetchSettings struct {
-	Manifest func(investigation.Record, investigation.Receipt) ([]byte, error)
 	Prefix   string        // before every object key
 	Lease    time.Duration // how long a killed process's package lies idle
 	NewOwner func() string
@@ -77,6 +76,7 @@ type FetchSettings struct {
 // SweepSettings are the parts of a poller that are no dependency.
 type SweepSettings struct {
 	TenantID string
+	Cases    investigation.CasePattern
 	Lookback time.Duration // how far back the tenant's actions are listed
 	Every    time.Duration // the pause between sweeps while something is young or ready
 }
@@ -86,6 +86,7 @@ func New(
 	defender Defender,
 	ledger Ledger,
 	archive fetch.Archive,
+	custody fetch.Custody,
 	budget poll.Budget,
 	sweep SweepSettings,
 	fetching FetchSettings,
@@ -96,10 +97,10 @@ func New(
 	b := newBus(reporter)
 	watched := reportedLedger{Ledger: ledger, reporter: reporter}
 	return &Process{
-		poller: poll.New(defender, watched, b, budget, sweep.TenantID, sweep.Lookback, sweep.Every,
-			now, logger),
+		poller: poll.New(defender, watched, b, budget, sweep.TenantID, sweep.Cases, sweep.Lookback,
+			sweep.Every, now, logger),
 		fetcher: fetch.New(defender, watched, reportedArchive{Archive: archive, reporter: reporter},
-			b, fetching.Manifest, fetching.Prefix, fetching.Lease, now, fetching.NewOwner, logger),
+			b, custody, fetching.Prefix, fetching.Lease, now, fetching.NewOwner, logger),
 		bus: b, budget: budget, records: ledger, tenantID: sweep.TenantID, reporter: reporter,
 		now: now, logger: logger, wake: make(chan struct{}, 1),
 	}
@@ -213,9 +214,13 @@ func (p *Process) work(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case id := <-p.bus.ready:
-			p.bus.started(id)
-			p.carry(ctx, id)
+		case j := <-p.bus.work:
+			p.bus.started(j)
+			if j.settled {
+				p.conclude(ctx, j.id)
+			} else {
+				p.carry(ctx, j.id)
+			}
 			select {
 			case p.wake <- struct{}{}:
 			default: // the loop has not yet woken for the last one
@@ -237,10 +242,27 @@ func (p *Process) carry(ctx context.Context, id investigation.ID) {
 		p.reporter.Postponed(rec, err)
 		return
 	}
-	if rec.State.Settled() {
+	if rec.State == investigation.StateDone {
 		return // reported as an outcome
 	}
+	if rec.State.Settled() {
+		p.notConcluded(ctx, id, err)
+		return
+	}
 	p.logger.ErrorContext(ctx, "a fetch ended without a trace in the ledger; its lease will run out",
+		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
+}
+
+// conclude records and announces what became of an action.
+func (p *Process) conclude(ctx context.Context, id investigation.ID) {
+	_, err := p.fetcher.Conclude(ctx, id)
+	if err != nil && ctx.Err() == nil {
+		p.notConcluded(ctx, id, err)
+	}
+}
+
+func (p *Process) notConcluded(ctx context.Context, id investigation.ID, err error) {
+	p.logger.WarnContext(ctx, "an action could not be concluded, trying again in a minute",
 		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
 }
 

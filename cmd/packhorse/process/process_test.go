@@ -57,35 +57,58 @@ func (s *station) List(context.Context, time.Time) ([]investigation.Action, []er
 	return s.actions, nil, s.list(s.listed)
 }
 
-func (s *station) PackageURI(context.Context, string) (investigation.Link, error) {
+func (s *station) PackageURI(context.Context, string) (
+	investigation.Link, investigation.Exchange, error,
+) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links++
-	return investigation.NewLink("https://host.example/package"), nil
+	return investigation.NewLink("https://host.example/package"), investigation.Exchange{}, nil
 }
 
 func (s *station) Open(context.Context, investigation.Link) (investigation.Package, error) {
 	return investigation.Package{Size: 4, Body: io.NopCloser(strings.NewReader("pack"))}, nil
 }
 
-func (s *station) Stored(_ context.Context, key investigation.Key) (investigation.Receipt, error) {
-	return investigation.Receipt{}, fmt.Errorf("head %s: %w", key, investigation.ErrNotStored)
+func (s *station) Stored(_ context.Context, key investigation.Key) (investigation.Stored, error) {
+	return investigation.Stored{}, fmt.Errorf("head %s: %w", key, investigation.ErrNotStored)
 }
 
-func (s *station) Store(_ context.Context, key investigation.Key, _ investigation.Action,
-	pkg investigation.Package,
-) (investigation.Receipt, error) {
+func (s *station) Store(_ context.Context, place investigation.Placement, pkg investigation.Package) (
+	investigation.Stored, error,
+) {
 	body, err := io.ReadAll(pkg.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stored[key]++
-	return investigation.Receipt{
-		Bucket: "evidence", Key: string(key), Size: int64(len(body)),
+	s.stored[place.Key]++
+	return investigation.Stored{Receipt: investigation.Receipt{
+		Bucket: "evidence", Key: string(place.Key), Size: int64(len(body)),
 		SHA256: strings.Repeat("ab", 32), CRC32C: "AAAAAA==",
-	}, err
+	}}, err
 }
 
 func (*station) StoreManifest(context.Context, string, []byte) error { return nil }
+
+func (*station) StoreSignature(context.Context, string, []byte, func([]byte) error) error { return nil }
+
+// Sealer, Outcome and Quarantined make manifests of no interest.
+func (s *station) Sealer(context.Context, investigation.Stored) (investigation.Sealer, error) {
+	return s, nil
+}
+
+func (*station) Outcome(investigation.Record, investigation.Head) ([]byte, error) {
+	return []byte("{}"), nil
+}
+
+func (*station) Quarantined(investigation.Record, investigation.Head) ([]byte, error) {
+	return []byte("{}"), nil
+}
+
+func (*station) Bucket() string { return "evidence" }
+
+func (*station) Sign(context.Context, []byte) ([]byte, error) { return []byte("signed"), nil }
+
+func (*station) Verify(context.Context, []byte, []byte) error { return nil }
 
 // tell is the reporter, which writes down one word a fact.
 func (s *station) tell(words ...any) {
@@ -117,12 +140,9 @@ func action(i int, status investigation.Status, age time.Duration) investigation
 // new wires the station. Its log goes to log.
 func (s *station) process(log io.Writer) *process.Process {
 	budget := ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
-	return process.New(s, s.Memory, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
+	return process.New(s, s.Memory, s, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
 		process.SweepSettings{TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second},
 		process.FetchSettings{
-			Manifest: func(investigation.Record, investigation.Receipt) ([]byte, error) {
-				return []byte("{}"), nil
-			},
 			Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
 		}, s, time.Now, slog.New(slog.NewTextHandler(log, nil)))
 }

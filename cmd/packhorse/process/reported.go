@@ -40,9 +40,9 @@ type reportedArchive struct {
 	reporter Reporter
 }
 
-func (r reportedArchive) Store(ctx context.Context, key investigation.Key, a investigation.Action,
+func (r reportedArchive) Store(ctx context.Context, place investigation.Placement,
 	pkg investigation.Package,
-) (investigation.Receipt, error) {
-	pkg.Body = r.reporter.Download(a.ActionID, pkg.Size, pkg.Body)
-	return r.Archive.Store(ctx, key, a, pkg)
+) (investigation.Stored, error) {
+	pkg.Body = r.reporter.Download(place.Action.ActionID, pkg.Size, pkg.Body)
+	return r.Archive.Store(ctx, place, pkg)
 }

@@ -2,18 +2,19 @@
 package eventschema
 
 import (
-	"bytes"
 	"fmt"
 	"path/filepath"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"packhorse/internal/eventbus"
+	"packhorse/internal/strictschema"
 )
 
 // files are the schemas' names without ".schema.json".
 var files = map[string]string{
 	eventbus.TypeReady:        "ready",
+	eventbus.TypeSettled:      "settled",
 	eventbus.TypeArchived:     "archived",
 	eventbus.TypeNotCollected: "not-collected",
 }
@@ -23,11 +24,9 @@ type Schemas map[string]*jsonschema.Schema
 
 // Load reads the schemas of a folder: docs/events.
 func Load(dir string) (Schemas, error) {
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat() // else "format" is a remark
 	schemas := Schemas{}
 	for detailType, file := range files {
-		schema, err := compiler.Compile(filepath.Join(dir, file+".schema.json"))
+		schema, err := strictschema.Load(filepath.Join(dir, file+".schema.json"))
 		if err != nil {
 			return nil, fmt.Errorf("read the schema of %q: %w", detailType, err)
 		}
@@ -43,19 +42,9 @@ func (s Schemas) Check(detailType string, detail []byte) error {
 	if !ok {
 		return fmt.Errorf("there is no schema of %q", detailType)
 	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(detail))
-	if err != nil {
-		return fmt.Errorf("decode the detail of %q: %w", detailType, err)
-	}
-	err = schema.Validate(value)
+	err := strictschema.Check(schema, detail)
 	if err != nil {
 		return fmt.Errorf("the detail of %q: %w", detailType, err)
-	}
-	for name := range value.(map[string]any) { // it is an object, says the schema
-		if schema.Properties[name] == nil {
-			return fmt.Errorf("the detail of %q has %q, which its schema does not describe", detailType,
-				name)
-		}
 	}
 	return nil
 }

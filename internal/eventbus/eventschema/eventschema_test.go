@@ -39,6 +39,12 @@ func TestSchemasDescribeWhatIsSent(t *testing.T) {
 		"ready.json": eventbus.TypeReady, "archived.json": eventbus.TypeArchived,
 		"not_collected.json": eventbus.TypeNotCollected,
 	} {
+		if detailType == eventbus.TypeReady { // the other kind of work is alike
+			text, _ := json.Marshal(golden(t, file))
+			if err := schemas.Check(eventbus.TypeSettled, text); err != nil {
+				t.Error(err)
+			}
+		}
 		detail := golden(t, file)
 		text, _ := json.Marshal(detail)
 		if err := schemas.Check(detailType, text); err != nil {

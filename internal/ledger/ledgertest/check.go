@@ -1,6 +1,8 @@
 package ledgertest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -12,13 +14,15 @@ import (
 // rules from DESIGN, and not from the code of the transitions: a record has in each state exactly
 // the fields that belong there, and what was written down for good stays.
 func CheckChange(before, after investigation.Record) error {
-	return errors.Join(checkState(before, after), checkKept(before, after), checkFields(after))
+	return errors.Join(checkState(before, after), checkKept(before, after), checkFields(after),
+		checkSeals(after))
 }
 
 // checkState allows legal changes, and staying in a state in which something can still move.
 func checkState(before, after investigation.Record) error {
 	stays := before.State == after.State
-	moves := before.State == investigation.StateWaiting || before.State == investigation.StateFetching
+	moves := before.State == investigation.StateWaiting || before.State == investigation.StateFetching ||
+		(before.State == investigation.StateNotCollected && !before.IsSealed())
 	if stays && !moves && before != after {
 		return fmt.Errorf("a record that is %q changed", before.State)
 	}
@@ -50,11 +54,21 @@ func checkKept(before, after investigation.Record) error {
 		kept("lane", before.Lane == after.Lane || after.State == investigation.StateDone)
 	}
 	if before.State.Settled() {
-		kept("receipt", before.Receipt == after.Receipt && before.ManifestKey == after.ManifestKey &&
+		kept("receipt", before.Receipt == after.Receipt && before.Quarantine == after.Quarantine &&
 			before.ArchivedAt.Equal(after.ArchivedAt))
-		kept("reason", before.Reason == after.Reason && before.Message == after.Message)
+		kept("reason", before.Reason == after.Reason && before.Message == after.Message &&
+			before.Journal == after.Journal)
+		kept("due time", before.DueAt.Equal(after.DueAt) || after.State == investigation.StateDone)
+	}
+	if before.IsSealed() {
+		kept("seal", sameSeal(before.Seal, after.Seal) && before.ManifestKey == after.ManifestKey &&
+			sameSeal(before.QuarantineSeal, after.QuarantineSeal))
 	}
 	return errors.Join(faults...)
+}
+
+func sameSeal(a, b investigation.Seal) bool {
+	return a.Sequence == b.Sequence && a.Digest == b.Digest && a.Bucket == b.Bucket
 }
 
 // checkFields finds fields that are set, or missing, where they should not be.
@@ -87,10 +101,19 @@ func checkFields(r investigation.Record) error {
 	iff("lane", r.Lane != "", is(ready, fetching, archived, notCollected))
 	iff("due time", !r.DueAt.IsZero(), is(ready, fetching, archived, notCollected) && !backAtOnce(r))
 	iff("receipt", r.Receipt != (investigation.Receipt{}), collected)
-	iff("manifest key", r.ManifestKey != "", collected)
+	iff("manifest key", r.ManifestKey != "", collected || r.IsSealed())
+	iff("seal", r.IsSealed(), collected || is(done) || (is(notCollected) && r.IsSealed()))
+	iff("manifest", r.Seal.Manifest != "", r.IsSealed() && !is(done))
+	iff("quarantine", r.Quarantine != (investigation.Receipt{}),
+		r.QuarantineSeal.Sequence > 0 || (r.Quarantine != (investigation.Receipt{}) && !r.IsSealed()))
+	iff("manifest of the quarantine", r.QuarantineSeal.Manifest != "",
+		r.QuarantineSeal.Sequence > 0 && !is(done))
 	iff("time of archiving", !r.ArchivedAt.IsZero(), collected)
 	iff("reason", r.Reason != "", !collected && is(notCollected, done))
 	iff("time of announcement", !r.AnnouncedAt.IsZero(), is(done))
+	if r.Quarantine != (investigation.Receipt{}) && r.Reason == "" {
+		faults = append(faults, errors.New("it has something in quarantine, and no reason"))
+	}
 	if r.Attempts < 0 || r.ExpiredLinks < 0 {
 		faults = append(faults, fmt.Errorf("it has %d attempts and %d expired links",
 			r.Attempts, r.ExpiredLinks))
@@ -110,4 +133,26 @@ func checkFields(r investigation.Record) error {
 // backAtOnce: a release may name no time, which is now.
 func backAtOnce(r investigation.Record) bool {
 	return r.State == investigation.StateReady && r.DueAt.IsZero()
+}
+
+// checkSeals finds seals that no chain can have: two manifests of one action follow each other, and
+// a digest is that of the manifest, for as long as that is there.
+func checkSeals(r investigation.Record) error {
+	var faults []error
+	for name, seal := range map[string]investigation.Seal{
+		"seal": r.Seal, "seal of the quarantine": r.QuarantineSeal,
+	} {
+		sum := sha256.Sum256([]byte(seal.Manifest))
+		if seal.Manifest != "" && seal.Digest != hex.EncodeToString(sum[:]) {
+			faults = append(faults, fmt.Errorf("its %s has another manifest's digest", name))
+		}
+		if seal.Sequence < 0 || (seal.Sequence > 0) != (seal.Digest != "") {
+			faults = append(faults, fmt.Errorf("its %s is number %d with the digest %q",
+				name, seal.Sequence, seal.Digest))
+		}
+	}
+	if q := r.QuarantineSeal; q.Sequence > 0 && q.Sequence+1 != r.Seal.Sequence {
+		faults = append(faults, fmt.Errorf("its seals are numbers %d and %d", q.Sequence, r.Seal.Sequence))
+	}
+	return errors.Join(faults...)
 }

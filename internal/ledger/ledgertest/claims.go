@@ -136,7 +136,9 @@ func testNotCollected(_ *testing.T, b *bench) {
 	b.check(b.notCollected(id, "ada"))
 	b.check(b.claim(id, "bob", t0.Add(time.Hour)))
 	b.announce(id)
-	b.announce(b.observe(b.action("Cancelled"), t0).ID)
+	cancelled := b.observe(b.action("Cancelled"), t0).ID
+	b.check(b.seal(cancelled))
+	b.announce(cancelled)
 }
 
 // announce checks that a settled record is due until it is announced, and that announcing it again
@@ -157,6 +159,7 @@ func (b *bench) announce(id investigation.ID) {
 func testAnnouncedEarly(t *testing.T, b *bench) {
 	for _, id := range []investigation.ID{
 		b.observe(b.action("Pending"), t0).ID, b.ready(), b.claimed("ada"),
+		b.observe(b.action("Failed"), t0).ID, // settled, and not sealed
 	} {
 		if err := b.check(b.announced(id, t0)); !errors.Is(err, investigation.ErrIllegalChange) {
 			t.Errorf("%s: got %v, want ErrIllegalChange", b.model[id].State, err)
@@ -262,10 +265,11 @@ func testConcurrentArchived(t *testing.T, b *bench) {
 				claimed++
 			}
 		}
-		want, err := b.archived(id, "ada", t0.Add(lease)).model(held)
+		winner := b.archived(id, "ada", t0.Add(lease))
 		if claimed > 0 {
-			want, err = b.claim(id, "bob", t0.Add(lease)).model(held)
+			winner = b.claim(id, "bob", t0.Add(lease))
 		}
+		want, head, err := b.expect(winner, held, b.heads[b.tenant])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,12 +279,14 @@ func testConcurrentArchived(t *testing.T, b *bench) {
 			t.Errorf("%d archived and %d claimed it", archived, claimed)
 		}
 		b.holds(want)
+		b.endsIn(b.tenant, head)
 	}
 }
 
 func testCancelled(t *testing.T, b *bench) {
 	ready, held := b.ready(), b.claimed("ada")
-	settled := b.observe(b.action("Failed"), t0).ID
+	settled, sealed := b.observe(b.action("Failed"), t0).ID, b.observe(b.action("Failed"), t0).ID
+	b.check(b.seal(sealed))
 	fresh := b.action("Pending")
 	ctx, cancel := context.WithCancel(b.ctx())
 	cancel()
@@ -291,11 +297,13 @@ func testCancelled(t *testing.T, b *bench) {
 			return err
 		},
 		"observe": func() error { _, err := b.ledger.Observe(ctx, fresh, t0); return err },
+		"head":    func() error { _, err := b.ledger.Head(ctx, b.tenant); return err },
+		"records": func() error { _, err := b.ledger.Records(ctx, b.tenant); return err },
 	}
 	for _, c := range []call{
 		b.claim(ready, "bob", t0), b.renew(held, "ada", t0.Add(time.Hour)),
 		b.release(held, "ada", investigation.Release{}), b.archived(held, "ada", t0),
-		b.notCollected(held, "ada"), b.announced(settled, t0),
+		b.notCollected(held, "ada"), b.seal(settled), b.announced(sealed, t0),
 	} {
 		calls[c.name] = func() error { _, err := c.do(ctx, b.ledger); return err }
 	}
@@ -307,6 +315,7 @@ func testCancelled(t *testing.T, b *bench) {
 	for id := range b.model {
 		b.holds(b.model[id])
 	}
+	b.endsIn(b.tenant, b.heads[b.tenant])
 	if got := b.load(fresh.ID); len(got) != 0 {
 		t.Errorf("the action was observed all the same: %+v", got)
 	}
@@ -327,7 +336,7 @@ func testWalk(t *testing.T, b *bench) {
 		i := random.IntN(len(actions))
 		a := &actions[i]
 		owner := []string{"ada", "bob", "eve"}[random.IntN(3)]
-		switch random.IntN(9) {
+		switch random.IntN(10) {
 		case 0:
 			a.Status = []investigation.Status{"InProgress", "Succeeded", "Succeeded", "Failed"}[random.IntN(4)]
 			fallthrough
@@ -341,8 +350,11 @@ func testWalk(t *testing.T, b *bench) {
 			b.check(b.release(a.ID, owner, investigation.Release{
 				DueAt: now.Add(lease), Message: "m", Charge: investigation.Charge(random.IntN(3))}))
 		case 7:
-			b.check([]call{b.archived(a.ID, owner, now), b.notCollected(a.ID, owner)}[random.IntN(2)])
+			b.check([]call{b.archived(a.ID, owner, now), b.notCollected(a.ID, owner),
+				b.quarantined(a.ID, owner)}[random.IntN(3)])
 		case 8:
+			b.check(b.seal(a.ID))
+		case 9:
 			b.check(b.announced(a.ID, now))
 		}
 		reached[b.model[a.ID].State] = true
@@ -350,6 +362,7 @@ func testWalk(t *testing.T, b *bench) {
 			actions[i] = b.action("Pending")
 		}
 	}
+	b.chain(b.tenant)
 	if want := len(investigation.States()); len(reached) != want {
 		t.Errorf("the walk came to %v only", reflect.ValueOf(reached).MapKeys())
 	}

@@ -104,6 +104,8 @@ func testDueByState(_ *testing.T, b *bench) {
 
 	failed := b.observe(b.action("Failed"), t0)
 	b.due(live, t0, 10, failed.ID)
+	b.check(b.seal(failed.ID))
+	b.due(live, t0, 10, failed.ID)
 	b.check(b.announced(failed.ID, t0))
 	b.due(live, far, 10)
 }

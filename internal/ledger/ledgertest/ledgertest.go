@@ -17,18 +17,26 @@ import (
 	"packhorse/internal/poll"
 )
 
-// Ledger is what both use cases need of a ledger.
+// Ledger is what both use cases need of a ledger, and who looks after it.
 type Ledger interface {
 	poll.Ledger
 	fetch.Ledger
+
+	// Head returns the end of the tenant's chain of manifests, read consistently.
+	Head(ctx context.Context, tenantID string) (investigation.Head, error)
+
+	// Records returns everything the ledger knows of the tenant, in the order of creation (and of
+	// the action's id, where that is the same).
+	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
-// Run tests a ledger. open is called once in every subtest and may give the same store each time:
-// the subtests keep to tenants of their own. It closes what it opens with t.Cleanup.
+// Run tests a ledger. open is called once in every subtest and returns two ledgers on one store, or
+// the same twice. It may give the same store each time: the subtests keep to tenants of their own.
+// It closes what it opens with t.Cleanup.
 //
 // The due index has to be consistent by the time a write returns. Where it is not (DynamoDB itself)
 // a test of the due records can fail for that alone.
-func Run(t *testing.T, open func(t *testing.T) Ledger) {
+func Run(t *testing.T, open func(t *testing.T) (one, other Ledger)) {
 	tests := []struct {
 		name string
 		test func(*testing.T, *bench)
@@ -52,6 +60,16 @@ func Run(t *testing.T, open func(t *testing.T) Ledger) {
 		{"release charges what it is told to", testRelease},
 		{"archived until announced", testArchived},
 		{"not collected until announced", testNotCollected},
+		{"sealed by a fetcher", testSealedByFetcher},
+		{"a quarantine has a manifest of its own", testQuarantine},
+		{"sealed without a fetcher", testSeal},
+		{"an open outcome is not sealed", testSealEarly},
+		{"a sealer that fails changes nothing", testSealerFails},
+		{"the chains of two tenants are apart", testChainsApart},
+		{"many seal, one chain", testConcurrentSeals},
+		{"one action is sealed by many, once", testConcurrentSealsOfOne},
+		{"a long manifest comes back", testLongManifest},
+		{"the records of a tenant, in order", testRecords},
 		{"unknown actions", testUnknown},
 		{"an outcome that is open is not announced", testAnnouncedEarly},
 		{"many claim, one wins", testConcurrentClaims},
@@ -62,7 +80,10 @@ func Run(t *testing.T, open func(t *testing.T) Ledger) {
 		{"a long random walk", testWalk},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { tt.test(t, newBench(t, open(t))) })
+		t.Run(tt.name, func(t *testing.T) {
+			one, other := open(t)
+			tt.test(t, newBench(t, one, other))
+		})
 	}
 }
 
@@ -76,13 +97,17 @@ const lease = 2 * time.Minute
 type bench struct {
 	t      *testing.T
 	ledger Ledger
+	other  Ledger // on the same store
 	tenant string
-	model  map[investigation.ID]investigation.Record // what the ledger should hold
+	sealer *Sealer
+
+	model map[investigation.ID]investigation.Record // what the ledger should hold
+	heads map[string]investigation.Head             // likewise, by tenant
 }
 
-func newBench(t *testing.T, ledger Ledger) *bench {
-	return &bench{t: t, ledger: ledger, tenant: newGUID(),
-		model: map[investigation.ID]investigation.Record{}}
+func newBench(t *testing.T, one, other Ledger) *bench {
+	return &bench{t: t, ledger: one, other: other, tenant: newGUID(), sealer: &Sealer{},
+		model: map[investigation.ID]investigation.Record{}, heads: map[string]investigation.Head{}}
 }
 
 // newGUID returns a random GUID.
@@ -100,6 +125,7 @@ func (b *bench) action(status investigation.Status) investigation.Action {
 		ComputerDNSName:  "host.contoso.test",
 		Requestor:        "ana@contoso.test",
 		RequestorComment: "case 7",
+		CaseID:           "case 7",
 		RequestSource:    "Portal",
 		Status:           status,
 		CreatedAt:        t0.Add(-10 * time.Minute).Truncate(100 * time.Nanosecond),
@@ -139,6 +165,18 @@ type call struct {
 	id    investigation.ID
 	do    func(context.Context, Ledger) (investigation.Record, error)
 	model func(investigation.Record) (investigation.Record, error)
+	seals bool // what the transition gives is sealed, too
+}
+
+// expect returns what the call makes of a record and its tenant's head.
+func (b *bench) expect(c call, r investigation.Record, head investigation.Head) (
+	investigation.Record, investigation.Head, error,
+) {
+	next, err := c.model(r)
+	if err != nil || !c.seals {
+		return next, head, err
+	}
+	return next.Sealed(head, &Sealer{Words: b.sealer.Words, Err: b.sealer.Err})
 }
 
 func (b *bench) claim(id investigation.ID, owner string, now time.Time) call {
@@ -149,7 +187,7 @@ func (b *bench) claim(id investigation.ID, owner string, now time.Time) call {
 		},
 		func(r investigation.Record) (investigation.Record, error) {
 			return r.Claim(owner, now, now.Add(lease))
-		},
+		}, false,
 	}
 }
 
@@ -159,7 +197,7 @@ func (b *bench) renew(id investigation.ID, owner string, until time.Time) call {
 		func(ctx context.Context, l Ledger) (investigation.Record, error) {
 			return l.Renew(ctx, id, owner, until)
 		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Renew(owner, until) },
+		func(r investigation.Record) (investigation.Record, error) { return r.Renew(owner, until) }, false,
 	}
 }
 
@@ -169,49 +207,73 @@ func (b *bench) release(id investigation.ID, owner string, rel investigation.Rel
 		func(ctx context.Context, l Ledger) (investigation.Record, error) {
 			return l.Release(ctx, id, owner, rel)
 		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Release(owner, rel) },
+		func(r investigation.Record) (investigation.Record, error) { return r.Release(owner, rel) }, false,
 	}
 }
 
 func (b *bench) archived(id investigation.ID, owner string, now time.Time) call {
-	receipt := investigation.Receipt{Bucket: "evidence", Key: "packages/x.zip", VersionID: "v-1",
-		Size: 5_000_000_000_123, SHA256: fmt.Sprintf("%064x", 7), CRC32C: "yZRlqg=="}
+	receipt := investigation.Receipt{Bucket: "evidence", Key: "packages/" + id.ActionID + ".zip",
+		VersionID: "v-1", Size: 5_000_000_000_123, SHA256: fmt.Sprintf("%064x", 7), CRC32C: "yZRlqg==",
+		PartSize: 64 << 20, Retention: retention(t0)}
 	return call{
 		"archived by " + owner, id,
 		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Archived(ctx, id, owner, receipt, "packages/x.json", now)
+			return l.Archived(ctx, id, owner, receipt, now, b.sealer)
 		},
 		func(r investigation.Record) (investigation.Record, error) {
-			return r.Archived(owner, receipt, "packages/x.json", now)
-		},
+			return r.Archived(owner, receipt, now)
+		}, true,
 	}
+}
+
+// retention is a lock for ten years, in the whole seconds of S3, and a legal hold.
+func retention(from time.Time) investigation.Retention {
+	return investigation.Retention{Mode: "COMPLIANCE",
+		Until: from.AddDate(10, 0, 0).Truncate(time.Second), LegalHold: true}
 }
 
 func (b *bench) notCollected(id investigation.ID, owner string) call {
-	const message = "six links expired"
+	return b.closed(id, owner, investigation.Closing{At: t0, Reason: investigation.ReasonExpired,
+		Message: "six links expired"})
+}
+
+// quarantined is notCollected with something that came in the package's place.
+func (b *bench) quarantined(id investigation.ID, owner string) call {
+	return b.closed(id, owner, investigation.Closing{At: t0, Reason: investigation.ReasonInvalid,
+		Message: "what came is not a package",
+		Quarantine: investigation.Receipt{Bucket: "evidence", Key: "quarantine/" + id.ActionID + ".bin",
+			VersionID: "v-2", Size: 17, SHA256: fmt.Sprintf("%064x", 8), CRC32C: "yZRlqh==",
+			PartSize: 8 << 20, Retention: retention(t0)}})
+}
+
+func (b *bench) closed(id investigation.ID, owner string, c investigation.Closing) call {
 	return call{
 		"notCollected by " + owner, id,
 		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.NotCollected(ctx, id, owner, investigation.ReasonExpired, message)
+			return l.NotCollected(ctx, id, owner, c, b.sealer)
 		},
-		func(r investigation.Record) (investigation.Record, error) {
-			return r.NotCollected(owner, investigation.ReasonExpired, message)
-		},
+		func(r investigation.Record) (investigation.Record, error) { return r.NotCollected(owner, c) },
+		true,
 	}
 }
 
-// announced gives no record in a ledger's answer; the model's stands in for it.
+func (b *bench) seal(id investigation.ID) call {
+	return call{
+		"seal", id,
+		func(ctx context.Context, l Ledger) (investigation.Record, error) {
+			return l.Seal(ctx, id, b.sealer)
+		},
+		func(r investigation.Record) (investigation.Record, error) { return r, nil }, true,
+	}
+}
+
 func (b *bench) announced(id investigation.ID, now time.Time) call {
 	return call{
 		"announced", id,
 		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			err := l.Announced(ctx, id, now)
-			if err != nil {
-				return investigation.Record{}, err
-			}
-			return b.model[id].Announced(now)
+			return l.Announced(ctx, id, now)
 		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Announced(now) },
+		func(r investigation.Record) (investigation.Record, error) { return r.Announced(now) }, false,
 	}
 }
 
@@ -220,9 +282,10 @@ func (b *bench) announced(id investigation.ID, now time.Time) call {
 func (b *bench) check(c call) error {
 	b.t.Helper()
 	before, known := b.model[c.id]
-	want, wantErr := before, investigation.ErrUnknownAction
+	head := b.heads[c.id.TenantID]
+	want, wantHead, wantErr := before, head, investigation.ErrUnknownAction
 	if known {
-		want, wantErr = c.model(before)
+		want, wantHead, wantErr = b.expect(c, before, head)
 	}
 	got, err := c.do(b.ctx(), b.ledger)
 	if !sameKind(err, wantErr) {
@@ -233,10 +296,24 @@ func (b *bench) check(c call) error {
 		b.t.Fatalf("%s: got\n%+v, want\n%+v", c.name, got, want)
 	case err == nil:
 		b.holds(want)
+		head = wantHead
 	case known:
 		b.holds(before)
 	}
+	if c.seals {
+		b.endsIn(c.id.TenantID, head)
+	}
 	return err
+}
+
+// endsIn fails unless the tenant's chain has this end, and remembers it.
+func (b *bench) endsIn(tenantID string, want investigation.Head) {
+	b.t.Helper()
+	b.heads[tenantID] = want
+	got, err := b.ledger.Head(b.ctx(), tenantID)
+	if err != nil || got != want {
+		b.t.Fatalf("the head is %+v, %v, want %+v", got, err, want)
+	}
 }
 
 // holds fails unless the ledger's record is want, and remembers it.

@@ -15,13 +15,16 @@ import (
 // Memory is a ledger in memory, for tests. It is strict: it panics before it keeps a record that
 // [CheckChange] finds fault with. It is safe for concurrent use.
 type Memory struct {
-	mu      sync.Mutex // guards records
+	mu      sync.Mutex // guards what follows
 	records map[investigation.ID]investigation.Record
+	heads   map[string]investigation.Head // by tenant
 }
 
 // NewMemory returns a ledger that has seen nothing.
 func NewMemory() *Memory {
-	return &Memory{records: map[investigation.ID]investigation.Record{}}
+	return &Memory{
+		records: map[investigation.ID]investigation.Record{}, heads: map[string]investigation.Head{},
+	}
 }
 
 // Load implements poll.Ledger.
@@ -108,28 +111,48 @@ func (m *Memory) Release(ctx context.Context, id investigation.ID, owner string,
 
 // Archived implements fetch.Ledger.
 func (m *Memory) Archived(ctx context.Context, id investigation.ID, owner string,
-	receipt investigation.Receipt, manifestKey string, now time.Time,
+	receipt investigation.Receipt, now time.Time, by investigation.Sealer,
 ) (investigation.Record, error) {
-	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Archived(owner, receipt, manifestKey, now)
+	return m.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
+		return r.Archived(owner, receipt, now)
 	})
 }
 
 // NotCollected implements fetch.Ledger.
 func (m *Memory) NotCollected(ctx context.Context, id investigation.ID, owner string,
-	reason investigation.Reason, message string,
+	c investigation.Closing, by investigation.Sealer,
 ) (investigation.Record, error) {
-	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.NotCollected(owner, reason, message)
+	return m.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
+		return r.NotCollected(owner, c)
 	})
 }
 
-// Announced implements poll.Ledger and fetch.Ledger.
-func (m *Memory) Announced(ctx context.Context, id investigation.ID, now time.Time) error {
-	_, err := m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+// Seal implements fetch.Ledger.
+func (m *Memory) Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
+	investigation.Record, error,
+) {
+	return m.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
+		return r, nil
+	})
+}
+
+// Announced implements fetch.Ledger.
+func (m *Memory) Announced(ctx context.Context, id investigation.ID, now time.Time) (
+	investigation.Record, error,
+) {
+	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
 		return r.Announced(now)
 	})
-	return err
+}
+
+// Head returns the end of the tenant's chain.
+func (m *Memory) Head(ctx context.Context, tenantID string) (investigation.Head, error) {
+	if err := ctx.Err(); err != nil {
+		return investigation.Head{}, fmt.Errorf("read the head: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.heads[tenantID], nil
 }
 
 // Records returns everything the ledger knows of the tenant, in the order of creation.
@@ -170,6 +193,23 @@ func (m *Memory) change(ctx context.Context, id investigation.ID,
 	}
 	m.keep(id, next)
 	return next, nil
+}
+
+// seal applies a transition, and what Record.Sealed makes of its result.
+func (m *Memory) seal(ctx context.Context, id investigation.ID, by investigation.Sealer,
+	transition func(investigation.Record) (investigation.Record, error),
+) (investigation.Record, error) {
+	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
+		next, err := transition(r)
+		if err != nil {
+			return next, err
+		}
+		next, head, err := next.Sealed(m.heads[id.TenantID], by)
+		if err == nil {
+			m.heads[id.TenantID] = head
+		}
+		return next, err
+	})
 }
 
 // keep stores next under id. m.mu MUST be held.

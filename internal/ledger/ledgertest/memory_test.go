@@ -10,15 +10,19 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	ledgertest.Run(t, func(*testing.T) ledgertest.Ledger { return ledgertest.NewMemory() })
+	ledgertest.Run(t, func(*testing.T) (one, other ledgertest.Ledger) {
+		m := ledgertest.NewMemory()
+		return m, m
+	})
 }
 
 var now = time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 
 func observed(t *testing.T, status investigation.Status) investigation.Record {
 	t.Helper()
+	guid := "11111111-2222-4333-8444-555555555555"
 	a := investigation.Action{
-		ID: investigation.ID{TenantID: "t", ActionID: "a"}, MachineID: "m", Status: status,
+		ID: investigation.ID{TenantID: guid, ActionID: guid}, MachineID: guid, Status: status,
 		CreatedAt: now.Add(-time.Hour),
 	}
 	rec, changed := investigation.Record{}.Observe(a, now)
@@ -36,10 +40,20 @@ func TestCheckChangeFindsFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	archived, err := fetching.Archived("ada", investigation.Receipt{Key: "k"}, "m", now)
-	if err != nil {
-		t.Fatal(err)
+	sealed := func(r investigation.Record, err error) investigation.Record {
+		if err == nil {
+			r, _, err = r.Sealed(investigation.Head{}, &ledgertest.Sealer{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
 	}
+	archived := sealed(fetching.Archived("ada", investigation.Receipt{Key: "k"}, now))
+	invalid := sealed(fetching.NotCollected("ada", investigation.Closing{At: now, Reason: "Invalid",
+		Quarantine: investigation.Receipt{Key: "q"}}))
+	open := observed(t, investigation.StatusFailed)
+	closed := sealed(open, nil)
 	done, err := archived.Announced(now)
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +85,27 @@ func TestCheckChangeFindsFault(t *testing.T) {
 			"receipt"},
 		{"a reason and a receipt", fetching, archived, func(r *record) { r.Reason = "Failed" },
 			"reason"},
+		{"archived and not sealed", fetching, archived, func(r *record) { r.Seal = investigation.Seal{} },
+			"seal"},
+		{"sealed without a manifest", open, closed, func(r *record) { r.Seal.Manifest = "" }, "manifest"},
+		{"another manifest", open, closed, func(r *record) { r.Seal.Manifest += " " },
+			"another manifest's digest"},
+		{"sealed without a key", open, closed, func(r *record) { r.ManifestKey = "" }, "manifest key"},
+		{"a place without a digest", open, closed, func(r *record) { r.Seal.Digest = "" }, "number 1"},
+		{"sealed, and moved", closed, closed, func(r *record) { r.Seal.Sequence = 2 }, "seal changed"},
+		{"sealed, and due later", open, closed, func(r *record) { r.DueAt = now.Add(time.Hour) },
+			"due time changed"},
+		{"done, with its manifest", archived, done, func(r *record) { r.Seal = archived.Seal },
+			"manifest"},
+		{"a quarantine not sealed", fetching, invalid, func(r *record) {
+			r.QuarantineSeal = investigation.Seal{}
+		}, "quarantine"},
+		{"seals that are apart", fetching, invalid, func(r *record) { r.Seal.Sequence = 3 },
+			"numbers 1 and 3"},
+		{"a quarantine of nothing", fetching, archived, func(r *record) {
+			r.Quarantine, r.QuarantineSeal = invalid.Quarantine, invalid.QuarantineSeal
+			r.Seal.Sequence = 2
+		}, "no reason"},
 		{"fewer than no attempts", record{}, ready, func(r *record) { r.Attempts = -1 }, "attempts"},
 		{"an attempt not counted", ready, fetching, func(r *record) { r.Attempts = 0 }, "attempt 0"},
 		{"two attempts counted", ready, fetching, func(r *record) { r.Attempts = 2 },
@@ -88,7 +123,8 @@ func TestCheckChangeFindsFault(t *testing.T) {
 		})
 	}
 	for _, good := range [][2]record{{{}, waiting}, {{}, ready}, {waiting, ready}, {ready, fetching},
-		{fetching, archived}, {archived, done}, {done, done}} {
+		{fetching, archived}, {archived, done}, {done, done}, {{}, open}, {open, closed},
+		{closed, closed}, {fetching, invalid}} {
 		if err := ledgertest.CheckChange(good[0], good[1]); err != nil {
 			t.Errorf("%q to %q: %v", good[0].State, good[1].State, err)
 		}

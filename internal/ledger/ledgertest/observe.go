@@ -50,6 +50,8 @@ func testSettledStays(_ *testing.T, b *bench) {
 	again(id)
 	failed := b.observe(b.action("Failed"), t0)
 	again(failed.ID)
+	b.check(b.seal(failed.ID))
+	again(failed.ID)
 }
 
 // testRoundTrip also fails when a field of Record is never set on the way: a new field has to be
@@ -70,10 +72,11 @@ func testRoundTrip(t *testing.T, b *bench) {
 	note(id)
 	b.check(b.claim(id, "bob", t0.Add(time.Minute)))
 	b.check(b.archived(id, "bob", t0.Add(time.Minute+time.Nanosecond)))
+	note(id)
 	b.check(b.announced(id, t0.Add(time.Minute+2*time.Nanosecond)))
 	note(id)
 	other := b.claimed("ada")
-	b.check(b.notCollected(other, "ada"))
+	b.check(b.quarantined(other, "ada"))
 	note(other)
 
 	every := map[string]bool{}
@@ -121,6 +124,7 @@ func testWords(_ *testing.T, b *bench) {
 	} {
 		a := b.action("Succeeded")
 		a.ComputerDNSName, a.Requestor, a.RequestorComment, a.RequestSource = words, words, words, words
+		a.CaseID = words
 		b.observe(a, t0)
 		b.check(b.claim(a.ID, "ada", t0))
 		b.check(b.release(a.ID, "ada", investigation.Release{DueAt: t0, Message: words}))
@@ -178,7 +182,7 @@ func testUnknown(_ *testing.T, b *bench) {
 	id := b.action("Succeeded").ID
 	for _, c := range []call{
 		b.claim(id, "ada", t0), b.renew(id, "ada", t0), b.release(id, "ada", investigation.Release{}),
-		b.archived(id, "ada", t0), b.notCollected(id, "ada"), b.announced(id, t0),
+		b.archived(id, "ada", t0), b.notCollected(id, "ada"), b.seal(id), b.announced(id, t0),
 	} {
 		b.check(c)
 		if got := b.load(id); len(got) != 0 {

@@ -60,6 +60,7 @@ func (s *Simulator) Downloads() http.Handler {
 
 func (s *Simulator) serveDownload(w http.ResponseWriter, r *http.Request) {
 	now := s.now()
+	w.Header().Set("X-Ms-Request-Id", RequestIDOf(KindDownload, s.count(KindDownload)))
 	if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
 		s.judge.leaked("the download host")
 	}

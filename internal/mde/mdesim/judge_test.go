@@ -284,3 +284,21 @@ func (s *tenant) checkStatuses(t *testing.T, want map[string]string) {
 		}
 	}
 }
+
+// Every answer has a name, also one that refuses: the nth of a kind always the same.
+func TestRequestIDs(t *testing.T) {
+	s := newTenant(t)
+	link := s.link(t)
+	for n, want := range []int{2, 3} {
+		resp := s.askLink("ready") // the third is too many
+		if resp.Header.Get("x-ms-request-id") != mdesim.RequestIDOf(mdesim.KindPackageURI, want) ||
+			resp.Header.Get("x-ms-correlation-request-id") != mdesim.CorrelationIDOf(mdesim.KindPackageURI, want) {
+			t.Errorf("call %d: the headers are %v", n+2, resp.Header)
+		}
+	}
+	resp := s.download(link, identity())
+	if resp.Header.Get("x-ms-request-id") != mdesim.RequestIDOf(mdesim.KindDownload, 1) ||
+		resp.Header.Get("x-ms-correlation-request-id") != "" {
+		t.Errorf("download: the headers are %v", resp.Header)
+	}
+}

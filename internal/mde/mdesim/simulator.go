@@ -66,13 +66,14 @@ type Simulator struct {
 	links   map[string]link
 	faults  Faults
 	serial  int // of links and tokens
+	answers map[Kind]int
 }
 
 // New returns a tenant without actions.
 func New(config Config, now func() time.Time) *Simulator {
 	return &Simulator{
 		config: config, now: now, judge: newJudge(config),
-		tokens: map[string]token{}, links: map[string]link{},
+		tokens: map[string]token{}, links: map[string]link{}, answers: map[Kind]int{},
 	}
 }
 
@@ -129,6 +130,9 @@ func (s *Simulator) api(kind Kind, serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := strings.ToLower(r.PathValue("id"))
 		now := s.now()
+		n := s.count(kind)
+		w.Header().Set("X-Ms-Request-Id", RequestIDOf(kind, n))
+		w.Header().Set("X-Ms-Correlation-Request-Id", CorrelationIDOf(kind, n))
 		s.judge.checkFresh(kind, r)
 		if code, message := s.unauthorised(kind, r, now); code != 0 {
 			s.judge.called(kind, id, now, code)
@@ -156,6 +160,21 @@ func (s *Simulator) api(kind Kind, serve http.HandlerFunc) http.HandlerFunc {
 		serve(recorder, r)
 		s.judge.called(kind, id, now, recorder.status)
 	}
+}
+
+// RequestIDOf returns what the answer to the nth request of a kind (from 1) is called in its header
+// x-ms-request-id. Microsoft documents no such header of this API; its guidelines ask for one.
+func RequestIDOf(kind Kind, n int) string { return IDOf("request", kind, n) }
+
+// CorrelationIDOf returns the same for the header x-ms-correlation-request-id. Downloads have none.
+func CorrelationIDOf(kind Kind, n int) string { return IDOf("correlation", kind, n) }
+
+// count counts a request, and returns how many there were of its kind.
+func (s *Simulator) count(kind Kind) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers[kind]++
+	return s.answers[kind]
 }
 
 // statusRecorder remembers the status of an answer.

@@ -1,0 +1,130 @@
+package catalog_test
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"packhorse/cmd/packhorse/catalog"
+	"packhorse/internal/investigation"
+)
+
+var now = time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+
+func record(id, host, requestor, caseID string, daysAgo int, archived bool) investigation.Record {
+	rec := investigation.Record{
+		Action: investigation.Action{
+			ID: investigation.ID{ActionID: id}, MachineID: strings.Repeat("a", 40), ComputerDNSName: host,
+			Requestor: requestor, CaseID: caseID, CreatedAt: now.AddDate(0, 0, -daysAgo),
+		},
+		State: investigation.StateDone,
+	}
+	if archived {
+		rec.Receipt = investigation.Receipt{Key: "packages/" + id + ".zip", Size: 3 << 20}
+	} else {
+		rec.Reason = investigation.ReasonTimeOut
+	}
+	return rec
+}
+
+func records() []investigation.Record {
+	return []investigation.Record{
+		record("3", "fin-ws-17.contoso.com", "a@contoso.com", "INC-1", 1, true),
+		record("1", "fin-ws-17.contoso.com", "a@contoso.com", "INC-1", 9, true),
+		record("2", "Fin-WS-17.contoso.com", "b@contoso.com", "", 5, true),
+		record("4", "fin-ws-17.contoso.com", "b@contoso.com", "INC-2", 0, false),
+		record("5", "hr\x1b[2J", "a@contoso.com", "", 3, false),
+	}
+}
+
+func ids(records []investigation.Record) string {
+	var all []string
+	for _, rec := range records {
+		all = append(all, rec.ActionID)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestSelect(t *testing.T) {
+	t.Parallel()
+	at := func(text string) time.Time {
+		got, err := catalog.ParseTime(text, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for _, tt := range []struct {
+		name   string
+		filter catalog.Filter
+		want   string
+	}{
+		{"all", catalog.Filter{}, "1 2 5 3 4"},
+		{"full name", catalog.Filter{Machine: "FIN-ws-17.CONTOSO.com"}, "1 2 3 4"},
+		{"short name", catalog.Filter{Machine: "fin-ws-17"}, "1 2 3 4"},
+		{"part of a name", catalog.Filter{Machine: "fin"}, ""},
+		{"machine id", catalog.Filter{Machine: strings.Repeat("A", 40)}, "1 2 5 3 4"},
+		{"requestor", catalog.Filter{Requestor: "B@contoso.com"}, "2 4"},
+		{"case", catalog.Filter{Case: "inc-1"}, "1 3"},
+		{"archived", catalog.Filter{State: "archived"}, "1 2 3"},
+		{"not collected", catalog.Filter{State: "notCollected"}, "5 4"},
+		{"reason", catalog.Filter{State: "TimeOut"}, "5 4"},
+		{"since", catalog.Filter{Since: at("72h")}, "5 3 4"},
+		{"until", catalog.Filter{Until: at("2026-03-05")}, "1"},
+		{"both", catalog.Filter{Since: at("2026-03-05T00:00:00Z"), Until: at("2026-03-08")}, "2 5"},
+	} {
+		if got := ids(catalog.Select(records(), tt.filter)); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	for _, bad := range []string{"", "yesterday", "-3h", "2026-13-01"} {
+		if _, err := catalog.ParseTime(bad, now); err == nil {
+			t.Errorf("the time %q was taken", bad)
+		}
+	}
+	if got, err := catalog.ParseState("NOTcollected"); err != nil || got != "notCollected" {
+		t.Errorf("state: %q, %v", got, err)
+	}
+	if _, err := catalog.ParseState("lost"); err == nil {
+		t.Error("a state that there is not was taken")
+	}
+}
+
+func TestNewestPair(t *testing.T) {
+	t.Parallel()
+	all := catalog.Select(records(), catalog.Filter{Machine: "fin-ws-17"})
+	pair, err := catalog.NewestPair(all)
+	if err != nil || ids(pair) != "2 3" {
+		t.Errorf("got %q, %v", ids(pair), err)
+	}
+	_, err = catalog.NewestPair(all[:1])
+	if !errors.Is(err, catalog.ErrNoPair) || !strings.Contains(err.Error(), "has 1 archived") {
+		t.Errorf("one: %v", err)
+	}
+	other := slices.Clone(all)
+	other[0].MachineID = strings.Repeat("b", 40)
+	if _, err = catalog.NewestPair(other); !errors.Is(err, catalog.ErrNoPair) {
+		t.Errorf("two hosts: %v", err)
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if err := catalog.Table(&out, catalog.Select(records(), catalog.Filter{})); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2026-03-01 12:00:00Z  fin-ws-17.contoso.com", "hr?[2J",
+		"not collected: TimeOut", "3.0 MiB", "packages/1.zip"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if err := catalog.JSON(&out, records()); err != nil || bytes.Count(out.Bytes(), []byte("\n")) != 5 {
+		t.Errorf("JSON: %s, %v", out.String(), err)
+	}
+}

@@ -1,0 +1,209 @@
+//go:build cloud
+
+package cloudtest
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"packhorse/internal/eventbus"
+	"packhorse/internal/investigation"
+	"packhorse/internal/mde/mdesim"
+)
+
+// lockDays is the retention the stacks are told: another than the default, so that it is seen to
+// arrive.
+const lockDays = 30
+
+// lockParameters have the stacks lock what they store.
+func lockParameters() []string {
+	return []string{"ObjectLockMode=GOVERNANCE", fmt.Sprintf("ObjectLockDays=%d", lockDays)}
+}
+
+// newBucket is what a bucket of a stack is made with, on the S3 that stands in for AWS's. Object Lock
+// has to be on from the beginning.
+func newBucket(name string) *s3.CreateBucketInput {
+	return &s3.CreateBucketInput{Bucket: &name, ObjectLockEnabledForBucket: aws.Bool(true)}
+}
+
+// publicKey asks KMS for the key that a stack signs with. It does not take the bucket's word for it.
+func (a *account) publicKey(outputs map[string]string) (key *ecdsa.PublicKey, id string) {
+	a.t.Helper()
+	var answer struct {
+		KeySpec, KeyUsage string
+		PublicKey         []byte
+	}
+	a.ask(&answer, "kms", "get-public-key", "--key-id", outputs["SigningKeyArn"])
+	if answer.KeySpec != "ECC_NIST_P256" || answer.KeyUsage != "SIGN_VERIFY" {
+		a.t.Fatalf("the key that signs is one of spec %s for %s", answer.KeySpec, answer.KeyUsage)
+	}
+	parsed, err := x509.ParsePKIXPublicKey(answer.PublicKey)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	key, ok := parsed.(*ecdsa.PublicKey)
+	if !ok {
+		a.t.Fatalf("the key that signs is a %T", parsed)
+	}
+	sum := sha256.Sum256(answer.PublicKey)
+	return key, hex.EncodeToString(sum[:])
+}
+
+// checkEvidence makes sure that each stack's packages, and the outcome without one, have a manifest
+// that its key signed, and that nothing of it can be deleted or overwritten.
+func (a *account) checkEvidence(b bucketServer, stacks []map[string]string,
+	archived map[string]eventbus.Archived, s *tenant,
+) {
+	a.t.Helper()
+	failed, err := investigation.NotCollectedKeyOf(investigation.Action{
+		ID:        investigation.ID{TenantID: mdesim.Defaults().TenantID, ActionID: s.failed.ID},
+		MachineID: s.failed.MachineID, CreatedAt: s.failed.CreatedAt,
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	outcomes := 0
+	for _, outputs := range stacks {
+		bucket := outputs["EvidenceBucketName"]
+		public, keyID := a.publicKey(outputs)
+		var manifests, others []string
+		for _, detail := range archived {
+			if detail.Bucket == bucket {
+				manifests, others = append(manifests, detail.ManifestKey), append(others, detail.Key)
+			}
+		}
+		if b.has(a.t, bucket, failed) {
+			manifests = append(manifests, failed)
+			outcomes++
+		}
+		if len(manifests) == 0 {
+			continue // the other stack was faster
+		}
+		for _, manifest := range manifests {
+			b.checkSigned(a.t, bucket, manifest, public)
+			others = append(others, manifest, investigation.SignatureKey(manifest))
+		}
+		others = append(others, b.checkPublicKey(a.t, bucket, keyID, public))
+		for _, key := range others {
+			b.checkLocked(a.t, bucket, key)
+		}
+	}
+	if outcomes != 1 {
+		a.t.Errorf("%d buckets have the manifest of the package that there will not be, want 1", outcomes)
+	}
+}
+
+// get returns an object, or nil where there is none.
+func (b bucketServer) get(t *testing.T, bucket, key string) []byte {
+	t.Helper()
+	out, err := b.Client().GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if _, missing := errors.AsType[*types.NoSuchKey](err); missing {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(out.Body)
+	if err := errors.Join(err, out.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func (b bucketServer) has(t *testing.T, bucket, key string) bool {
+	t.Helper()
+	return b.get(t, bucket, key) != nil
+}
+
+// checkSigned verifies a manifest's signature as anybody can: openssl dgst -sha256 -verify.
+func (b bucketServer) checkSigned(t *testing.T, bucket, manifest string, public *ecdsa.PublicKey) {
+	t.Helper()
+	digest := sha256.Sum256(b.get(t, bucket, manifest))
+	signature := b.get(t, bucket, investigation.SignatureKey(manifest))
+	if signature == nil || !ecdsa.VerifyASN1(public, digest[:], signature) {
+		t.Errorf("%s: the signature (%d bytes) is none by the stack's key", manifest, len(signature))
+	}
+	digest[0] ^= 1
+	if ecdsa.VerifyASN1(public, digest[:], signature) {
+		t.Errorf("%s: the signature is one of anything", manifest)
+	}
+}
+
+// checkPublicKey compares the public key in the bucket with KMS's, and returns where it is.
+func (b bucketServer) checkPublicKey(t *testing.T, bucket, keyID string, public *ecdsa.PublicKey) string {
+	t.Helper()
+	key := investigation.SigningKeyKey(keyID)
+	block, rest := pem.Decode(b.get(t, bucket, key))
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 {
+		t.Errorf("%s is not one block of PEM", key)
+		return key
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil || !bytes.Equal(block.Bytes, der) {
+		t.Errorf("%s is not the key of KMS: %v", key, err)
+	}
+	return key
+}
+
+// checkLocked tries to get rid of an object, and to put another in its place.
+func (b bucketServer) checkLocked(t *testing.T, bucket, key string) {
+	t.Helper()
+	head, err := b.Client().HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		t.Errorf("%s: %v", key, err)
+		return
+	}
+	// It was stored minutes ago.
+	until := time.Until(aws.ToTime(head.ObjectLockRetainUntilDate))
+	if head.ObjectLockMode != types.ObjectLockModeGovernance ||
+		until > lockDays*24*time.Hour || until < lockDays*24*time.Hour-workTimeout-time.Hour {
+		t.Errorf("%s: the lock is %q for another %v, want %d days", key, head.ObjectLockMode, until, lockDays)
+	}
+	before := b.get(t, bucket, key)
+	_, err = b.Client().DeleteObject(t.Context(), &s3.DeleteObjectInput{
+		Bucket: &bucket, Key: &key, VersionId: head.VersionId,
+	})
+	checkRefused(t, "delete "+key, err, "AccessDenied")
+	over := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("another")}
+	want := "AccessDenied"
+	if head.VersionId != nil {
+		// Then it would only lie over the locked version; on AWS the bucket's policy denies that.
+		over.IfNoneMatch, want = aws.String("*"), "PreconditionFailed"
+	}
+	_, err = b.Client().PutObject(t.Context(), over)
+	checkRefused(t, "overwrite "+key, err, want)
+	after, err := b.Client().GetObject(t.Context(), &s3.GetObjectInput{
+		Bucket: &bucket, Key: &key, VersionId: head.VersionId,
+	})
+	if err != nil {
+		t.Errorf("%s: afterwards: %v", key, err)
+		return
+	}
+	content, err := io.ReadAll(after.Body)
+	if err := errors.Join(err, after.Body.Close()); err != nil || !bytes.Equal(content, before) {
+		t.Errorf("%s: it is another afterwards: %v", key, err)
+	}
+}
+
+func checkRefused(t *testing.T, what string, err error, want string) {
+	t.Helper()
+	refused, ok := errors.AsType[smithy.APIError](err)
+	if !ok || refused.ErrorCode() != want {
+		t.Errorf("%s: got %v, want %s", what, err, want)
+	}
+}

@@ -1,0 +1,214 @@
+package console
+
+import (
+	"encoding/json"
+	"io"
+	"path"
+	"sync"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"packhorse/cmd/packhorse/verify"
+)
+
+// Quiet is a [verify.Reporter] that says nothing: the table says it all.
+type Quiet struct{}
+
+// Begin implements verify.Reporter.
+func (Quiet) Begin(int, int64) {}
+
+// Reading implements verify.Reporter.
+func (Quiet) Reading(_ string, _ int64, body io.Reader) io.Reader { return body }
+
+// Checked implements verify.Reporter.
+func (Quiet) Checked(verify.Subject) {}
+
+// Found implements verify.Reporter.
+func (Quiet) Found(verify.Finding) {}
+
+// VerifyJSON writes one object a line. Its "event" is checked, lie, unread (what could not be looked
+// at), or, in the last line, verified.
+type VerifyJSON struct {
+	mu      sync.Mutex // guards what follows
+	encoder *json.Encoder
+	failed  error // the first write that failed
+}
+
+// NewVerifyJSON returns a reporter that writes to out. [VerifyJSON.Summary] tells if a write failed.
+func NewVerifyJSON(out io.Writer) *VerifyJSON { return &VerifyJSON{encoder: json.NewEncoder(out)} }
+
+func (j *VerifyJSON) write(line any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.failed == nil {
+		j.failed = j.encoder.Encode(line)
+	}
+}
+
+// Begin implements verify.Reporter.
+func (j *VerifyJSON) Begin(int, int64) {}
+
+// Reading implements verify.Reporter.
+func (j *VerifyJSON) Reading(_ string, _ int64, body io.Reader) io.Reader { return body }
+
+// Checked writes a line.
+func (j *VerifyJSON) Checked(s verify.Subject) {
+	j.write(struct {
+		Event       string          `json:"event"`
+		Key         string          `json:"key"`
+		ManifestKey string          `json:"manifestKey"`
+		TenantID    string          `json:"tenantId"`
+		Outcome     string          `json:"outcome,omitempty"`
+		Sequence    int64           `json:"sequence,omitempty"`
+		Bytes       int64           `json:"bytes"`
+		OK          bool            `json:"ok"`
+		Checks      []verify.Result `json:"checks"`
+	}{
+		"checked", s.Key, s.ManifestKey, s.TenantID, string(s.Manifest.Outcome), s.Manifest.Chain.Sequence,
+		s.Bytes, s.OK(), s.Results,
+	})
+}
+
+// Found writes a line.
+func (j *VerifyJSON) Found(f verify.Finding) {
+	event := "lie"
+	if f.Unread {
+		event = "unread"
+	}
+	j.write(struct {
+		Event string `json:"event"`
+		verify.Finding
+	}{event, f})
+}
+
+// Summary writes the last line. The error is the first that writing any line met.
+func (j *VerifyJSON) Summary(s verify.Summary) error {
+	j.write(struct {
+		Event           string              `json:"event"`
+		OK              bool                `json:"ok"`
+		Archive         string              `json:"archive"`
+		Manifests       int                 `json:"manifests"`
+		Bytes           int64               `json:"bytes"`
+		Findings        int                 `json:"findings"`
+		Ledger          bool                `json:"ledger"`
+		Tenants         []verify.Tenant     `json:"tenants"`
+		Keys            []verify.TrustedKey `json:"keys"`
+		KeysCame        bool                `json:"keysFromArchive"`
+		Others          int                 `json:"otherObjects"`
+		Remarks         []string            `json:"remarks"`
+		DurationSeconds float64             `json:"durationSeconds"`
+	}{
+		"verified", len(s.Findings) == 0, s.Where, len(s.Subjects), s.Bytes, len(s.Findings), s.Ledger,
+		s.Tenants, s.Keys, s.KeysCame, s.Others, s.Remarks, s.EndedAt.Sub(s.StartedAt).Seconds(),
+	})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed
+}
+
+// barFrom is the size of an object that gets a bar of its own, in bytes. Smaller ones would only
+// flicker.
+const barFrom = 16 << 20
+
+// VerifyBars shows a bar for what is read of all, and one for each large object. Findings scroll
+// above. Close MUST be called before anything else writes to the terminal.
+type VerifyBars struct {
+	progress *mpb.Progress
+
+	mu    sync.Mutex // guards what follows
+	total *mpb.Bar
+	bars  map[string]*mpb.Bar
+}
+
+// NewVerifyBars starts drawing on out, which MUST be a terminal.
+func NewVerifyBars(out io.Writer) *VerifyBars {
+	return &VerifyBars{
+		progress: mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
+		bars:     map[string]*mpb.Bar{},
+	}
+}
+
+func style() mpb.BarStyleComposer {
+	return mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding(" ").Rbound("")
+}
+
+// Begin begins the bar of all.
+func (b *VerifyBars) Begin(_ int, size int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.total = b.progress.New(size+1, style(), // the last step is Close
+		mpb.BarPriority(1<<30),
+		mpb.PrependDecorators(decor.Name("all", decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(
+			decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace),
+			decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace),
+		))
+}
+
+// Reading lets the bars grow with the bytes.
+func (b *VerifyBars) Reading(key string, size int64, body io.Reader) io.Reader {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	counted := counter{source: body, bars: []*mpb.Bar{b.total}}
+	if size >= barFrom {
+		name := []rune(clean(path.Base(key)))
+		bar := b.progress.New(size+1, style(),
+			mpb.PrependDecorators(decor.Name(string(name[:min(24, len(name))]), decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace)))
+		b.bars[key] = bar
+		counted.bars = append(counted.bars, bar)
+	}
+	return counted
+}
+
+type counter struct {
+	source io.Reader
+	bars   []*mpb.Bar
+}
+
+func (c counter) Read(p []byte) (int, error) {
+	n, err := c.source.Read(p)
+	for _, bar := range c.bars {
+		bar.IncrBy(n)
+	}
+	return n, err
+}
+
+// Checked takes the object's bar away.
+func (b *VerifyBars) Checked(s verify.Subject) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if bar, ok := b.bars[s.Key]; ok {
+		bar.Abort(true)
+		delete(b.bars, s.Key)
+	}
+}
+
+// Found scrolls a line.
+func (b *VerifyBars) Found(f verify.Finding) {
+	word := "LIE  "
+	if f.Unread {
+		word = "NOT READ  "
+	}
+	_, _ = io.WriteString(b.progress, word+cleanLine(f.Error())+"\n") // there is no screen after Close
+}
+
+// Close takes the bars away. It may be called more than once.
+func (b *VerifyBars) Close() {
+	b.mu.Lock()
+	for _, bar := range b.bars {
+		bar.Abort(true)
+	}
+	if b.total != nil {
+		b.total.Abort(true)
+	}
+	b.mu.Unlock()
+	b.progress.Wait()
+}
+
+var (
+	_ verify.Reporter = Quiet{}
+	_ verify.Reporter = (*VerifyJSON)(nil)
+	_ verify.Reporter = (*VerifyBars)(nil)
+)

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// simulated is a data folder in which two packages were archived.
+func simulated(t *testing.T) (data string) {
+	t.Helper()
+	data = filepath.Join(t.TempDir(), "data")
+	got := packhorse(t, nil, "run", "--simulate", "2", "--package-size", "300KiB", "--until-idle", "--json",
+		"--data", data)
+	if got.code != exitDone {
+		t.Fatalf("exit %d: %s", got.code, got.stderr)
+	}
+	return data
+}
+
+// record is what a line of `packhorse list --json` may have.
+type record struct{ Event, Key, ManifestKey, ComputerDNSName, State string }
+
+func listed(t *testing.T, data string, args ...string) []record {
+	t.Helper()
+	got := inProcess(nil, append([]string{"list", "--json", "--data", data}, args...)...)
+	if got.code != exitDone {
+		t.Fatalf("list: exit %d: %s", got.code, got.stderr)
+	}
+	var all []record
+	for _, text := range lines(got.stdout) {
+		var r record
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// TestEvidence: what a run leaves is verified, reported, and shown; and what is changed is found.
+func TestEvidence(t *testing.T) {
+	t.Parallel()
+	data := simulated(t)
+	folder := filepath.Join(data, s3Folder, embeddedBucket)
+
+	got := packhorse(t, nil, "verify", "--data", data)
+	if got.code != exitDone || !strings.Contains(got.stdout, "All true: 2 manifests") ||
+		!strings.Contains(got.stdout, "1 to 2, whole") {
+		t.Fatalf("verify: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
+	}
+	records := listed(t, data)
+	if len(records) != 2 || records[0].State != "done" || len(listed(t, data, "--state", "archived")) != 2 ||
+		len(listed(t, data, "--machine", strings.Split(records[0].ComputerDNSName, ".")[0])) == 0 {
+		t.Errorf("list: %+v", records)
+	}
+
+	page := filepath.Join(t.TempDir(), "report.html")
+	got = packhorse(t, nil, "custody", records[0].Key, "--data", data, "--html", page)
+	html, err := os.ReadFile(page)
+	if got.code != exitDone || err != nil || !strings.Contains(got.stdout, "VERIFIED on") ||
+		!strings.Contains(string(html), "VERIFIED on") {
+		t.Errorf("custody: exit %d, %v: %s\n%s", got.code, err, got.stdout, got.stderr)
+	}
+	typed(t, folder, records[0].Key, got.stdout)
+
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(copied, os.DirFS(folder)); err != nil {
+		t.Fatal(err)
+	}
+	pub := filepath.Join(t.TempDir(), "pub.pem")
+	key := inProcess(nil, "public-key", "--data", data)
+	if err := os.WriteFile(pub, []byte(key.stdout), 0o600); err != nil || key.code != exitDone {
+		t.Fatal(err, key)
+	}
+	got = inProcess(nil, "verify", "--from", copied, "--pub", pub)
+	if got.code != exitDone || !strings.Contains(got.stdout, "end unknown") {
+		t.Errorf("a copy: %+v", got)
+	}
+	if got = inProcess(nil, "public-key", "--from", copied); got.stdout != key.stdout {
+		t.Errorf("the published key is %q", got.stdout)
+	}
+	path := filepath.Join(copied, filepath.FromSlash(records[1].Key))
+	if err := os.Truncate(path, 1000); err != nil {
+		t.Fatal(err)
+	}
+	got = inProcess(nil, "verify", path, "--from", copied, "--pub", pub)
+	if got.code != exitFailed || !strings.Contains(got.stderr, records[1].Key+": object: the object's size") ||
+		!strings.Contains(got.stdout, "NOT ALL TRUE") {
+		t.Errorf("a truncated copy: %+v", got)
+	}
+	got = inProcess(nil, "verify", "--json", "--from", copied, "--pub", pub)
+	all := lines(got.stdout)
+	if got.code != exitFailed || !strings.HasPrefix(all[len(all)-1], `{"event":"verified","ok":false`) {
+		t.Errorf("--json: %+v", got)
+	}
+
+	// Behind the server's back, and with everything that the data folder has to compare with.
+	if err := os.Remove(filepath.Join(folder, filepath.FromSlash(records[1].ManifestKey))); err != nil {
+		t.Fatal(err)
+	}
+	got = packhorse(t, nil, "verify", "--data", data)
+	if got.code != exitFailed || !strings.Contains(got.stdout, "it is not in the archive") ||
+		!strings.Contains(got.stdout, "no manifest speaks of it") {
+		t.Errorf("a manifest is gone: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
+	}
+}
+
+var commandForm = regexp.MustCompile(`(?s)  \$ (.*?)\n    → prints[^\n]*?([0-9a-f]{64}|Verified OK|name of its file)\n`)
+
+// typed types the commands of a report, and compares what they print.
+func typed(t *testing.T, folder, key, report string) {
+	t.Helper()
+	dir := t.TempDir()
+	files, err := filepath.Glob(filepath.Join(folder, strings.TrimSuffix(filepath.FromSlash(key), ".zip")+"*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	published, err := filepath.Glob(filepath.Join(folder, "signing-keys", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, published...) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	steps := commandForm.FindAllStringSubmatch(report, -1)
+	if len(steps) != 4 {
+		t.Fatalf("%d commands in %s", len(steps), report)
+	}
+	for _, step := range steps {
+		want := step[2]
+		if want == "name of its file" {
+			want = strings.TrimSuffix(filepath.Base(published[0]), ".pem")
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", step[1])
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%s: got %s, %v; want %s", step[1], out, err, want)
+		}
+	}
+}
+
+// TestNoEvidence: nothing where something was looked for says so, makes nothing, and helps on.
+func TestNoEvidence(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	empty := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		says string
+		hint string
+		code int
+	}{
+		{[]string{"verify", "--data", data}, "there is no archive in", "--from s3://NAME", exitFailed},
+		{[]string{"custody", "x", "--data", data}, "there is no archive in", "--from s3://NAME", exitFailed},
+		{[]string{"list", "--data", data}, "there is no ledger in", "--ledger", exitFailed},
+		{[]string{"public-key", "--data", data}, "there is no signing key in", "--data", exitFailed},
+		{[]string{"verify", "--from", empty}, "there is no manifest in", "signing-keys/", exitFailed},
+		{[]string{"verify", "--from", data}, "no such file", "", exitFailed},
+		{[]string{"verify", "--from", empty, "--pub", filepath.Join(data, "x.pem")}, "no such file", "", exitFailed},
+		{[]string{"verify", "x", "--from", empty}, "is no key of an archive", "", exitUsage},
+	} {
+		got := inProcess(nil, c.args...)
+		if got.code != c.code || got.stdout != "" || !strings.Contains(got.stderr, c.says) ||
+			!strings.Contains(got.stderr, c.hint) {
+			t.Errorf("%q: %+v", c.args, got)
+		}
+	}
+	if _, err := os.Stat(data); err == nil {
+		t.Error("the data folder was made")
+	}
+}

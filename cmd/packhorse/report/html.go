@@ -1,0 +1,18 @@
+package report
+
+import (
+	_ "embed"
+	"html/template"
+	"io"
+	"strings"
+)
+
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"indented": func(name string) bool { return strings.HasPrefix(name, " ") },
+}).Parse(pageText))
+
+// HTML writes the report as a page that needs nothing else: no script, and nothing from elsewhere.
+func (r Report) HTML(out io.Writer) error { return page.Execute(out, r) }

@@ -1,0 +1,211 @@
+package report_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"packhorse/cmd/packhorse/report"
+	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/custody"
+	"packhorse/internal/investigation"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew; look at the difference!")
+
+const (
+	stem = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11/0123456789abcdef0123456789abcdef01234567/" +
+		"20260304T050607Z_5382f7ea-7557-4ab7-9782-d50480024a4e"
+
+	// hostile is what a requestor can put into a comment.
+	hostile = "</script><script>alert(1)</script> <img src=x onerror=alert(1)> \"quoted\" \x1b[2J \x00 \u202e " +
+		"' --> ${jndi:ldap://x} {{7*7}} \r\n\r\nVERIFIED javascript:alert(1) Ünï © 漢字"
+)
+
+var at = time.Date(2026, 3, 4, 5, 6, 7, 891_000_000, time.UTC)
+
+func digest(letter string) string { return strings.Repeat(letter, 64) }
+
+func manifest(outcome custody.Outcome) custody.Manifest {
+	exchange := func(host string) *custody.Exchange {
+		return &custody.Exchange{
+			AskedAt: at.Add(time.Hour), AnsweredAt: at.Add(time.Hour + 120*time.Millisecond), Host: host,
+			TLSVersion: "TLS 1.3", CertificateSHA256: digest("c"), RequestID: "req-1", CorrelationID: "cor-1",
+		}
+	}
+	m := custody.Manifest{
+		Version: "2", Outcome: outcome,
+		Action: custody.Action{
+			ID: "5382f7ea-7557-4ab7-9782-d50480024a4e", Type: "CollectInvestigationPackage",
+			TenantID:        "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11",
+			MachineID:       "0123456789abcdef0123456789abcdef01234567",
+			ComputerDNSName: "fin-ws-17.contoso.com", Requestor: "a.lindqvist@contoso.com",
+			RequestorComment: "INC-4711 suspicious PowerShell", CaseID: "INC-4711", RequestSource: "Portal",
+			Status: "Succeeded", CreatedAt: at, CompletedAt: at.Add(9 * time.Minute),
+		},
+		Software:  custody.Software{Name: "packhorse", Version: "1.2.3", Commit: "abcdef0"},
+		Custody:   custody.Custody{Principal: "root@station", SealedAt: at.Add(time.Hour)},
+		Signature: custody.Signature{Algorithm: "ECDSA-P256-SHA256", KeyID: digest("e"), Key: "signing-key.pem"},
+		Chain:     custody.Chain{Sequence: 7, Previous: digest("d")},
+	}
+	m.Collection = &custody.Collection{
+		Attempts: 3, Earlier: []custody.EarlierAttempt{{EndedAt: at.Add(30 * time.Minute), Message: "the answer was 500"}},
+		Link: exchange("api.securitycenter.microsoft.com"), Download: exchange("x.blob.core.windows.net"),
+	}
+	switch outcome {
+	case custody.OutcomeArchived:
+		m.Object = &custody.Object{
+			Bucket: "evidence", Key: "packages/" + stem + ".zip", VersionID: "v1", Size: 3 << 20,
+			SHA256: digest("a"), CRC32C: "36V5dA==", PartSize: 8 << 20,
+			Retention: &custody.Retention{Mode: "GOVERNANCE", Until: at.AddDate(1, 0, 0), LegalHold: true},
+		}
+		m.Content = &custody.Content{
+			Entries: 19, UncompressedSize: 5 << 20, TopLevel: []string{"Autoruns/", "Processes/"},
+			Remarks: []string{`1 name leads out of the folder it is unpacked in: "../x".`},
+		}
+	case custody.OutcomeQuarantined:
+		m.Object = &custody.Object{
+			Bucket: "evidence", Key: "quarantine/" + stem + ".bin", Size: 31, SHA256: digest("a"), CRC32C: "36V5dA==",
+		}
+	default:
+		m.Collection.Link, m.Collection.Download = nil, nil
+		m.NotCollected = &custody.NotCollected{
+			Reason: investigation.ReasonInvalid, Message: "it is no ZIP",
+			Quarantine: &custody.Quarantine{Key: "quarantine/" + stem + ".bin"},
+		}
+	}
+	return m
+}
+
+func summary(m custody.Manifest) verify.Summary {
+	folder := map[custody.Outcome]string{
+		custody.OutcomeArchived: "packages/", custody.OutcomeNotCollected: "not-collected/",
+		custody.OutcomeQuarantined: "quarantine/",
+	}[m.Outcome]
+	s := verify.Subject{
+		Key: folder + stem + ".json", ManifestKey: folder + stem + ".json", Manifest: m, Digest: digest("b"),
+	}
+	if m.Object != nil {
+		s.Key = m.Object.Key
+	}
+	for _, check := range []verify.Check{verify.CheckManifest, verify.CheckSignature, verify.CheckObject} {
+		s.Results = append(s.Results, verify.Result{Check: check, Verdict: verify.VerdictOK})
+	}
+	s.Results = append(s.Results, verify.Result{
+		Check: verify.CheckLock, Verdict: verify.VerdictNotChecked, Why: "this is a copy, which has none",
+	})
+	return verify.Summary{
+		Subjects: []verify.Subject{s}, Scope: verify.Scope{Key: s.Key}, KeysCame: true,
+		EndedAt: at.AddDate(0, 3, 0),
+	}
+}
+
+func write(t *testing.T, sum verify.Summary) (text, page string) {
+	t.Helper()
+	r, err := report.New(sum, sum.Scope.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b bytes.Buffer
+	if err := r.Text(&a); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.HTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	return a.String(), b.String()
+}
+
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for _, outcome := range []custody.Outcome{
+		custody.OutcomeArchived, custody.OutcomeNotCollected, custody.OutcomeQuarantined,
+	} {
+		text, page := write(t, summary(manifest(outcome)))
+		for ending, got := range map[string]string{".txt": text, ".html": page} {
+			path := filepath.Join("testdata", string(outcome)+ending)
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s differs: got\n%s", path, got)
+			}
+		}
+	}
+}
+
+// TestLines: no line has more than 100 characters, except where one word has.
+func TestLines(t *testing.T) {
+	t.Parallel()
+	text, _ := write(t, summary(manifest(custody.OutcomeArchived)))
+	for line := range strings.Lines(text) {
+		if n := utf8.RuneCountInString(strings.TrimSpace(line)); n > 100 && strings.Count(line, "/") < 3 {
+			t.Errorf("%d characters: %s", n, line)
+		}
+	}
+}
+
+// TestHostile: what people write can neither steer a terminal nor become a part of the page.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	for _, outcome := range []custody.Outcome{custody.OutcomeArchived, custody.OutcomeNotCollected} {
+		m := manifest(outcome)
+		m.Action.RequestorComment, m.Action.ComputerDNSName, m.Action.Requestor = hostile, hostile, hostile
+		m.Action.CaseID, m.Custody.Principal, m.Signature.Key = hostile, hostile, hostile
+		m.Collection.Earlier[0].Message = hostile
+		if m.Content != nil {
+			m.Content.TopLevel, m.Content.Remarks = []string{hostile}, []string{hostile}
+		}
+		sum := summary(m)
+		sum.Findings = []verify.Finding{{Key: hostile, Check: verify.CheckObject, What: hostile, Found: hostile}}
+		text, page := write(t, sum)
+		for _, bad := range []string{"\x1b", "\x00", "\u202e", "\r"} {
+			if strings.Contains(text, bad) || strings.Contains(page, bad) {
+				t.Errorf("%q is still there", bad)
+			}
+		}
+		for _, bad := range []string{"<script", "<img", "onerror=alert(1)>", "49"} {
+			if strings.Contains(page, bad) {
+				t.Errorf("the page has %q", bad)
+			}
+		}
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "VERIFIED") {
+				t.Errorf("a comment can say %q", line)
+			}
+		}
+		if !strings.Contains(text, "NOT VERIFIED on") || !strings.Contains(page, `class="verdict false"`) {
+			t.Error("it does not say that it is not verified")
+		}
+	}
+}
+
+// TestSelfContained: the page asks for nothing.
+func TestSelfContained(t *testing.T) {
+	t.Parallel()
+	_, page := write(t, summary(manifest(custody.OutcomeArchived)))
+	for _, bad := range []string{"http:", "https:", "src=", "href=", "url(", "@import", "<script"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page has %q", bad)
+		}
+	}
+}
+
+func TestNothing(t *testing.T) {
+	t.Parallel()
+	sum := summary(custody.Manifest{Outcome: custody.OutcomeArchived})
+	if _, err := report.New(sum, sum.Scope.Key); err == nil {
+		t.Error("a report was made of nothing")
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"packhorse/cmd/packhorse/console"
+	"packhorse/cmd/packhorse/verify"
+)
+
+func (m Main) verifyCommand() *cobra.Command {
+	var o evidenceOptions
+	var scope verify.Scope
+	var all, json bool
+	cmd := &cobra.Command{
+		Use:   "verify [KEY]",
+		Short: "Check that the evidence is what was collected, and all of it",
+		Long: `Verify reads every object of an archive again and holds it against its manifest, the manifest
+against its signature, each tenant's manifests against the chain they make, and all of it against the
+ledger. Versions and locks are checked where the archive is a bucket. Everything is looked at, and
+everything that does not agree is named; nothing is changed and nothing is unpacked.
+
+Without --from the archive is the data folder's, with its ledger and its keys. --from takes a folder
+that was copied from an archive (no AWS and no ledger needed), or a bucket, which is read with your
+AWS configuration; --ledger then names the DynamoDB table.
+
+Signatures are checked with the keys of --pub, else with the data folder's. If there are neither, the
+keys that lie in the archive itself are taken, and the output says so: whoever could write there
+could have put them there.
+
+Exit codes: 0 all true, 1 something is not (the first such thing is the error), 2 usage.`,
+		Example: `  packhorse verify                               the data folder's archive, all of it
+  packhorse verify --from /mnt/copy --pub key.pem  a copied folder, offline
+  packhorse verify --from s3://my-evidence --ledger packhorse-ledger --pub key.pem
+  packhorse verify --tenant 7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11
+  packhorse verify --json | jq 'select(.event == "lie")'`,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if n := len(args); n > 0 && (all || scope.TenantID != "") || all && scope.TenantID != "" {
+				return &usageError{command: cmd.CommandPath(),
+					err: errors.New("KEY, --tenant and --all exclude one another")}
+			}
+			scope.TenantID, err = tenantFlag(cmd, scope.TenantID)
+			if err == nil {
+				err = o.check(cmd)
+			}
+			if err != nil {
+				return err
+			}
+			return m.verify(cmd, o, scope, args, json)
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify one tenant's evidence, by its `ID`")
+	cmd.Flags().BoolVar(&all, "all", false, "verify everything (the default)")
+	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object a line to standard output")
+	return cmd
+}
+
+// verifyScreen is where a verification is shown.
+type verifyScreen struct {
+	reporter verify.Reporter
+	close    func() // may be called more than once
+	show     func(console.Verification) error
+}
+
+func (m Main) openVerifyScreen(json bool) verifyScreen {
+	table := func(v console.Verification) error { return v.Table(m.Stdout) }
+	switch terminal := m.terminal(); {
+	case json:
+		lines := console.NewVerifyJSON(m.Stdout)
+		return verifyScreen{lines, func() {}, func(v console.Verification) error { return lines.Summary(v.Summary) }}
+	case terminal != nil:
+		bars := console.NewVerifyBars(terminal)
+		return verifyScreen{bars, bars.Close, table}
+	default:
+		return verifyScreen{console.Quiet{}, func() {}, table}
+	}
+}
+
+// verify is one `packhorse verify`.
+func (m Main) verify(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, args []string,
+	json bool,
+) error {
+	screen := m.openVerifyScreen(json)
+	defer screen.close()
+	summary, e, err := verifyOne(cmd, o, scope, args, screen.reporter)
+	screen.close()
+	if err != nil {
+		return err
+	}
+	if len(summary.Subjects) == 0 && len(summary.Findings) == 0 && e.ledger == nil {
+		return fmt.Errorf("%w in %s: is that an archive, or a folder with one?", errNoManifest, summary.Where)
+	}
+	err = screen.show(console.Verification{Summary: summary, Ledger: e.ledgerName})
+	if err != nil {
+		return err
+	}
+	if lie := summary.First(); lie != nil {
+		return &lieError{lie}
+	}
+	return nil
+}
+
+var errNoManifest = errors.New("there is no manifest")
+
+// verifyOne opens, verifies, and closes. The evidence it returns is closed, and good for its names.
+func verifyOne(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, args []string,
+	reporter verify.Reporter,
+) (_ verify.Summary, _ *evidence, err error) {
+	absolute := ""
+	if len(args) > 0 {
+		absolute, err = filepath.Abs(args[0])
+		if err != nil {
+			return verify.Summary{}, nil, fmt.Errorf("find %s: %w", args[0], err)
+		}
+	}
+	ctx := cmd.Context()
+	e, err := o.open(ctx)
+	if err != nil {
+		return verify.Summary{}, nil, err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
+	if len(args) > 0 {
+		scope.Key, err = e.keyOf(args[0], absolute)
+		if err != nil {
+			return verify.Summary{}, nil, &usageError{command: cmd.CommandPath(), err: err}
+		}
+	}
+	summary, err := verify.New(e.archive, e.trust, e.ledger, inspect, time.Now, reporter).Run(ctx, scope)
+	return summary, e, err
+}

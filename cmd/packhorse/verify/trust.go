@@ -1,0 +1,239 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"packhorse/internal/custody"
+	"packhorse/internal/investigation"
+)
+
+// TrustedKey is a public key that signatures are checked with.
+type TrustedKey struct {
+	ID   string `json:"keyId"`
+	From string `json:"from"` // a file, or a key of the archive
+}
+
+// Trust is the keys that signatures are checked with, and nothing else is. The zero Trust has none.
+type Trust struct {
+	keys map[string]custody.Key
+	from map[string]string
+	// came: the keys came with the archive.
+	came bool
+}
+
+func (t *Trust) add(key custody.Key, from string) {
+	if t.keys == nil {
+		t.keys, t.from = map[string]custody.Key{}, map[string]string{}
+	}
+	if _, known := t.keys[key.ID]; !known {
+		t.keys[key.ID], t.from[key.ID] = key, from
+	}
+}
+
+// Empty reports whether there is no key.
+func (t Trust) Empty() bool { return len(t.keys) == 0 }
+
+// list returns the keys in the order of their ids.
+func (t Trust) list() []TrustedKey {
+	var keys []TrustedKey
+	for id, from := range t.from {
+		keys = append(keys, TrustedKey{ID: id, From: from})
+	}
+	slices.SortFunc(keys, func(a, b TrustedKey) int { return strings.Compare(a.ID, b.ID) })
+	return keys
+}
+
+// PEM returns the keys, each under a line with its id, the given one first.
+func (t Trust) PEM(first string) ([]byte, error) {
+	keys := t.list()
+	slices.SortStableFunc(keys, func(a, b TrustedKey) int {
+		switch {
+		case a.ID == first && b.ID != first:
+			return -1
+		case b.ID == first && a.ID != first:
+			return 1
+		default:
+			return 0
+		}
+	})
+	var text []byte
+	for _, key := range keys {
+		block, err := t.keys[key.ID].PEM()
+		if err != nil {
+			return nil, err
+		}
+		text = fmt.Appendf(text, "# %s\n%s", key.ID, block)
+	}
+	return text, nil
+}
+
+// One returns the PEM of the key of that id.
+func (t Trust) One(id string) ([]byte, error) {
+	key, ok := t.keys[id]
+	if !ok {
+		return nil, fmt.Errorf("there is no key %s", id)
+	}
+	return key.PEM()
+}
+
+// IDs returns the ids of all keys, in order.
+func (t Trust) IDs() []string {
+	var ids []string
+	for _, key := range t.list() {
+		ids = append(ids, key.ID)
+	}
+	return ids
+}
+
+// TrustFiles reads public keys from files in PEM, each with one or more.
+func TrustFiles(paths []string) (Trust, error) {
+	var t Trust
+	for _, path := range paths {
+		text, err := readFile(path)
+		if err != nil {
+			return Trust{}, fmt.Errorf("read the public key: %w", err)
+		}
+		keys, err := custody.ParseKeys(text)
+		if err != nil {
+			return Trust{}, fmt.Errorf("read the public key %s: %w (packhorse public-key prints one)",
+				path, err)
+		}
+		for _, key := range keys {
+			t.add(key, path)
+		}
+	}
+	return t, nil
+}
+
+// presentKey is the file with the key that signs now; older ones have other names.
+const presentKey = "signing-key.pem"
+
+var errBadKeyFile = errors.New("it is no ECDSA key on P-256 in PEM")
+
+// TrustData reads the keys of a data folder: signing-key*.pub.pem, and what belongs to the private
+// keys signing-key*.pem. It makes none. present is the id of the key that signs now; it is empty if
+// there is none.
+func TrustData(dir string) (_ Trust, present string, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "signing-key*.pem"))
+	if err != nil {
+		return Trust{}, "", fmt.Errorf("look for signing keys in %s: %w", dir, err)
+	}
+	var t Trust
+	for _, file := range files {
+		keys, err := keysOf(file)
+		if err != nil {
+			return Trust{}, "", fmt.Errorf("read the signing key %s: %w", file, err)
+		}
+		for _, key := range keys {
+			t.add(key, file)
+		}
+		if filepath.Base(file) == presentKey {
+			present = keys[0].ID
+		}
+	}
+	return t, present, nil
+}
+
+// keysOf reads the public keys of a file, which has public keys or one private.
+func keysOf(file string) ([]custody.Key, error) {
+	text, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return custody.ParseKeys(text)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadKeyFile, err)
+	}
+	private, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, errBadKeyFile
+	}
+	key, err := custody.NewKey(filepath.Base(file), &private.PublicKey)
+	return []custody.Key{key}, err
+}
+
+// readFile reads a file that ought to be small.
+func readFile(path string) (_ []byte, err error) {
+	file, err := os.Open(path) //nolint:gosec // the user's choice
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	text, err := io.ReadAll(io.LimitReader(file, publicKeyMax+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > publicKeyMax {
+		return nil, fmt.Errorf("%s: %w for a key", path, errTooLarge)
+	}
+	return text, nil
+}
+
+// TrustArchive reads the keys that are published in the archive itself. Whoever could write there
+// could have put them there: findings say which are not what their names say.
+func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
+	objects, err := a.List(ctx, investigation.SigningKeysFolder)
+	if err != nil {
+		return Trust{}, nil, err
+	}
+	t := Trust{came: true}
+	var findings []Finding
+	for _, o := range objects {
+		id, ok := parseSigningKey(o.Key)
+		if !ok || o.gone() {
+			continue // a stray, and named as such
+		}
+		key, finding := published(ctx, a, o, id)
+		if finding != nil {
+			findings = append(findings, *finding)
+			continue
+		}
+		t.add(key, o.Key)
+	}
+	return t, findings, nil
+}
+
+// published reads one published key.
+func published(ctx context.Context, a Archive, o Object, id string) (custody.Key, *Finding) {
+	text, err := readSmall(ctx, a, o, publicKeyMax)
+	if err != nil {
+		return custody.Key{}, &Finding{
+			Key: o.Key, Check: CheckKey, What: "the published key cannot be read", Found: err.Error(),
+			Unread: !isWrong(err),
+		}
+	}
+	keys, err := custody.ParseKeys(text)
+	if err != nil || len(keys) != 1 {
+		return custody.Key{}, &Finding{
+			Key: o.Key, Check: CheckKey, What: "it is not one public key", Expected: "the key " + id,
+		}
+	}
+	if keys[0].ID != id {
+		return custody.Key{}, &Finding{
+			Key: o.Key, Check: CheckKey, What: "the published key is another than its name says",
+			Expected: id, Found: keys[0].ID,
+		}
+	}
+	own, err := keys[0].PEM()
+	if err != nil || !bytes.Equal(own, text) {
+		return custody.Key{}, &Finding{
+			Key: o.Key, Check: CheckKey, What: "the published key is not written as Packhorse writes it",
+		}
+	}
+	return keys[0], nil
+}

@@ -1,0 +1,284 @@
+// Package verify holds an archive against its manifests, their signatures, the chain they make, and
+// the ledger, and names everything that does not agree.
+//
+// [New] takes what is to be compared, [Verifier.Run] compares it. Everything is looked at, whatever
+// is found on the way; nothing is unpacked, changed or made. What lies in an archive is foreign:
+// texts of a [Finding] have to be cleaned before a terminal shows them.
+//
+// The package does not know what a ZIP is, nor how the ledger is kept: see [Inspect] and [Ledger].
+package verify
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// Inspection is what can be said of bytes.
+type Inspection struct {
+	Size    int64  // bytes
+	SHA256  string // lower-case hexadecimal
+	CRC32C  string // base64 of the big-endian sum
+	Content investigation.Content
+	// NotAPackage says why the bytes are no package. It is nil if they are one, or were not judged.
+	NotAPackage error
+}
+
+// Inspect reads r to its end and says what it is; with judge also what is in the package. It unpacks
+// nothing, and its memory has a limit. The error is r's.
+type Inspect func(r io.Reader, judge bool) (Inspection, error)
+
+// Ledger is what the archive is compared with.
+type Ledger interface {
+	// Head returns the end of the tenant's chain; the zero Head is a chain without any. An error that
+	// wraps investigation.ErrBadRecord says that what is kept there makes no sense.
+	Head(ctx context.Context, tenantID string) (investigation.Head, error)
+	// Records returns everything that is known of the tenant. An error that wraps
+	// investigation.ErrBadRecord says that some of it makes no sense; the others are returned beside.
+	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
+}
+
+// TenantsLedger is a Ledger that knows whose actions it has. Of any other, only the tenants that the
+// archive has, or the scope names, are compared.
+type TenantsLedger interface {
+	Ledger
+	Tenants(ctx context.Context) ([]string, error)
+}
+
+// Reporter is told what happens, from several goroutines at once.
+type Reporter interface {
+	// Begin is called once, when it is known what is to be read.
+	Begin(manifests int, bytes int64)
+	// Reading is called before the bytes of an object are read. It returns a reader of the same
+	// bytes.
+	Reading(key string, size int64, body io.Reader) io.Reader
+	// Checked is called when a manifest was checked, with what was found until then.
+	Checked(s Subject)
+	// Found is called for every finding.
+	Found(f Finding)
+}
+
+// Scope says what is verified. The zero Scope is everything.
+type Scope struct {
+	Key      string // of one object or manifest
+	TenantID string // of one tenant
+}
+
+// Verifier compares. It is used once.
+type Verifier struct {
+	archive  Archive
+	trust    Trust
+	ledger   *records // nil: there is none
+	inspect  Inspect
+	now      func() time.Time
+	reporter Reporter
+
+	about About
+}
+
+// New returns a Verifier. ledger is nil where there is none. A trust of [TrustArchive] makes the
+// summary say so.
+func New(archive Archive, trust Trust, ledger Ledger, inspect Inspect, now func() time.Time,
+	reporter Reporter,
+) *Verifier {
+	v := &Verifier{archive: archive, trust: trust, inspect: inspect, now: now, reporter: reporter}
+	if ledger != nil {
+		v.ledger = newRecords(ledger)
+	}
+	return v
+}
+
+// workersMax is how many objects are read at once at most. More would not be faster: a disk or a
+// network is shared, and one SHA-256 takes a core.
+const workersMax = 4
+
+// Workers is how many objects are read at once.
+func Workers() int { return min(workersMax, runtime.NumCPU()) }
+
+// Run verifies. The error is not about the evidence: something could not be looked at at all, or the
+// context ended. What is not as it should be is in the summary's findings.
+func (v *Verifier) Run(ctx context.Context, scope Scope) (Summary, error) {
+	sum := Summary{Scope: scope, StartedAt: v.now(), Ledger: v.ledger != nil, Keys: v.trust.list(),
+		KeysCame: v.trust.came}
+	var err error
+	v.about, err = v.archive.About(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	sum.Where = v.about.Where
+
+	// The ledger first: what it calls done by now has to be in a listing that begins later.
+	tenants, err := v.tenants(ctx, scope)
+	if err != nil {
+		return Summary{}, err
+	}
+	err = v.ledger.before(ctx, tenants)
+	if err != nil {
+		return Summary{}, err
+	}
+	objects, err := v.list(ctx, scope)
+	if err != nil {
+		return Summary{}, err
+	}
+	inv := sortOut(objects, scope)
+	sum.Others = inv.others
+	err = v.ledger.before(ctx, inv.tenants())
+	if err != nil {
+		return Summary{}, err
+	}
+
+	v.reporter.Begin(len(inv.units), inv.bytes())
+	sum.Subjects, err = v.subjects(ctx, inv)
+	if err != nil {
+		return Summary{}, err
+	}
+	err = v.whole(ctx, scope, inv, &sum)
+	if err != nil {
+		return Summary{}, err
+	}
+	sum.EndedAt = v.now()
+	return sum, nil
+}
+
+// tenants returns those of which the ledger has to be asked whatever the archive has.
+func (v *Verifier) tenants(ctx context.Context, scope Scope) ([]string, error) {
+	if v.ledger == nil {
+		return nil, nil
+	}
+	if scope.TenantID != "" {
+		return []string{scope.TenantID}, nil
+	}
+	if n, ok := parseName(scope.Key); ok {
+		return []string{n.tenantID}, nil
+	}
+	if all, ok := v.ledger.ledger.(TenantsLedger); ok {
+		return all.Tenants(ctx)
+	}
+	return nil, nil
+}
+
+// list returns the objects that the scope may have to do with.
+func (v *Verifier) list(ctx context.Context, scope Scope) ([]Object, error) {
+	n, ok := parseName(scope.Key)
+	if !ok {
+		return v.archive.List(ctx, "")
+	}
+	prefixes := map[string]bool{}
+	for _, folder := range []string{n.folder, defaultPrefix, investigation.NotCollectedFolder,
+		investigation.QuarantineFolder} {
+		prefixes[folder+n.tail+"."] = true
+	}
+	var objects []Object
+	for prefix := range prefixes {
+		some, err := v.archive.List(ctx, prefix)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, some...)
+	}
+	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })
+	return objects, nil
+}
+
+// subjects checks every unit, several at once.
+func (v *Verifier) subjects(ctx context.Context, inv inventory) ([]Subject, error) {
+	subjects := make([]Subject, len(inv.units))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range Workers() {
+		workers.Go(func() {
+			for i := range next {
+				subjects[i] = v.subject(ctx, inv, inv.units[i])
+				for _, f := range subjects[i].Findings {
+					v.reporter.Found(f)
+				}
+				v.reporter.Checked(subjects[i])
+			}
+		})
+	}
+	for i := range inv.units {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("verify %s: %w", v.about.Where, context.Cause(ctx))
+	}
+	return subjects, nil
+}
+
+// whole makes the checks that no manifest can pass alone, and sums up.
+func (v *Verifier) whole(ctx context.Context, scope Scope, inv inventory, sum *Summary) error {
+	var rest []Finding
+	found := func(f Finding) {
+		rest = append(rest, f)
+		v.reporter.Found(f)
+	}
+	v.quarantines(sum.Subjects, func(s *Subject, f Finding) {
+		s.lie(f)
+		v.reporter.Found(s.Findings[len(s.Findings)-1])
+	})
+	for _, s := range sum.Subjects {
+		sum.Findings = append(sum.Findings, s.Findings...)
+		sum.Bytes += s.Bytes
+	}
+	for _, f := range inv.strays(v.ledger.inHand(ctx)) {
+		found(f)
+	}
+	if scope.Key == "" {
+		_, findings, err := TrustArchive(ctx, v.archive)
+		if err != nil {
+			return err
+		}
+		for _, f := range findings {
+			found(f)
+		}
+	}
+	err := v.tenantsOf(ctx, scope, sum, found)
+	sum.Findings = append(sum.Findings, rest...)
+	for i := range sum.Tenants {
+		for _, f := range sum.Findings {
+			if f.TenantID == sum.Tenants[i].ID {
+				sum.Tenants[i].Findings++
+			}
+		}
+	}
+	v.remarks(sum)
+	return err
+}
+
+// remarks says what cannot be seen in the findings.
+func (v *Verifier) remarks(sum *Summary) {
+	if sum.KeysCame {
+		sum.Remarks = append(sum.Remarks, "The public keys came with the archive itself: hold their "+
+			"ids against a copy that was kept elsewhere, or name one with --pub.")
+	}
+	if v.trust.Empty() {
+		sum.Remarks = append(sum.Remarks, "There is no public key to check signatures with: name one "+
+			"with --pub.")
+	}
+	if !sum.Ledger {
+		sum.Remarks = append(sum.Remarks, "There is no ledger to compare with: manifests that are "+
+			"missing at the end of a chain do not show.")
+	}
+	if !v.about.Versioned {
+		sum.Remarks = append(sum.Remarks, "Versions and locks were not checked: "+v.unversioned()+".")
+	}
+}
+
+func (v *Verifier) unversioned() string {
+	if v.about.Bucket == "" {
+		return "this is a copy, which has none"
+	}
+	return "the bucket keeps no versions"
+}

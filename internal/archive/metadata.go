@@ -1,0 +1,187 @@
+package archive
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"packhorse/internal/investigation"
+)
+
+// What an object carries of itself, so that after a crash between the commit and the ledger the same
+// manifest can be made as without one. It is ASCII, as S3 demands, and with the other metadata less
+// than the 2 KB that S3 takes: each text of a collection is cut to what is surely enough for it, and
+// all of them together are not too long.
+const (
+	metaAction     = "packhorse-action-id"
+	metaMachine    = "packhorse-machine-id"
+	metaTenant     = "packhorse-tenant-id"
+	metaSHA256     = "packhorse-sha256" // only where it is known before the first byte is sent
+	metaCollection = "packhorse-collection"
+
+	hostMax        = 253 + len(":65535") // bytes of a text as they stand in JSON; a name of DNS
+	tlsMax         = 32
+	certificateMax = 64
+	idMax          = 128
+
+	// caseTag is the tag that has the case id.
+	caseTag = "packhorse-case"
+)
+
+// collectionFacts is a collection as metadata. Its field names are short because of the 2 KB, and
+// part of the archive's format.
+type collectionFacts struct {
+	Attempt  int           `json:"attempt"`
+	PartSize int64         `json:"part,omitempty"` // bytes
+	Link     exchangeFacts `json:"link,omitzero"`
+	Download exchangeFacts `json:"download,omitzero"`
+}
+
+type exchangeFacts struct {
+	Asked       string `json:"asked,omitempty"` // RFC 3339
+	Answered    string `json:"answered,omitempty"`
+	Host        string `json:"host,omitempty"`
+	TLS         string `json:"tls,omitempty"`
+	Certificate string `json:"cert,omitempty"`
+	Request     string `json:"request,omitempty"`
+	Correlation string `json:"correlation,omitempty"`
+}
+
+func factsOf(e investigation.Exchange) exchangeFacts {
+	return exchangeFacts{
+		Asked:       timeText(e.AskedAt),
+		Answered:    timeText(e.AnsweredAt),
+		Host:        cutJSON(e.Host, hostMax),
+		TLS:         cutJSON(e.TLSVersion, tlsMax),
+		Certificate: cutJSON(e.CertificateSHA256, certificateMax),
+		Request:     cutJSON(e.RequestID, idMax),
+		Correlation: cutJSON(e.CorrelationID, idMax),
+	}
+}
+
+func (f exchangeFacts) exchange() (investigation.Exchange, error) {
+	asked, err := textTime(f.Asked)
+	if err != nil {
+		return investigation.Exchange{}, err
+	}
+	answered, err := textTime(f.Answered)
+	if err != nil {
+		return investigation.Exchange{}, err
+	}
+	return investigation.Exchange{
+		AskedAt: asked, AnsweredAt: answered, Host: f.Host, TLSVersion: f.TLS,
+		CertificateSHA256: f.Certificate, RequestID: f.Request, CorrelationID: f.Correlation,
+	}, nil
+}
+
+// writeCollection returns c as metadata of an object that comes in parts of partSize bytes (0: in
+// one piece).
+func writeCollection(c investigation.Collection, partSize int64) (string, error) {
+	text, err := json.Marshal(collectionFacts{
+		Attempt: c.Attempt, PartSize: partSize,
+		Link: factsOf(c.Link), Download: factsOf(c.Download),
+	})
+	if err != nil {
+		return "", fmt.Errorf("write down how the object was come by: %w", err)
+	}
+	return ascii(text), nil
+}
+
+// readCollection returns what writeCollection wrote. No text, as an object of an earlier version
+// has, is no collection.
+func readCollection(text string) (c investigation.Collection, partSize int64, err error) {
+	if text == "" {
+		return investigation.Collection{}, 0, nil
+	}
+	var facts collectionFacts
+	err = json.Unmarshal([]byte(text), &facts)
+	if err == nil {
+		c.Link, err = facts.Link.exchange()
+	}
+	if err == nil {
+		c.Download, err = facts.Download.exchange()
+	}
+	if err != nil {
+		return investigation.Collection{}, 0, fmt.Errorf("read the metadata %s: %w", metaCollection, err)
+	}
+	c.Attempt = facts.Attempt
+	return c, facts.PartSize, nil
+}
+
+// timeText returns a time without its zone and what a monotonic clock said; "" if it is zero.
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+func textTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read a time: %w", err)
+	}
+	return t.UTC(), nil
+}
+
+// cutJSON returns the beginning of s that has at most limit bytes as it will stand in the metadata.
+func cutJSON(s string, limit int) string {
+	for at, r := range s {
+		limit -= jsonLength(r)
+		if limit < 0 {
+			return s[:at]
+		}
+	}
+	return s
+}
+
+// jsonLength returns how many bytes a character takes in JSON that is ASCII.
+func jsonLength(r rune) int {
+	switch {
+	case r > 0xffff:
+		return len(`\uXXXX\uXXXX`)
+	case r < ' ' || r >= 0x7f || r == '<' || r == '>' || r == '&':
+		return len(`\uXXXX`)
+	case r == '"' || r == '\\':
+		return len(`\\`)
+	default:
+		return 1
+	}
+}
+
+// ascii escapes what is not ASCII in JSON, and DEL. Such is found in strings only.
+func ascii(text []byte) string {
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		text = text[n:]
+		if r < 0x7f {
+			out = append(out, byte(r))
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			out = append(out, `\u`...)
+			out = append(out, strconv.FormatUint(0x10000|uint64(unit), 16)[1:]...)
+		}
+	}
+	return string(out)
+}
+
+// tagging returns the tags of what belongs to an action; nil where there are none.
+func tagging(action investigation.Action) *string {
+	if action.CaseID == "" {
+		return nil
+	}
+	tags := url.Values{caseTag: {action.CaseID}}.Encode()
+	return &tags
+}
+
+var errForeign = errors.New("the object lacks the metadata packhorse gives; move it away")

@@ -1,0 +1,150 @@
+package custody
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	// localKeyFile has the present private key, localPublicFile its public one. What other files
+	// localKeyForm matches are earlier keys: they still sign the manifests that name them.
+	localKeyFile    = "signing-key.pem"
+	localPublicFile = "signing-key.pub.pem"
+	localKeyForm    = "signing-key*.pem"
+	localPublicForm = "signing-key*.pub.pem"
+
+	pemPrivate = "PRIVATE KEY" // PKCS #8
+
+	localKeyMode    = 0o600
+	localPublicMode = 0o644
+)
+
+// Local signs with keys in files. It is for one machine: whoever can read the files can sign.
+type Local struct {
+	current KeyRef
+	keys    map[string]localKey // by id
+}
+
+type localKey struct {
+	Key
+	private *ecdsa.PrivateKey
+}
+
+// OpenLocal opens the keys of a folder, and makes one where there is none. Several processes may do
+// that at once: they end up with the same key. To change keys, rename signing-key.pem to, say,
+// signing-key-2026.pem: the next OpenLocal makes a new one.
+func OpenLocal(dir string) (*Local, error) {
+	path := filepath.Join(dir, localKeyFile)
+	err := makeLocalKey(path)
+	if err != nil {
+		return nil, fmt.Errorf("make the signing key %s: %w", path, err)
+	}
+	all, err := filepath.Glob(filepath.Join(dir, localKeyForm))
+	if err != nil {
+		return nil, fmt.Errorf("look for signing keys in %s: %w", dir, err)
+	}
+	l := &Local{keys: map[string]localKey{}}
+	for _, file := range all {
+		if isPublic, _ := filepath.Match(localPublicForm, filepath.Base(file)); isPublic {
+			continue
+		}
+		key, err := readLocalKey(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the signing key %s (move it away to have a new one made): %w",
+				file, err)
+		}
+		l.keys[key.ID] = key
+		if file == path {
+			l.current = key.KeyRef
+		}
+	}
+	public, err := l.keys[l.current.ID].PEM()
+	if err != nil {
+		return nil, err
+	}
+	err = os.WriteFile(filepath.Join(dir, localPublicFile), public, localPublicMode)
+	if err != nil {
+		return nil, fmt.Errorf("write the public key: %w", err)
+	}
+	return l, nil
+}
+
+// makeLocalKey makes a key, unless there is one. It appears under its name complete.
+func makeLocalKey(path string) (err error) {
+	_, err = os.Stat(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	draft := path + "." + rand.Text()
+	err = os.WriteFile(draft, pem.EncodeToMemory(&pem.Block{Type: pemPrivate, Bytes: der}), localKeyMode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(draft)) }()
+	err = os.Link(draft, path)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // another process was faster
+	}
+	return err
+}
+
+func readLocalKey(file string) (localKey, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // the folder is the user's choice
+	if err != nil {
+		return localKey{}, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != pemPrivate {
+		return localKey{}, errBadKey
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return localKey{}, fmt.Errorf("%w: %w", errBadKey, err)
+	}
+	private, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return localKey{}, errBadKey
+	}
+	key, err := NewKey(filepath.Base(file), &private.PublicKey)
+	return localKey{Key: key, private: private}, err
+}
+
+// Current implements Signer.
+func (l *Local) Current(ctx context.Context) (Key, error) { return l.Find(ctx, l.current) }
+
+// Find implements Signer. Keys are told by their id: a file may have been renamed.
+func (l *Local) Find(_ context.Context, ref KeyRef) (Key, error) {
+	key, ok := l.keys[ref.ID]
+	if !ok {
+		return Key{}, fmt.Errorf("there is no signing key %s here: put its file back beside %s", ref.ID,
+			localKeyFile)
+	}
+	return key.Key, nil
+}
+
+// Sign implements Signer. Equal digests have equal signatures (RFC 6979).
+func (l *Local) Sign(ctx context.Context, ref KeyRef, digest []byte) ([]byte, error) {
+	_, err := l.Find(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return l.keys[ref.ID].private.Sign(nil, digest, crypto.SHA256)
+}

@@ -1,0 +1,104 @@
+package e2e_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"packhorse/internal/custody"
+	"packhorse/internal/investigation"
+	"packhorse/internal/strictschema"
+)
+
+// checkEvidence fails unless the bucket has, of every action, the manifests it is to have, signed, in
+// one chain without a gap that ends where the ledger says, and nothing else; and unless each manifest
+// says what is known of its object from the bucket, however many processes it took.
+func (w *world) checkEvidence(t *testing.T) {
+	t.Helper()
+	key, err := w.signer.Current(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := strictschema.Load("../../docs/custody/manifest.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bySequence := map[int64]custody.Manifest{}
+	heads := map[int64]investigation.Head{}
+	for name, text := range w.bucket.small {
+		if strings.HasSuffix(name, ".sig") {
+			continue
+		}
+		m, err := custody.Parse(text)
+		if err == nil {
+			err = strictschema.Check(schema, text)
+		}
+		if err == nil {
+			err = key.Verify(text, w.bucket.small[investigation.SignatureKey(name)])
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if want, err := m.Key(); err != nil || want != name {
+			t.Errorf("%s lies where %s should, %v", name, want, err)
+		}
+		if _, twice := bySequence[m.Chain.Sequence]; twice {
+			t.Errorf("%s has a sequence number that another has: %d", name, m.Chain.Sequence)
+		}
+		bySequence[m.Chain.Sequence], heads[m.Chain.Sequence] = m, m.Head(text)
+		w.checkManifest(t, m)
+	}
+	if len(bySequence) != w.plan.records || len(w.bucket.small) != 2*w.plan.records {
+		t.Errorf("got %d manifests in %d objects, want %d", len(bySequence), len(w.bucket.small), w.plan.records)
+	}
+	var head investigation.Head
+	for n := int64(1); n <= int64(len(bySequence)); n++ {
+		if got := bySequence[n].Chain; got.Sequence != n || got.Previous != head.Digest {
+			t.Errorf("the chain breaks at %d: %+v after %+v", n, got, head)
+		}
+		head = heads[n]
+	}
+	if got, err := w.ledger.Head(t.Context(), w.config.TenantID); err != nil || got != head {
+		t.Errorf("the ledger's head is %+v, the chain's %+v, %v", got, head, err)
+	}
+}
+
+// checkManifest holds a manifest against what is written on the object when it was committed: that
+// is from before any crash that may have come.
+func (w *world) checkManifest(t *testing.T, m custody.Manifest) {
+	t.Helper()
+	i := slices.IndexFunc(w.records(), func(r investigation.Record) bool { return r.ActionID == m.Action.ID })
+	rec := w.records()[i]
+	if m.Object == nil {
+		if m.NotCollected.Reason != w.plan.reason || (m.NotCollected.Quarantine != nil) != (w.plan.objects > 0) ||
+			rec.ManifestKey == "" {
+			t.Errorf("action %s: %+v", rec.ActionID, m.NotCollected)
+		}
+		return
+	}
+	was := w.bucket.objects[investigation.Key(m.Object.Key)]
+	if m.Object.SHA256 != was.Receipt.SHA256 || m.Object.Size != was.Receipt.Size ||
+		m.Object.VersionID != was.Receipt.VersionID {
+		t.Errorf("the manifest has the object %+v, the bucket %+v", *m.Object, was.Receipt)
+	}
+	link, download := exchange(m.Collection.Link), exchange(m.Collection.Download)
+	got := investigation.Collection{Attempt: m.Collection.Attempts, Link: link, Download: download}
+	if !reflect.DeepEqual(got, was.Collection) || link.Host == "" || download.Host == "" {
+		t.Errorf("the manifest says\n%+v of how it was come by, the object\n%+v", got, was.Collection)
+	}
+	if got, want := len(m.Collection.Earlier), was.Collection.Attempt-1; w.fault.row == "" && got != want {
+		t.Errorf("attempt %d has %d earlier ones: %+v", was.Collection.Attempt, got, m.Collection.Earlier)
+	}
+	if (m.Content != nil) != (w.plan.reason == "") {
+		t.Errorf("the content of %s: %+v", m.Object.Key, m.Content)
+	}
+}
+
+func exchange(e *custody.Exchange) investigation.Exchange {
+	if e == nil {
+		return investigation.Exchange{}
+	}
+	return investigation.Exchange(*e)
+}

@@ -1,0 +1,81 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"packhorse/internal/investigation"
+)
+
+// ErrElsewhere says that the manifest of the action belongs into another archive on the same ledger.
+// Whoever writes there concludes it.
+var ErrElsewhere = errors.New("its manifest belongs into another archive")
+
+// Conclude performs what is left to do for an action whose outcome is decided: steps 8 to 10 of
+// Fetch, and before them 7 where the action ended without a package. It needs no claim: two that do
+// it at once write the same. An action that is done stays as it is. An error means that the action
+// is due again; one that wraps [ErrElsewhere], that it is due for somebody else.
+func (f *Fetcher) Conclude(ctx context.Context, id investigation.ID) (investigation.Record, error) {
+	sealer, err := f.custody.Sealer(ctx, investigation.Stored{})
+	if err != nil {
+		return investigation.Record{}, fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err)
+	}
+	rec, err := f.ledger.Seal(ctx, id, sealer)
+	if err != nil {
+		return investigation.Record{}, fmt.Errorf("seal action %s: %w", id.ActionID, err)
+	}
+	if rec.State == investigation.StateDone {
+		return rec, nil
+	}
+	if rec.Seal.Bucket != sealer.Bucket() {
+		return rec, fmt.Errorf("conclude action %s: %w: %q", id.ActionID, ErrElsewhere, rec.Seal.Bucket)
+	}
+	return f.conclude(ctx, rec)
+}
+
+// conclude performs steps 8 to 10. What it cannot do is due again, and is done by Conclude.
+func (f *Fetcher) conclude(ctx context.Context, rec investigation.Record) (
+	investigation.Record, error,
+) {
+	if rec.Quarantine != (investigation.Receipt{}) {
+		key := investigation.Key(rec.Quarantine.Key).Manifest()
+		err := f.writeManifest(ctx, rec.ActionID, key, rec.QuarantineSeal)
+		if err != nil {
+			return rec, err
+		}
+	}
+	err := f.writeManifest(ctx, rec.ActionID, rec.ManifestKey, rec.Seal)
+	if err != nil {
+		return rec, err
+	}
+	_, err = f.bus.Announce(ctx, []investigation.Record{rec})
+	if err != nil {
+		return rec, fmt.Errorf("announce action %s: %w", rec.ActionID, err)
+	}
+	announced, err := f.ledger.Announced(ctx, rec.ID, f.now())
+	if err != nil {
+		return rec, fmt.Errorf("note action %s as announced: %w", rec.ActionID, err)
+	}
+	return announced, nil
+}
+
+// writeManifest performs steps 8 and 9 for one manifest.
+func (f *Fetcher) writeManifest(ctx context.Context, actionID, key string, seal investigation.Seal,
+) error {
+	manifest := []byte(seal.Manifest)
+	err := f.archive.StoreManifest(ctx, key, manifest)
+	if err != nil {
+		return fmt.Errorf("store the manifest of %s: %w", actionID, err)
+	}
+	signature, err := f.custody.Sign(ctx, manifest)
+	if err != nil {
+		return fmt.Errorf("sign the manifest of %s: %w", actionID, err)
+	}
+	err = f.archive.StoreSignature(ctx, investigation.SignatureKey(key), signature,
+		func(there []byte) error { return f.custody.Verify(ctx, manifest, there) })
+	if err != nil {
+		return fmt.Errorf("store the signature of the manifest of %s: %w", actionID, err)
+	}
+	return nil
+}

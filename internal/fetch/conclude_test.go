@@ -1,0 +1,81 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+)
+
+// sealing answers Seal, and remembers what was to be sealed.
+type sealing struct {
+	fetch.Ledger
+
+	sealed []investigation.ID
+	rec    investigation.Record
+	fails  error
+}
+
+func (l *sealing) Seal(_ context.Context, id investigation.ID, _ investigation.Sealer) (
+	investigation.Record, error,
+) {
+	l.sealed = append(l.sealed, id)
+	return l.rec, l.fails
+}
+
+// keyless cannot make manifests where it has a reason.
+type keyless struct {
+	fetch.Custody
+
+	fails error
+}
+
+func (k keyless) Sealer(context.Context, investigation.Stored) (investigation.Sealer, error) {
+	return oursOnly{}, k.fails
+}
+
+// oursOnly is for manifests that are not made again.
+type oursOnly struct{ investigation.Sealer }
+
+func (oursOnly) Bucket() string { return "ours" }
+
+// A Settled event is a conclusion: nothing is claimed. One that comes twice is no error; one about an
+// action that is none, or still open, is refused; what cannot be concluded is an error, so that the
+// platform counts it.
+func TestSettledEvent(t *testing.T) {
+	outage := errors.New("the table does not answer")
+	done := investigation.Record{
+		State: investigation.StateDone, ManifestKey: "not-collected/x.json",
+		Seal: investigation.Seal{Sequence: 7},
+	}
+	for name, test := range map[string]struct {
+		ledger  sealing
+		custody keyless
+		outcome string
+		want    error
+	}{
+		"a second time": {ledger: sealing{rec: done}, outcome: fetch.OutcomeConcluded},
+		"unknown":       {ledger: sealing{fails: investigation.ErrUnknownAction}, outcome: fetch.OutcomeRefused},
+		"still open":    {ledger: sealing{fails: investigation.ErrIllegalChange}, outcome: fetch.OutcomeRefused},
+		"elsewhere": {ledger: sealing{rec: investigation.Record{
+			State: investigation.StateArchived, Seal: investigation.Seal{Sequence: 7, Bucket: "theirs"},
+		}}, outcome: fetch.OutcomeRefused},
+		"outage": {ledger: sealing{fails: outage}, want: outage},
+		"no key": {custody: keyless{fails: outage}, want: outage},
+	} {
+		answer, log, err := handle(t, &test.ledger, test.custody, "../../events/fetch-package-settled.json")
+		if !errors.Is(err, test.want) || answer.Outcome != test.outcome {
+			t.Errorf("%s: got %+v, %v; logged %q", name, answer, err, log)
+		}
+		want := "ea098113-c6ed-44ed-bb04-f1e3f160eff4"
+		if test.custody.fails == nil && (len(test.ledger.sealed) != 1 || test.ledger.sealed[0].ActionID != want) {
+			t.Errorf("%s: sealed %v", name, test.ledger.sealed)
+		}
+		if test.outcome == fetch.OutcomeConcluded && !strings.Contains(log, "not-collected/x.json") {
+			t.Errorf("%s: logged %q", name, log)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+const (
+	// patience is how long a fetcher that was denied a slot waits for it rather than giving the
+	// action back: a slot that near was promised by the poller (it dispatches 1.5 s ahead), and
+	// giving back costs two ledger writes and another event.
+	patience = 3 * time.Second
+
+	// deniedMax bounds how often one fetch waits so, where others keep taking the slot.
+	deniedMax = 3
+
+	// opensMax is how often one link is opened. A broken download costs no budget while its link
+	// lives; a new link costs a call.
+	opensMax = 3
+)
+
+// obtain performs steps 2 to 6 and returns what the archive confirmed. Beside an error that wraps
+// investigation.ErrNotAPackage it returns what is in quarantine, if anything is.
+func (f *Fetcher) obtain(ctx context.Context, rec investigation.Record) (
+	investigation.Stored, error,
+) {
+	place, err := f.placementOf(rec)
+	if err != nil {
+		return investigation.Stored{}, err
+	}
+	stored, found, err := f.look(ctx, rec, place)
+	if found || err != nil {
+		return stored, err
+	}
+	link, exchange, err := f.link(ctx, rec)
+	if err != nil {
+		return investigation.Stored{}, theirs(fmt.Errorf("get package uri of %s: %w", rec.ActionID, err))
+	}
+	place.Collection.Link = exchange
+	for opens := 1; ; opens++ {
+		stored, err := f.transfer(ctx, place, link)
+		if err == nil || opens == opensMax || !worthReopening(ctx, err) {
+			return stored, err
+		}
+		f.logger.WarnContext(ctx, "the download broke off, opening the same link again",
+			slog.String("actionId", rec.ActionID), slog.Int("opens", opens),
+			slog.String("error", err.Error()))
+	}
+}
+
+// placementOf says where the package of a claimed action goes.
+func (f *Fetcher) placementOf(rec investigation.Record) (investigation.Placement, error) {
+	key, err := investigation.KeyOf(f.prefix, rec.Action)
+	if err != nil {
+		return investigation.Placement{}, err
+	}
+	place := investigation.Placement{
+		Key: key, Action: rec.Action, Collection: investigation.Collection{Attempt: rec.Attempts},
+	}
+	if lastIfInvalid(rec) {
+		place.Quarantine, err = investigation.QuarantineKeyOf(rec.Action)
+	}
+	return place, err
+}
+
+// look performs step 2: it returns what an earlier attempt stored, if that is there.
+func (f *Fetcher) look(ctx context.Context, rec investigation.Record, place investigation.Placement) (
+	stored investigation.Stored, found bool, err error,
+) {
+	if rec.Attempts == 1 {
+		return stored, false, nil
+	}
+	for _, key := range []investigation.Key{place.Key, place.Quarantine} {
+		if key == "" {
+			continue
+		}
+		stored, err = f.archive.Stored(ctx, key)
+		switch {
+		case errors.Is(err, investigation.ErrNotStored):
+			continue
+		case err != nil:
+			return investigation.Stored{}, false, fmt.Errorf("look for %s: %w", key, err)
+		}
+		f.logger.InfoContext(ctx, "the object is stored already",
+			slog.String("actionId", rec.ActionID), slog.String("key", string(key)))
+		if key == place.Quarantine {
+			err = theirs(fmt.Errorf("an earlier attempt left %s: %w", key, investigation.ErrNotAPackage))
+		}
+		return stored, true, err
+	}
+	return investigation.Stored{}, false, nil
+}
+
+// link performs steps 3 and 4. Denied a slot that is near, it waits for it.
+func (f *Fetcher) link(ctx context.Context, rec investigation.Record) (
+	investigation.Link, investigation.Exchange, error,
+) {
+	for denied := 1; ; denied++ {
+		link, exchange, err := f.defender.PackageURI(ctx, rec.ActionID)
+		postponed, ok := errors.AsType[*investigation.PostponedError](err)
+		if !ok || denied == deniedMax || postponed.RetryAt.Sub(f.now()) > patience {
+			return link, exchange, err
+		}
+		err = wait(ctx, postponed.RetryAt.Sub(f.now()))
+		if err != nil {
+			return investigation.Link{}, investigation.Exchange{}, err
+		}
+	}
+}
+
+// transfer performs steps 5 and 6 once.
+func (f *Fetcher) transfer(ctx context.Context, place investigation.Placement,
+	link investigation.Link,
+) (investigation.Stored, error) {
+	pkg, err := f.defender.Open(ctx, link)
+	if err != nil {
+		return investigation.Stored{}, theirs(fmt.Errorf(
+			"open the download of %s: %w", place.Action.ActionID, err))
+	}
+	source := &watched{ReadCloser: pkg.Body}
+	defer func() {
+		// What was stored is stored: a close that fails after that tells nothing new.
+		_ = source.Close()
+	}()
+	pkg.Body = source
+	stored, err := f.archive.Store(ctx, place, pkg)
+	if err == nil {
+		return stored, nil
+	}
+	err = fmt.Errorf("store the package of %s: %w", place.Action.ActionID, err)
+	if source.failed != nil || errors.Is(err, investigation.ErrNotAPackage) {
+		err = theirs(err)
+	}
+	return stored, err
+}
+
+// worthReopening reports whether the same link may give the bytes again: the connection broke or
+// the archive asks for them once more. What is no package, or a link that is refused, stays so.
+func worthReopening(ctx context.Context, err error) bool {
+	switch {
+	case ctx.Err() != nil,
+		errors.Is(err, investigation.ErrLinkExpired),
+		errors.Is(err, investigation.ErrNotAPackage):
+		return false
+	case errors.Is(err, investigation.ErrStartAgain):
+		return true
+	default:
+		_, ok := errors.AsType[*theirError](err)
+		return ok
+	}
+}
+
+// watched remembers whether it was the reading that failed: the archive's error alone does not
+// tell whose fault it was.
+type watched struct {
+	io.ReadCloser
+	failed error // the first error but io.EOF
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && w.failed == nil {
+		w.failed = err
+	}
+	return n, err
+}
+
+// wait returns after d, or earlier with the context's error.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,190 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+	"unicode/utf8"
+
+	"packhorse/internal/investigation"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+const (
+	// conflictPauseMin and conflictPauseMax bound the pause after a refusal. A transaction takes some
+	// ten milliseconds; who tries again at once, with all the others, only disturbs the next.
+	conflictPauseMin = 10 * time.Millisecond
+	conflictPauseMax = 320 * time.Millisecond
+
+	// goneMin is how often in a row a chain has to be found begun and without a head. A transaction
+	// may become visible one item after the other, so once is not enough.
+	goneMin = 4
+)
+
+// Why a part of a transaction was not done.
+const (
+	codeNone            = "None"
+	codeConditionFailed = "ConditionalCheckFailed"
+	codeConflict        = "TransactionConflict" // it is in another one at this moment
+	codeThroughput      = "ProvisionedThroughputExceeded"
+	codeThrottled       = "ThrottlingError"
+)
+
+// errBegun is the refusal to begin a chain that has begun. It is an errRefused as well.
+var errBegun = fmt.Errorf("%w: the chain has begun", errRefused)
+
+// sealing is a transaction: a record and the head after it, in the place of those that were read.
+type sealing struct {
+	next    versioned
+	was     string
+	head    investigation.Head
+	headWas string // empty: the chain begins
+}
+
+// seal applies a transition to an action that the ledger knows, together with what Record.Sealed
+// makes of its result and of the head of the tenant's chain.
+func (l *Ledger) seal(ctx context.Context, id investigation.ID, by investigation.Sealer,
+	t transition,
+) (investigation.Record, error) {
+	rec, err := l.applySealed(ctx, id, by, t.ofKnown)
+	if err != nil {
+		return investigation.Record{}, fmt.Errorf("change the record of action %s: %w", id.ActionID, err)
+	}
+	return rec, nil
+}
+
+// applySealed reads, decides and writes until nobody else wrote record or head in between.
+//
+// After a refusal both are read again, although a refusal could bring them along: after the pause,
+// the head that came with it would be an old one, and lose again.
+func (l *Ledger) applySealed(ctx context.Context, id investigation.ID, by investigation.Sealer,
+	decide transition,
+) (investigation.Record, error) {
+	var tried sealing
+	var refusal error
+	begun := 0
+	for n := range refusalsMax {
+		known, err := l.read(ctx, id)
+		if err != nil {
+			return investigation.Record{}, err
+		}
+		if n > 0 && known.version == tried.next.version {
+			return known.Record, nil // it was written: only the answer to that was lost on the way
+		}
+		tried, err = l.sealingOf(ctx, known, by, decide)
+		if err != nil || tried.next.Record == known.Record { // a repetition: nothing to write
+			return tried.next.Record, err
+		}
+		if tried.headWas != "" {
+			begun = 0
+		} else if begun >= goneMin {
+			return investigation.Record{}, gone(id.TenantID)
+		}
+		refusal = l.writeSealing(ctx, tried)
+		if !errors.Is(refusal, errRefused) {
+			return tried.next.Record, refusal
+		}
+		if errors.Is(refusal, errBegun) {
+			begun++
+		}
+		err = wait(ctx, conflictPause(n))
+		if err != nil {
+			return investigation.Record{}, err
+		}
+	}
+	return investigation.Record{}, fmt.Errorf("%w: %w", ErrContended, refusal)
+}
+
+// sealingOf decides what becomes of a record. The head is read only where a place after it is needed.
+//
+// It is a second GetItem, and not a batch of both: that would cost the same two read units and one
+// permission more. Nor is it a consistent picture of both, at twice the price: the conditions of the
+// write see to that.
+func (l *Ledger) sealingOf(ctx context.Context, known versioned, by investigation.Sealer,
+	decide transition,
+) (sealing, error) {
+	settled, err := decide(known.Record)
+	if err != nil {
+		return sealing{}, err
+	}
+	var head versionedHead
+	if settled.State.Settled() && !settled.IsSealed() {
+		head, err = l.readHead(ctx, settled.TenantID)
+		if err != nil {
+			return sealing{}, err
+		}
+	}
+	next, nextHead, err := settled.Sealed(head.Head, by)
+	if err != nil {
+		return sealing{}, err
+	}
+	if !utf8.ValidString(next.Seal.Manifest) || !utf8.ValidString(next.QuarantineSeal.Manifest) {
+		return sealing{}, errors.New("the manifest is no text (UTF-8), and would not come back as it is")
+	}
+	return sealing{next: versioned{next, newVersion()}, was: known.version,
+		head: nextHead, headWas: head.version}, nil
+}
+
+// writeSealing writes the record and the head, both or neither. If somebody else was faster, or is
+// at it, the error is errRefused.
+//
+// All three parts are updates, so that a role needs no permission beyond that for a single one. The
+// token is the name of the write: a repetition of the SDK's, whose first try was done, is answered
+// without being done again.
+func (l *Ledger) writeSealing(ctx context.Context, s sealing) error {
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	tenantID, version := s.next.TenantID, s.next.version
+	parts := []types.TransactWriteItem{
+		l.part(headKey(tenantID), headUpdateOf(s.head, version, s.headWas)),
+		l.part(keyOf(s.next.ID), updateOf(s.next, s.was)),
+	}
+	if s.headWas == "" {
+		parts = append(parts, l.part(begunKey(tenantID), replace(item{}, nil, version, "")))
+	}
+	_, err := l.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
+		TransactItems: parts, ClientRequestToken: aws.String(version),
+	}, l.tuning)
+	if err == nil {
+		return nil
+	}
+	err = l.explain("seal in", err)
+	cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
+	if !ok {
+		return err
+	}
+	reasons := cancelled.CancellationReasons
+	switch worst(reasons) {
+	case "", codeThroughput, codeThrottled: // somebody else's write, or a pause will help
+	default:
+		return err
+	}
+	if len(reasons) > 2 && aws.ToString(reasons[2].Code) == codeConditionFailed {
+		return fmt.Errorf("%w: %w", errBegun, err)
+	}
+	return fmt.Errorf("%w: %w", errRefused, err)
+}
+
+// part is a write as a part of a transaction.
+func (l *Ledger) part(key item, u update) types.TransactWriteItem {
+	return types.TransactWriteItem{Update: &types.Update{
+		TableName: aws.String(l.table), Key: key,
+		UpdateExpression: aws.String(u.change), ConditionExpression: aws.String(u.condition),
+		ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.values,
+	}}
+}
+
+// conflictPause is the pause after the nth refusal, from 0: at random, so that those who disturbed
+// each other do not do it again.
+func conflictPause(n int) time.Duration {
+	longest := conflictPauseMax
+	if n < 5 {
+		longest = conflictPauseMin << n
+	}
+	return 1 + rand.N(longest) //nolint:gosec // it need not be hard to guess
+}

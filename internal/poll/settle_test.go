@@ -1,0 +1,169 @@
+package poll_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/poll"
+)
+
+// settledBus remembers what it was given to be concluded, and takes what it is told to.
+type settledBus struct {
+	free
+	settled [][]investigation.ID
+	takes   int // of each handover
+	fails   error
+}
+
+func (b *settledBus) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	b.settled = append(b.settled, slices.Clone(ids))
+	return ids[:min(len(ids), b.takes)], b.fails
+}
+
+// sealer makes manifests of no interest.
+type sealer struct{}
+
+func (sealer) Bucket() string { return "b" }
+
+func (sealer) Outcome(investigation.Record, investigation.Head) ([]byte, error) {
+	return []byte("{}"), nil
+}
+
+func (sealer) Quarantined(investigation.Record, investigation.Head) ([]byte, error) {
+	return []byte("{}"), nil
+}
+
+// bench is a poller over actions that all failed, and a clock.
+type bench struct {
+	t      *testing.T
+	now    time.Time
+	ledger *ledgertest.Memory
+	bus    *settledBus
+	poller *poll.Poller
+}
+
+func newBench(t *testing.T, failed int) *bench {
+	b := &bench{
+		t: t, now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC), ledger: ledgertest.NewMemory(),
+		bus: &settledBus{takes: 100},
+	}
+	var tenant tenantOf
+	for i := range failed {
+		tenant = append(tenant, investigation.Action{
+			ID: investigation.ID{
+				TenantID: tenantID, ActionID: fmt.Sprintf("%040x", i),
+			},
+			MachineID: fmt.Sprintf("%040x", i), Status: investigation.StatusFailed,
+			RequestorComment: "for INC-7", CreatedAt: b.now.Add(-time.Hour),
+		})
+	}
+	b.poller = poll.New(tenant, b.ledger, b.bus, b.bus, tenantID, cases(t),
+		168*time.Hour, 10*time.Second, func() time.Time { return b.now }, slog.New(slog.DiscardHandler))
+	return b
+}
+
+// step returns what was handed over in one step.
+func (b *bench) step(after time.Duration) []investigation.ID {
+	b.t.Helper()
+	b.now = b.now.Add(after)
+	before := len(b.bus.settled)
+	_, err := b.poller.Step(b.t.Context())
+	if !errors.Is(err, b.bus.fails) {
+		b.t.Fatal(err)
+	}
+	return slices.Concat(b.bus.settled[before:]...)
+}
+
+func (b *bench) conclude(ids ...investigation.ID) {
+	b.t.Helper()
+	for _, id := range ids {
+		_, err := b.ledger.Seal(b.t.Context(), id, sealer{})
+		if err == nil {
+			_, err = b.ledger.Announced(b.t.Context(), id, b.now)
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// Ten are being concluded at a time. What is done makes room, what is lost is handed over again
+// after a minute.
+func TestSettledAtOnce(t *testing.T) {
+	b := newBench(t, 13)
+	first := b.step(0)
+	if len(first) != 10 {
+		t.Fatalf("handed over %d", len(first))
+	}
+	if again := b.step(10 * time.Second); len(again) != 0 {
+		t.Errorf("handed over %v a second time", again)
+	}
+	b.conclude(first[:2]...)
+	second := b.step(10 * time.Second)
+	if len(second) != 2 || slices.Contains(first, second[0]) {
+		t.Errorf("after two were done: %v", second)
+	}
+	if lost := b.step(45 * time.Second); len(lost) != 8 || !slices.Contains(first, lost[0]) {
+		t.Errorf("after a minute: %v", lost)
+	}
+	b.conclude(append(first[2:], second...)...)
+	if last := b.step(10 * time.Second); len(last) != 1 {
+		t.Errorf("the last: %v", last)
+	}
+}
+
+// What the bus does not take is offered again at the next step.
+func TestSettledRefused(t *testing.T) {
+	b := newBench(t, 3)
+	b.bus.takes, b.bus.fails = 1, errors.New("the bus is full")
+	first := b.step(0)
+	if second := b.step(time.Second); len(first) != 3 || len(second) != 2 || slices.Contains(second, first[0]) {
+		t.Errorf("offered %v, then %v", first, second)
+	}
+}
+
+// A fetcher that decided and is still at work is not disturbed while its lease would have lasted.
+func TestSettledUnderLease(t *testing.T) {
+	b := newBench(t, 0)
+	action := investigation.Action{
+		ID: investigation.ID{
+			TenantID: tenantID, ActionID: fmt.Sprintf("%040x", 1),
+		},
+		MachineID: fmt.Sprintf("%040x", 1), Status: investigation.StatusSucceeded, CreatedAt: b.now,
+	}
+	ctx := t.Context()
+	_, err := b.ledger.Observe(ctx, action, b.now)
+	if err == nil {
+		_, err = b.ledger.Claim(ctx, action.ID, "ada", b.now, b.now.Add(30*time.Second))
+	}
+	if err == nil {
+		_, err = b.ledger.Archived(ctx, action.ID, "ada",
+			investigation.Receipt{Bucket: "b", Key: "packages/x.zip"}, b.now, sealer{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if early := b.step(20 * time.Second); len(early) != 0 {
+		t.Errorf("handed over %v while its fetcher may be at work", early)
+	}
+	if late := b.step(15 * time.Second); len(late) != 1 || late[0] != action.ID {
+		t.Errorf("handed over %v after its lease", late)
+	}
+}
+
+// The case is found when the action is seen, and stays on its record.
+func TestCaseIsObserved(t *testing.T) {
+	b := newBench(t, 1)
+	id := b.step(0)[0]
+	records, err := b.ledger.Load(t.Context(), []investigation.ID{id})
+	if err != nil || len(records) != 1 || records[0].CaseID != "INC-7" {
+		t.Errorf("got %+v, %v", records, err)
+	}
+}
