@@ -185,7 +185,7 @@ func (o *evidenceOptions) openData(ctx context.Context, e *evidence, data string
 		return &noArchiveError{o.data}
 	}
 	server, err := embedded.StartS3(ctx, embedded.S3Config{
-		Dir: filepath.Join(data, s3Folder), Bucket: embeddedBucket,
+		Dir:        filepath.Join(data, s3Folder),
 		HTTPClient: &http.Client{Transport: new(http.Transport)},
 	})
 	if err != nil {

@@ -45,6 +45,16 @@ The tenant and its credential come from the environment:
   DEFENDER_CLIENT_SECRET  a client secret's value
   DEFENDER_CLOUD          commercial (default), gcc, gcc-high or dod
 
+and so may how evidence is locked, and which comments name a case:
+
+  OBJECT_LOCK_MODE        GOVERNANCE (default), COMPLIANCE or NONE; a bucket of --bucket must have
+                          been made with Object Lock, or this be NONE
+  OBJECT_LOCK_DAYS        for how long, 365 by default
+  CASE_PATTERN            a regular expression; INC-4711 and its like are found without
+
+Each package gets a manifest and a signature beside it, by the key DIR/signing-key.pem, which is made
+if it is not there. packhorse verify checks all of it.
+
 With --simulate none of these is needed: a Defender simulator runs in the same process, and a judge
 says at the end whether its rules were kept.`,
 		Example: `  packhorse run --simulate 4 --until-idle       see it work, in about a minute

@@ -66,7 +66,7 @@ type S3 struct {
 // S3Config says what a server serves, and to whom.
 type S3Config struct {
 	Dir    string // each folder in it is a bucket
-	Bucket string // made if it is not there
+	Bucket string // made if it is not there; empty: what is there is served, and left as it is
 	// ObjectLock makes the bucket one whose objects can be locked. Of a bucket that an earlier
 	// version made without, it becomes one if the server lets it.
 	ObjectLock bool
@@ -112,6 +112,9 @@ func StartS3(ctx context.Context, config S3Config) (*S3, error) {
 		if start == startsMax || ctx.Err() != nil {
 			return nil, fmt.Errorf("start the embedded S3 server: %w", err)
 		}
+	}
+	if config.Bucket == "" {
+		return server, nil
 	}
 	err = server.prepare(ctx)
 	if err != nil {

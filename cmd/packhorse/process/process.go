@@ -25,6 +25,10 @@ const (
 	// like working. A step in which nothing was due proves nothing, so it is not counted.
 	stepsFailedMax = 10
 
+	// concludePatience is how long conclusions may fail, with none between that succeeds, likewise: a
+	// key or an archive that is gone does not come back by itself. Each is tried once a minute.
+	concludePatience = 5 * time.Minute
+
 	// failurePause keeps a failing step from being repeated at once.
 	failurePause = 5 * time.Second
 
@@ -51,6 +55,10 @@ type Process struct {
 	logger   *slog.Logger
 
 	wake chan struct{} // holds a token when a fetch has ended since the last step
+
+	mu           sync.Mutex // guards what follows
+	failingSince time.Time  // from when on no conclusion succeeded; zero: the last one did
+	lastFailure  error
 }
 
 // Ledger is what both use cases need of the ledger, and the list of all it knows.
@@ -181,6 +189,12 @@ func (p *Process) loop(ctx context.Context, untilIdle bool) error {
 		if err != nil {
 			return err
 		}
+		if untilIdle {
+			err = p.cannotConclude()
+			if err != nil {
+				return err
+			}
+		}
 		if untilIdle && failed == 0 {
 			idle, err := p.idle(ctx)
 			if err != nil || idle {
@@ -246,7 +260,7 @@ func (p *Process) carry(ctx context.Context, id investigation.ID) {
 		return // reported as an outcome
 	}
 	if rec.State.Settled() {
-		p.notConcluded(ctx, id, err)
+		p.concluded(ctx, id, err)
 		return
 	}
 	p.logger.ErrorContext(ctx, "a fetch ended without a trace in the ledger; its lease will run out",
@@ -256,14 +270,35 @@ func (p *Process) carry(ctx context.Context, id investigation.ID) {
 // conclude records and announces what became of an action.
 func (p *Process) conclude(ctx context.Context, id investigation.ID) {
 	_, err := p.fetcher.Conclude(ctx, id)
-	if err != nil && ctx.Err() == nil {
-		p.notConcluded(ctx, id, err)
+	if ctx.Err() == nil {
+		p.concluded(ctx, id, err)
 	}
 }
 
-func (p *Process) notConcluded(ctx context.Context, id investigation.ID, err error) {
+// concluded remembers how a conclusion ended, and tells of one that failed.
+func (p *Process) concluded(ctx context.Context, id investigation.ID, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.failingSince = time.Time{}
+		return
+	}
+	if p.failingSince.IsZero() {
+		p.failingSince = p.now()
+	}
+	p.lastFailure = fmt.Errorf("conclude action %s: %w", id.ActionID, err)
 	p.logger.WarnContext(ctx, "an action could not be concluded, trying again in a minute",
 		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
+}
+
+// cannotConclude returns why conclusions have failed for too long, or nil.
+func (p *Process) cannotConclude() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failingSince.IsZero() || p.now().Sub(p.failingSince) < concludePatience {
+		return nil
+	}
+	return fmt.Errorf("for %v nothing could be concluded: %w", concludePatience, p.lastFailure)
 }
 
 // idle reports whether nothing is ready, in flight or to be announced, and no waiting action is

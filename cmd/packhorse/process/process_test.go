@@ -40,13 +40,15 @@ type station struct {
 	list    func(n int) error // what the nth listing (from 1) comes to
 	stored  map[investigation.Key]int
 	links   int
+	signed  int
+	sign    func(n int) error // what the nth signature (from 1) comes to
 	told    []string
 }
 
 func newStation(actions ...investigation.Action) *station {
 	return &station{
 		Memory: ledgertest.NewMemory(), actions: actions, stored: map[investigation.Key]int{},
-		list: func(int) error { return nil },
+		list: func(int) error { return nil }, sign: func(int) error { return nil },
 	}
 }
 
@@ -106,7 +108,12 @@ func (*station) Quarantined(investigation.Record, investigation.Head) ([]byte, e
 
 func (*station) Bucket() string { return "evidence" }
 
-func (*station) Sign(context.Context, []byte) ([]byte, error) { return []byte("signed"), nil }
+func (s *station) Sign(context.Context, []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signed++
+	return []byte("signed"), s.sign(s.signed)
+}
 
 func (*station) Verify(context.Context, []byte, []byte) error { return nil }
 
@@ -246,6 +253,34 @@ func TestGivesUp(t *testing.T) {
 			err := s.process(io.Discard).Run(t.Context(), true)
 			if !errors.Is(err, want) || (want == nil && err != nil) {
 				t.Errorf("after %d failures: got %v, want %v", failures, err, want)
+			}
+		})
+	}
+}
+
+// Likewise a process that cannot conclude anything any more ends, and says why; one that could not for
+// a while goes on.
+func TestGivesUpConcluding(t *testing.T) {
+	outage := errors.New("the signing key is gone")
+	for failures, want := range map[int]error{6: nil, 1000: outage} {
+		today(t, func(t *testing.T) {
+			s := newStation(action(1, "Failed", time.Hour), action(2, "Succeeded", time.Hour))
+			s.sign = func(n int) error {
+				if n <= failures {
+					return outage
+				}
+				return nil
+			}
+			began := time.Now()
+			err := s.process(io.Discard).Run(t.Context(), true)
+			if !errors.Is(err, want) || (want == nil && err != nil) {
+				t.Errorf("after %d failures: got %v, want %v", failures, err, want)
+			}
+			if took := time.Since(began); took > 8*time.Minute {
+				t.Errorf("after %d failures: it took %v", failures, took)
+			}
+			if s.links != 1 {
+				t.Errorf("%d links were asked for", s.links)
 			}
 		})
 	}
