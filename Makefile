@@ -80,8 +80,9 @@ kill: ## kill -9 a run ten times at random moments, then compare what it left (a
 	cd cmd/packhorse && go test -count=1 -v -tags kill -run TestKilledAtRandom -timeout 20m .
 
 .PHONY: bench
-bench: ## measure the archive: throughput, memory, CPU
+bench: ## measure the archive, and how it is verified: throughput, memory, CPU
 	cd cmd/packhorse && go test -run='^$$' -bench=. -benchtime=1x ./embedded/...
+	cd cmd/packhorse && go test -run='^$$' -bench=. ./verify/...
 	go test -run='^$$' -bench=. ./internal/...
 
 .PHONY: vuln
