@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,6 +26,7 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go"
 
 	"packhorse/internal/custody"
 	"packhorse/internal/fetch"
@@ -280,6 +282,36 @@ func TestSigningDenied(t *testing.T) {
 		t.Errorf("%d link calls were spent", n)
 	}
 	s.checkEvidence(records[0])
+	for _, key := range []string{
+		records[0].Receipt.Key, records[0].ManifestKey, investigation.SignatureKey(records[0].ManifestKey),
+	} {
+		s.checkLocked(key)
+	}
+}
+
+// checkLocked tries to take an object away, and to put another in its place.
+func (s *site) checkLocked(key string) {
+	s.t.Helper()
+	client, bucket := s3.NewFromConfig(s.config), s.environ["ARCHIVE_BUCKET"]
+	before := s.object(key)
+	head, err := client.HeadObject(s.t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil || head.VersionId == nil {
+		s.t.Fatalf("%s: %v, version %v", key, err, head)
+	}
+	_, deleted := client.DeleteObject(s.t.Context(), &s3.DeleteObjectInput{
+		Bucket: &bucket, Key: &key, VersionId: head.VersionId,
+	})
+	_, replaced := client.PutObject(s.t.Context(), &s3.PutObjectInput{
+		Bucket: &bucket, Key: &key, Body: strings.NewReader("another"), IfNoneMatch: aws.String("*"),
+	})
+	for want, err := range map[string]error{"AccessDenied": deleted, "PreconditionFailed": replaced} {
+		if api, ok := errors.AsType[smithy.APIError](err); !ok || api.ErrorCode() != want {
+			s.t.Errorf("%s: got %v, want %s", key, err, want)
+		}
+	}
+	if after := s.object(key); !bytes.Equal(after, before) {
+		s.t.Errorf("%s: it is another afterwards", key)
+	}
 }
 
 // checkEvidence holds what the bucket has against what the key says.

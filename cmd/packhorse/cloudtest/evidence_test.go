@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -21,8 +22,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
+	"packhorse/internal/custody"
 	"packhorse/internal/eventbus"
 	"packhorse/internal/investigation"
+	"packhorse/internal/localcloud"
 	"packhorse/internal/mde/mdesim"
 )
 
@@ -96,6 +99,7 @@ func (a *account) checkEvidence(b bucketServer, stacks []map[string]string,
 		}
 		for _, manifest := range manifests {
 			b.checkSigned(a.t, bucket, manifest, public)
+			a.checkMaker(b.get(a.t, bucket, manifest), outputs)
 			others = append(others, manifest, investigation.SignatureKey(manifest))
 		}
 		others = append(others, b.checkPublicKey(a.t, bucket, keyID, public))
@@ -105,6 +109,31 @@ func (a *account) checkEvidence(b bucketServer, stacks []map[string]string,
 	}
 	if outcomes != 1 {
 		a.t.Errorf("%d buckets have the manifest of the package that there will not be, want 1", outcomes)
+	}
+}
+
+// checkMaker makes sure that a manifest says which function of which build wrote it, and as whom.
+func (a *account) checkMaker(text []byte, outputs map[string]string) {
+	a.t.Helper()
+	m, err := custody.Parse(text)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	command := exec.CommandContext(a.t.Context(), "git", "rev-parse", "HEAD")
+	command.Dir = a.root
+	commit, err := command.Output()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if m.Software.Commit != strings.TrimSpace(string(commit)) || m.Software.Version == "unknown" ||
+		!strings.HasSuffix(m.Software.FunctionARN, ":function:"+outputs["FetchPackageFunctionName"]) ||
+		m.Software.FunctionVersion == "" {
+		a.t.Errorf("the manifest was made by %+v, at commit %s", m.Software, commit)
+	}
+	if m.Custody.Bucket != outputs["EvidenceBucketName"] || m.Custody.Account != "000000000000" ||
+		!strings.HasPrefix(m.Custody.Principal, "arn:") || m.Custody.Region != localcloud.Region ||
+		m.Signature.Key != outputs["SigningKeyArn"] || m.Custody.Retention == nil {
+		a.t.Errorf("the manifest's custody is %+v, its key %+v", m.Custody, m.Signature)
 	}
 }
 
