@@ -47,7 +47,8 @@ type Record struct {
 	AnnouncedAt time.Time
 }
 
-// Lane orders the due work: live before backlog.
+// Lane sorts the due work: live before backlog, and apart from both what is settled, so that a backlog
+// of days does not keep back what is decided.
 type Lane string
 
 const (
@@ -55,15 +56,17 @@ const (
 	LaneLive Lane = "live"
 	// LaneBacklog is the lane of packages that had been lying there when Packhorse came.
 	LaneBacklog Lane = "backlog"
+	// LaneSettled is the lane of actions whose outcome is decided and still to be recorded and announced.
+	LaneSettled Lane = "settled"
 )
 
-// Lanes lists the lanes in the order they are served.
-func Lanes() []Lane { return []Lane{LaneLive, LaneBacklog} }
+// Lanes lists the lanes. Packages are served in this order.
+func Lanes() []Lane { return []Lane{LaneLive, LaneBacklog, LaneSettled} }
 
 // backlogAge is how long before its first sight an action must have completed to be backlog.
 const backlogAge = 24 * time.Hour
 
-// LaneOf is the lane rule: backlog is what completed more than 24 hours before it was first seen.
+// LaneOf is the rule for the lane of a package: backlog is what completed more than 24 hours before it was first seen.
 func LaneOf(completedAt, firstSeenAt time.Time) Lane {
 	if firstSeenAt.Sub(completedAt) > backlogAge {
 		return LaneBacklog
@@ -121,6 +124,9 @@ func (r Record) Observe(a Action, now time.Time) (Record, bool) {
 	}
 	next.DueAt = cut(now)
 	next.Lane = LaneOf(a.CompletedAt(), next.ObservedAt)
+	if next.State.Settled() {
+		next.Lane = LaneSettled
+	}
 	return next, true
 }
 
@@ -218,6 +224,7 @@ func (r Record) Archived(owner string, receipt Receipt, now time.Time) (Record, 
 	if err != nil {
 		return Record{}, err
 	}
+	next.Lane = LaneSettled
 	next.Receipt = receipt
 	next.ManifestKey = Key(receipt.Key).Manifest()
 	next.ArchivedAt = instant(now)
@@ -242,6 +249,7 @@ func (r Record) NotCollected(owner string, c Closing) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
+	next.Lane = LaneSettled
 	next.Reason = c.Reason
 	next.Message = c.Message
 	next.Journal = r.Journal.Add(c.At, c.Message)

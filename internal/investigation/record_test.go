@@ -94,6 +94,9 @@ func TestObserveFirstSight(t *testing.T) {
 				want.LastUpdatedAt = time.Time{}
 			} else {
 				want.DueAt, want.Lane = t0ms, investigation.LaneLive
+				if tt.state == investigation.StateNotCollected {
+					want.Lane = investigation.LaneSettled
+				}
 			}
 			if !changed || got != want {
 				t.Errorf("changed %t, got\n%+v, want\n%+v", changed, got, want)
@@ -196,7 +199,8 @@ func TestLaneOf(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	if got := investigation.Lanes(); len(got) != 2 || got[0] != "live" || got[1] != "backlog" {
+	if got := investigation.Lanes(); len(got) != 3 || got[0] != "live" || got[1] != "backlog" ||
+		got[2] != "settled" {
 		t.Errorf("lanes are served in the order %q", got)
 	}
 }
@@ -399,13 +403,14 @@ func TestArchived(t *testing.T) {
 	r.Message = "of an attempt that failed"
 	want := r
 	want.State, want.Owner, want.LeaseUntil, want.Message = "archived", "", time.Time{}, ""
+	want.Lane = investigation.LaneSettled
 	want.Receipt, want.ManifestKey, want.ArchivedAt = receipt(), "k.json", t0.Add(time.Second)
 	got, err := r.Archived("ada", receipt(), t0.Add(time.Second))
 	if err != nil || got != want {
 		t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 	}
-	if got.DueAt != r.DueAt || got.Lane != r.Lane {
-		t.Error("the due index was changed, which costs a write of its own")
+	if got.DueAt != r.DueAt {
+		t.Error("it is due at another time: its fetcher may still be at work")
 	}
 }
 
@@ -413,6 +418,7 @@ func TestNotCollected(t *testing.T) {
 	r := in(t, investigation.StateFetching)
 	want := r
 	want.State, want.Owner, want.LeaseUntil = "notCollected", "", time.Time{}
+	want.Lane = investigation.LaneSettled
 	want.Reason, want.Message = investigation.ReasonInvalid, "no ZIP"
 	want.Journal = "2026-11-03T09:00:00.123Z no ZIP"
 	want.Quarantine = receipt()
@@ -422,8 +428,8 @@ func TestNotCollected(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 	}
-	if got.DueAt != r.DueAt || got.Lane != r.Lane {
-		t.Error("the due index was changed, which costs a write of its own")
+	if got.DueAt != r.DueAt {
+		t.Error("it is due at another time: its fetcher may still be at work")
 	}
 }
 

@@ -129,6 +129,28 @@ func TestSettledRefused(t *testing.T) {
 	}
 }
 
+// A backlog of days does not keep back what is settled.
+func TestSettledBesideBacklog(t *testing.T) {
+	const backlog = 1000
+	b := newBench(t, 0)
+	for i := range backlog + 1 {
+		action := investigation.Action{
+			ID:        investigation.ID{TenantID: tenantID, ActionID: fmt.Sprintf("%040x", i)},
+			MachineID: fmt.Sprintf("%040x", i), Status: investigation.StatusSucceeded,
+			CreatedAt: b.now.Add(-time.Hour),
+		}
+		if i == backlog {
+			action.Status = investigation.StatusFailed // the last to be seen
+		}
+		if _, err := b.ledger.Observe(t.Context(), action, b.now.Add(time.Duration(i)*time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.step(time.Minute); len(got) != 1 || got[0].ActionID != fmt.Sprintf("%040x", backlog) {
+		t.Errorf("handed over %v", got)
+	}
+}
+
 // A fetcher that decided and is still at work is not disturbed while its lease would have lasted.
 func TestSettledUnderLease(t *testing.T) {
 	b := newBench(t, 0)

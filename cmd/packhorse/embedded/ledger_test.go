@@ -119,7 +119,7 @@ func TestRecordOnDisk(t *testing.T) {
 		"archivedAt":"2026-11-03T09:00:00.1234567Z",`
 	place := fmt.Sprintf(`"seal":{"sequence":1,"digest":%q,"bucket":"evidence"`, rec.Seal.Digest)
 	check("{" + facts + archived + place + `,"manifest":` + string(manifest) + `},"state":"archived",
-		"dueAt":"2026-11-03T09:01:00.123Z","lane":"live"}`)
+		"dueAt":"2026-11-03T09:01:00.123Z","lane":"settled"}`)
 	if _, err = ledger.Announced(t.Context(), id, now); err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func checkKept(before, after investigation.Record) error {
 	}
 	if before.State != investigation.StateWaiting {
 		kept("action", before.Action == after.Action)
-		kept("lane", before.Lane == after.Lane || after.State == investigation.StateDone)
+		kept("lane", before.Lane == after.Lane || after.State.Settled())
 	}
 	if before.State.Settled() {
 		kept("receipt", before.Receipt == after.Receipt && before.Quarantine == after.Quarantine &&
@@ -98,7 +98,8 @@ func checkFields(r investigation.Record) error {
 	iff("first sight", !r.ObservedAt.IsZero(), true)
 	iff("owner", r.Owner != "", is(fetching))
 	iff("lease", !r.LeaseUntil.IsZero(), is(fetching))
-	iff("lane", r.Lane != "", is(ready, fetching, archived, notCollected))
+	iff("lane of packages", r.Lane == live || r.Lane == backlog, is(ready, fetching))
+	iff("lane of what is settled", r.Lane == investigation.LaneSettled, is(archived, notCollected))
 	iff("due time", !r.DueAt.IsZero(), is(ready, fetching, archived, notCollected) && !backAtOnce(r))
 	iff("receipt", r.Receipt != (investigation.Receipt{}), collected)
 	iff("manifest key", r.ManifestKey != "", collected || r.IsSealed())

@@ -145,11 +145,11 @@ func testNotCollected(_ *testing.T, b *bench) {
 // changes nothing.
 func (b *bench) announce(id investigation.ID) {
 	b.t.Helper()
-	b.due(live, t0.Add(time.Hour), 10, id)
+	b.due(settled, t0.Add(time.Hour), 10, id)
 	if err := b.check(b.announced(id, t0.Add(time.Hour))); err != nil {
 		b.t.Errorf("announce: %v", err)
 	}
-	b.due(live, t0.Add(time.Hour), 10)
+	b.due(settled, t0.Add(time.Hour), 10)
 	if err := b.check(b.announced(id, t0.Add(2*time.Hour))); err != nil {
 		b.t.Errorf("announce again: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 const (
 	live    = investigation.LaneLive
 	backlog = investigation.LaneBacklog
+	settled = investigation.LaneSettled
 )
 
 func testDueOrder(_ *testing.T, b *bench) {
@@ -97,15 +98,16 @@ func testDueByState(_ *testing.T, b *bench) {
 	b.due(live, t0.Add(time.Hour), 10, id)
 	b.check(b.claim(id, "ada", t0.Add(time.Hour)))
 	b.check(b.archived(id, "ada", t0.Add(time.Hour)))
-	b.due(live, t0.Add(time.Hour), 10) // whoever archived it has the time of its lease to announce it
-	b.due(live, t0.Add(time.Hour+lease), 10, id)
+	b.due(live, far, 10)                  // a backlog of packages does not come before it
+	b.due(settled, t0.Add(time.Hour), 10) // whoever archived it has the time of its lease to announce it
+	b.due(settled, t0.Add(time.Hour+lease), 10, id)
 	b.check(b.announced(id, t0.Add(time.Hour)))
-	b.due(live, far, 10)
+	b.due(settled, far, 10)
 
 	failed := b.observe(b.action("Failed"), t0)
-	b.due(live, t0, 10, failed.ID)
+	b.due(settled, t0, 10, failed.ID)
 	b.check(b.seal(failed.ID))
-	b.due(live, t0, 10, failed.ID)
+	b.due(settled, t0, 10, failed.ID)
 	b.check(b.announced(failed.ID, t0))
-	b.due(live, far, 10)
+	b.due(settled, far, 10)
 }
