@@ -145,7 +145,7 @@ func (w writer) what() Section {
 	switch w.m.Outcome {
 	case custody.OutcomeArchived:
 		came = fmt.Sprintf("Defender was done on %s. Packhorse, the program that made this record, fetched "+
-			"the file from Microsoft and stored it as it came, without opening it. The file is %s (%d "+
+			"the file from Microsoft and stored it as it came, without unpacking it. The file is %s (%d "+
 			"bytes) large.", when(a.CompletedAt), console.Bytes(w.m.Object.Size), w.m.Object.Size)
 	case custody.OutcomeQuarantined:
 		came = "Defender said that the package was there, but what its download service gave out is no " +
