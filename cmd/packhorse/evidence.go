@@ -72,8 +72,8 @@ func (o *evidenceOptions) bucket() (bucket, prefix string) {
 type evidence struct {
 	archive verify.Archive
 	trust   verify.Trust
-	present string        // the id of the data folder's present key
-	ledger  verify.Ledger // nil: there is none
+	present string               // the id of the data folder's present key
+	ledger  verify.TenantsLedger // nil: there is none
 	// ledgerName is what people call the ledger.
 	ledgerName string
 	folder     string // absolute, of the archive; empty where it is in S3

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/catalog"
-	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/investigation"
 )
 
@@ -130,33 +127,25 @@ func (e *noLedgerError) Error() string { return fmt.Sprintf("there is no ledger 
 
 // records reads the ledger.
 func (o listOptions) records(ctx context.Context) (_ []investigation.Record, err error) {
-	if o.table != "" {
-		table, err := openTable(ctx, o.table)
-		if err != nil {
-			return nil, err
-		}
-		return table.Records(ctx, o.tenant)
-	}
-	path := filepath.Join(o.data, databaseFile)
-	if _, err := os.Stat(path); err != nil {
-		return nil, &noLedgerError{o.data}
-	}
-	db, err := embedded.OpenDB(ctx, path)
+	e := &evidence{}
+	defer func() { err = errors.Join(err, e.close()) }()
+	err = (&evidenceOptions{ledger: o.table}).openLedger(ctx, e, o.data)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	ledger := embedded.NewLedger(db)
+	if e.ledger == nil {
+		return nil, &noLedgerError{o.data}
+	}
 	tenants := []string{o.tenant}
 	if o.tenant == "" {
-		tenants, err = ledger.Tenants(ctx)
+		tenants, err = e.ledger.Tenants(ctx)
 		if err != nil {
 			return nil, err
 		}
 	}
 	var all []investigation.Record
 	for _, tenant := range tenants {
-		records, err := ledger.Records(ctx, tenant)
+		records, err := e.ledger.Records(ctx, tenant)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -69,6 +70,7 @@ func (a *Archive) objects(place investigation.Placement, pkg investigation.Packa
 
 // putInput returns the conditional request that stores o in one piece.
 func (a *Archive) putInput(o object, c *content) *s3.PutObjectInput {
+	mode, until, hold := o.lock()
 	in := &s3.PutObjectInput{
 		Bucket:         &a.bucket,
 		Key:            &o.key,
@@ -78,24 +80,22 @@ func (a *Archive) putInput(o object, c *content) *s3.PutObjectInput {
 		Tagging:        o.tagging,
 		ChecksumCRC32C: aws.String(c.crc32c()),
 		IfNoneMatch:    aws.String("*"),
+
+		ObjectLockMode:            mode,
+		ObjectLockRetainUntilDate: until,
+		ObjectLockLegalHoldStatus: hold,
 	}
 	if o.metadata != nil {
 		in.Metadata = maps.Clone(o.metadata)
 		in.Metadata[metaSHA256] = c.sha256()
-	}
-	if o.retention.Mode != "" {
-		in.ObjectLockMode = types.ObjectLockMode(o.retention.Mode)
-		in.ObjectLockRetainUntilDate = &o.retention.Until
-	}
-	if o.retention.LegalHold {
-		in.ObjectLockLegalHoldStatus = types.ObjectLockLegalHoldStatusOn
 	}
 	return in
 }
 
 // createInput returns the request that begins to store o in parts.
 func (a *Archive) createInput(o object) *s3.CreateMultipartUploadInput {
-	in := &s3.CreateMultipartUploadInput{
+	mode, until, hold := o.lock()
+	return &s3.CreateMultipartUploadInput{
 		Bucket:            &a.bucket,
 		Key:               &o.key,
 		ContentType:       &o.contentType,
@@ -103,15 +103,22 @@ func (a *Archive) createInput(o object) *s3.CreateMultipartUploadInput {
 		Tagging:           o.tagging,
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
 		ChecksumType:      types.ChecksumTypeFullObject,
+
+		ObjectLockMode:            mode,
+		ObjectLockRetainUntilDate: until,
+		ObjectLockLegalHoldStatus: hold,
 	}
+}
+
+// lock returns o's retention as both requests that begin to store it say it; what is empty is not sent.
+func (o object) lock() (mode types.ObjectLockMode, until *time.Time, hold types.ObjectLockLegalHoldStatus) {
 	if o.retention.Mode != "" {
-		in.ObjectLockMode = types.ObjectLockMode(o.retention.Mode)
-		in.ObjectLockRetainUntilDate = &o.retention.Until
+		mode, until = types.ObjectLockMode(o.retention.Mode), &o.retention.Until
 	}
 	if o.retention.LegalHold {
-		in.ObjectLockLegalHoldStatus = types.ObjectLockLegalHoldStatusOn
+		hold = types.ObjectLockLegalHoldStatusOn
 	}
-	return in
+	return mode, until, hold
 }
 
 // stored returns what is known of o after its commit.

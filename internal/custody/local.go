@@ -16,11 +16,12 @@ import (
 )
 
 const (
-	// localKeyFile has the present private key, localPublicFile its public one. What other files
-	// localKeyForm matches are earlier keys: they still sign the manifests that name them.
-	localKeyFile    = "signing-key.pem"
+	// LocalKeyFile has the present private key, localPublicFile its public one. What other files
+	// LocalKeyForm matches are earlier keys, which still sign the manifests that name them, and their
+	// public halves.
+	LocalKeyFile    = "signing-key.pem"
+	LocalKeyForm    = "signing-key*.pem"
 	localPublicFile = "signing-key.pub.pem"
-	localKeyForm    = "signing-key*.pem"
 	localPublicForm = "signing-key*.pub.pem"
 
 	pemPrivate = "PRIVATE KEY" // PKCS #8
@@ -44,12 +45,12 @@ type localKey struct {
 // that at once: they end up with the same key. To change keys, rename signing-key.pem to, say,
 // signing-key-2026.pem: the next OpenLocal makes a new one.
 func OpenLocal(dir string) (*Local, error) {
-	path := filepath.Join(dir, localKeyFile)
+	path := filepath.Join(dir, LocalKeyFile)
 	err := makeLocalKey(path)
 	if err != nil {
 		return nil, fmt.Errorf("make the signing key %s: %w", path, err)
 	}
-	all, err := filepath.Glob(filepath.Join(dir, localKeyForm))
+	all, err := filepath.Glob(filepath.Join(dir, LocalKeyForm))
 	if err != nil {
 		return nil, fmt.Errorf("look for signing keys in %s: %w", dir, err)
 	}
@@ -111,6 +112,21 @@ func readLocalKey(file string) (localKey, error) {
 	if err != nil {
 		return localKey{}, err
 	}
+	return parsePrivate(filepath.Base(file), text)
+}
+
+// ParseLocalKeys reads what a file of LocalKeyForm has: public keys, one at least, or the public half
+// of a private key, which gets the name.
+func ParseLocalKeys(name string, text []byte) ([]Key, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != pemPrivate {
+		return ParseKeys(text)
+	}
+	key, err := parsePrivate(name, text)
+	return []Key{key.Key}, err
+}
+
+func parsePrivate(name string, text []byte) (localKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != pemPrivate {
 		return localKey{}, errBadKey
@@ -123,7 +139,7 @@ func readLocalKey(file string) (localKey, error) {
 	if !ok {
 		return localKey{}, errBadKey
 	}
-	key, err := NewKey(filepath.Base(file), &private.PublicKey)
+	key, err := NewKey(name, &private.PublicKey)
 	return localKey{Key: key, private: private}, err
 }
 
@@ -135,7 +151,7 @@ func (l *Local) Find(_ context.Context, ref KeyRef) (Key, error) {
 	key, ok := l.keys[ref.ID]
 	if !ok {
 		return Key{}, fmt.Errorf("there is no signing key %s here: put its file back beside %s", ref.ID,
-			localKeyFile)
+			LocalKeyFile)
 	}
 	return key.Key, nil
 }

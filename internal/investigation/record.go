@@ -1,6 +1,7 @@
 package investigation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -45,6 +46,11 @@ type Record struct {
 	ObservedAt  time.Time // first sight
 	ArchivedAt  time.Time
 	AnnouncedAt time.Time
+}
+
+// ByCreation orders records: the oldest action first, and the ids of those of one moment.
+func ByCreation(a, b Record) int {
+	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ActionID, b.ActionID))
 }
 
 // Lane sorts the due work: live before backlog, and apart from both what is settled, so that a backlog

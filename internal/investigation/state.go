@@ -68,6 +68,11 @@ const (
 	ReasonInvalid Reason = "Invalid"
 )
 
+// Reasons lists every reason, Defender's first.
+func Reasons() []Reason {
+	return []Reason{ReasonFailed, ReasonTimeOut, ReasonCancelled, ReasonExpired, ReasonInvalid}
+}
+
 // outcome is the state a status of Defender's calls for.
 func (s Status) outcome() (State, Reason) {
 	switch s {

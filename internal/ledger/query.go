@@ -27,9 +27,6 @@ const (
 	// each time nothing came.
 	unprocessedPause = 50 * time.Millisecond
 
-	// scanPagesMax bounds a look at the whole table: some ten gigabytes, and as many million actions.
-	scanPagesMax = 10_000
-
 	// pagesMax bounds one look at the index. A page that yields nothing due is stale, or strangers.
 	pagesMax = 50
 )
@@ -52,14 +49,23 @@ func (l *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigat
 		if err != nil {
 			return nil, fmt.Errorf("load %d actions: %w", len(ids), err)
 		}
-		for _, it := range items {
-			known, err := decode(it)
-			if err != nil {
-				strangers = append(strangers, err)
-				continue
-			}
-			records = append(records, known.Record)
+		known, others := decodeAll(items)
+		records, strangers = append(records, known...), append(strangers, others)
+	}
+	return records, errors.Join(strangers...)
+}
+
+// decodeAll returns the records among items, and the errors of the others.
+func decodeAll(items []item) ([]investigation.Record, error) {
+	var records []investigation.Record
+	var strangers []error
+	for _, it := range items {
+		known, err := decode(it)
+		if err != nil {
+			strangers = append(strangers, err)
+			continue
 		}
+		records = append(records, known.Record)
 	}
 	return records, errors.Join(strangers...)
 }
@@ -195,51 +201,19 @@ func (l *Ledger) page(ctx context.Context, tenantID string, lane investigation.L
 // It reads the whole table, whatever the tenant's part of it is: one read unit for every 4 KB. It is
 // for who lists or verifies an archive, and not for the functions, whose roles do not allow it.
 func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
-	var records []investigation.Record
-	var strangers []error
-	var from item
-	for range scanPagesMax {
-		items, next, err := l.scan(ctx, tenantID, from)
-		if err != nil {
-			return nil, fmt.Errorf("list the records of tenant %s: %w", tenantID, err)
-		}
-		for _, it := range items {
-			known, err := decode(it)
-			if err != nil {
-				strangers = append(strangers, err)
-				continue
-			}
-			records = append(records, known.Record)
-		}
-		if len(next) == 0 {
-			slices.SortFunc(records, func(a, b investigation.Record) int {
-				return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ActionID, b.ActionID))
-			})
-			return records, errors.Join(strangers...)
-		}
-		from = next
-	}
-	return nil, fmt.Errorf("list the records of tenant %s: table %s has more than %d pages",
-		tenantID, l.table, scanPagesMax)
-}
-
-// scan returns the tenant's actions of one page of the table, and where the next page begins.
-func (l *Ledger) scan(ctx context.Context, tenantID string, from item) ([]item, item, error) {
-	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
-	defer cancel()
-	out, err := l.client.Scan(ctx, &dynamodb.ScanInput{
-		TableName: aws.String(l.table), ConsistentRead: aws.Bool(true), ExclusiveStartKey: from,
-		FilterExpression:         aws.String("begins_with(#pk, :tenant) AND NOT #pk IN (:head, :begun)"),
-		ExpressionAttributeNames: map[string]string{"#pk": namePK},
+	items, err := l.scan(ctx, &dynamodb.ScanInput{
+		FilterExpression: aws.String("begins_with(#pk, :tenant) AND NOT #pk IN (:head, :begun)"),
 		ExpressionAttributeValues: item{
 			":tenant": text(tenantID + "#"),
 			":head":   headKey(tenantID)[namePK], ":begun": begunKey(tenantID)[namePK],
 		},
-	}, l.tuning)
+	})
 	if err != nil {
-		return nil, nil, l.explain("read", err)
+		return nil, fmt.Errorf("list the records of tenant %s: %w", tenantID, err)
 	}
-	return out.Items, out.LastEvaluatedKey, nil
+	records, strangers := decodeAll(items)
+	slices.SortFunc(records, investigation.ByCreation)
+	return records, strangers
 }
 
 // wait returns after d, or earlier with the context's error.

@@ -29,8 +29,16 @@ type Filter struct {
 
 // States lists what Filter.State can be.
 func States() []string {
-	return []string{"waiting", "ready", "fetching", "archived", "notCollected", "done",
-		"Failed", "TimeOut", "Cancelled", "Expired", "Invalid"}
+	var states []string
+	for _, state := range investigation.States() {
+		if state != investigation.StateUnknown {
+			states = append(states, string(state))
+		}
+	}
+	for _, reason := range investigation.Reasons() {
+		states = append(states, string(reason))
+	}
+	return states
 }
 
 // ParseState finds the state that is meant, in any case.
@@ -101,9 +109,7 @@ func Select(records []investigation.Record, f Filter) []investigation.Record {
 			some = append(some, rec)
 		}
 	}
-	slices.SortStableFunc(some, func(a, b investigation.Record) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ActionID, b.ActionID))
-	})
+	slices.SortStableFunc(some, investigation.ByCreation)
 	return some
 }
 

@@ -47,7 +47,7 @@ func (l *Lines) Postponed(rec investigation.Record, _ error) { l.printf("%s", po
 func (l *Lines) Budget([]time.Time) {}
 
 func observed(rec investigation.Record) string {
-	return fmt.Sprintf("%-13s %s, asked for by %s", rec.State, host(rec.Action), clean(rec.Requestor))
+	return fmt.Sprintf("%-13s %s, asked for by %s", rec.State, host(rec.Action), Clean(rec.Requestor))
 }
 
 func settled(rec investigation.Record) string {
@@ -55,10 +55,10 @@ func settled(rec investigation.Record) string {
 		return fmt.Sprintf("%-13s %s: %s", "not collected", host(rec.Action), rec.Reason)
 	}
 	return fmt.Sprintf("%-13s %s: %s, SHA-256 %.16s…", "archived", host(rec.Action),
-		bytes(rec.Receipt.Size), rec.Receipt.SHA256)
+		Bytes(rec.Receipt.Size), rec.Receipt.SHA256)
 }
 
 func postponed(rec investigation.Record) string {
 	return fmt.Sprintf("%-13s %s, again at %s: %s", "postponed", host(rec.Action),
-		clock(rec.DueAt), cleanLine(rec.Message))
+		clock(rec.DueAt), CleanLine(rec.Message))
 }

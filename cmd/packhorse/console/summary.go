@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -84,9 +83,7 @@ func (s Summary) current() []investigation.Record {
 			current = append(current, rec)
 		}
 	}
-	slices.SortStableFunc(current, func(a, b investigation.Record) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ActionID, b.ActionID))
-	})
+	slices.SortStableFunc(current, investigation.ByCreation)
 	return current
 }
 
@@ -98,11 +95,11 @@ func (s Summary) Table(out io.Writer) error {
 	for _, rec := range s.current() {
 		size, took := "–", "–"
 		if rec.Receipt.Key != "" {
-			size = bytes(rec.Receipt.Size)
+			size = Bytes(rec.Receipt.Size)
 			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n",
-			host(rec.Action), clean(rec.Requestor), Outcome(rec), size, rec.Attempts, took)
+			host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, rec.Attempts, took)
 	}
 	err := w.Flush()
 	if err != nil {
@@ -127,7 +124,7 @@ func (s Summary) stored(out io.Writer) {
 func (s Summary) totals(out io.Writer) {
 	c := s.counts()
 	fmt.Fprintf(out, "\n%d archived (%s), %d not collected, %d waiting, %d open; in %s",
-		c.Archived, bytes(c.Bytes), c.NotCollected, c.Waiting, c.Open,
+		c.Archived, Bytes(c.Bytes), c.NotCollected, c.Waiting, c.Open,
 		s.EndedAt.Sub(s.StartedAt).Round(time.Second))
 	if c.Earlier > 0 {
 		fmt.Fprintf(out, "; %d done earlier", c.Earlier)
@@ -162,7 +159,7 @@ func (s Summary) verdict(out io.Writer) {
 		j.FilesCompared-j.FilesDifferent, j.FilesCompared)
 	fmt.Fprintf(out, "  links, tokens   %d where they do not belong\n", j.Leaks)
 	for _, rule := range j.BrokenRules {
-		fmt.Fprintf(out, "  broken rule     %s\n", cleanLine(rule))
+		fmt.Fprintf(out, "  broken rule     %s\n", CleanLine(rule))
 	}
 }
 

@@ -143,7 +143,7 @@ func (t *Terminal) barOf(a investigation.Action) *packageBar {
 	b := &packageBar{}
 	b.say("")
 	b.bar = t.progress.New(0,
-		mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding(" ").Rbound(""),
+		style(),
 		mpb.PrependDecorators(decor.Name(host(a), decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(
 			decor.CurrentKibiByte("% .1f", decor.WCSyncSpace),
@@ -152,4 +152,9 @@ func (t *Terminal) barOf(a investigation.Action) *packageBar {
 		))
 	t.bars[a.ActionID] = b
 	return b
+}
+
+// style is how every bar looks.
+func style() mpb.BarStyleComposer {
+	return mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding(" ").Rbound("")
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,16 +20,16 @@ type Verification struct {
 
 // Table writes what was verified and what it came to.
 func (v Verification) Table(out io.Writer) error {
-	fmt.Fprintf(out, "\nArchive  %s\n", cleanLine(v.Where))
+	fmt.Fprintf(out, "\nArchive  %s\n", CleanLine(v.Where))
 	if v.Ledger != "" {
-		fmt.Fprintf(out, "Ledger   %s\n", cleanLine(v.Ledger))
+		fmt.Fprintf(out, "Ledger   %s\n", CleanLine(v.Ledger))
 	}
 	for i, key := range v.Keys {
 		label := "Key      "
 		if i > 0 {
 			label = "         "
 		}
-		fmt.Fprintf(out, "%s%s  (%s)\n", label, key.ID, cleanLine(key.From))
+		fmt.Fprintf(out, "%s%s  (%s)\n", label, key.ID, CleanLine(key.From))
 	}
 	fmt.Fprintln(out)
 	err := v.tenants(out)
@@ -44,7 +43,7 @@ func (v Verification) Table(out io.Writer) error {
 	}
 	v.findings(out)
 	for _, remark := range v.Remarks {
-		fmt.Fprintf(out, "\n%s\n", wrap("Note: "+cleanLine(remark), "      "))
+		fmt.Fprintf(out, "\n%s\n", Fill("Note: "+CleanLine(remark), "", "      "))
 	}
 	v.verdict(out)
 	return nil
@@ -57,8 +56,8 @@ func (v Verification) tenants(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "TENANT\tMANIFESTS\tARCHIVED\tNOT COLLECTED\tQUARANTINED\tREAD\tCHAIN\tKEYS\tFINDINGS\n")
 	for _, t := range v.Tenants {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%d\t%d\n", clean(t.ID), t.Manifests, t.Archived,
-			t.NotCollected, t.Quarantined, bytes(t.Bytes), chain(t.Chain), t.Keys, t.Findings)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%d\t%d\n", Clean(t.ID), t.Manifests, t.Archived,
+			t.NotCollected, t.Quarantined, Bytes(t.Bytes), chain(t.Chain), t.Keys, t.Findings)
 	}
 	return w.Flush()
 }
@@ -86,11 +85,11 @@ func chain(r verify.Reach) string {
 // checks lists the checks of a single manifest, and of what belongs to it.
 func (v Verification) checks(out io.Writer) {
 	for _, s := range v.Subjects {
-		fmt.Fprintf(out, "\n%s\n", cleanLine(s.Key))
+		fmt.Fprintf(out, "\n%s\n", CleanLine(s.Key))
 		for _, r := range s.Results {
 			why := ""
 			if r.Why != "" {
-				why = ": " + cleanLine(r.Why)
+				why = ": " + CleanLine(r.Why)
 			}
 			fmt.Fprintf(out, "  %-11s %s%s\n", r.Check, r.Verdict, why)
 		}
@@ -132,7 +131,7 @@ func (v Verification) counts(out io.Writer) error {
 			return cmp.Or(cmp.Compare(t.whys[b], t.whys[a]), cmp.Compare(a, b)) // the most frequent first
 		})
 		if len(whys) > 0 {
-			skipped += "  " + cleanLine(whys[0])
+			skipped += "  " + CleanLine(whys[0])
 		}
 		if len(whys) > 1 {
 			skipped += fmt.Sprintf("; and %s", plural(len(whys)-1, "other reason"))
@@ -160,13 +159,13 @@ func (v Verification) findings(out io.Writer) {
 		if f.Unread {
 			word = "NOT READ"
 		}
-		fmt.Fprintf(out, "\n%s  %s\n", word, cleanLine(name))
-		fmt.Fprintf(out, "  %s: %s\n", f.Check, cleanLine(f.What))
+		fmt.Fprintf(out, "\n%s  %s\n", word, CleanLine(name))
+		fmt.Fprintf(out, "  %s: %s\n", f.Check, CleanLine(f.What))
 		if f.Expected != "" {
-			fmt.Fprintf(out, "    expected  %s\n", cleanLine(f.Expected))
+			fmt.Fprintf(out, "    expected  %s\n", CleanLine(f.Expected))
 		}
 		if f.Found != "" {
-			fmt.Fprintf(out, "    found     %s\n", cleanLine(f.Found))
+			fmt.Fprintf(out, "    found     %s\n", CleanLine(f.Found))
 		}
 	}
 }
@@ -175,11 +174,11 @@ func (v Verification) verdict(out io.Writer) {
 	took := v.EndedAt.Sub(v.StartedAt).Round(100 * time.Millisecond)
 	manifests := plural(len(v.Subjects), "manifest")
 	if len(v.Findings) == 0 {
-		fmt.Fprintf(out, "\nAll true: %s, %s read again, in %s\n", manifests, bytes(v.Bytes), took)
+		fmt.Fprintf(out, "\nAll true: %s, %s read again, in %s\n", manifests, Bytes(v.Bytes), took)
 		return
 	}
 	fmt.Fprintf(out, "\nNOT ALL TRUE: %s; %s, %s read again, in %s\n",
-		plural(len(v.Findings), "finding"), manifests, bytes(v.Bytes), took)
+		plural(len(v.Findings), "finding"), manifests, Bytes(v.Bytes), took)
 }
 
 func plural(n int, noun string) string {
@@ -187,28 +186,4 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// lineMax is how many characters a line of text has at most.
-const lineMax = 100
-
-// wrap breaks text into lines; those after the first begin with indent.
-func wrap(text, indent string) string {
-	var out strings.Builder
-	width := 0
-	for word := range strings.FieldsSeq(text) {
-		n := len([]rune(word))
-		switch {
-		case width == 0:
-		case width+1+n > lineMax:
-			out.WriteString("\n" + indent)
-			width = len(indent)
-		default:
-			out.WriteByte(' ')
-			width++
-		}
-		out.WriteString(word)
-		width += n
-	}
-	return out.String()
 }

@@ -129,10 +129,6 @@ func NewVerifyBars(out io.Writer) *VerifyBars {
 	}
 }
 
-func style() mpb.BarStyleComposer {
-	return mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding(" ").Rbound("")
-}
-
 // Begin begins the bar of all.
 func (b *VerifyBars) Begin(_ int, size int64) {
 	b.mu.Lock()
@@ -152,7 +148,7 @@ func (b *VerifyBars) Reading(key string, size int64, body io.Reader) io.Reader {
 	defer b.mu.Unlock()
 	counted := counter{source: body, bars: []*mpb.Bar{b.total}}
 	if size >= barFrom {
-		name := []rune(clean(path.Base(key)))
+		name := []rune(Clean(path.Base(key)))
 		bar := b.progress.New(size+1, style(),
 			mpb.PrependDecorators(decor.Name(string(name[:min(24, len(name))]), decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace)))
@@ -191,7 +187,7 @@ func (b *VerifyBars) Found(f verify.Finding) {
 	if f.Unread {
 		word = "NOT READ  "
 	}
-	_, _ = io.WriteString(b.progress, word+cleanLine(f.Error())+"\n") // there is no screen after Close
+	_, _ = io.WriteString(b.progress, word+CleanLine(f.Error())+"\n") // there is no screen after Close
 }
 
 // Close takes the bars away. It may be called more than once.

@@ -4,7 +4,7 @@
 // in a file), [JSON] (one object a line). A [Summary] closes each of them.
 //
 // What Defender says of hosts and people is somebody else's words and may hold anything: whatever
-// is shown passes through clean first, so that a host name cannot steer the terminal.
+// is shown passes through Clean first, so that a host name cannot steer the terminal.
 package console
 
 import (
@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"packhorse/internal/investigation"
 )
@@ -19,8 +20,8 @@ import (
 // widthMax is how many characters of somebody else's words are shown.
 const widthMax = 40
 
-// clean makes text from outside safe for a terminal and short enough for a column.
-func clean(s string) string {
+// Clean makes text from outside safe for a terminal and short enough for a column.
+func Clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return '?'
@@ -37,13 +38,13 @@ func clean(s string) string {
 // host names the action's machine: by its DNS name where there is one.
 func host(a investigation.Action) string {
 	if a.ComputerDNSName != "" {
-		return clean(a.ComputerDNSName)
+		return Clean(a.ComputerDNSName)
 	}
 	return a.MachineID[:min(12, len(a.MachineID))]
 }
 
-// bytes shows a size in binary units.
-func bytes(n int64) string {
+// Bytes shows a size in binary units.
+func Bytes(n int64) string {
 	const unit = 1024
 	if n < unit {
 		return fmt.Sprintf("%d B", n)
@@ -76,12 +77,38 @@ func budgetLine(freeAt []time.Time, now time.Time) string {
 // clock is the time of day an event is shown with.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
-// cleanLine makes an error message safe for a terminal without shortening it.
-func cleanLine(s string) string {
+// CleanLine makes text from outside safe for a terminal without shortening it.
+func CleanLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, s)
+}
+
+// LineMax is how many characters a line of running text has at most, except where a single word has more.
+const LineMax = 100
+
+// Fill breaks text into lines of at most LineMax characters; the first begins with first, the others with next.
+func Fill(text, first, next string) string {
+	var out strings.Builder
+	out.WriteString(first)
+	width, fresh := utf8.RuneCountInString(first), true
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case fresh:
+		case width+1+n > LineMax:
+			out.WriteString("\n" + next)
+			width = utf8.RuneCountInString(next)
+		default:
+			out.WriteByte(' ')
+			width++
+		}
+		out.WriteString(word)
+		width += n
+		fresh = false
+	}
+	return out.String()
 }

@@ -67,11 +67,8 @@ func (l *Ledger) Due(ctx context.Context, tenantID string, lane investigation.La
 
 // Records returns everything the ledger knows of the tenant, in the order of creation.
 func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
-	records, err := l.query(ctx, `SELECT record FROM actions WHERE tenant_id = ?
-		ORDER BY action_id`, tenantID)
-	slices.SortStableFunc(records, func(a, b investigation.Record) int {
-		return a.CreatedAt.Compare(b.CreatedAt)
-	})
+	records, err := l.query(ctx, "SELECT record FROM actions WHERE tenant_id = ?", tenantID)
+	slices.SortFunc(records, investigation.ByCreation)
 	return records, err
 }
 

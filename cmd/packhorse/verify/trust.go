@@ -3,9 +3,6 @@ package verify
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -116,16 +113,11 @@ func TrustFiles(paths []string) (Trust, error) {
 	return t, nil
 }
 
-// presentKey is the file with the key that signs now; older ones have other names.
-const presentKey = "signing-key.pem"
-
-var errBadKeyFile = errors.New("it is no ECDSA key on P-256 in PEM")
-
 // TrustData reads the keys of a data folder: signing-key*.pub.pem, and what belongs to the private
 // keys signing-key*.pem. It makes none. present is the id of the key that signs now; it is empty if
 // there is none.
 func TrustData(dir string) (_ Trust, present string, err error) {
-	files, err := filepath.Glob(filepath.Join(dir, "signing-key*.pem"))
+	files, err := filepath.Glob(filepath.Join(dir, custody.LocalKeyForm))
 	if err != nil {
 		return Trust{}, "", fmt.Errorf("look for signing keys in %s: %w", dir, err)
 	}
@@ -138,7 +130,7 @@ func TrustData(dir string) (_ Trust, present string, err error) {
 		for _, key := range keys {
 			t.add(key, file)
 		}
-		if filepath.Base(file) == presentKey {
+		if filepath.Base(file) == custody.LocalKeyFile {
 			present = keys[0].ID
 		}
 	}
@@ -151,20 +143,7 @@ func keysOf(file string) ([]custody.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "PRIVATE KEY" {
-		return custody.ParseKeys(text)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errBadKeyFile, err)
-	}
-	private, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, errBadKeyFile
-	}
-	key, err := custody.NewKey(filepath.Base(file), &private.PublicKey)
-	return []custody.Key{key}, err
+	return custody.ParseLocalKeys(filepath.Base(file), text)
 }
 
 // readFile reads a file that ought to be small.

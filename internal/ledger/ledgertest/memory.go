@@ -168,9 +168,7 @@ func (m *Memory) Records(ctx context.Context, tenantID string) ([]investigation.
 			all = append(all, rec)
 		}
 	}
-	slices.SortFunc(all, func(a, b investigation.Record) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ActionID, b.ActionID))
-	})
+	slices.SortFunc(all, investigation.ByCreation)
 	return all, nil
 }
 
