@@ -12,7 +12,6 @@ package archive
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -47,6 +46,10 @@ type S3 interface {
 		*s3.HeadBucketOutput, error)
 	GetObjectLockConfiguration(context.Context, *s3.GetObjectLockConfigurationInput,
 		...func(*s3.Options)) (*s3.GetObjectLockConfigurationOutput, error)
+	ListObjectVersions(context.Context, *s3.ListObjectVersionsInput, ...func(*s3.Options)) (
+		*s3.ListObjectVersionsOutput, error)
+	ListObjectsV2(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (
+		*s3.ListObjectsV2Output, error)
 	HeadObject(context.Context, *s3.HeadObjectInput, ...func(*s3.Options)) (
 		*s3.HeadObjectOutput, error)
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (
@@ -100,22 +103,4 @@ func (a *Archive) Ready(ctx context.Context) error {
 		return nil
 	}
 	return a.lockable(ctx)
-}
-
-// Stored returns what is known of the object under key, the same as Store returned of it, or an
-// error that wraps investigation.ErrNotStored. The object is read once and held against the size
-// and checksums S3 and its metadata have; a *[ConflictError] says that they differ. That happens
-// only after a crash between commit and ledger, and costs a GET but no budget.
-func (a *Archive) Stored(ctx context.Context, key investigation.Key) (
-	investigation.Stored, error,
-) {
-	there, err := a.head(ctx, string(key))
-	if err != nil {
-		return investigation.Stored{}, err
-	}
-	if !there.ours {
-		return investigation.Stored{}, fmt.Errorf("s3://%s/%s was not stored by packhorse: %w",
-			a.bucket, key, errForeign)
-	}
-	return a.readBack(ctx, there)
 }

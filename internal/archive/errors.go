@@ -13,8 +13,10 @@ import (
 
 // The statuses of S3 that mean something to an Archive.
 const (
+	statusBadRequest         = http.StatusBadRequest
 	statusForbidden          = http.StatusForbidden
 	statusNotFound           = http.StatusNotFound
+	statusNotAllowed         = http.StatusMethodNotAllowed
 	statusConflict           = http.StatusConflict
 	statusPreconditionFailed = http.StatusPreconditionFailed
 )

@@ -1,7 +1,6 @@
 package archive_test
 
 import (
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -9,10 +8,11 @@ import (
 	"time"
 
 	"packhorse/internal/archive"
+	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/investigation"
 )
 
-func openWith(b *bucket, lock investigation.Lock) *archive.Archive {
+func openWith(b *s3memory.Bucket, lock investigation.Lock) *archive.Archive {
 	return archive.New(b, "evidence", lock, partSize, inFlight, clock, slog.New(slog.DiscardHandler))
 }
 
@@ -28,33 +28,34 @@ func TestLocked(t *testing.T) {
 		"both":       lock,
 	} {
 		for _, size := range []int{1000, 4 * partSize} {
-			b := newBucket()
-			b.locks = test.Mode != "" || test.LegalHold
+			b := s3memory.New()
+			b.Locks = test.Mode != "" || test.LegalHold
 			a := openWith(b, test)
 			for _, body := range [][]byte{zipOf(t, size), make([]byte, size)} {
 				_, _ = a.Store(t.Context(), placeOrQuarantine, packageOf(body))
 			}
-			if err := a.StoreManifest(t.Context(), "k.json", []byte("{}")); err != nil {
+			if _, err := a.StoreManifest(t.Context(), "k.json", []byte("{}")); err != nil {
 				t.Error(err)
 			}
-			if err := a.StoreSignature(t.Context(), "k.json.sig", []byte("s"), nil); err != nil {
+			if _, err := a.StoreSignature(t.Context(), "k.json.sig", []byte("s"), nil); err != nil {
 				t.Error(err)
 			}
-			if len(b.objects) != 4 {
-				t.Fatalf("%s: %d objects; calls: %s", name, len(b.objects), b)
+			if len(b.Keys()) != 4 {
+				t.Fatalf("%s: %d objects; calls: %s", name, len(b.Keys()), b)
 			}
-			for key, o := range b.objects {
-				if string(o.mode) != test.Mode || (o.until != nil) != (test.Mode != "") ||
-					o.until != nil && !o.until.Equal(retention.Until) ||
-					(o.hold == "ON") != test.LegalHold {
-					t.Errorf("%s: %s is kept by %q until %v, hold %q", name, key, o.mode, o.until, o.hold)
+			for _, key := range b.Keys() {
+				o := get(b, key)
+				if string(o.Mode) != test.Mode || (o.Until != nil) != (test.Mode != "") ||
+					o.Until != nil && !o.Until.Equal(retention.Until) ||
+					(o.Hold == "ON") != test.LegalHold {
+					t.Errorf("%s: %s is kept by %q until %v, hold %q", name, key, o.Mode, o.Until, o.Hold)
 				}
 				want := ""
 				if strings.HasSuffix(key, ".zip") || strings.HasSuffix(key, ".bin") {
 					want = "packhorse-case=INC+4711%2Fa"
 				}
-				if o.tagging != want {
-					t.Errorf("%s: %s has the tags %q, want %q", name, key, o.tagging, want)
+				if o.Tagging != want {
+					t.Errorf("%s: %s has the tags %q, want %q", name, key, o.Tagging, want)
 				}
 			}
 		}
@@ -66,7 +67,7 @@ func TestReady(t *testing.T) {
 	denied := func(denied string) func(string, int) error {
 		return func(op string, _ int) error {
 			if op == denied {
-				return refusal(http.StatusForbidden, "AccessDenied")
+				return s3memory.Refusal(http.StatusForbidden, "AccessDenied")
 			}
 			return nil
 		}
@@ -83,11 +84,11 @@ func TestReady(t *testing.T) {
 		"only a hold":        {lock: investigation.Lock{LegalHold: true}, locks: true, calls: "HeadBucket GetObjectLockConfiguration"},
 		"not lockable":       {lock: lock, want: []string{"s3://evidence", "with Object Lock", "OBJECT_LOCK_MODE=NONE"}, calls: "HeadBucket GetObjectLockConfiguration"},
 		"no hold possible":   {lock: investigation.Lock{LegalHold: true}, want: []string{"no legal hold"}, calls: "HeadBucket GetObjectLockConfiguration"},
-		"no bucket to look":  {lock: lock, fault: denied(opBucket), want: []string{"may this principal"}, calls: "HeadBucket"},
-		"no look at locking": {lock: lock, fault: denied(opLock), want: []string{"s3://evidence", "s3:GetBucketObjectLockConfiguration"}, calls: "HeadBucket GetObjectLockConfiguration"},
+		"no bucket to look":  {lock: lock, fault: denied(s3memory.OpBucket), want: []string{"may this principal"}, calls: "HeadBucket"},
+		"no look at locking": {lock: lock, fault: denied(s3memory.OpLock), want: []string{"s3://evidence", "s3:GetBucketObjectLockConfiguration"}, calls: "HeadBucket GetObjectLockConfiguration"},
 	} {
-		b := newBucket()
-		b.locks, b.fault = test.locks, test.fault
+		b := s3memory.New()
+		b.Locks, b.Fault = test.locks, test.fault
 		err := openWith(b, test.lock).Ready(t.Context())
 		if (err != nil) != (len(test.want) > 0) || b.String() != test.calls {
 			t.Errorf("%s: got %v; calls: %s", name, err, b)
@@ -103,10 +104,10 @@ func TestReady(t *testing.T) {
 // What is denied names the rights that the request takes; a bucket without Object Lock what to do.
 func TestDeniedPut(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b := newBucket()
-		b.fault = func(op string, _ int) error {
-			if op == opPut || op == opCreate {
-				return refusal(http.StatusForbidden, "AccessDenied")
+		b := s3memory.New()
+		b.Fault = func(op string, _ int) error {
+			if op == s3memory.OpPut || op == s3memory.OpCreate {
+				return s3memory.Refusal(http.StatusForbidden, "AccessDenied")
 			}
 			return nil
 		}
@@ -118,83 +119,11 @@ func TestDeniedPut(t *testing.T) {
 				t.Errorf("%d bytes: got %v, want %q", size, err, want)
 			}
 		}
-		b = newBucket()
-		b.locks = false
+		b = s3memory.New()
+		b.Locks = false
 		_, err = open(b).Store(t.Context(), place, packageOf(zipOf(t, size)))
 		if err == nil || !strings.Contains(err.Error(), "OBJECT_LOCK_MODE=NONE") {
 			t.Errorf("%d bytes: no Object Lock: got %v", size, err)
 		}
-	}
-}
-
-// A manifest is written once. The same bytes again are a success, others a conflict.
-func TestManifest(t *testing.T) {
-	b := newBucket()
-	for _, test := range []struct {
-		body  string
-		fits  bool
-		calls string
-	}{
-		{`{"a":1}`, true, "PutObject"},
-		{`{"a":1}`, true, "PutObject GetObject"},
-		{`{"a":2}`, false, "PutObject GetObject"},
-	} {
-		b.calls = nil
-		err := open(b).StoreManifest(t.Context(), "k.json", []byte(test.body))
-		conflict, ok := errors.AsType[*archive.ConflictError](err)
-		if (err == nil) != test.fits || ok == test.fits || b.String() != test.calls {
-			t.Errorf("%s: got %v; calls: %s", test.body, err, b)
-		}
-		if ok && (conflict.Key != "k.json" || !strings.Contains(err.Error(), "k.json holds other bytes")) {
-			t.Errorf("got %v", err)
-		}
-		if o := b.objects["k.json"]; string(o.body) != `{"a":1}` || o.contentType != "application/json" {
-			t.Errorf("got %s", o.body)
-		}
-	}
-	huge := b.objects["k.json"]
-	huge.body = make([]byte, 3<<20)
-	b.objects["k.json"] = huge
-	err := open(b).StoreManifest(t.Context(), "k.json", []byte("{}"))
-	conflict, ok := errors.AsType[*archive.ConflictError](err)
-	if !ok || conflict.Stored.Size != 3<<20 {
-		t.Errorf("a huge one: got %v", err)
-	}
-	if err := open(b).StoreManifest(t.Context(), "k.pem", []byte("key")); err != nil ||
-		b.objects["k.pem"].contentType != "application/x-pem-file" {
-		t.Errorf("a public key: %v, %s", err, b.objects["k.pem"].contentType)
-	}
-}
-
-// A signature is written once. Another that is valid is a success.
-func TestSignature(t *testing.T) {
-	bad := errors.New("not by this key")
-	var asked []string
-	valid := func(signature []byte) error {
-		asked = append(asked, string(signature))
-		if string(signature) != "one" {
-			return bad
-		}
-		return nil
-	}
-	b := newBucket()
-	for _, signature := range []string{"one", "two"} {
-		if err := open(b).StoreSignature(t.Context(), "k.json.sig", []byte(signature), valid); err != nil {
-			t.Error(err)
-		}
-	}
-	if string(b.objects["k.json.sig"].body) != "one" || len(asked) != 1 || asked[0] != "one" ||
-		b.objects["k.json.sig"].contentType != "application/octet-stream" {
-		t.Errorf("asked about %q, stored %q", asked, b.objects["k.json.sig"].body)
-	}
-	if b.String() != "PutObject PutObject GetObject" {
-		t.Errorf("calls: %s", b)
-	}
-	o := b.objects["k.json.sig"]
-	o.body = make([]byte, 1<<20)
-	b.objects["k.json.sig"] = o
-	err := open(b).StoreSignature(t.Context(), "k.json.sig", []byte("three"), valid)
-	if !errors.Is(err, bad) || !strings.Contains(err.Error(), "k.json.sig") || len(asked[1]) > 65<<10 {
-		t.Errorf("got %v", err)
 	}
 }

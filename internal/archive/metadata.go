@@ -2,7 +2,6 @@ package archive
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -21,6 +20,7 @@ const (
 	metaAction     = "packhorse-action-id"
 	metaMachine    = "packhorse-machine-id"
 	metaTenant     = "packhorse-tenant-id"
+	metaClaim      = "packhorse-claim"  // the owner of the claim that stored it; objects of the first release lack it
 	metaSHA256     = "packhorse-sha256" // only where it is known before the first byte is sent
 	metaCollection = "packhorse-collection"
 
@@ -183,5 +183,3 @@ func tagging(action investigation.Action) *string {
 	tags := url.Values{caseTag: {action.CaseID}}.Encode()
 	return &tags
 }
-
-var errForeign = errors.New("the object lacks the metadata packhorse gives; move it away")

@@ -4,22 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"packhorse/internal/investigation"
 )
 
-// The most that is read of what lies beside the packages, in bytes: many times what packhorse
-// writes.
-const (
-	manifestMax  = 1 << 20
-	signatureMax = 64 << 10
-)
+// signatureMax is many times what a signature has, in bytes. A larger object is not one.
+const signatureMax = 4 << 10
 
 // smallType returns the content type of such an object by what its key ends in.
 func smallType(key string) string {
@@ -33,46 +25,108 @@ func smallType(key string) string {
 	}
 }
 
-// StoreManifest writes a manifest, or the public key of its signature, on the condition that there
-// is no object under the key. If there is one, that stays as it is: it is success if it has the same
-// bytes, and a *[ConflictError] if not.
-func (a *Archive) StoreManifest(ctx context.Context, key string, manifest []byte) error {
-	err := a.putSmall(ctx, key, manifest)
-	if statusOf(err) != statusPreconditionFailed {
-		return err
-	}
-	there, receipt, err := a.readSmall(ctx, key, manifestMax)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(there, manifest) {
-		c := passed(manifest)
-		return &ConflictError{
-			Key: key, Stored: receipt, Size: c.size, CRC32C: c.crc32c(), SHA256: c.sha256(),
-		}
-	}
-	return nil
+// racesMax is how often a place that was free in the listing may be taken at the put.
+const racesMax = 5
+
+// StoreManifest writes a manifest, or the public key of its signature, to the first place of its key
+// that is free, unless one of the places has the same bytes already. It returns where they lie, and
+// the strangers in the places of the key.
+func (a *Archive) StoreManifest(ctx context.Context, key string, manifest []byte) (
+	investigation.Placed, error,
+) {
+	return a.storeSmall(ctx, key, manifest, func(size int64) bool { return size == int64(len(manifest)) },
+		func(there []byte) bool { return bytes.Equal(there, manifest) })
 }
 
-// StoreSignature writes a manifest's signature, on the condition that there is no object under the
-// key. If there is one, that stays as it is: it is success if valid accepts it, and an error that
-// wraps valid's if not.
+// StoreSignature writes a manifest's signature to the first place of its key that is free, unless one
+// of the places has a signature that valid accepts. It returns where that lies, and the strangers in
+// the places of the key.
 func (a *Archive) StoreSignature(ctx context.Context, key string, signature []byte,
 	valid func(signature []byte) error,
-) error {
-	err := a.putSmall(ctx, key, signature)
-	if statusOf(err) != statusPreconditionFailed {
-		return err
+) (investigation.Placed, error) {
+	return a.storeSmall(ctx, key, signature, func(size int64) bool { return size <= signatureMax },
+		func(there []byte) bool { return valid(there) == nil })
+}
+
+// storeSmall puts the body under the key, which is all there is to do unless something lies there.
+// Only then it lists the places of the key.
+func (a *Archive) storeSmall(ctx context.Context, key string, body []byte,
+	mayBeOurs func(size int64) bool, isOurs func(there []byte) bool,
+) (investigation.Placed, error) {
+	placed := investigation.Placed{Key: key}
+	err := a.putSmall(ctx, key, body)
+	for races := 0; statusOf(err) == statusPreconditionFailed && races < racesMax; races++ {
+		first := key
+		if base, _, ok := investigation.BaseOf(key); ok {
+			first = base // it is the manifest of a package that is not in its first place itself
+		}
+		listed, failure := a.list(ctx, first)
+		if failure != nil {
+			return placed, failure
+		}
+		placed.Key, placed.Strangers, failure = a.examine(ctx, listed, mayBeOurs, isOurs)
+		if placed.Key != "" || failure != nil {
+			return placed, failure
+		}
+		placed.Key = freePlace(listed, first)
+		err = a.putSmall(ctx, placed.Key, body)
 	}
-	there, _, err := a.readSmall(ctx, key, signatureMax)
-	if err != nil {
-		return err
+	return placed, err
+}
+
+// freePlace returns the first place of a key in which nothing lies. A listing is shorter than the row
+// of places.
+func freePlace(listed []listedVersion, key string) string {
+	occupied := map[int]bool{}
+	for _, v := range listed {
+		if v.latest && !v.deleted {
+			occupied[v.place] = true
+		}
 	}
-	if err := valid(there); err != nil {
-		return fmt.Errorf("s3://%s/%s holds what is no signature of the manifest: %w",
-			a.bucket, key, err)
+	n := 0
+	for occupied[n] {
+		n++
 	}
-	return nil
+	return investigation.Place(key, n)
+}
+
+// examine returns the key of the version that is ours, or none, and all others as strangers.
+func (a *Archive) examine(ctx context.Context, listed []listedVersion,
+	mayBeOurs func(size int64) bool, isOurs func([]byte) bool,
+) (ours string, strangers []investigation.Stranger, err error) {
+	for _, v := range listed {
+		if v.deleted {
+			continue
+		}
+		s := investigation.Stranger{Key: v.key, VersionID: v.id, Size: v.size, FoundAt: a.now()}
+		if ours == "" && mayBeOurs(v.size) {
+			body, err := a.readSmall(ctx, v)
+			switch {
+			case statusOf(err) == statusNotFound: // it went since the listing
+				continue
+			case err == nil && isOurs(body):
+				ours = v.key
+				continue
+			case err == nil:
+				s.SHA256 = passed(body).sha256()
+			case statusOf(err) == statusBadRequest:
+				s.Note = "it could not be read: " + err.Error()
+			default: // ours may be among what cannot be read now
+				return "", strangers, err
+			}
+		}
+		if len(strangers) < strangersRead && s.SHA256 == "" {
+			s, err = a.hash(ctx, s)
+			if err != nil {
+				return "", strangers, err
+			}
+		}
+		if len(strangers) < strangersRead {
+			a.warn(ctx, s)
+		}
+		strangers = append(strangers, s)
+	}
+	return ours, strangers, nil
 }
 
 func (a *Archive) putSmall(ctx context.Context, key string, body []byte) error {
@@ -81,28 +135,17 @@ func (a *Archive) putSmall(ctx context.Context, key string, body []byte) error {
 	return err
 }
 
-// readSmall returns the bytes of an object, and what they come to. Of one that is larger than limit
-// bytes it returns one byte more than that, and only its size.
-func (a *Archive) readSmall(ctx context.Context, key string, limit int64) (
-	body []byte, r investigation.Receipt, err error,
-) {
-	out, err := a.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &a.bucket, Key: &key})
+func (a *Archive) readSmall(ctx context.Context, v listedVersion) (body []byte, err error) {
+	from, _, err := a.open(ctx, v.key, v.id)
 	if err != nil {
-		return nil, r, a.explain("read", key, err)
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, out.Body.Close()) }()
-	body, err = io.ReadAll(io.LimitReader(out.Body, limit+1))
+	defer func() { err = errors.Join(err, from.Close()) }()
+	body, err = io.ReadAll(io.LimitReader(from, v.size))
 	if err != nil {
-		return nil, r, a.explain("read", key, err)
+		return nil, a.explain("read", v.key, err)
 	}
-	r = investigation.Receipt{Bucket: a.bucket, Key: key, VersionID: versionOf(out.VersionId)}
-	if int64(len(body)) > limit {
-		r.Size = aws.ToInt64(out.ContentLength)
-		return body, r, nil
-	}
-	c := passed(body)
-	r.Size, r.SHA256, r.CRC32C = c.size, c.sha256(), c.crc32c()
-	return body, r, nil
+	return body, nil
 }
 
 // passed returns what is learned of bytes that are not judged.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -21,15 +20,15 @@ import (
 //  4. COMMIT, on the condition that there is no object under the key; abort what is not committed
 //
 // It reads pkg.Body to its end and does not close it. An object that is there already is never
-// replaced: if it has the same size and checksum what is known of it is returned, else a
-// *[ConflictError].
+// replaced: if this very claim stored it (its answer was lost) what is known of it is returned.
 //
 // Errors of pkg.Body are wrapped as they are. io.ErrUnexpectedEOF: fewer bytes came than were
-// declared. investigation.ErrStartAgain: send the same bytes again. An error that wraps
-// investigation.ErrNotAPackage: the bytes came to their end and are no ZIP, or more than were
-// declared; if the place has a Quarantine they are now there (or what came first is, with other
-// bytes), and what is returned beside the error is about that object. Were they to be kept and could
-// not be, the error does not wrap investigation.ErrNotAPackage.
+// declared. investigation.ErrStartAgain: something else lies there, or somebody is just writing
+// there; [Archive.Look] for another place and send the same bytes again. An error that wraps
+// investigation.ErrNotAPackage: the bytes came to their end and are not a ZIP, or more than were
+// declared; if the place has a Quarantine they are now there, and what is returned beside the error
+// is about that object. Were they to be kept and could not be, the error does not wrap
+// investigation.ErrNotAPackage.
 //
 // After every error nothing else of this call is left in the bucket, unless the error says that an
 // abort failed.
@@ -61,7 +60,7 @@ func (a *Archive) Store(ctx context.Context, place investigation.Placement,
 			func(ctx context.Context, o object) (investigation.Stored, error) {
 				stored, err := a.put(ctx, o, c, buffer[:n])
 				if err != nil {
-					return a.already(ctx, o.key, c, err)
+					return a.already(ctx, o, c, err)
 				}
 				return stored, nil
 			})
@@ -102,11 +101,6 @@ func (a *Archive) settle(ctx context.Context, c *content, whole, quarantined obj
 		return investigation.Stored{}, err
 	}
 	stored, failure := commit(ctx, quarantined)
-	if _, ok := errors.AsType[*ConflictError](failure); ok {
-		a.logger.WarnContext(ctx, "something else is in quarantine already, and stays",
-			slog.String("key", quarantined.key), slog.String("answer", failure.Error()))
-		stored, failure = a.Stored(ctx, investigation.Key(quarantined.key))
-	}
 	if failure != nil { // err is not wrapped: nobody shall take it for done
 		return investigation.Stored{}, fmt.Errorf("keep what came in the package's place (%s): %w",
 			err.Error(), failure)

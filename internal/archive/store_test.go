@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"packhorse/internal/archive"
+	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/investigation"
 )
 
@@ -56,19 +57,28 @@ var (
 	collection = investigation.Collection{Attempt: 3, Link: link, Download: download}
 
 	place = investigation.Placement{
-		Key: key, Action: action, Collection: investigation.Collection{Attempt: 3, Link: link},
+		Key: key, Action: action, Claim: "ada", Collection: investigation.Collection{Attempt: 3, Link: link},
 	}
 	placeOrQuarantine = investigation.Placement{
-		Key: key, Quarantine: quarantine, Action: action, Collection: place.Collection,
+		Key: key, Quarantine: quarantine, Action: action, Claim: "ada", Collection: place.Collection,
 	}
+
+	// record is the action at its third attempt, which is ada's.
+	record = investigation.Record{Action: action, Claims: "eve bob ada"}
 )
+
+// get returns the newest version of an object, or none.
+func get(b *s3memory.Bucket, key string) s3memory.Object {
+	o, _ := b.Get(key)
+	return o
+}
 
 // receiptOf is the receipt of a body that came in one piece.
 func receiptOf(body []byte) investigation.Receipt {
 	sum := sha256.Sum256(body)
 	return investigation.Receipt{
 		Bucket: "evidence", Key: string(key), VersionID: "v1", Size: int64(len(body)),
-		SHA256: hex.EncodeToString(sum[:]), CRC32C: crcOf(body), Retention: retention,
+		SHA256: hex.EncodeToString(sum[:]), CRC32C: s3memory.CRC32C(body), Retention: retention,
 	}
 }
 
@@ -97,17 +107,17 @@ func zipOf(tb testing.TB, size int) []byte {
 	return file.Bytes()
 }
 
-func open(b *bucket) *archive.Archive {
+func open(b *s3memory.Bucket) *archive.Archive {
 	return archive.New(b, "evidence", lock, partSize, inFlight, clock, slog.New(slog.DiscardHandler))
 }
 
-func store(ctx context.Context, b *bucket, body []byte, declared int64) (
+func store(ctx context.Context, b *s3memory.Bucket, body []byte, declared int64) (
 	investigation.Stored, error,
 ) {
 	return storeAt(ctx, b, place, body, declared)
 }
 
-func storeAt(ctx context.Context, b *bucket, place investigation.Placement, body []byte,
+func storeAt(ctx context.Context, b *s3memory.Bucket, place investigation.Placement, body []byte,
 	declared int64,
 ) (investigation.Stored, error) {
 	pkg := packageOf(body)
@@ -122,10 +132,10 @@ func packageOf(body []byte) investigation.Package {
 }
 
 // checkNothing fails if the bucket has an object or an upload that was left lying about.
-func checkNothing(t *testing.T, b *bucket) {
+func checkNothing(t *testing.T, b *s3memory.Bucket) {
 	t.Helper()
-	if len(b.objects) != 0 || len(b.uploads) != 0 {
-		t.Errorf("%d objects and %d uploads were left; calls: %s", len(b.objects), len(b.uploads), b)
+	if len(b.Keys()) != 0 || b.Uploads() != 0 {
+		t.Errorf("%d objects and %d uploads were left; calls: %s", len(b.Keys()), b.Uploads(), b)
 	}
 }
 
@@ -135,7 +145,7 @@ func TestStoredWholeAtEverySize(t *testing.T) {
 		0, 1, partSize - overhead - 2, partSize - overhead, partSize, 3 * partSize, 7*partSize + 12345,
 	} {
 		for _, declared := range []bool{true, false} {
-			b, body := newBucket(), zipOf(t, size)
+			b, body := s3memory.New(), zipOf(t, size)
 			length := investigation.SizeUnknown
 			if declared {
 				length = int64(len(body))
@@ -152,13 +162,13 @@ func TestStoredWholeAtEverySize(t *testing.T) {
 			if len(body) >= partSize {
 				want.Receipt.PartSize = partSize
 			}
-			if !reflect.DeepEqual(got, want) || !bytes.Equal(b.objects[string(key)].body, body) {
+			if !reflect.DeepEqual(got, want) || !bytes.Equal(get(b, string(key)).Body, body) {
 				t.Errorf("%d bytes: got %+v, want %+v", len(body), got, want)
 			}
-			if inParts := b.count(opCreate) > 0; inParts != (len(body) >= partSize) {
+			if inParts := b.Count(s3memory.OpCreate) > 0; inParts != (len(body) >= partSize) {
 				t.Errorf("%d bytes, in parts: %t", len(body), inParts)
 			}
-			if len(b.uploads) != 0 {
+			if b.Uploads() != 0 {
 				t.Errorf("%d bytes: an upload was left", len(body))
 			}
 		}
@@ -190,7 +200,7 @@ func TestNeverStored(t *testing.T) {
 		"broken off, in part 3": {body: large[:2*partSize+17], broken: reset, want: reset},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBucket()
+			b := s3memory.New()
 			source := io.Reader(bytes.NewReader(test.body))
 			if test.broken != nil {
 				source = io.MultiReader(source, iotest.ErrReader(test.broken))
@@ -205,17 +215,18 @@ func TestNeverStored(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 			checkNothing(t, b)
-			if b.count(opPut)+b.count(opComplete) != 0 {
+			if b.Count(s3memory.OpPut)+b.Count(s3memory.OpComplete) != 0 {
 				t.Errorf("a commit was tried: %s", b)
 			}
 		})
 	}
 }
 
-// Somebody stored the package first: the same bytes are a success, others a conflict that names both.
+// The same claim stored the package already: the same bytes are a success. Other bytes, or another
+// claim's, are not replaced; the package needs another place.
 func TestThereAlready(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b, body := newBucket(), zipOf(t, size)
+		b, body := s3memory.New(), zipOf(t, size)
 		first, err := store(t.Context(), b, body, int64(len(body)))
 		if err != nil {
 			t.Fatal(err)
@@ -226,11 +237,16 @@ func TestThereAlready(t *testing.T) {
 		}
 		other := zipOf(t, size+2)
 		_, err = store(t.Context(), b, other, int64(len(other)))
-		conflict, ok := errors.AsType[*archive.ConflictError](err)
-		if !ok || conflict.Stored.Size != int64(len(body)) || conflict.Size != int64(len(other)) {
+		if !errors.Is(err, investigation.ErrStartAgain) {
 			t.Errorf("other bytes: got %v", err)
 		}
-		if !bytes.Equal(b.objects[string(key)].body, body) || len(b.uploads) != 0 {
+		others := place
+		others.Claim = "mallory"
+		_, err = storeAt(t.Context(), b, others, body, int64(len(body)))
+		if !errors.Is(err, investigation.ErrStartAgain) {
+			t.Errorf("another claim: got %v", err)
+		}
+		if !bytes.Equal(get(b, string(key)).Body, body) || b.Versions(string(key)) != 1 || b.Uploads() != 0 {
 			t.Errorf("the object was replaced, or an upload left: %s", b)
 		}
 	}
@@ -238,9 +254,9 @@ func TestThereAlready(t *testing.T) {
 
 // The commit took place and its answer was lost: that is a success.
 func TestLostAnswer(t *testing.T) {
-	for op, size := range map[string]int{opPut: 1000, opComplete: 4 * partSize} {
-		b, body := newBucket(), zipOf(t, size)
-		b.after = func(called string, _ int) error {
+	for op, size := range map[string]int{s3memory.OpPut: 1000, s3memory.OpComplete: 4 * partSize} {
+		b, body := s3memory.New(), zipOf(t, size)
+		b.After = func(called string, _ int) error {
 			if called == op {
 				return io.ErrClosedPipe
 			}
@@ -255,11 +271,11 @@ func TestLostAnswer(t *testing.T) {
 
 // Somebody else's object is there, and then it is not: nothing is known, and all is sent again.
 func TestThereForAMoment(t *testing.T) {
-	for op, size := range map[string]int{opPut: 1000, opComplete: 4 * partSize} {
-		b, body := newBucket(), zipOf(t, size)
-		b.fault = func(called string, _ int) error {
+	for op, size := range map[string]int{s3memory.OpPut: 1000, s3memory.OpComplete: 4 * partSize} {
+		b, body := s3memory.New(), zipOf(t, size)
+		b.Fault = func(called string, _ int) error {
 			if called == op {
-				return refusal(http.StatusPreconditionFailed, "PreconditionFailed")
+				return s3memory.Refusal(http.StatusPreconditionFailed, "PreconditionFailed")
 			}
 			return nil
 		}
@@ -274,21 +290,21 @@ func TestThereForAMoment(t *testing.T) {
 // Another writer holds the key for a moment (409): a put is repeated from memory, an upload has to
 // start again, and says so.
 func TestAnotherWriter(t *testing.T) {
-	conflict := refusal(http.StatusConflict, "ConditionalRequestConflict")
+	conflict := s3memory.Refusal(http.StatusConflict, "ConditionalRequestConflict")
 	for name, test := range map[string]struct {
 		op        string
 		size      int
 		conflicts int
 		want      error
 	}{
-		"put, for a moment": {opPut, 1000, archive.PutsMax - 1, nil},
-		"put, for good":     {opPut, 1000, 1000, conflict},
-		"completion":        {opComplete, 4 * partSize, 1, investigation.ErrStartAgain},
+		"put, for a moment": {s3memory.OpPut, 1000, archive.PutsMax - 1, nil},
+		"put, for good":     {s3memory.OpPut, 1000, 1000, conflict},
+		"completion":        {s3memory.OpComplete, 4 * partSize, 1, investigation.ErrStartAgain},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, body := newBucket(), zipOf(t, test.size)
-				b.fault = func(op string, n int) error {
+				b, body := s3memory.New(), zipOf(t, test.size)
+				b.Fault = func(op string, n int) error {
 					if op == test.op && n <= test.conflicts {
 						return conflict
 					}
@@ -312,11 +328,11 @@ func TestFailedOnTheWay(t *testing.T) {
 		"AccessDenied": "may this principal", "NoSuchBucket": "create the bucket",
 		"InsufficientStorage": "free some space",
 	} {
-		for _, op := range []string{opCreate, opPart, opComplete} {
-			b, body := newBucket(), zipOf(t, 6*partSize)
-			b.fault = func(called string, n int) error {
-				if called == op && (op != opPart || n == 3) {
-					return refusal(http.StatusForbidden, code)
+		for _, op := range []string{s3memory.OpCreate, s3memory.OpPart, s3memory.OpComplete} {
+			b, body := s3memory.New(), zipOf(t, 6*partSize)
+			b.Fault = func(called string, n int) error {
+				if called == op && (op != s3memory.OpPart || n == 3) {
+					return s3memory.Refusal(http.StatusForbidden, code)
 				}
 				return nil
 			}
@@ -328,13 +344,13 @@ func TestFailedOnTheWay(t *testing.T) {
 			checkNothing(t, b)
 		}
 	}
-	b, body := newBucket(), zipOf(t, 6*partSize)
-	b.fault = func(op string, _ int) error {
+	b, body := s3memory.New(), zipOf(t, 6*partSize)
+	b.Fault = func(op string, _ int) error {
 		switch op {
-		case opPart:
-			return refusal(http.StatusForbidden, "AccessDenied")
-		case opAbort:
-			return refusal(http.StatusServiceUnavailable, "SlowDown")
+		case s3memory.OpPart:
+			return s3memory.Refusal(http.StatusForbidden, "AccessDenied")
+		case s3memory.OpAbort:
+			return s3memory.Refusal(http.StatusServiceUnavailable, "SlowDown")
 		}
 		return nil
 	}
@@ -347,7 +363,7 @@ func TestFailedOnTheWay(t *testing.T) {
 
 // The abort outlives the context that ended the upload.
 func TestCancelled(t *testing.T) {
-	b, body := newBucket(), zipOf(t, 6*partSize)
+	b, body := s3memory.New(), zipOf(t, 6*partSize)
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	source := io.MultiReader(bytes.NewReader(body[:3*partSize]), readerFunc(func([]byte) (int, error) {
@@ -360,8 +376,8 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("got %v, want the cause", err)
 	}
 	checkNothing(t, b)
-	if b.count(opAbort) != 1 {
-		t.Errorf("the upload was aborted %d times: %s", b.count(opAbort), b)
+	if b.Count(s3memory.OpAbort) != 1 {
+		t.Errorf("the upload was aborted %d times: %s", b.Count(s3memory.OpAbort), b)
 	}
 }
 
@@ -372,14 +388,14 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 // Uploads that fail in any way give their buffers back: else a later one would wait for ever.
 func TestBuffersComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBucket()
+		b := s3memory.New()
 		a := open(b)
 		body := zipOf(t, 5*partSize)
 		for range 3 * inFlight {
-			for _, op := range []string{opCreate, opPart, opComplete, "none"} {
-				b.fault = func(called string, _ int) error {
+			for _, op := range []string{s3memory.OpCreate, s3memory.OpPart, s3memory.OpComplete, "none"} {
+				b.Fault = func(called string, _ int) error {
 					if called == op {
-						return refusal(http.StatusInternalServerError, "InternalError")
+						return s3memory.Refusal(http.StatusInternalServerError, "InternalError")
 					}
 					return nil
 				}
@@ -390,7 +406,7 @@ func TestBuffersComeBack(t *testing.T) {
 				}
 			}
 		}
-		if got := b.objects[string(key)].body; !bytes.Equal(got, body) {
+		if got := get(b, string(key)).Body; !bytes.Equal(got, body) {
 			t.Error("the good one among them was not stored")
 		}
 	})

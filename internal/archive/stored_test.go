@@ -10,86 +10,57 @@ import (
 	"time"
 
 	"packhorse/internal/archive"
+	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/investigation"
 )
 
+// look returns what lies in the places of a key.
+func look(t *testing.T, b *s3memory.Bucket, key investigation.Key) investigation.Found {
+	t.Helper()
+	found, err := open(b).Look(t.Context(), record, key, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 // What S3 itself knows is enough to say, after a crash, all that was known before it.
-func TestStored(t *testing.T) {
+func TestLook(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b, body := newBucket(), zipOf(t, size)
-		if _, err := open(b).Stored(t.Context(), key); !errors.Is(err, investigation.ErrNotStored) {
-			t.Errorf("of nothing: got %v", err)
+		b, body := s3memory.New(), zipOf(t, size)
+		if got := look(t, b, key); !reflect.DeepEqual(got, investigation.Found{Free: key}) {
+			t.Errorf("at nothing: got %+v", got)
+		}
+		if b.String() != "ListObjectVersions" {
+			t.Errorf("calls: %s", b)
 		}
 		want, err := store(t.Context(), b, body, int64(len(body)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.calls = nil
-		got, err := open(b).Stored(t.Context(), key)
-		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		b.Forget()
+		got := look(t, b, key)
+		if got.Stored == nil || !reflect.DeepEqual(*got.Stored, want) || len(got.Strangers) > 0 {
+			t.Errorf("got %+v, want %+v", got, want)
 		}
-		if b.String() != "HeadObject GetObject" {
+		if b.String() != "ListObjectVersions HeadObject HeadObject GetObject" {
 			t.Errorf("calls: %s", b)
 		}
 	}
 }
 
-// An object that was altered, or that somebody else put there, is not taken for what was stored.
-func TestStoredOtherwise(t *testing.T) {
-	for _, size := range []int{1000, 4 * partSize} {
-		b, body := newBucket(), zipOf(t, size)
-		if _, err := store(t.Context(), b, body, int64(len(body))); err != nil {
-			t.Fatal(err)
-		}
-		good := b.objects[string(key)]
-		altered := good
-		altered.body = bytes.Clone(body)
-		altered.body[size/2] ^= 1
-		b.objects[string(key)] = altered
-		_, err := open(b).Stored(t.Context(), key)
-		if _, ok := errors.AsType[*archive.ConflictError](err); !ok {
-			t.Errorf("an altered object: got %v", err)
-		}
-		if size == 1000 { // also if S3 has the sum of the altered bytes
-			altered.crc = crcOf(altered.body)
-			b.objects[string(key)] = altered
-			_, err = open(b).Stored(t.Context(), key)
-			if _, ok := errors.AsType[*archive.ConflictError](err); !ok {
-				t.Errorf("another object with our metadata: got %v", err)
-			}
-		}
-		for name, metadata := range map[string]map[string]string{
-			"none":   nil,
-			"broken": {"packhorse-action-id": "a", "packhorse-collection": "{"},
-			"a time": {"packhorse-action-id": "a", "packhorse-collection": `{"link":{"asked":"noon"}}`},
-		} {
-			foreign := good
-			foreign.metadata = metadata
-			b.objects[string(key)] = foreign
-			_, err = open(b).Stored(t.Context(), key)
-			if err == nil || !strings.Contains(err.Error(), "move it away") {
-				t.Errorf("metadata %s: got %v", name, err)
-			}
-		}
-	}
-}
-
-// An object of an earlier version has no collection, and may be one that is refused now.
-func TestStoredEarlier(t *testing.T) {
-	b := newBucket()
+// An object of ours that may be refused now stays stored, and says so.
+func TestLookAtWhatWouldBeRefused(t *testing.T) {
+	b := s3memory.New()
 	body := append([]byte("PK\x03\x04"), many(t, 0, "")...)
-	b.objects[string(key)] = object{
-		body: body, crc: crcOf(body), contentType: "application/zip",
-		metadata: map[string]string{"packhorse-action-id": "a"},
-	}
-	got, err := open(b).Stored(t.Context(), key)
-	want := receiptOf(body)
-	want.Retention = investigation.Retention{}
-	if err != nil || got.Receipt != want || got.Collection != (investigation.Collection{}) ||
-		len(got.Content.Remarks) != 1 ||
-		!strings.HasPrefix(got.Content.Remarks[0], "It would not be stored now: ") {
-		t.Errorf("got %+v, %v", got, err)
+	b.Plant(string(key), s3memory.Object{
+		Body: body, ContentType: "application/zip", Metadata: metadataOf("ada"),
+	})
+	got := look(t, b, key)
+	if got.Stored == nil || got.Stored.Collection != (investigation.Collection{}) ||
+		len(got.Stored.Content.Remarks) != 1 ||
+		!strings.HasPrefix(got.Stored.Content.Remarks[0], "It would not be stored now: ") {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -107,7 +78,7 @@ func TestQuarantine(t *testing.T) {
 		"large":   {large[:len(large)-7], ""},
 		"too far": {append(bytes.Clone(large), 0), ""},
 	} {
-		b := newBucket()
+		b := s3memory.New()
 		got, err := storeAt(t.Context(), b, placeOrQuarantine, test.body, int64(len(test.body)))
 		if !errors.Is(err, investigation.ErrNotAPackage) {
 			t.Errorf("%s: got %v", name, err)
@@ -120,19 +91,19 @@ func TestQuarantine(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
-		o := b.objects[string(quarantine)]
-		if len(b.objects) != 1 || len(b.uploads) != 0 || !bytes.Equal(o.body, test.body) ||
-			o.contentType != "application/octet-stream" {
+		o := get(b, string(quarantine))
+		if len(b.Keys()) != 1 || b.Uploads() != 0 || !bytes.Equal(o.Body, test.body) ||
+			o.ContentType != "application/octet-stream" {
 			t.Errorf("%s: it is not kept: %s", name, b)
 		}
-		if test.calls == "" && (b.count(opCreate) != 2 || b.count(opComplete) != 1 ||
-			b.count(opAbort) != 1 || b.count(opPart) != 2*((len(test.body)+partSize-1)/partSize)) ||
+		if test.calls == "" && (b.Count(s3memory.OpCreate) != 2 || b.Count(s3memory.OpComplete) != 1 ||
+			b.Count(s3memory.OpAbort) != 1 || b.Count(s3memory.OpPart) != 2*((len(test.body)+partSize-1)/partSize)) ||
 			test.calls != "" && b.String() != test.calls {
 			t.Errorf("%s: calls: %s", name, b)
 		}
-		read, err := open(b).Stored(t.Context(), quarantine)
-		if err != nil || !reflect.DeepEqual(read, want) {
-			t.Errorf("%s: read back: got %+v, %v", name, read, err)
+		read := look(t, b, quarantine)
+		if read.Stored == nil || !reflect.DeepEqual(*read.Stored, want) {
+			t.Errorf("%s: read back: got %+v", name, read)
 		}
 	}
 }
@@ -140,14 +111,14 @@ func TestQuarantine(t *testing.T) {
 // A package has nothing in quarantine, and what did not come whole is kept nowhere.
 func TestNothingInQuarantine(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b, body := newBucket(), zipOf(t, size)
+		b, body := s3memory.New(), zipOf(t, size)
 		if _, err := storeAt(t.Context(), b, placeOrQuarantine, body, int64(len(body))); err != nil {
 			t.Fatal(err)
 		}
-		if len(b.objects) != 1 || len(b.uploads) != 0 || b.objects[string(key)].body == nil {
+		if len(b.Keys()) != 1 || b.Uploads() != 0 || get(b, string(key)).Body == nil {
 			t.Errorf("%d bytes: calls: %s", size, b)
 		}
-		b = newBucket()
+		b = s3memory.New()
 		_, err := storeAt(t.Context(), b, placeOrQuarantine, body, int64(len(body)+1))
 		if err == nil || errors.Is(err, investigation.ErrNotAPackage) {
 			t.Errorf("a byte is missing: got %v", err)
@@ -156,24 +127,26 @@ func TestNothingInQuarantine(t *testing.T) {
 	}
 }
 
-// Something is in quarantine already: it stays, and is what is told of.
+// Something of this claim's is in quarantine already: the same bytes are as good, others need another
+// place.
 func TestQuarantineThereAlready(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b := newBucket()
+		b := s3memory.New()
 		body, other := bytes.Repeat([]byte("x"), size), bytes.Repeat([]byte("y"), size)
 		first, err := storeAt(t.Context(), b, placeOrQuarantine, body, int64(size))
 		if !errors.Is(err, investigation.ErrNotAPackage) {
 			t.Fatal(err)
 		}
-		for _, again := range [][]byte{body, other} {
-			got, err := storeAt(t.Context(), b, placeOrQuarantine, again, int64(size))
-			if !errors.Is(err, investigation.ErrNotAPackage) || !reflect.DeepEqual(got, first) {
-				t.Errorf("%d bytes of %q: got %+v, %v", size, again[0], got, err)
-			}
-			if len(b.objects) != 1 || len(b.uploads) != 0 ||
-				!bytes.Equal(b.objects[string(quarantine)].body, body) {
-				t.Errorf("%d bytes of %q: calls: %s", size, again[0], b)
-			}
+		got, err := storeAt(t.Context(), b, placeOrQuarantine, body, int64(size))
+		if !errors.Is(err, investigation.ErrNotAPackage) || !reflect.DeepEqual(got, first) {
+			t.Errorf("%d bytes again: got %+v, %v", size, got, err)
+		}
+		_, err = storeAt(t.Context(), b, placeOrQuarantine, other, int64(size))
+		if !errors.Is(err, investigation.ErrStartAgain) || errors.Is(err, investigation.ErrNotAPackage) {
+			t.Errorf("%d other bytes: got %v", size, err)
+		}
+		if len(b.Keys()) != 1 || b.Uploads() != 0 || !bytes.Equal(get(b, string(quarantine)).Body, body) {
+			t.Errorf("%d bytes: calls: %s", size, b)
 		}
 	}
 }
@@ -187,17 +160,17 @@ func TestQuarantineFails(t *testing.T) {
 		code  int
 		again bool
 	}{
-		"put":             {opPut, 1000, 1, http.StatusForbidden, false},
-		"first creation":  {opCreate, 4 * partSize, 1, http.StatusForbidden, false},
-		"second creation": {opCreate, 4 * partSize, 2, http.StatusForbidden, false},
-		"a part":          {opPart, 4 * partSize, 4, http.StatusForbidden, false},
-		"completion":      {opComplete, 4 * partSize, 1, http.StatusForbidden, false},
-		"another writer":  {opComplete, 4 * partSize, 1, http.StatusConflict, true},
+		"put":             {s3memory.OpPut, 1000, 1, http.StatusForbidden, false},
+		"first creation":  {s3memory.OpCreate, 4 * partSize, 1, http.StatusForbidden, false},
+		"second creation": {s3memory.OpCreate, 4 * partSize, 2, http.StatusForbidden, false},
+		"a part":          {s3memory.OpPart, 4 * partSize, 4, http.StatusForbidden, false},
+		"completion":      {s3memory.OpComplete, 4 * partSize, 1, http.StatusForbidden, false},
+		"another writer":  {s3memory.OpComplete, 4 * partSize, 1, http.StatusConflict, true},
 	} {
-		b := newBucket()
-		b.fault = func(op string, n int) error {
+		b := s3memory.New()
+		b.Fault = func(op string, n int) error {
 			if op == test.op && n == test.nth {
-				return refusal(test.code, "Refused")
+				return s3memory.Refusal(test.code, "Refused")
 			}
 			return nil
 		}
@@ -214,15 +187,15 @@ func TestQuarantineFails(t *testing.T) {
 
 // A package that is committed is stored, even if the other upload cannot be taken away.
 func TestAbortAfterCommit(t *testing.T) {
-	b, body := newBucket(), zipOf(t, 4*partSize)
-	b.fault = func(op string, _ int) error {
-		if op == opAbort {
-			return refusal(http.StatusServiceUnavailable, "SlowDown")
+	b, body := s3memory.New(), zipOf(t, 4*partSize)
+	b.Fault = func(op string, _ int) error {
+		if op == s3memory.OpAbort {
+			return s3memory.Refusal(http.StatusServiceUnavailable, "SlowDown")
 		}
 		return nil
 	}
 	got, err := storeAt(t.Context(), b, placeOrQuarantine, body, int64(len(body)))
-	if err != nil || got.Receipt.Size != int64(len(body)) || b.count(opAbort) != 1 {
+	if err != nil || got.Receipt.Size != int64(len(body)) || b.Count(s3memory.OpAbort) != 1 {
 		t.Errorf("got %+v, %v; calls: %s", got, err, b)
 	}
 }
@@ -255,7 +228,7 @@ func TestCollectionMetadata(t *testing.T) {
 			t.Errorf("%s: written again: %s, %v, want %s", name, again, err, written)
 		}
 		for _, size := range []int{1000, 4 * partSize} {
-			b, body := newBucket(), zipOf(t, size)
+			b, body := s3memory.New(), zipOf(t, size)
 			place := placeOrQuarantine
 			place.Action.ActionID, place.Action.TenantID = strings.Repeat("a", 40), strings.Repeat("a", 40)
 			place.Action.MachineID, place.Collection = strings.Repeat("a", 40), c
@@ -263,8 +236,10 @@ func TestCollectionMetadata(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
-			got, err := open(b).Stored(t.Context(), key)
-			if err != nil || !reflect.DeepEqual(got, stored) {
+			rec := record
+			rec.Action = place.Action
+			got, err := open(b).Look(t.Context(), rec, key, false)
+			if err != nil || got.Stored == nil || !reflect.DeepEqual(*got.Stored, stored) {
 				t.Errorf("%s: got %+v, %v, want %+v", name, got, err, stored)
 			}
 		}

@@ -188,7 +188,7 @@ func (t *transfer) complete(ctx context.Context, o object, c *content) (
 	if conflict {
 		err = fmt.Errorf("%w: %w", investigation.ErrStartAgain, err)
 	}
-	return a.already(ctx, u.key, c, err)
+	return a.already(ctx, o, c, err)
 }
 
 // abort takes away the parts of every upload that was not completed, whatever became of the

@@ -26,13 +26,13 @@ func TestOpenSSL(t *testing.T) {
 	}
 	w := custody.NewWriter(key, "contoso-evidence", investigation.Lock{}, scene, nil)
 	var published []byte
-	err = w.Publish(t.Context(), func(_ context.Context, name string, pem []byte) error {
+	err = w.Publish(t.Context(), func(_ context.Context, name string, pem []byte) (investigation.Placed, error) {
 		current, err := key.Current(t.Context())
 		if name != investigation.SigningKeyKey(current.ID) {
 			t.Errorf("the key is published as %s", name)
 		}
 		published = pem
-		return err
+		return investigation.Placed{Key: name}, err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -44,10 +44,13 @@ type Manifest struct {
 	Object       *Object       `json:"object,omitempty"`
 	Content      *Content      `json:"content,omitempty"`
 	NotCollected *NotCollected `json:"notCollected,omitempty"`
-	Software     Software      `json:"software"`
-	Custody      Custody       `json:"custody"`
-	Signature    Signature     `json:"signature"`
-	Chain        Chain         `json:"chain"`
+	// Strangers lay in the places of the object when it was stored, and are not Packhorse's.
+	Strangers     []Stranger `json:"strangers,omitempty"`
+	StrangersMore int        `json:"strangersMore,omitempty"` // others, which are not named
+	Software      Software   `json:"software"`
+	Custody       Custody    `json:"custody"`
+	Signature     Signature  `json:"signature"`
+	Chain         Chain      `json:"chain"`
 }
 
 // Action is the machine action, in Defender's words.
@@ -131,6 +134,16 @@ type Quarantine struct {
 	SHA256         string `json:"sha256"`
 	ManifestKey    string `json:"manifestKey"`
 	ManifestSHA256 string `json:"manifestSha256"`
+}
+
+// Stranger is an object that Packhorse did not store, in a place where it stores something.
+type Stranger struct {
+	Key       string    `json:"key"`
+	VersionID string    `json:"versionId"` // empty in a bucket without versions
+	Size      int64     `json:"size"`      // bytes
+	SHA256    string    `json:"sha256"`    // hexadecimal; empty if the note says why
+	FoundAt   time.Time `json:"foundAt"`
+	Note      string    `json:"note"`
 }
 
 // Software is what made the manifest.

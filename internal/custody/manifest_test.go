@@ -172,7 +172,7 @@ func seal(t *testing.T, rec investigation.Record, s investigation.Stored, head i
 
 func archived(t *testing.T, rec investigation.Record) []byte {
 	t.Helper()
-	rec, err := rec.Archived("worker-1", stored().Receipt, createdAt.Add(16*time.Minute))
+	rec, err := rec.Archived("worker-1", investigation.Arrival{At: createdAt.Add(16 * time.Minute), Receipt: stored().Receipt})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,10 +81,11 @@ func (w *Writer) Verify(ctx context.Context, manifest, signature []byte) error {
 	return key.Verify(manifest, signature)
 }
 
-// Publish gives the present public key, PEM, to put, which MUST leave alone what is there already.
-// Call it before anything is sealed: whoever checks a manifest later needs the key.
+// Publish gives the present public key, PEM, to put, which MUST leave alone what is there already and
+// say where the key lies. Call it before anything is sealed: whoever checks a manifest later needs
+// the key.
 func (w *Writer) Publish(ctx context.Context,
-	put func(ctx context.Context, key string, pem []byte) error,
+	put func(ctx context.Context, key string, pem []byte) (investigation.Placed, error),
 ) error {
 	key, err := w.signer.Current(ctx)
 	if err != nil {
@@ -94,7 +95,7 @@ func (w *Writer) Publish(ctx context.Context,
 	if err != nil {
 		return err
 	}
-	err = put(ctx, investigation.SigningKeyKey(key.ID), text)
+	_, err = put(ctx, investigation.SigningKeyKey(key.ID), text)
 	if err != nil {
 		return fmt.Errorf("publish the signing key: %w", err)
 	}
@@ -125,6 +126,7 @@ var errOtherObject = errors.New("what is known of the object is about another on
 // Outcome implements investigation.Sealer.
 func (s sealer) Outcome(rec investigation.Record, head investigation.Head) ([]byte, error) {
 	m := s.begin(rec, head)
+	m.Strangers, m.StrangersMore = strangersOf(rec.Strangers), rec.Strangers.More()
 	if rec.Reason == "" {
 		if s.stored.Receipt != rec.Receipt {
 			return nil, errOtherObject
@@ -201,6 +203,14 @@ func (s sealer) object(m *Manifest, rec investigation.Record) {
 		CRC32C: r.CRC32C, PartSize: r.PartSize,
 	}
 	m.Object.Retention = retentionOf(r.Retention)
+}
+
+func strangersOf(found investigation.Strangers) []Stranger {
+	var strangers []Stranger
+	for _, s := range found.List() {
+		strangers = append(strangers, Stranger(s))
+	}
+	return strangers
 }
 
 func retentionOf(r investigation.Retention) *Retention {

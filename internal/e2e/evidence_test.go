@@ -1,9 +1,10 @@
 package e2e_test
 
 import (
+	"fmt"
+	"path"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"packhorse/internal/custody"
@@ -26,22 +27,21 @@ func (w *world) checkEvidence(t *testing.T) {
 	}
 	bySequence := map[int64]custody.Manifest{}
 	heads := map[int64]investigation.Head{}
-	for name, text := range w.bucket.small {
-		if strings.HasSuffix(name, ".sig") {
-			continue
-		}
+	for _, name := range w.ours(".json") {
+		text := w.read(name)
 		m, err := custody.Parse(text)
 		if err == nil {
 			err = strictschema.Check(schema, text)
 		}
 		if err == nil {
-			err = key.Verify(text, w.bucket.small[investigation.SignatureKey(name)])
+			signature, _ := w.signatureOf(name)
+			err = key.Verify(text, signature)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if want, err := m.Key(); err != nil || want != name {
+		if want, err := m.Key(); err != nil || !w.isPlaceOf(want, name) {
 			t.Errorf("%s lies where %s should, %v", name, want, err)
 		}
 		if _, twice := bySequence[m.Chain.Sequence]; twice {
@@ -50,8 +50,8 @@ func (w *world) checkEvidence(t *testing.T) {
 		bySequence[m.Chain.Sequence], heads[m.Chain.Sequence] = m, m.Head(text)
 		w.checkManifest(t, m)
 	}
-	if len(bySequence) != w.plan.records || len(w.bucket.small) != 2*w.plan.records {
-		t.Errorf("got %d manifests in %d objects, want %d", len(bySequence), len(w.bucket.small), w.plan.records)
+	if signatures := len(w.ours(".sig")); len(bySequence) != w.plan.records || signatures != w.plan.records {
+		t.Errorf("got %d manifests and %d signatures, want %d", len(bySequence), signatures, w.plan.records)
 	}
 	var head investigation.Head
 	for n := int64(1); n <= int64(len(bySequence)); n++ {
@@ -78,9 +78,13 @@ func (w *world) checkManifest(t *testing.T, m custody.Manifest) {
 		}
 		return
 	}
-	was := w.bucket.objects[investigation.Key(m.Object.Key)]
+	found, err := w.archive(&proc{w: w}).Look(w.t.Context(), rec, investigation.Key(firstPlace(m.Object.Key)), false)
+	if err != nil || found.Stored == nil {
+		t.Fatalf("look for %s: %+v, %v", m.Object.Key, found, err)
+	}
+	was := *found.Stored
 	if m.Object.SHA256 != was.Receipt.SHA256 || m.Object.Size != was.Receipt.Size ||
-		m.Object.VersionID != was.Receipt.VersionID {
+		m.Object.VersionID != was.Receipt.VersionID || m.Object.Key != was.Receipt.Key {
 		t.Errorf("the manifest has the object %+v, the bucket %+v", *m.Object, was.Receipt)
 	}
 	link, download := exchange(m.Collection.Link), exchange(m.Collection.Download)
@@ -101,4 +105,47 @@ func exchange(e *custody.Exchange) investigation.Exchange {
 		return investigation.Exchange{}
 	}
 	return investigation.Exchange(*e)
+}
+
+// ours lists the keys with that ending that have something of Packhorse's.
+func (w *world) ours(ending string) []string {
+	keys := w.bucket.Keys()
+	return slices.DeleteFunc(keys, func(key string) bool {
+		return path.Ext(key) != ending || w.bucket.Versions(key) == len(w.planted[key])
+	})
+}
+
+// read returns the one version under a key that nobody else put there.
+func (w *world) read(key string) []byte {
+	for n := range w.bucket.Versions(key) {
+		id := fmt.Sprintf("v%d", n+1)
+		if o, ok := w.bucket.Version(key, id); ok && !slices.Contains(w.planted[key], id) {
+			return o.Body
+		}
+	}
+	return nil
+}
+
+// signatureOf returns the signature that Packhorse put beside a manifest.
+func (w *world) signatureOf(manifestKey string) ([]byte, bool) {
+	for _, key := range w.ours(".sig") {
+		if w.isPlaceOf(investigation.SignatureKey(manifestKey), key) {
+			return w.read(key), true
+		}
+	}
+	return nil, false
+}
+
+// isPlaceOf reports whether a key is a place of another's row of places; a later one only where
+// somebody else has the earlier.
+func (w *world) isPlaceOf(key, candidate string) bool {
+	n, ok := investigation.PlaceOf(firstPlace(key), candidate)
+	return ok && (n == 0 || len(w.planted[investigation.Place(firstPlace(key), n-1)]) > 0 || key == candidate)
+}
+
+func firstPlace(key string) string {
+	if base, _, ok := investigation.BaseOf(key); ok {
+		return base
+	}
+	return key
 }

@@ -22,13 +22,17 @@ const (
 	failed    = "failed"
 	persisted = "failed but persisted"
 	killed    = "process killed here"
+
+	// undisturbed lets the step succeed: what happens then is not the process's fault.
+	undisturbed = "undisturbed"
 )
 
 var errInjected = errors.New("injected: the answer is lost")
 
-// fault is one cell. It strikes once.
+// fault is one cell. It strikes once, and then somebody else may do something.
 type fault struct {
 	row, column string
+	then        func(subject string)
 	struck      atomic.Bool
 }
 
@@ -53,13 +57,19 @@ func (p *proc) live() {
 	}
 }
 
-func (p *proc) do(row string, effect func() error) error {
+func (p *proc) do(row string, effect func() error) error { return p.doTo(row, "", effect) }
+
+// doTo is do for an effect on what the subject names.
+func (p *proc) doTo(row, subject string, effect func() error) error {
 	p.live()
 	column := p.w.fault.take(row)
 	if column == failed {
 		return errInjected
 	}
 	err := effect()
+	if column != "" && p.w.fault.then != nil {
+		p.w.fault.then(subject)
+	}
 	switch column {
 	case persisted:
 		return errors.Join(errInjected, err)
@@ -121,7 +131,7 @@ func (l ledgerPort) Release(ctx context.Context, id investigation.ID, owner stri
 func (l ledgerPort) NotCollected(ctx context.Context, id investigation.ID, owner string,
 	c investigation.Closing, by investigation.Sealer,
 ) (rec investigation.Record, err error) {
-	err = l.p.do("ledger not collected", func() error {
+	err = l.p.doTo("ledger not collected", id.ActionID, func() error {
 		rec, err = l.Memory.NotCollected(ctx, id, owner, c, by)
 		return err
 	})
@@ -129,10 +139,10 @@ func (l ledgerPort) NotCollected(ctx context.Context, id investigation.ID, owner
 }
 
 func (l ledgerPort) Archived(ctx context.Context, id investigation.ID, owner string,
-	receipt investigation.Receipt, now time.Time, by investigation.Sealer,
+	a investigation.Arrival, by investigation.Sealer,
 ) (rec investigation.Record, err error) {
-	err = l.p.do("ledger archived", func() error {
-		rec, err = l.Memory.Archived(ctx, id, owner, receipt, now, by)
+	err = l.p.doTo("ledger archived", id.ActionID, func() error {
+		rec, err = l.Memory.Archived(ctx, id, owner, a, by)
 		return err
 	})
 	return rec, err
@@ -141,18 +151,18 @@ func (l ledgerPort) Archived(ctx context.Context, id investigation.ID, owner str
 func (l ledgerPort) Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
 	rec investigation.Record, err error,
 ) {
-	err = l.p.do("ledger sealed", func() error {
+	err = l.p.doTo("ledger sealed", id.ActionID, func() error {
 		rec, err = l.Memory.Seal(ctx, id, by)
 		return err
 	})
 	return rec, err
 }
 
-func (l ledgerPort) Announced(ctx context.Context, id investigation.ID, now time.Time) (
+func (l ledgerPort) Announced(ctx context.Context, id investigation.ID, c investigation.Conclusion) (
 	rec investigation.Record, err error,
 ) {
-	err = l.p.do("ledger announced", func() error {
-		rec, err = l.Memory.Announced(ctx, id, now)
+	err = l.p.doTo("ledger announced", id.ActionID, func() error {
+		rec, err = l.Memory.Announced(ctx, id, c)
 		return err
 	})
 	return rec, err

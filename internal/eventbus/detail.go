@@ -54,6 +54,18 @@ type Archived struct {
 	ManifestKey      string    `json:"manifestKey"`
 	ManifestSHA256   string    `json:"manifestSha256"`
 	Sequence         int64     `json:"sequence"` // of the manifest in the tenant's chain
+	// Strangers lay in the action's places in the archive, and are not Packhorse's.
+	Strangers []Stranger `json:"strangers"`
+}
+
+// Stranger is an object that Packhorse did not store, in a place where it stores something.
+type Stranger struct {
+	Key       string    `json:"key"`
+	VersionID string    `json:"versionId"` // empty in a bucket without versions
+	Size      int64     `json:"size"`      // bytes
+	SHA256    string    `json:"sha256"`    // hexadecimal; empty if the note says why
+	FoundAt   time.Time `json:"foundAt"`
+	Note      string    `json:"note"`
 }
 
 // NotCollected is the detail of TypeNotCollected: a package that there will not be.
@@ -74,6 +86,8 @@ type NotCollected struct {
 	ManifestSHA256   string               `json:"manifestSha256"`
 	Sequence         int64                `json:"sequence"`      // of the manifest in the tenant's chain
 	QuarantineKey    string               `json:"quarantineKey"` // of what came instead; or empty
+	// Strangers lay in the action's places in the archive, and are not Packhorse's.
+	Strangers []Stranger `json:"strangers"`
 }
 
 // NewWork returns the detail for an action.
@@ -91,7 +105,16 @@ func NewArchived(r investigation.Record) Archived {
 		ArchivedAt: r.ArchivedAt.UTC(), Bucket: r.Receipt.Bucket, Key: r.Receipt.Key,
 		VersionID: r.Receipt.VersionID, Size: r.Receipt.Size, SHA256: r.Receipt.SHA256,
 		ManifestKey: r.ManifestKey, ManifestSHA256: r.Seal.Digest, Sequence: r.Seal.Sequence,
+		Strangers: strangersOf(r),
 	}
+}
+
+func strangersOf(r investigation.Record) []Stranger {
+	strangers := []Stranger{}
+	for _, s := range r.Strangers.List() {
+		strangers = append(strangers, Stranger(s))
+	}
+	return strangers
 }
 
 // NewNotCollected returns the detail for a record that was not collected.
@@ -102,6 +125,6 @@ func NewNotCollected(r investigation.Record) NotCollected {
 		RequestorComment: r.RequestorComment, CaseID: r.CaseID, CreatedAt: r.CreatedAt.UTC(),
 		CompletedAt: r.CompletedAt().UTC(), Reason: r.Reason, Message: r.Message,
 		ManifestKey: r.ManifestKey, ManifestSHA256: r.Seal.Digest, Sequence: r.Seal.Sequence,
-		QuarantineKey: r.Quarantine.Key,
+		QuarantineKey: r.Quarantine.Key, Strangers: strangersOf(r),
 	}
 }

@@ -60,7 +60,16 @@ func archived() investigation.Record {
 		Size:   5_368_709_121,
 		SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", CRC32C: "yZRlqg==",
 	}
+	rec.Strangers = strangers("packages/t/m/20260304T050607Z_a.zip")
 	return rec
+}
+
+// strangers is one that was read, and one that was not.
+func strangers(key string) investigation.Strangers {
+	at := time.Date(2026, 3, 4, 6, 7, 8, 0, time.UTC)
+	return investigation.Strangers("").Add(
+		investigation.Stranger{Key: key, VersionID: "v0", Size: 3, SHA256: strings.Repeat("ab", 32), FoundAt: at},
+		investigation.Stranger{Key: key, VersionID: "v1", FoundAt: at, Note: "it was not read"})
 }
 
 func notCollected() investigation.Record {
@@ -70,6 +79,7 @@ func notCollected() investigation.Record {
 	rec.Message = "Defender gave up"
 	rec.ManifestKey = "not-collected/t/m/20260304T050607Z_a.json"
 	rec.Quarantine.Key = "quarantine/t/m/20260304T050607Z_a.bin"
+	rec.Strangers = strangers(rec.ManifestKey)
 	return rec
 }
 
@@ -117,10 +127,10 @@ func TestFields(t *testing.T) {
 		"ready": {eventbus.Work{}, "version tenantId actionId"},
 		"archived": {eventbus.Archived{}, "version tenantId actionId machineId computerDnsName " +
 			"requestor requestorComment caseId requestSource createdAt completedAt archivedAt bucket key " +
-			"versionId size sha256 manifestKey manifestSha256 sequence"},
+			"versionId size sha256 manifestKey manifestSha256 sequence strangers"},
 		"not collected": {eventbus.NotCollected{}, "version tenantId actionId machineId " +
 			"computerDnsName requestor requestorComment caseId createdAt completedAt reason message " +
-			"manifestKey manifestSha256 sequence quarantineKey"},
+			"manifestKey manifestSha256 sequence quarantineKey strangers"},
 	} {
 		text, err := json.Marshal(c.empty)
 		if err != nil {

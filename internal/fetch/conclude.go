@@ -40,42 +40,49 @@ func (f *Fetcher) conclude(ctx context.Context, rec investigation.Record) (
 ) {
 	if rec.Quarantine != (investigation.Receipt{}) {
 		key := investigation.Key(rec.Quarantine.Key).Manifest()
-		err := f.writeManifest(ctx, rec.ActionID, key, rec.QuarantineSeal)
+		placed, err := f.writeManifest(ctx, rec.ActionID, key, rec.QuarantineSeal)
+		rec.Strangers = rec.Strangers.Add(placed.Strangers...)
 		if err != nil {
 			return rec, err
 		}
 	}
-	err := f.writeManifest(ctx, rec.ActionID, rec.ManifestKey, rec.Seal)
+	placed, err := f.writeManifest(ctx, rec.ActionID, rec.ManifestKey, rec.Seal)
+	rec.Strangers = rec.Strangers.Add(placed.Strangers...)
 	if err != nil {
 		return rec, err
 	}
+	rec.ManifestKey = placed.Key
 	_, err = f.bus.Announce(ctx, []investigation.Record{rec})
 	if err != nil {
 		return rec, fmt.Errorf("announce action %s: %w", rec.ActionID, err)
 	}
-	announced, err := f.ledger.Announced(ctx, rec.ID, f.now())
+	announced, err := f.ledger.Announced(ctx, rec.ID, investigation.Conclusion{
+		At: f.now(), ManifestKey: rec.ManifestKey, Strangers: rec.Strangers,
+	})
 	if err != nil {
 		return rec, fmt.Errorf("note action %s as announced: %w", rec.ActionID, err)
 	}
 	return announced, nil
 }
 
-// writeManifest performs steps 8 and 9 for one manifest.
+// writeManifest performs steps 8 and 9 for one manifest. It returns where the manifest lies, and what
+// was found in the places of both.
 func (f *Fetcher) writeManifest(ctx context.Context, actionID, key string, seal investigation.Seal,
-) error {
+) (investigation.Placed, error) {
 	manifest := []byte(seal.Manifest)
-	err := f.archive.StoreManifest(ctx, key, manifest)
+	placed, err := f.archive.StoreManifest(ctx, key, manifest)
 	if err != nil {
-		return fmt.Errorf("store the manifest of %s: %w", actionID, err)
+		return placed, fmt.Errorf("store the manifest of %s: %w", actionID, err)
 	}
 	signature, err := f.custody.Sign(ctx, manifest)
 	if err != nil {
-		return fmt.Errorf("sign the manifest of %s: %w", actionID, err)
+		return placed, fmt.Errorf("sign the manifest of %s: %w", actionID, err)
 	}
-	err = f.archive.StoreSignature(ctx, investigation.SignatureKey(key), signature,
+	signed, err := f.archive.StoreSignature(ctx, investigation.SignatureKey(placed.Key), signature,
 		func(there []byte) error { return f.custody.Verify(ctx, manifest, there) })
+	placed.Strangers = append(placed.Strangers, signed.Strangers...)
 	if err != nil {
-		return fmt.Errorf("store the signature of the manifest of %s: %w", actionID, err)
+		return placed, fmt.Errorf("store the signature of the manifest of %s: %w", actionID, err)
 	}
-	return nil
+	return placed, nil
 }

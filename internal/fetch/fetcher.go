@@ -62,7 +62,8 @@ func New(
 // Fetch carries the package of one action into the archive and says so. The order of its effects:
 //
 //  1. claim        the ledger gives the action to this owner for the length of a lease
-//  2. look         only from the second attempt on: is the object there already? then go to 7
+//  2. look         is the object there already? then go to 7. What lies in its place and is not
+//     Packhorse's is named, and the object gets another place
 //  3. lease a slot inside the counted transport of the next call
 //  4. link         spends one call of the budget, whatever comes back
 //  5. stream       from the link to the archive, hashed and counted as it passes
@@ -93,7 +94,8 @@ func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) (investigation
 	leased, stop := f.keep(ctx, rec)
 	defer stop()
 
-	stored, err := f.obtain(leased, rec)
+	stored, strangers, err := f.obtain(leased, rec)
+	rec.Strangers = strangers
 	if err != nil {
 		return f.giveBack(ctx, rec, stored, errors.Join(err, lost(leased)))
 	}
@@ -106,15 +108,17 @@ func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) (investigation
 		return f.giveBack(ctx, rec, stored, fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err))
 	}
 	stop()
-	rec, err = f.ledger.Archived(after, id, owner, stored.Receipt, f.now(), sealer)
+	rec, err = f.ledger.Archived(after, id, owner, investigation.Arrival{
+		At: f.now(), Receipt: stored.Receipt, Strangers: strangers,
+	}, sealer)
 	if err != nil {
 		return rec, fmt.Errorf("note action %s as archived: %w", id.ActionID, err)
 	}
 	return f.conclude(after, rec)
 }
 
-// giveBack writes what a failure means to the ledger, and returns the failure. What is stored of it
-// is in quarantine.
+// giveBack writes what a failure means to the ledger, with the strangers of the record, and returns
+// the failure. What is stored of it is in quarantine.
 func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	stored investigation.Stored, failure error,
 ) (investigation.Record, error) {
@@ -125,6 +129,7 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	defer cancel()
 
 	verdict := judge(rec, failure, f.now())
+	verdict.release.Strangers = rec.Strangers
 	if verdict.reason == "" {
 		given, err := f.ledger.Release(ctx, rec.ID, rec.Owner, verdict.release)
 		if err != nil {
@@ -138,6 +143,7 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	}
 	closed, err := f.ledger.NotCollected(ctx, rec.ID, rec.Owner, investigation.Closing{
 		At: f.now(), Reason: verdict.reason, Message: verdict.release.Message, Quarantine: stored.Receipt,
+		Strangers: rec.Strangers,
 	}, sealer)
 	if err != nil {
 		return rec, errors.Join(failure, fmt.Errorf("close action %s: %w", rec.ActionID, err))

@@ -25,43 +25,55 @@ const (
 	opensMax = 3
 )
 
-// obtain performs steps 2 to 6 and returns what the archive confirmed. Beside an error that wraps
-// investigation.ErrNotAPackage it returns what is in quarantine, if anything is.
+// obtain performs steps 2 to 6 and returns what the archive confirmed, and all strangers in the
+// action's places. Beside an error that wraps investigation.ErrNotAPackage it returns what is in
+// quarantine, if anything is.
 func (f *Fetcher) obtain(ctx context.Context, rec investigation.Record) (
-	investigation.Stored, error,
+	investigation.Stored, investigation.Strangers, error,
 ) {
-	place, err := f.placementOf(rec)
+	first, err := f.placementOf(rec)
 	if err != nil {
-		return investigation.Stored{}, err
+		return investigation.Stored{}, rec.Strangers, err
 	}
-	stored, found, err := f.look(ctx, rec, place)
-	if found || err != nil {
-		return stored, err
+	seen, err := f.look(ctx, rec, first)
+	if seen.found || err != nil {
+		return seen.stored, seen.strangers, err
 	}
 	link, exchange, err := f.link(ctx, rec)
 	if err != nil {
-		return investigation.Stored{}, theirs(fmt.Errorf("get package uri of %s: %w", rec.ActionID, err))
+		err = theirs(fmt.Errorf("get package uri of %s: %w", rec.ActionID, err))
+		return investigation.Stored{}, seen.strangers, err
 	}
-	place.Collection.Link = exchange
+	first.Collection.Link = exchange
 	for opens := 1; ; opens++ {
-		stored, err := f.transfer(ctx, place, link)
+		stored, err := f.transfer(ctx, seen.free(first), link)
 		if err == nil || opens == opensMax || !worthReopening(ctx, err) {
-			return stored, err
+			return stored, seen.strangers, err
 		}
-		f.logger.WarnContext(ctx, "the download broke off, opening the same link again",
+		f.logger.WarnContext(ctx, "the package did not arrive, opening the same link again",
 			slog.String("actionId", rec.ActionID), slog.Int("opens", opens),
 			slog.String("error", err.Error()))
+		if !errors.Is(err, investigation.ErrStartAgain) {
+			continue
+		}
+		// Something lies in its place by now: the package itself, or a stranger.
+		rec.Strangers, first.Unnamed = seen.strangers, false
+		seen, err = f.look(ctx, rec, first)
+		if seen.found || err != nil {
+			return seen.stored, seen.strangers, err
+		}
 	}
 }
 
-// placementOf says where the package of a claimed action goes.
+// placementOf says where the package of a claimed action belongs.
 func (f *Fetcher) placementOf(rec investigation.Record) (investigation.Placement, error) {
 	key, err := investigation.KeyOf(f.prefix, rec.Action)
 	if err != nil {
 		return investigation.Placement{}, err
 	}
 	place := investigation.Placement{
-		Key: key, Action: rec.Action, Collection: investigation.Collection{Attempt: rec.Attempts},
+		Key: key, Action: rec.Action, Claim: rec.Owner, Unnamed: rec.HasUnnamedClaims(),
+		Collection: investigation.Collection{Attempt: rec.Attempts},
 	}
 	if lastIfInvalid(rec) {
 		place.Quarantine, err = investigation.QuarantineKeyOf(rec.Action)
@@ -69,32 +81,52 @@ func (f *Fetcher) placementOf(rec investigation.Record) (investigation.Placement
 	return place, err
 }
 
-// look performs step 2: it returns what an earlier attempt stored, if that is there.
-func (f *Fetcher) look(ctx context.Context, rec investigation.Record, place investigation.Placement) (
-	stored investigation.Stored, found bool, err error,
+// sight is what a look at the places of an action came to.
+type sight struct {
+	stored          investigation.Stored
+	found           bool // stored is an object of an earlier attempt
+	key, quarantine investigation.Key
+	strangers       investigation.Strangers
+}
+
+// free returns the placement in the places that are free.
+func (s sight) free(p investigation.Placement) investigation.Placement {
+	p.Key, p.Quarantine = s.key, s.quarantine
+	return p
+}
+
+// look performs step 2. If an earlier attempt left something in quarantine the error wraps
+// investigation.ErrNotAPackage.
+func (f *Fetcher) look(ctx context.Context, rec investigation.Record, first investigation.Placement) (
+	sight, error,
 ) {
-	if rec.Attempts == 1 {
-		return stored, false, nil
-	}
-	for _, key := range []investigation.Key{place.Key, place.Quarantine} {
-		if key == "" {
+	s := sight{strangers: rec.Strangers}
+	for _, at := range []struct {
+		key  investigation.Key
+		free *investigation.Key
+	}{{first.Key, &s.key}, {first.Quarantine, &s.quarantine}} {
+		if at.key == "" {
 			continue
 		}
-		stored, err = f.archive.Stored(ctx, key)
-		switch {
-		case errors.Is(err, investigation.ErrNotStored):
-			continue
-		case err != nil:
-			return investigation.Stored{}, false, fmt.Errorf("look for %s: %w", key, err)
+		found, err := f.archive.Look(ctx, rec, at.key, first.Unnamed)
+		if err != nil {
+			return s, fmt.Errorf("look for %s: %w", at.key, err)
 		}
+		s.strangers = s.strangers.Add(found.Strangers...)
+		*at.free = found.Free
+		if found.Stored == nil {
+			continue
+		}
+		s.stored, s.found = *found.Stored, true
 		f.logger.InfoContext(ctx, "the object is stored already",
-			slog.String("actionId", rec.ActionID), slog.String("key", string(key)))
-		if key == place.Quarantine {
-			err = theirs(fmt.Errorf("an earlier attempt left %s: %w", key, investigation.ErrNotAPackage))
+			slog.String("actionId", rec.ActionID), slog.String("key", s.stored.Receipt.Key))
+		if at.key == first.Quarantine {
+			return s, theirs(fmt.Errorf("an earlier attempt left %s: %w", s.stored.Receipt.Key,
+				investigation.ErrNotAPackage))
 		}
-		return stored, true, err
+		return s, nil
 	}
-	return investigation.Stored{}, false, nil
+	return s, nil
 }
 
 // link performs steps 3 and 4. Denied a slot that is near, it waits for it.

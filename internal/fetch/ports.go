@@ -36,42 +36,46 @@ type Ledger interface {
 		investigation.Record, error)
 	Release(ctx context.Context, id investigation.ID, owner string, rel investigation.Release) (
 		investigation.Record, error)
-	Archived(ctx context.Context, id investigation.ID, owner string, receipt investigation.Receipt,
-		now time.Time, by investigation.Sealer) (investigation.Record, error)
+	Archived(ctx context.Context, id investigation.ID, owner string, a investigation.Arrival,
+		by investigation.Sealer) (investigation.Record, error)
 	NotCollected(ctx context.Context, id investigation.ID, owner string, c investigation.Closing,
 		by investigation.Sealer) (investigation.Record, error)
 	// Seal writes Record.Sealed of a settled action; where it is sealed already, nothing.
 	Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
 		investigation.Record, error)
-	Announced(ctx context.Context, id investigation.ID, now time.Time) (investigation.Record, error)
+	Announced(ctx context.Context, id investigation.ID, c investigation.Conclusion) (
+		investigation.Record, error)
 }
 
 // Archive is the evidence bucket.
 type Archive interface {
-	// Stored returns what is known of the object under key, read from the archive itself: the same
-	// as Store returned when it stored it. It returns investigation.ErrNotStored (wrapped) if there
-	// is none.
-	Stored(ctx context.Context, key investigation.Key) (investigation.Stored, error)
+	// Look sorts what lies in the places of the key, which is the package's or its quarantine's: the
+	// object that a claim of the record stored, if one did; what Packhorse did not store; and the
+	// first place that is free. What it returns of the stored object is what Store returned. With
+	// unnamed, an object without a claim's name may also be one that an earlier release stored: its
+	// place counts as free, and Store decides.
+	Look(ctx context.Context, rec investigation.Record, key investigation.Key, unnamed bool) (
+		investigation.Found, error)
 
-	// Store streams the package under key and commits it only if it is whole and a ZIP. It is
-	// conditional: an object that is already there is never replaced, and what is known of that is
-	// returned if it has the same bytes. It reads pkg.Body to its end but does not close it.
+	// Store streams the package to its place and commits it only if it is whole and a ZIP. It is
+	// conditional: an object that is already there is never replaced. It reads pkg.Body to its end
+	// but does not close it.
 	//
 	// Errors of pkg.Body are wrapped. investigation.ErrNotAPackage: the bytes came whole but are
-	// no ZIP; where the placement names a place for such, they are kept there, and what is returned
-	// beside the error is about that object. investigation.ErrStartAgain: nothing is stored, the
-	// same bytes must be sent again.
+	// not a ZIP; where the placement names a place for such, they are kept there, and what is
+	// returned beside the error is about that object. investigation.ErrStartAgain: nothing is
+	// stored, because something else lies there by now; Look again, and send the same bytes again.
 	Store(ctx context.Context, place investigation.Placement, pkg investigation.Package) (
 		investigation.Stored, error)
 
-	// StoreManifest writes a manifest, conditionally. One that is already there stays as it is: that
-	// is success if it has the same bytes, and an error if not.
-	StoreManifest(ctx context.Context, key string, manifest []byte) error
+	// StoreManifest writes a manifest to the first place of its key that is free, unless one of the
+	// places has the same bytes already.
+	StoreManifest(ctx context.Context, key string, manifest []byte) (investigation.Placed, error)
 
-	// StoreSignature writes a manifest's signature, conditionally. One that is already there stays
-	// as it is: that is success if valid accepts it, and an error if not.
+	// StoreSignature writes a manifest's signature to the first place of its key that is free,
+	// unless one of the places has a signature that valid accepts.
 	StoreSignature(ctx context.Context, key string, signature []byte,
-		valid func(signature []byte) error) error
+		valid func(signature []byte) error) (investigation.Placed, error)
 }
 
 // Custody makes and signs manifests.

@@ -90,7 +90,7 @@ func TestSealedWithQuarantine(t *testing.T) {
 		head != (investigation.Head{Sequence: 2, Digest: digestOf(second)}) {
 		t.Errorf("got %+v, %+v, %v", got, head, err)
 	}
-	done, err := got.Announced(t0)
+	done, err := got.Announced(investigation.Conclusion{At: t0})
 	if err != nil || done.Seal.Manifest != "" || done.QuarantineSeal.Manifest != "" ||
 		done.QuarantineSeal.Digest != digestOf(first) {
 		t.Errorf("announced: got %+v, %v", done, err)

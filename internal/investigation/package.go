@@ -89,6 +89,10 @@ type Placement struct {
 	Key        Key
 	Quarantine Key // for what turns out to be no package; empty: it is dropped
 	Action     Action
+	Claim      string // the owner of the claim that stores it
+	// Unnamed admits what a release that wrote no names of claims may have stored: an object without
+	// one that has the very bytes that come now.
+	Unnamed    bool
 	Collection Collection // the download's exchange is the package's own
 }
 
@@ -136,4 +140,18 @@ type Retention struct {
 	Mode      string    // GOVERNANCE, COMPLIANCE, or empty
 	Until     time.Time // in whole seconds; zero without a mode
 	LegalHold bool
+}
+
+// Covers reports whether r keeps an object at least as long, and as strictly, as wanted does.
+func (r Retention) Covers(wanted Retention) bool {
+	switch {
+	case wanted.LegalHold && !r.LegalHold:
+		return false
+	case wanted.Mode == "":
+		return true
+	case wanted.Mode == "COMPLIANCE" && r.Mode != "COMPLIANCE":
+		return false
+	default:
+		return r.Mode != "" && !r.Until.Before(wanted.Until)
+	}
 }

@@ -26,6 +26,9 @@ type Record struct {
 	Owner      string    // who works on it; set in fetching only
 	LeaseUntil time.Time // until when; set in fetching only
 
+	Claims    Claims    // the owners of the latest claims; an object in the archive names one of them
+	Strangers Strangers // what lay in the archive in this action's places, and is not Packhorse's
+
 	// DueAt and Lane are the due index: Lane is empty where nothing is to be done.
 	DueAt time.Time
 	Lane  Lane
@@ -167,8 +170,15 @@ func (r Record) Claim(owner string, now, leaseUntil time.Time) (Record, error) {
 	}
 	next.State = StateFetching
 	next.Owner = owner
+	next.Claims = r.Claims.Add(owner)
 	next.Attempts++
 	return next.leased(leaseUntil), nil
+}
+
+// HasUnnamedClaims reports whether a release that did not write names of claims may have worked on
+// the package. What it stored carries no such name.
+func (r Record) HasUnnamedClaims() bool {
+	return r.Attempts+r.ExpiredLinks > len(r.Claims.list())
 }
 
 // Renew moves the end of owner's lease. It returns ErrLeaseLost to anyone else.
@@ -185,6 +195,8 @@ type Release struct {
 	DueAt   time.Time // when to try again
 	Message string    // why; free of links and tokens
 	Charge  Charge
+	// Strangers were found in the archive meanwhile.
+	Strangers Strangers
 }
 
 // Charge says what an unsuccessful claim counts as.
@@ -208,6 +220,7 @@ func (r Record) Release(owner string, rel Release) (Record, error) {
 	}
 	next.DueAt = cut(rel.DueAt)
 	next.Message = rel.Message
+	next.Strangers = r.Strangers.Merge(rel.Strangers)
 	if rel.Charge != ChargeNothing {
 		next.Journal = r.Journal.Add(rel.At, rel.Message)
 	}
@@ -217,23 +230,32 @@ func (r Record) Release(owner string, rel Release) (Record, error) {
 		next.ExpiredLinks++
 	case ChargeNothing:
 		next.Attempts--
+		next.Claims = r.Claims.Without(owner) // nothing was sent, so nothing can carry its name
 	case ChargeAttempt:
 	}
 	return next, nil
 }
 
+// Arrival is how a fetcher reports a package that is in the archive.
+type Arrival struct {
+	At        time.Time
+	Receipt   Receipt
+	Strangers Strangers // found in the archive meanwhile
+}
+
 // Archived records that the package is in the archive. The record stays due (its DueAt is kept)
 // until it was announced. It returns ErrLeaseLost unless owner holds the lease. A ledger writes it
 // only together with what [Record.Sealed] makes of it.
-func (r Record) Archived(owner string, receipt Receipt, now time.Time) (Record, error) {
+func (r Record) Archived(owner string, a Arrival) (Record, error) {
 	next, err := r.leave(owner, StateArchived)
 	if err != nil {
 		return Record{}, err
 	}
 	next.Lane = LaneSettled
-	next.Receipt = receipt
-	next.ManifestKey = Key(receipt.Key).Manifest()
-	next.ArchivedAt = instant(now)
+	next.Receipt = a.Receipt
+	next.Strangers = r.Strangers.Merge(a.Strangers)
+	next.ManifestKey = Key(a.Receipt.Key).Manifest()
+	next.ArchivedAt = instant(a.At)
 	next.Message = ""
 	return next, nil
 }
@@ -245,6 +267,7 @@ type Closing struct {
 	Message string // free of links and tokens
 	// Quarantine is the receipt of what came in the package's place; zero where nothing was kept.
 	Quarantine Receipt
+	Strangers  Strangers // found in the archive meanwhile
 }
 
 // NotCollected records that there will be no package. The record stays due (its DueAt is kept)
@@ -260,13 +283,31 @@ func (r Record) NotCollected(owner string, c Closing) (Record, error) {
 	next.Message = c.Message
 	next.Journal = r.Journal.Add(c.At, c.Message)
 	next.Quarantine = c.Quarantine
+	next.Strangers = r.Strangers.Merge(c.Strangers)
 	return next, nil
+}
+
+// Conclusion is how a fetcher reports that an outcome was announced.
+type Conclusion struct {
+	At time.Time
+	// ManifestKey is where the outcome's manifest lies; empty: where it always does.
+	ManifestKey string
+	Strangers   Strangers // found in the archive meanwhile
+}
+
+// Concluded returns the record with what was found while it was concluded.
+func (r Record) Concluded(c Conclusion) Record {
+	if c.ManifestKey != "" {
+		r.ManifestKey = c.ManifestKey
+	}
+	r.Strangers = r.Strangers.Merge(c.Strangers)
+	return r
 }
 
 // Announced records that the archive has the manifests and the bus took the outcome. A record that
 // is done already stays as it is; one whose outcome is still open, or not sealed, gives
 // ErrIllegalChange.
-func (r Record) Announced(now time.Time) (Record, error) {
+func (r Record) Announced(c Conclusion) (Record, error) {
 	if r.State == StateDone {
 		return r, nil
 	}
@@ -274,12 +315,12 @@ func (r Record) Announced(now time.Time) (Record, error) {
 		return Record{}, fmt.Errorf("announce action %s: %w: it is %s, and sealed is %t",
 			r.ActionID, ErrIllegalChange, r.State, r.IsSealed())
 	}
-	next := r
+	next := r.Concluded(c)
 	next.State = StateDone
 	next.Seal.Manifest, next.QuarantineSeal.Manifest = "", ""
 	next.Lane = ""
 	next.DueAt = time.Time{}
-	next.AnnouncedAt = instant(now)
+	next.AnnouncedAt = instant(c.At)
 	return next, nil
 }
 

@@ -45,7 +45,7 @@ func in(t *testing.T, state investigation.State) investigation.Record {
 	waiting, _ := unknown.Observe(seen(investigation.StatusPending), t0.Add(-5*time.Minute))
 	ready, _ := waiting.Observe(seen(investigation.StatusSucceeded), t0)
 	fetching := must(ready.Claim("ada", t0, t0.Add(lease)))
-	archived := must(fetching.Archived("ada", receipt(), t0.Add(time.Second)))
+	archived := must(fetching.Archived("ada", investigation.Arrival{At: t0.Add(time.Second), Receipt: receipt()}))
 	records := map[investigation.State]investigation.Record{
 		investigation.StateUnknown:  unknown,
 		investigation.StateWaiting:  waiting,
@@ -56,7 +56,7 @@ func in(t *testing.T, state investigation.State) investigation.Record {
 			"ada", investigation.Closing{
 				At: t0, Reason: investigation.ReasonExpired, Message: "six links came to nothing",
 			})),
-		investigation.StateDone: must(sealed(t, archived).Announced(t0.Add(2 * time.Second))),
+		investigation.StateDone: must(sealed(t, archived).Announced(investigation.Conclusion{At: t0.Add(2 * time.Second)})),
 	}
 	r, known := records[state]
 	if !known || r.State != state {
@@ -268,7 +268,7 @@ func TestClaim(t *testing.T) {
 	t.Run("ready", func(t *testing.T) {
 		r := in(t, investigation.StateReady)
 		want := r
-		want.State, want.Owner, want.Attempts = "fetching", "ada", 1
+		want.State, want.Owner, want.Attempts, want.Claims = "fetching", "ada", 1, "ada"
 		want.LeaseUntil, want.DueAt = end, end
 		got, err := r.Claim("ada", t0, t0.Add(lease))
 		if err != nil || got != want {
@@ -335,7 +335,7 @@ func TestOnlyTheOwnerChanges(t *testing.T) {
 			return r.Release(owner, investigation.Release{DueAt: t0})
 		},
 		"archived": func(r investigation.Record, owner string) (investigation.Record, error) {
-			return r.Archived(owner, receipt(), t0)
+			return r.Archived(owner, investigation.Arrival{At: t0, Receipt: receipt()})
 		},
 		"notCollected": func(r investigation.Record, owner string) (investigation.Record, error) {
 			return r.NotCollected(owner, investigation.Closing{Reason: investigation.ReasonInvalid})
@@ -386,7 +386,8 @@ func TestRelease(t *testing.T) {
 			want.State, want.Owner, want.LeaseUntil = "ready", "", time.Time{}
 			want.DueAt, want.Message = t0ms.Add(time.Hour), "why"
 			want.Attempts, want.ExpiredLinks = tt.attempts, tt.links
-			if tt.charge != investigation.ChargeNothing {
+			if want.Claims = ""; tt.charge != investigation.ChargeNothing {
+				want.Claims = "ada"
 				want.Journal = "2026-11-03T09:00:00.123Z why"
 			}
 			got, err := r.Release("ada", investigation.Release{
@@ -405,7 +406,7 @@ func TestArchived(t *testing.T) {
 	want.State, want.Owner, want.LeaseUntil, want.Message = "archived", "", time.Time{}, ""
 	want.Lane = investigation.LaneSettled
 	want.Receipt, want.ManifestKey, want.ArchivedAt = receipt(), "k.json", t0.Add(time.Second)
-	got, err := r.Archived("ada", receipt(), t0.Add(time.Second))
+	got, err := r.Archived("ada", investigation.Arrival{At: t0.Add(time.Second), Receipt: receipt()})
 	if err != nil || got != want {
 		t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 	}
@@ -436,14 +437,14 @@ func TestNotCollected(t *testing.T) {
 func TestAnnounced(t *testing.T) {
 	for _, state := range investigation.States() {
 		r := in(t, state)
-		got, err := r.Announced(t0.Add(time.Hour))
+		got, err := r.Announced(investigation.Conclusion{At: t0.Add(time.Hour)})
 		switch state {
 		case investigation.StateArchived, investigation.StateNotCollected:
 			if !errors.Is(err, investigation.ErrIllegalChange) || got != (investigation.Record{}) {
 				t.Errorf("%s, not sealed: got %+v, %v; want ErrIllegalChange", state, got, err)
 			}
 			r = sealed(t, r)
-			got, err = r.Announced(t0.Add(time.Hour))
+			got, err = r.Announced(investigation.Conclusion{At: t0.Add(time.Hour)})
 			want := r
 			want.State, want.Lane, want.DueAt = "done", "", time.Time{}
 			want.Seal.Manifest = ""

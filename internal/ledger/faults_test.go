@@ -106,11 +106,11 @@ func TestLostAnswers(t *testing.T) {
 			return err
 		}, investigation.StateFetching},
 		{"archived", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Archived(ctx, a.ID, "bob", receipt(a), t0, &ledgertest.Sealer{})
+			_, err := l.Archived(ctx, a.ID, "bob", investigation.Arrival{At: t0, Receipt: receipt(a)}, &ledgertest.Sealer{})
 			return err
 		}, investigation.StateArchived},
 		{"announced", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Announced(ctx, a.ID, t0)
+			_, err := l.Announced(ctx, a.ID, investigation.Conclusion{At: t0})
 			return err
 		}, investigation.StateDone},
 	}

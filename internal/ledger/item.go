@@ -39,8 +39,10 @@ const (
 	nameExpiredLinks     = "expiredLinks"
 	nameOwner            = "owner"
 	nameLeaseUntil       = "leaseUntil"
-	nameDueAt            = "dueAt" // milliseconds since 1970
-	nameLane             = "lane"  // "<tenantId>#live"
+	nameDueAt            = "dueAt"  // milliseconds since 1970
+	nameLane             = "lane"   // "<tenantId>#live"
+	nameClaims           = "claims" // owners, separated by blanks
+	nameStrangers        = "strangers"
 	nameReceipt          = "receipt"
 	nameManifestKey      = "manifestKey"
 	nameReason           = "reason"
@@ -63,7 +65,7 @@ func optional() []string {
 		nameComputerDNSName, nameRequestor, nameRequestorComment, nameCaseID, nameRequestSource,
 		nameStatus, nameLastUpdatedAt, nameCompletedAt, nameAttempts, nameExpiredLinks, nameOwner,
 		nameLeaseUntil, nameDueAt, nameLane, nameReceipt, nameManifestKey, nameReason, nameMessage,
-		nameJournal, nameQuarantine, nameQuarantineSeal, nameSeal, nameArchivedAt, nameAnnouncedAt,
+		nameJournal, nameClaims, nameStrangers, nameQuarantine, nameQuarantineSeal, nameSeal, nameArchivedAt, nameAnnouncedAt,
 	}
 }
 
@@ -147,6 +149,7 @@ func encode(r investigation.Record) item {
 		nameRequestorComment: r.RequestorComment, nameCaseID: r.CaseID,
 		nameRequestSource: r.RequestSource, nameStatus: string(r.Status), nameOwner: r.Owner,
 		nameReason: string(r.Reason), nameMessage: r.Message, nameJournal: string(r.Journal),
+		nameClaims: string(r.Claims), nameStrangers: string(r.Strangers),
 	} {
 		if s != "" {
 			it[name] = text(s)

@@ -35,12 +35,12 @@ func everyRecord(tb testing.TB) []investigation.Record {
 			investigation.Head{Sequence: 41, Digest: strings.Repeat("ab", 32)}, &ledgertest.Sealer{})
 		return must(next, err)
 	}
-	archived := sealed(fetching.Archived("ada", receipt(action(1, "")), t0.Add(1)))
+	archived := sealed(fetching.Archived("ada", investigation.Arrival{At: t0.Add(1), Receipt: receipt(action(1, ""))}))
 	apart := archived
 	apart.ManifestKey = "elsewhere.json"
 	bare := receipt(action(1, ""))
 	bare.PartSize, bare.Retention = 0, investigation.Retention{}
-	plain := sealed(fetching.Archived("ada", bare, t0.Add(1)))
+	plain := sealed(fetching.Archived("ada", investigation.Arrival{At: t0.Add(1), Receipt: bare}))
 	old := archived // as it was before there were chains
 	old.Seal = investigation.Seal{}
 	expired := sealed(fetching.NotCollected("ada", investigation.Closing{At: t0,
@@ -52,8 +52,8 @@ func everyRecord(tb testing.TB) []investigation.Record {
 	closed := sealed(failed, nil)
 	return []investigation.Record{
 		waiting, ready, failed, fetching, released, archived, apart, plain, old, expired, elsewhere,
-		invalid, closed, must(archived.Announced(t0)), must(closed.Announced(t0)),
-		must(expired.Announced(t0)), must(invalid.Announced(t0)),
+		invalid, closed, must(archived.Announced(investigation.Conclusion{At: t0})), must(closed.Announced(investigation.Conclusion{At: t0})),
+		must(expired.Announced(investigation.Conclusion{At: t0})), must(invalid.Announced(investigation.Conclusion{At: t0})),
 	}
 }
 

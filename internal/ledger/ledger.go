@@ -116,10 +116,10 @@ func (l *Ledger) Release(ctx context.Context, id investigation.ID, owner string,
 
 // Archived implements fetch.Ledger.
 func (l *Ledger) Archived(ctx context.Context, id investigation.ID, owner string,
-	receipt investigation.Receipt, now time.Time, by investigation.Sealer,
+	a investigation.Arrival, by investigation.Sealer,
 ) (investigation.Record, error) {
 	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r.Archived(owner, receipt, now)
+		return r.Archived(owner, a)
 	})
 }
 
@@ -142,11 +142,11 @@ func (l *Ledger) Seal(ctx context.Context, id investigation.ID, by investigation
 }
 
 // Announced implements fetch.Ledger.
-func (l *Ledger) Announced(ctx context.Context, id investigation.ID, now time.Time) (
+func (l *Ledger) Announced(ctx context.Context, id investigation.ID, c investigation.Conclusion) (
 	investigation.Record, error,
 ) {
 	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Announced(now)
+		return r.Announced(c)
 	})
 }
 

@@ -34,7 +34,9 @@ func (r *reader) record(id investigation.ID) investigation.Record {
 		Attempts:     int(r.number(nameAttempts, 0)),
 		ExpiredLinks: int(r.number(nameExpiredLinks, 0)),
 		LeaseUntil:   r.instant(nameLeaseUntil), Lane: r.lane(id.TenantID), DueAt: r.dueAt(),
-		Receipt: r.receipt(nameReceipt), Reason: investigation.Reason(r.text(nameReason)),
+		Claims:    investigation.Claims(r.text(nameClaims)),
+		Strangers: r.strangers(),
+		Receipt:   r.receipt(nameReceipt), Reason: investigation.Reason(r.text(nameReason)),
 		Message: r.text(nameMessage), Journal: investigation.Journal(r.text(nameJournal)),
 		Quarantine: r.receipt(nameQuarantine), QuarantineSeal: r.seal(nameQuarantineSeal),
 		Seal: r.seal(nameSeal), ObservedAt: r.instant(nameObservedAt),
@@ -147,6 +149,14 @@ func (r *reader) part(name string) *reader {
 		return nil
 	}
 	return &reader{item: m.Value}
+}
+
+func (r *reader) strangers() investigation.Strangers {
+	strangers := investigation.Strangers(r.text(nameStrangers))
+	if !strangers.Valid() {
+		r.fail(nameStrangers, "a list of strangers")
+	}
+	return strangers
 }
 
 func (r *reader) receipt(name string) investigation.Receipt {

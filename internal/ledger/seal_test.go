@@ -362,7 +362,7 @@ func TestChangeInConflict(t *testing.T) {
 		}
 		return send()
 	}}
-	rec, err := newLedger(table, w).Announced(t.Context(), a.ID, t0)
+	rec, err := newLedger(table, w).Announced(t.Context(), a.ID, investigation.Conclusion{At: t0})
 	if err != nil || rec.State != investigation.StateDone || w.Count("UpdateItem") != 2 {
 		t.Errorf("got %+v, %v", rec, err)
 	}

@@ -181,7 +181,7 @@ func TestWriteUnitsPerPackage(t *testing.T) {
 		return err
 	}
 	announce := func() error {
-		_, err := m.ledger.Announced(t.Context(), a.ID, t0.Add(9*time.Second+323456789))
+		_, err := m.ledger.Announced(t.Context(), a.ID, investigation.Conclusion{At: t0.Add(9*time.Second + 323456789)})
 		return err
 	}
 	total := budgetUnits + m.total(a.ID, []step{
@@ -195,8 +195,7 @@ func TestWriteUnitsPerPackage(t *testing.T) {
 		{"claim", claim, 3},
 		{"the claim again", claim, 0},
 		{"archived and sealed", func() error {
-			_, err := m.ledger.Archived(t.Context(), a.ID, owner, receipt(a),
-				t0.Add(9*time.Second+123456789), ofThree())
+			_, err := m.ledger.Archived(t.Context(), a.ID, owner, investigation.Arrival{At: t0.Add(9*time.Second + 123456789), Receipt: receipt(a)}, ofThree())
 			return err
 		}, 2*5 + 2 + 2},
 		{"sealed again", func() error {
@@ -252,7 +251,7 @@ func TestWriteUnitsNotCollected(t *testing.T) {
 			return err
 		}, 2}}
 		steps = append(append(steps, claims...), step{"sealed", end, tt.seal}, step{"announced", func() error {
-			_, err := m.ledger.Announced(t.Context(), a.ID, t0)
+			_, err := m.ledger.Announced(t.Context(), a.ID, investigation.Conclusion{At: t0})
 			return err
 		}, tt.say})
 		total := m.total(a.ID, steps)

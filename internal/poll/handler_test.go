@@ -51,7 +51,7 @@ func (w *world) Settled(ctx context.Context, ids []investigation.ID) ([]investig
 		if err != nil {
 			return nil, err
 		}
-		_, err = w.ledger.Announced(ctx, id, time.Now())
+		_, err = w.ledger.Announced(ctx, id, investigation.Conclusion{At: time.Now()})
 		if err != nil {
 			return nil, err
 		}

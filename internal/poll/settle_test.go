@@ -86,7 +86,7 @@ func (b *bench) conclude(ids ...investigation.ID) {
 	for _, id := range ids {
 		_, err := b.ledger.Seal(b.t.Context(), id, sealer{})
 		if err == nil {
-			_, err = b.ledger.Announced(b.t.Context(), id, b.now)
+			_, err = b.ledger.Announced(b.t.Context(), id, investigation.Conclusion{At: b.now})
 		}
 		if err != nil {
 			b.t.Fatal(err)
@@ -166,8 +166,7 @@ func TestSettledUnderLease(t *testing.T) {
 		_, err = b.ledger.Claim(ctx, action.ID, "ada", b.now, b.now.Add(30*time.Second))
 	}
 	if err == nil {
-		_, err = b.ledger.Archived(ctx, action.ID, "ada",
-			investigation.Receipt{Bucket: "b", Key: "packages/x.zip"}, b.now, sealer{})
+		_, err = b.ledger.Archived(ctx, action.ID, "ada", investigation.Arrival{At: b.now, Receipt: investigation.Receipt{Bucket: "b", Key: "packages/x.zip"}}, sealer{})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -110,9 +110,7 @@ func testArchive(t *testing.T, server *embedded.S3, dir string) {
 			investigation.ErrNotAPackage) {
 			t.Errorf("%s: a cut package: got %v", name, err)
 		}
-		if _, err := a.Stored(t.Context(), key+".cut"); !errors.Is(err, investigation.ErrNotStored) {
-			t.Errorf("%s: a cut package left something: %v", name, err)
-		}
+		checkNotStored(t, a, key+".cut")
 		checkQuarantine(t, a, dir, investigation.Key("quarantine/"+name+".bin"), body[:len(body)-10])
 		checkLocked(t, server, string(key), body)
 	}
@@ -151,9 +149,23 @@ func checkRace(t *testing.T, a *archive.Archive, key investigation.Key, body []b
 			t.Errorf("%s: got %+v", key, got)
 		}
 	}
-	got, err := a.Stored(t.Context(), key)
-	if err != nil || !reflect.DeepEqual(got, told[0]) {
-		t.Errorf("%s: stored is %+v, %v, want %+v", key, got, err, told[0])
+	checkStored(t, a, key, told[0])
+}
+
+// checkStored fails unless the archive finds what it stored, and no stranger.
+func checkStored(t *testing.T, a *archive.Archive, key investigation.Key, want investigation.Stored) {
+	t.Helper()
+	got, err := a.Look(t.Context(), recordOf(), key, false)
+	if err != nil || got.Stored == nil || !reflect.DeepEqual(*got.Stored, want) || len(got.Strangers) > 0 {
+		t.Errorf("%s: stored is %+v, %v, want %+v", key, got, err, want)
+	}
+}
+
+func checkNotStored(t *testing.T, a *archive.Archive, key investigation.Key) {
+	t.Helper()
+	got, err := a.Look(t.Context(), recordOf(), key, false)
+	if err != nil || !reflect.DeepEqual(got, investigation.Found{Free: key}) {
+		t.Errorf("%s: got %+v, %v, want nothing", key, got, err)
 	}
 }
 
@@ -168,7 +180,7 @@ func checkFile(t *testing.T, path string, want []byte) {
 func checkConflict(t *testing.T, a *archive.Archive, key investigation.Key, other []byte) {
 	t.Helper()
 	_, err := store(t, a, key, other)
-	if _, ok := errors.AsType[*archive.ConflictError](err); !ok {
+	if !errors.Is(err, investigation.ErrStartAgain) {
 		t.Errorf("%s: other bytes under the key: got %v", key, err)
 	}
 }
@@ -182,16 +194,10 @@ func checkQuarantine(t *testing.T, a *archive.Archive, dir string, key investiga
 			got.Receipt.Retention != retention || got.Collection != collection {
 			t.Errorf("%s: got %+v, %v", key, got, err)
 		}
-		read, err := a.Stored(t.Context(), key)
-		if err != nil || !reflect.DeepEqual(read, got) {
-			t.Errorf("%s: stored is %+v, %v, want %+v", key, read, err, got)
-		}
+		checkStored(t, a, key, got)
 	}
 	checkFile(t, filepath.Join(dir, bucket, string(key)), body)
-	_, err := a.Stored(t.Context(), "packages/none.zip")
-	if !errors.Is(err, investigation.ErrNotStored) {
-		t.Errorf("%s: it is under the package's key: %v", key, err)
-	}
+	checkNotStored(t, a, "packages/none.zip")
 }
 
 // checkLocked tries to get rid of an object that is kept by GOVERNANCE.
@@ -271,10 +277,7 @@ func checkModes(t *testing.T, server *embedded.S3) {
 			if err != nil || stored.Receipt.Retention != want {
 				t.Errorf("%s: got %+v, %v", key, stored.Receipt.Retention, err)
 			}
-			got, err := a.Stored(t.Context(), key)
-			if err != nil || !reflect.DeepEqual(got, stored) {
-				t.Errorf("%s: stored is %+v, %v, want %+v", key, got, err, stored)
-			}
+			checkStored(t, a, key, stored)
 			_, err = client.DeleteObject(t.Context(), &s3.DeleteObjectInput{
 				Bucket: aws.String(bucket), Key: aws.String(string(key)), VersionId: &stored.Receipt.VersionID,
 				BypassGovernanceRetention: aws.Bool(true),
@@ -304,22 +307,25 @@ func checkModes(t *testing.T, server *embedded.S3) {
 func checkSmall(t *testing.T, a *archive.Archive, server *embedded.S3) {
 	t.Helper()
 	ctx := t.Context()
+	for _, test := range [][2]string{{"{}", "packages/m.json"}, {"{ }", "packages/m~1.json"}} {
+		for range 2 {
+			placed, err := a.StoreManifest(ctx, "packages/m.json", []byte(test[0]))
+			if err != nil || placed.Key != test[1] {
+				t.Errorf("the manifest %s: got %+v, %v", test[0], placed, err)
+			}
+		}
+	}
 	for range 2 {
-		if err := a.StoreManifest(ctx, "packages/m.json", []byte("{}")); err != nil {
-			t.Error(err)
+		placed, err := a.StoreSignature(ctx, "packages/m.json.sig", []byte("one"),
+			func([]byte) error { return nil })
+		if err != nil || placed.Key != "packages/m.json.sig" {
+			t.Errorf("a signature: got %+v, %v", placed, err)
 		}
 	}
-	err := a.StoreManifest(ctx, "packages/m.json", []byte("{ }"))
-	if _, ok := errors.AsType[*archive.ConflictError](err); !ok {
-		t.Errorf("another manifest: got %v", err)
-	}
-	bad := errors.New("bad")
-	for _, want := range []error{nil, nil, bad} {
-		err := a.StoreSignature(ctx, "packages/m.json.sig", []byte("one"),
-			func([]byte) error { return want })
-		if !errors.Is(err, want) {
-			t.Errorf("a signature: got %v, want %v", err, want)
-		}
+	placed, err := a.StoreSignature(ctx, "packages/m.json.sig", []byte("two"),
+		func([]byte) error { return errors.New("not by this key") })
+	if err != nil || placed.Key != "packages/m.json~1.sig" || len(placed.Strangers) != 1 {
+		t.Errorf("a signature beside a stranger: got %+v, %v", placed, err)
 	}
 	for key, contentType := range map[string]string{
 		"packages/m.json": "application/json", "packages/m.json.sig": "application/octet-stream",
@@ -360,10 +366,7 @@ func TestArchiveOfAnEarlierVersion(t *testing.T) {
 	if err := a.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got, err := a.Stored(t.Context(), old)
-	if err != nil || !reflect.DeepEqual(got, stored) {
-		t.Errorf("got %+v, %v, want %+v", got, err, stored)
-	}
+	checkStored(t, a, old, stored)
 	checkConflict(t, a, old, zipOf(t, 1000))
 	checkFile(t, filepath.Join(dir, bucket, string(old)), body)
 	if _, err := store(t, a, "packages/new.zip", body); err != nil {
@@ -399,9 +402,16 @@ func placeOf(key, quarantine investigation.Key) investigation.Placement {
 	action := someAction("a", now)
 	action.CaseID = caseID
 	return investigation.Placement{
-		Key: key, Quarantine: quarantine, Action: action,
+		Key: key, Quarantine: quarantine, Action: action, Claim: claim,
 		Collection: investigation.Collection{Attempt: collection.Attempt, Link: collection.Link},
 	}
+}
+
+const claim = "ada"
+
+// recordOf is the action of placeOf, claimed.
+func recordOf() investigation.Record {
+	return investigation.Record{Action: placeOf("", "").Action, Claims: claim}
 }
 
 func packageOf(body []byte) investigation.Package {

@@ -99,13 +99,13 @@ func TestRecordOnDisk(t *testing.T) {
 	if _, err = ledger.Claim(t.Context(), id, "ada", now, now.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	check("{" + facts + `"state":"fetching","attempts":1,"owner":"ada",
+	check("{" + facts + `"state":"fetching","attempts":1,"owner":"ada","claims":"ada",
 		"leaseUntil":"2026-11-03T09:01:00.123Z","dueAt":"2026-11-03T09:01:00.123Z","lane":"live"}`)
 
 	receipt := investigation.Receipt{Bucket: "b", Key: "k.zip", VersionID: "v", Size: 7, SHA256: "s",
 		CRC32C: "c", PartSize: 8, Retention: investigation.Retention{Mode: "COMPLIANCE",
 			Until: now.Truncate(time.Second), LegalHold: true}}
-	rec, err := ledger.Archived(t.Context(), id, "ada", receipt, now, &ledgertest.Sealer{})
+	rec, err := ledger.Archived(t.Context(), id, "ada", investigation.Arrival{At: now, Receipt: receipt}, &ledgertest.Sealer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,14 +113,14 @@ func TestRecordOnDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const archived = `"attempts":1,"manifestKey":"k.json",
+	const archived = `"attempts":1,"claims":"ada","manifestKey":"k.json",
 		"receipt":{"bucket":"b","key":"k.zip","versionId":"v","size":7,"sha256":"s","crc":"c",
 		"partSize":8,"lockMode":"COMPLIANCE","retainUntil":"2026-11-03T09:00:00Z","legalHold":true},
 		"archivedAt":"2026-11-03T09:00:00.1234567Z",`
 	place := fmt.Sprintf(`"seal":{"sequence":1,"digest":%q,"bucket":"evidence"`, rec.Seal.Digest)
 	check("{" + facts + archived + place + `,"manifest":` + string(manifest) + `},"state":"archived",
 		"dueAt":"2026-11-03T09:01:00.123Z","lane":"settled"}`)
-	if _, err = ledger.Announced(t.Context(), id, now); err != nil {
+	if _, err = ledger.Announced(t.Context(), id, investigation.Conclusion{At: now}); err != nil {
 		t.Fatal(err)
 	}
 	check("{" + facts + archived + place + `},"state":"done",

@@ -110,7 +110,7 @@ func TestFileOfVersionOne(t *testing.T) {
 		if err != nil || sealed.Seal.Sequence != int64(i+1) || sealed.Receipt != rec.Receipt {
 			t.Errorf("got %+v, %v", sealed, err)
 		}
-		if _, err := ledger.Announced(t.Context(), rec.ID, later); err != nil {
+		if _, err := ledger.Announced(t.Context(), rec.ID, investigation.Conclusion{At: later}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -28,6 +28,8 @@ type recordRow struct {
 	LeaseUntil       time.Time            `json:"leaseUntil,omitzero"`
 	DueAt            time.Time            `json:"dueAt,omitzero"`
 	Lane             investigation.Lane   `json:"lane,omitempty"`
+	Claims           string               `json:"claims,omitempty"`
+	Strangers        string               `json:"strangers,omitempty"`
 	Receipt          *receiptRow          `json:"receipt,omitempty"`
 	ManifestKey      string               `json:"manifestKey,omitempty"`
 	Reason           investigation.Reason `json:"reason,omitempty"`
@@ -112,6 +114,7 @@ func rowOf(r investigation.Record) recordRow {
 		CompletedAt: r.CompletedAt().UTC(), State: r.State,
 		Attempts: r.Attempts, ExpiredLinks: r.ExpiredLinks, Owner: r.Owner,
 		LeaseUntil: r.LeaseUntil.UTC(), DueAt: r.DueAt.UTC(), Lane: r.Lane,
+		Claims: string(r.Claims), Strangers: string(r.Strangers),
 		Receipt: receiptRowOf(r.Receipt), ManifestKey: r.ManifestKey, Reason: r.Reason,
 		Message: r.Message, Journal: string(r.Journal), Quarantine: receiptRowOf(r.Quarantine),
 		QuarantineSeal: sealRowOf(r.QuarantineSeal), Seal: sealRowOf(r.Seal),
@@ -131,6 +134,7 @@ func (row recordRow) record() investigation.Record {
 		},
 		State: row.State, Attempts: row.Attempts, ExpiredLinks: row.ExpiredLinks,
 		Owner: row.Owner, LeaseUntil: row.LeaseUntil, DueAt: row.DueAt, Lane: row.Lane,
+		Claims: investigation.Claims(row.Claims), Strangers: investigation.Strangers(row.Strangers),
 		Receipt: row.Receipt.receipt(), ManifestKey: row.ManifestKey, Reason: row.Reason,
 		Message: row.Message, Journal: investigation.Journal(row.Journal),
 		Quarantine: row.Quarantine.receipt(), QuarantineSeal: row.QuarantineSeal.seal(),

@@ -72,8 +72,10 @@ func (s *station) Open(context.Context, investigation.Link) (investigation.Packa
 	return investigation.Package{Size: 4, Body: io.NopCloser(strings.NewReader("pack"))}, nil
 }
 
-func (s *station) Stored(_ context.Context, key investigation.Key) (investigation.Stored, error) {
-	return investigation.Stored{}, fmt.Errorf("head %s: %w", key, investigation.ErrNotStored)
+func (s *station) Look(_ context.Context, _ investigation.Record, key investigation.Key, _ bool) (
+	investigation.Found, error,
+) {
+	return investigation.Found{Free: key}, nil
 }
 
 func (s *station) Store(_ context.Context, place investigation.Placement, pkg investigation.Package) (
@@ -89,9 +91,15 @@ func (s *station) Store(_ context.Context, place investigation.Placement, pkg in
 	}}, err
 }
 
-func (*station) StoreManifest(context.Context, string, []byte) error { return nil }
+func (*station) StoreManifest(_ context.Context, key string, _ []byte) (investigation.Placed, error) {
+	return investigation.Placed{Key: key}, nil
+}
 
-func (*station) StoreSignature(context.Context, string, []byte, func([]byte) error) error { return nil }
+func (*station) StoreSignature(_ context.Context, key string, _ []byte, _ func([]byte) error) (
+	investigation.Placed, error,
+) {
+	return investigation.Placed{Key: key}, nil
+}
 
 // Sealer, Outcome and Quarantined make manifests of no interest.
 func (s *station) Sealer(context.Context, investigation.Stored) (investigation.Sealer, error) {

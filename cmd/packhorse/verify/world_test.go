@@ -216,9 +216,11 @@ func newWorldIn(t testing.TB, put func(string, []byte, investigation.Retention) 
 func (w *world) openKey(t testing.TB) {
 	t.Helper()
 	w.openWriter(t)
-	err := w.writer.Publish(t.Context(), func(_ context.Context, key string, pem []byte) error {
+	err := w.writer.Publish(t.Context(), func(_ context.Context, key string, pem []byte) (
+		investigation.Placed, error,
+	) {
 		w.put(key, pem, investigation.Retention{})
-		return nil
+		return investigation.Placed{Key: key}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -309,7 +311,7 @@ func (w *world) archive(t testing.TB, tenantID string, n int, body []byte) {
 		t.Fatal(err)
 	}
 	stored := w.storeObject(t, string(key), body, true)
-	rec, err = rec.Archived("worker", stored.Receipt, w.now)
+	rec, err = rec.Archived("worker", investigation.Arrival{At: w.now, Receipt: stored.Receipt})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +363,7 @@ func (w *world) settle(t testing.TB, rec investigation.Record, stored investigat
 		write(investigation.Key(rec.Quarantine.Key).Manifest(), rec.QuarantineSeal.Manifest)
 	}
 	write(rec.ManifestKey, rec.Seal.Manifest)
-	rec, err = rec.Announced(w.now)
+	rec, err = rec.Announced(investigation.Conclusion{At: w.now})
 	if err != nil {
 		t.Fatal(err)
 	}

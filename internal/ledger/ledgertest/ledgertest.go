@@ -215,15 +215,24 @@ func (b *bench) archived(id investigation.ID, owner string, now time.Time) call 
 	receipt := investigation.Receipt{Bucket: "evidence", Key: "packages/" + id.ActionID + ".zip",
 		VersionID: "v-1", Size: 5_000_000_000_123, SHA256: fmt.Sprintf("%064x", 7), CRC32C: "yZRlqg==",
 		PartSize: 64 << 20, Retention: retention(t0)}
+	arrival := investigation.Arrival{At: now, Receipt: receipt, Strangers: strangers("packages/" + id.ActionID)}
 	return call{
 		"archived by " + owner, id,
 		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Archived(ctx, id, owner, receipt, now, b.sealer)
+			return l.Archived(ctx, id, owner, arrival, b.sealer)
 		},
 		func(r investigation.Record) (investigation.Record, error) {
-			return r.Archived(owner, receipt, now)
+			return r.Archived(owner, arrival)
 		}, true,
 	}
+}
+
+// strangers is what somebody put in an action's places.
+func strangers(stem string) investigation.Strangers {
+	return investigation.Strangers("").Add(
+		investigation.Stranger{Key: stem + ".zip", VersionID: "v-0", Size: 7, SHA256: fmt.Sprintf("%064x", 9),
+			FoundAt: t0.Add(123 * time.Millisecond)},
+		investigation.Stranger{Key: stem + "~1.zip", Size: 1 << 40, FoundAt: t0, Note: "it was not read"})
 }
 
 // retention is a lock for ten years, in the whole seconds of S3, and a legal hold.
@@ -268,12 +277,13 @@ func (b *bench) seal(id investigation.ID) call {
 }
 
 func (b *bench) announced(id investigation.ID, now time.Time) call {
+	conclusion := investigation.Conclusion{At: now, Strangers: strangers("packages/" + id.ActionID + ".json")}
 	return call{
 		"announced", id,
 		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Announced(ctx, id, now)
+			return l.Announced(ctx, id, conclusion)
 		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Announced(now) }, false,
+		func(r investigation.Record) (investigation.Record, error) { return r.Announced(conclusion) }, false,
 	}
 }
 

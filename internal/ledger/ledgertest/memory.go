@@ -111,10 +111,10 @@ func (m *Memory) Release(ctx context.Context, id investigation.ID, owner string,
 
 // Archived implements fetch.Ledger.
 func (m *Memory) Archived(ctx context.Context, id investigation.ID, owner string,
-	receipt investigation.Receipt, now time.Time, by investigation.Sealer,
+	a investigation.Arrival, by investigation.Sealer,
 ) (investigation.Record, error) {
 	return m.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r.Archived(owner, receipt, now)
+		return r.Archived(owner, a)
 	})
 }
 
@@ -137,11 +137,11 @@ func (m *Memory) Seal(ctx context.Context, id investigation.ID, by investigation
 }
 
 // Announced implements fetch.Ledger.
-func (m *Memory) Announced(ctx context.Context, id investigation.ID, now time.Time) (
+func (m *Memory) Announced(ctx context.Context, id investigation.ID, c investigation.Conclusion) (
 	investigation.Record, error,
 ) {
 	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Announced(now)
+		return r.Announced(c)
 	})
 }
 

@@ -49,12 +49,12 @@ func TestCheckChangeFindsFault(t *testing.T) {
 		}
 		return r
 	}
-	archived := sealed(fetching.Archived("ada", investigation.Receipt{Key: "k"}, now))
+	archived := sealed(fetching.Archived("ada", investigation.Arrival{At: now, Receipt: investigation.Receipt{Key: "k"}}))
 	invalid := sealed(fetching.NotCollected("ada", investigation.Closing{At: now, Reason: "Invalid",
 		Quarantine: investigation.Receipt{Key: "q"}}))
 	open := observed(t, investigation.StatusFailed)
 	closed := sealed(open, nil)
-	done, err := archived.Announced(now)
+	done, err := archived.Announced(investigation.Conclusion{At: now})
 	if err != nil {
 		t.Fatal(err)
 	}
