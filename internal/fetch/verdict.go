@@ -77,6 +77,16 @@ func judge(rec investigation.Record, failure error, now time.Time) verdict {
 	return v
 }
 
+// causeOf returns the cause of a failure: the one that an adapter named, or else, of Defender's, the
+// download.
+func causeOf(failure error) investigation.Cause {
+	cause := investigation.CauseOf(failure)
+	if _, isTheirs := errors.AsType[*theirError](failure); isTheirs && cause == investigation.CauseOther {
+		return investigation.CauseDownload
+	}
+	return cause
+}
+
 // lastIfInvalid reports whether the claimed action is given up if what comes this time is no
 // package: then that is kept in quarantine.
 func lastIfInvalid(rec investigation.Record) bool { return rec.Attempts >= invalidAttemptsMax }

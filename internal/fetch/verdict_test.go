@@ -74,6 +74,27 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A failure on Defender's side that nobody says more about is one of the download; what an adapter
+// named stands; and what nobody named is not taken for something that passes.
+func TestCauseOf(t *testing.T) {
+	cut := fmt.Errorf("store: %w", io.ErrUnexpectedEOF)
+	forbidden := investigation.Because(investigation.CauseForbidden, errors.New("403"))
+	for _, test := range []struct {
+		failure error
+		want    investigation.Cause
+	}{
+		{fetch.Theirs(cut), investigation.CauseDownload},
+		{fetch.Theirs(&investigation.PostponedError{Err: forbidden}), investigation.CauseForbidden},
+		{fetch.Theirs(&investigation.PostponedError{Err: investigation.ErrBudgetSpent}),
+			investigation.CauseBudget},
+		{cut, investigation.CauseOther},
+	} {
+		if got := fetch.CauseOf(test.failure); got != test.want {
+			t.Errorf("%v: got %q, want %q", test.failure, got, test.want)
+		}
+	}
+}
+
 func TestJudgeBoundsTheMessage(t *testing.T) {
 	long := errors.New(strings.Repeat("é\n", 5000))
 	_, release := fetch.Judge(investigation.Record{Attempts: 1}, long, time.Time{})
