@@ -70,7 +70,8 @@ func judge(rec investigation.Record, failure error, now time.Time) verdict {
 		}
 	default:
 		v.release.DueAt = now.Add(backOff(rec.Attempts))
-		if isTheirs && rec.Attempts >= attemptsMax {
+		// The call for a link fails on our side too, before it is sent.
+		if isTheirs && causeOf(failure) == investigation.CauseDownload && rec.Attempts >= attemptsMax {
 			v.reason = investigation.ReasonExpired
 		}
 	}
