@@ -40,6 +40,9 @@ func (e *ConflictError) Error() string {
 		e.Key, e.Stored.Size, e.Stored.CRC32C, e.Size, e.CRC32C)
 }
 
+// Cause makes a postponed fetch say why.
+func (e *ConflictError) Cause() investigation.Cause { return investigation.CauseConflict }
+
 // statusOf returns the HTTP status of an S3 answer that is an error, or 0.
 func statusOf(err error) int {
 	answer, ok := errors.AsType[*awshttp.ResponseError](err)
@@ -110,7 +113,7 @@ func (a *Archive) advise(doing, key string, err error, hint string) error {
 		object += "/" + key
 	}
 	if hint != "" {
-		return fmt.Errorf("%s %s: %w (%s)", doing, object, err, hint)
+		err = fmt.Errorf("%w (%s)", err, hint)
 	}
-	return fmt.Errorf("%s %s: %w", doing, object, err)
+	return investigation.Because(investigation.CauseArchive, fmt.Errorf("%s %s: %w", doing, object, err))
 }

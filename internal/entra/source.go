@@ -138,12 +138,15 @@ func (s *TokenSource) renew(ctx context.Context) error {
 	defer cancel()
 	token, err := s.request(ctx)
 	if err != nil {
-		pause := unreachablePause
-		if mendable, ok := errors.AsType[*Error](err); ok && !mendable.passing {
+		pause, cause := unreachablePause, investigation.CauseCredential
+		if failed, ok := errors.AsType[*Error](err); ok && failed.passing {
+			cause = investigation.CauseNetwork
+		} else if ok {
 			pause = refusedPause
 		}
 		return &investigation.PostponedError{
-			RetryAt: s.now().Add(pause), Err: fmt.Errorf("get a token from Entra ID: %w", err),
+			RetryAt: s.now().Add(pause),
+			Err:     investigation.Because(cause, fmt.Errorf("get a token from Entra ID: %w", err)),
 		}
 	}
 	s.token, s.issuedAt, s.expiresAt = token.Token, s.now(), token.ExpiresOn

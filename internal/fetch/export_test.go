@@ -9,6 +9,9 @@ import (
 // BackOff opens the pause between attempts to its table test.
 var BackOff = backOff
 
+// CauseOf opens the cause of a failure to its table test.
+var CauseOf = causeOf
+
 // Theirs marks an error as Defender's, as the steps of a fetch do.
 var Theirs = theirs
 

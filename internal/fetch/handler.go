@@ -36,6 +36,10 @@ type Answer struct {
 	ActionID string `json:"actionId,omitempty"`
 	Reason   string `json:"reason,omitempty"` // where it was refused, postponed or not collected
 
+	Cause investigation.Cause `json:"cause,omitempty"` // where it was postponed
+	// Strangers is how many objects lie under keys of this action that are not ours.
+	Strangers int `json:"strangers,omitempty"`
+
 	Key string `json:"key,omitempty"` // of the package; where it was concluded, of the manifest
 	// Where it was archived:
 	Bytes        int64   `json:"bytes,omitempty"`
@@ -85,9 +89,13 @@ func (h *Handler) fetch(ctx context.Context, id investigation.ID) (Answer, error
 	case rec.State.Settled():
 		return h.archived(ctx, rec, err), nil
 	case rec.State == investigation.StateReady && err != nil:
+		cause := causeOf(err)
 		h.logger.WarnContext(ctx, "the fetch is postponed", slog.String("actionId", id.ActionID),
-			slog.Time("dueAt", rec.DueAt), slog.String("error", err.Error()))
-		return Answer{Outcome: OutcomePostponed, ActionID: id.ActionID, Reason: err.Error()}, nil
+			slog.Time("dueAt", rec.DueAt), slog.String("cause", string(cause)),
+			slog.String("error", err.Error()))
+		return Answer{
+			Outcome: OutcomePostponed, ActionID: id.ActionID, Reason: err.Error(), Cause: cause,
+		}, nil
 	default:
 		return Answer{}, err
 	}

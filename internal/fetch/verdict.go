@@ -70,11 +70,22 @@ func judge(rec investigation.Record, failure error, now time.Time) verdict {
 		}
 	default:
 		v.release.DueAt = now.Add(backOff(rec.Attempts))
-		if isTheirs && rec.Attempts >= attemptsMax {
+		// The call for a link fails on our side too, before it is sent.
+		if isTheirs && causeOf(failure) == investigation.CauseDownload && rec.Attempts >= attemptsMax {
 			v.reason = investigation.ReasonExpired
 		}
 	}
 	return v
+}
+
+// causeOf returns the cause of a failure: the one that an adapter named, or else, of Defender's, the
+// download.
+func causeOf(failure error) investigation.Cause {
+	cause := investigation.CauseOf(failure)
+	if _, isTheirs := errors.AsType[*theirError](failure); isTheirs && cause == investigation.CauseOther {
+		return investigation.CauseDownload
+	}
+	return cause
 }
 
 // lastIfInvalid reports whether the claimed action is given up if what comes this time is no

@@ -30,6 +30,7 @@ func TestJudge(t *testing.T) {
 	invalid := fetch.Theirs(fmt.Errorf("check: %w", investigation.ErrNotAPackage))
 	denied := fetch.Theirs(&investigation.PostponedError{
 		RetryAt: now.Add(17 * time.Second), Err: errors.New("no slot")})
+	uncounted := fetch.Theirs(investigation.Because(investigation.CauseCounter, errors.New("no such table")))
 	bucketGone := errors.New("no such bucket")
 	stopped := fmt.Errorf("read: %w", context.Canceled)
 
@@ -54,6 +55,7 @@ func TestJudge(t *testing.T) {
 		{"denied", 1, 0, denied, "", investigation.ChargeNothing, 17 * time.Second},
 		{"denied, however often", 99, 99, denied, "", investigation.ChargeNothing, 17 * time.Second},
 		{"our bucket, however often", 99, 0, bucketGone, "", investigation.ChargeAttempt, time.Hour},
+		{"our budget table, however often", 99, 0, uncounted, "", investigation.ChargeAttempt, time.Hour},
 		{"asked to stop", 12, 0, stopped, "", investigation.ChargeAttempt, 0},
 	}
 	for _, tt := range tests {
@@ -71,6 +73,27 @@ func TestJudge(t *testing.T) {
 				t.Error("the ledger would not say why")
 			}
 		})
+	}
+}
+
+// A failure on Defender's side that nobody says more about is one of the download; what an adapter
+// named stands; and what nobody named is not taken for something that passes.
+func TestCauseOf(t *testing.T) {
+	cut := fmt.Errorf("store: %w", io.ErrUnexpectedEOF)
+	forbidden := investigation.Because(investigation.CauseForbidden, errors.New("403"))
+	for _, test := range []struct {
+		failure error
+		want    investigation.Cause
+	}{
+		{fetch.Theirs(cut), investigation.CauseDownload},
+		{fetch.Theirs(&investigation.PostponedError{Err: forbidden}), investigation.CauseForbidden},
+		{fetch.Theirs(&investigation.PostponedError{Err: investigation.ErrBudgetSpent}),
+			investigation.CauseBudget},
+		{cut, investigation.CauseOther},
+	} {
+		if got := fetch.CauseOf(test.failure); got != test.want {
+			t.Errorf("%v: got %q, want %q", test.failure, got, test.want)
+		}
 	}
 }
 

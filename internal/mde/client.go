@@ -126,11 +126,15 @@ func (c *Client) refused(e *StatusError) error {
 	switch e.Status {
 	case http.StatusTooManyRequests:
 		pause := min(max(e.RetryAfter, throttlePauseMin), throttlePauseMax)
-		return &investigation.PostponedError{RetryAt: c.now().Add(pause), Err: e}
+		return &investigation.PostponedError{
+			RetryAt: c.now().Add(pause),
+			Err:     investigation.Because(investigation.CauseThrottled, e),
+		}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return &investigation.PostponedError{
 			RetryAt: c.now().Add(credentialPause),
-			Err:     fmt.Errorf("%w; %s", e, permissionHint),
+			Err: investigation.Because(investigation.CauseForbidden,
+				fmt.Errorf("%w; %s", e, permissionHint)),
 		}
 	default:
 		return e
@@ -144,7 +148,10 @@ func (c *Client) unanswered(ctx context.Context, err error) error {
 		return err // the budget or the credential said when
 	}
 	if ctx.Err() == nil && neverConnected(err) {
-		return &investigation.PostponedError{RetryAt: c.now().Add(unreachablePause), Err: err}
+		return &investigation.PostponedError{
+			RetryAt: c.now().Add(unreachablePause),
+			Err:     investigation.Because(investigation.CauseNetwork, err),
+		}
 	}
 	return err
 }

@@ -86,8 +86,9 @@ func (c *Client) admit(address *url.URL) error {
 	case !c.hosts.allow(address):
 		return &investigation.PostponedError{
 			RetryAt: c.now().Add(credentialPause),
-			Err: fmt.Errorf("the link leads to %.100q, which is not among the allowed link hosts"+
-				" (DEFENDER_LINK_HOSTS)", address.Host),
+			Err: investigation.Because(investigation.CauseLinkHost,
+				fmt.Errorf("the link leads to %.100q, which is not among the allowed link hosts"+
+					" (DEFENDER_LINK_HOSTS)", address.Host)),
 		}
 	default:
 		return nil

@@ -87,6 +87,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	decision, err := t.counter.Lease(req.Context(), t.budget, owner, t.now())
 	if err == nil && !decision.Allowed {
 		err = &ExhaustedError{Budget: t.budget.Name, RetryAt: decision.RetryAt}
+	} else if err != nil {
+		err = investigation.Because(investigation.CauseCounter, err)
 	}
 	if err != nil {
 		discard(req)

@@ -27,6 +27,7 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	shared := []string{
 		"ExistingLedgerTable=" + first["LedgerTableName"], "ExistingBudgetTable=" + first["BudgetTableName"],
 	}
+	shared = append(shared, a.guarding()...)
 	second := a.deploy("second", append(slices.Clone(idle), shared...)...)
 	a.checkShared(first, second)
 	if got := a.tables(); !slices.Equal(got, tables) {
@@ -34,6 +35,9 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	}
 
 	stacks := []map[string]string{first, second}
+	a.checkPolicies(first, nothing, nothing)
+	a.checkPolicies(second, breakGlass, writers)
+	a.checkTamperingRule(second)
 	a.setSecrets(stacks, tenant.secret)
 	bucketServer.makeBuckets(t, stacks)
 	facts := a.listen(stacks)
@@ -55,4 +59,5 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a.deleteStacks("second", "first")
 	bucketServer.checkPackages(t, archived, tenant)
 	a.checkSurvivors(stacks, tables)
+	a.checkLogsSurvive(second, first)
 }

@@ -89,13 +89,11 @@ func (a *account) awaitDone(table string, s *tenant) {
 	a.t.Logf("all was done after %.0f s", time.Since(began).Seconds())
 }
 
-// logs returns what the functions of a stack said.
-func (a *account) logs(outputs map[string]string, function string) string {
+// logs returns what a function said.
+func (a *account) logs(group string) string {
 	a.t.Helper()
 	var answer struct{ Events []struct{ Message string } }
-	a.call("Logs_20140328.FilterLogEvents", map[string]any{
-		"logGroupName": "/aws/lambda/" + outputs[function],
-	}, &answer)
+	a.call("Logs_20140328.FilterLogEvents", map[string]any{"logGroupName": group}, &answer)
 	var all strings.Builder
 	for _, event := range answer.Events {
 		all.WriteString(event.Message + "\n")
@@ -109,12 +107,12 @@ func (a *account) checkLogs(stacks []map[string]string) {
 	var fetched strings.Builder
 	for _, outputs := range stacks {
 		a.await("a tick of "+outputs["PollFunctionName"]+" to end", func() bool {
-			return strings.Contains(a.logs(outputs, "PollFunctionName"), "SweepSeconds")
+			return strings.Contains(a.logs(outputs["PollLogGroupName"]), "SweepSeconds")
 		})
-		if ticks := a.logs(outputs, "PollFunctionName"); strings.Contains(ticks, "ERROR") {
+		if ticks := a.logs(outputs["PollLogGroupName"]); strings.Contains(ticks, "ERROR") {
 			a.t.Errorf("the log of %s is\n%s", outputs["PollFunctionName"], ticks)
 		}
-		fetched.WriteString(a.logs(outputs, "FetchPackageFunctionName"))
+		fetched.WriteString(a.logs(outputs["FetchPackageLogGroupName"]))
 	}
 	for _, name := range []string{
 		"PackagesArchived", "ArchivedBytes", "ReadyToArchivedSeconds", "BudgetLeased",
@@ -151,9 +149,7 @@ func (a *account) checkNoLeak(ledger, budget string, b bucketServer, f *facts, s
 	}
 	a.call("Logs_20140328.DescribeLogGroups", map[string]any{}, &groups)
 	for _, group := range groups.LogGroups {
-		places[group.LogGroupName] = a.logs(map[string]string{
-			"f": strings.TrimPrefix(group.LogGroupName, "/aws/lambda/"),
-		}, "f")
+		places[group.LogGroupName] = a.logs(group.LogGroupName)
 	}
 	secrets := append(s.server.Links(), s.secret)
 	if len(secrets) < len(s.ready)+1 || len(places) < 8 {

@@ -34,6 +34,9 @@ const (
 	PackagesArchived       Name = "PackagesArchived"
 	ArchivedBytes          Name = "ArchivedBytes"
 	ReadyToArchivedSeconds Name = "ReadyToArchivedSeconds"
+	FetchesPostponed       Name = "FetchesPostponed" // whatever the cause
+	FetchesBlocked         Name = "FetchesBlocked"   // those of them that wait for a person
+	Strangers              Name = "Strangers"        // objects in the archive that are not ours
 
 	BudgetLeased    Name = "BudgetLeased"    // calls that could be sent
 	BudgetDenied    Name = "BudgetDenied"    // calls that were not sent, because the budget was spent
@@ -46,6 +49,7 @@ var Units = map[Name]string{
 	PackagesSeen: "Count", PackagesReady: "Count", PackagesNotCollected: "Count",
 	SweepSeconds: "Seconds", OldestReadySeconds: "Seconds",
 	PackagesArchived: "Count", ArchivedBytes: "Bytes", ReadyToArchivedSeconds: "Seconds",
+	FetchesPostponed: "Count", FetchesBlocked: "Count", Strangers: "Count",
 	BudgetLeased: "Count", BudgetDenied: "Count", BudgetCooldowns: "Count",
 	ClockSkew: "Milliseconds",
 }
@@ -84,7 +88,13 @@ func (m *Meter) Fetch(answer fetch.Answer) {
 		m.add(ReadyToArchivedSeconds, answer.ReadySeconds)
 	case fetch.OutcomeNotCollected:
 		m.add(PackagesNotCollected, 1)
+	case fetch.OutcomePostponed:
+		m.add(FetchesPostponed, 1)
+		if answer.Cause.Blocks() {
+			m.add(FetchesBlocked, 1)
+		}
 	}
+	m.add(Strangers, float64(answer.Strangers))
 	m.write()
 }
 

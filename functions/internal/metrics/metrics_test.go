@@ -13,6 +13,7 @@ import (
 
 	"packhorse/functions/internal/metrics"
 	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
 	"packhorse/internal/poll"
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/ratelimit/dynamocounter"
@@ -70,7 +71,9 @@ func TestLines(t *testing.T) {
 	if leaseErr == nil || settleErr == nil {
 		t.Fatalf("got %v and %v", leaseErr, settleErr)
 	}
-	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomePostponed})
+	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomePostponed, Cause: investigation.CauseCounter})
+	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomePostponed, Cause: investigation.CauseBudget})
+	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomeArchived, Bytes: 1, Strangers: 2})
 
 	golden, err := os.ReadFile(filepath.Join("testdata", "lines.jsonl"))
 	if err != nil {

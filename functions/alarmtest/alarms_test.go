@@ -1,0 +1,300 @@
+package alarmtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"packhorse/functions/internal/metrics"
+	"packhorse/internal/cfn"
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+	"packhorse/internal/localcloud"
+	"packhorse/internal/mde/mdesim"
+)
+
+const topic = "arn:aws:sns:us-east-1:123456789012:alarms"
+
+// happening is one cause of an alarm. What it does in each period is what happens to the functions in
+// five minutes; the numbers are what CloudWatch is given of it.
+type happening struct {
+	alarm, cause string
+	period       func(s *site) []datum
+}
+
+// happenings has a case for every cause in the table of docs/operations.md, by its words there.
+func happenings() []happening {
+	return slices.Concat(silences(), failedTicks(), failedFetches(), blockedFetches(), []happening{
+		{"StrangerAlarm", "somebody put an object under a key of the archive", strangers},
+		{"ThrottledAlarm", "a script of an analyst, or a second stack with tables of its own",
+			func(s *site) []datum {
+				s.tenant.SetFaults(answering(mdesim.KindPackageURI, http.StatusTooManyRequests))
+				numbers, _ := s.carry()
+				return numbers
+			}},
+		{"ListThrottledAlarm", "a dashboard that polls Defender every few seconds", func(s *site) []datum {
+			s.tenant.SetFaults(answering(mdesim.KindList, http.StatusTooManyRequests))
+			return s.tick()
+		}},
+		{"OldestReadyAlarm", "a backlog after a mass collection", func(s *site) []datum {
+			s.addAction(7 * time.Hour)
+			return s.tick()
+		}},
+		{"UndeliveredAlarm", "the function was throttled (nothing has to be replayed)",
+			undelivered(readyLetters)},
+		{"UndeliveredAlarm", "the policy of `AlarmTopicArn` does not let events.amazonaws.com publish",
+			undelivered(tamperingLetters)},
+	})
+}
+
+func answering(kind mdesim.Kind, status int) mdesim.Faults {
+	return mdesim.Faults{Status: map[mdesim.Kind]int{kind: status}}
+}
+
+// silences are invocations that are not made.
+func silences() []happening {
+	none := func(*site) []datum { return nil }
+	return []happening{
+		{"PollSilentAlarm", "`PollState` is DISABLED", func(s *site) []datum {
+			poll := deploy(s.t, map[string]string{"PollState": "DISABLED"})["PollFunction"]
+			events, _ := poll.Properties["Events"].(map[string]any)
+			tick, _ := events["Tick"].(map[string]any)
+			properties, _ := tick["Properties"].(map[string]any)
+			if properties["State"] != "DISABLED" {
+				s.t.Errorf("the schedule goes on: %v", properties)
+			}
+			return none(s)
+		}},
+		{"PollSilentAlarm", "the account is out of concurrency", none},
+	}
+}
+
+func failedTicks() []happening {
+	ticking := func(wrong func(s *site)) func(*site) []datum {
+		return func(s *site) []datum { wrong(s); return s.tick() }
+	}
+	return []happening{
+		{"PollErrorsAlarm", "the client secret has expired", ticking(func(s *site) {
+			s.tenant.SetFaults(mdesim.Faults{SecretExpired: true})
+		})},
+		{"PollErrorsAlarm", "Defender or Entra ID does not answer", ticking(func(s *site) {
+			s.tenant.SetFaults(answering(mdesim.KindList, http.StatusServiceUnavailable))
+		})},
+		{"PollErrorsAlarm", "the ledger cannot be used", ticking(func(s *site) {
+			s.addAction(time.Hour)
+			s.environ["LEDGER_TABLE"] = "absent"
+		})},
+	}
+}
+
+// carrying has a fetch fail so because something in its environment is wrong.
+func carrying(variable, value string) func(*site) []datum {
+	return func(s *site) []datum {
+		s.environ[variable] = value
+		numbers, _ := s.carry()
+		return numbers
+	}
+}
+
+func failedFetches() []happening {
+	const name = "FetchErrorsAlarm"
+	return []happening{
+		{name, "the evidence bucket is gone, denied or without Object Lock", carrying("ARCHIVE_BUCKET", "absent")},
+		{name, "the ledger cannot be used", carrying("LEDGER_TABLE", "absent")},
+		{name, "the signing key is disabled or denied", carrying("SIGNING_KEY_ID", "alias/absent")},
+	}
+}
+
+// blockedFetches says of each that the function was content: that is what FetchErrorsAlarm missed.
+func blockedFetches() []happening {
+	blocked := func(cause investigation.Cause, numbers []datum, got answer) func(s *site) []datum {
+		return func(s *site) []datum {
+			var said fetch.Answer
+			if err := json.Unmarshal([]byte(got.payload), &said); err != nil || got.failed ||
+				said.Outcome != fetch.OutcomePostponed || said.Cause != cause ||
+				!strings.Contains(got.log, `"cause":"`+string(cause)+`"`) {
+				s.t.Errorf("got %s, want it postponed for %q; it logged %s", got.payload, cause, got.log)
+			}
+			return numbers
+		}
+	}
+	wrong := func(cause investigation.Cause, variable, value string) func(*site) []datum {
+		return func(s *site) []datum {
+			s.environ[variable] = value
+			numbers, got := s.carry()
+			return blocked(cause, numbers, got)(s)
+		}
+	}
+	const name = "FetchBlockedAlarm"
+	return []happening{
+		{name, "`linkHost`: Microsoft has a new host, to be added to `DefenderLinkHosts`",
+			wrong(investigation.CauseLinkHost, "DEFENDER_LINK_HOSTS", "other.example.com")},
+		{name, "`forbidden`: the app registration lacks a permission", func(s *site) []datum {
+			s.tenant.SetFaults(answering(mdesim.KindPackageURI, http.StatusForbidden))
+			numbers, got := s.carry()
+			return blocked(investigation.CauseForbidden, numbers, got)(s)
+		}},
+		{name, "`credential`: the client secret has expired", func(s *site) []datum {
+			s.tenant.SetFaults(mdesim.Faults{SecretExpired: true})
+			numbers, got := s.carry()
+			return blocked(investigation.CauseCredential, numbers, got)(s)
+		}},
+		{name, "`network`: no way to Defender, or through a proxy whose certificate is not in `DefenderCaPem`",
+			wrong(investigation.CauseNetwork, "DEFENDER_API_URL", "https://127.0.0.1:1")},
+		{name, "`counter`: the budget table cannot be used, or the clock is wrong",
+			wrong(investigation.CauseCounter, "BUDGET_TABLE", "absent")},
+		{name, "`archive`: evidence may not be written", func(s *site) []datum {
+			s.refuses = func(r *http.Request) bool {
+				return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/packages/")
+			}
+			numbers, got := s.carry()
+			return blocked(investigation.CauseArchive, numbers, got)(s)
+		}},
+		{name, "`conflict`: other bytes lie under the package's key", func(s *site) []datum {
+			numbers, got := s.carry(s.plant)
+			return blocked(investigation.CauseConflict, numbers, got)(s)
+		}},
+	}
+}
+
+// plant puts an object under the action's key, with metadata that say it is the action's.
+func (s *site) plant(action investigation.Action) {
+	s.t.Helper()
+	key, err := investigation.KeyOf("packages/", action)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, err = s3.NewFromConfig(s.aws).PutObject(s.t.Context(), &s3.PutObjectInput{
+		Bucket: &s.name, Key: aws.String(string(key)), Body: bytes.NewReader([]byte("planted")),
+		Metadata: map[string]string{
+			"packhorse-action-id": action.ActionID, "packhorse-collection": `{"version":1,"attempt":1}`,
+		},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// strangers are counted of the fetch function's answer.
+func strangers(s *site) []datum {
+	var log bytes.Buffer
+	metrics.New(&log, s.fetch.name, time.Now).Fetch(fetch.Answer{
+		Outcome: fetch.OutcomeArchived, Bytes: 1, Strangers: 1,
+	})
+	return embedded(s.t, log.String())
+}
+
+// undelivered returns a case of events that end in the queue, of the rule that letters finds. The
+// stand-in drops what a target does not take, so the message is put there by hand.
+func undelivered(letters func(cfn.Stack) any) func(*site) []datum {
+	return func(s *site) []datum {
+		stack := deploy(s.t, map[string]string{"AlarmTopicArn": topic})
+		config, _ := letters(stack).(map[string]any)
+		if arn, _ := config["Arn"].(string); !strings.HasSuffix(arn, ":UndeliveredQueue") {
+			s.t.Errorf("what is not delivered goes to %v", config)
+		}
+		cloud := localcloud.Cloud{Endpoint: os.Getenv("DYNAMODB_TEST_ENDPOINT")}
+		call := func(action string, input map[string]any, output any) {
+			if err := cloud.Call(s.t.Context(), "AmazonSQS."+action, input, output); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		var queue struct {
+			URL string `json:"QueueUrl"`
+		}
+		call("CreateQueue", map[string]any{"QueueName": s.name}, &queue)
+		call("SendMessage", map[string]any{"QueueUrl": queue.URL, "MessageBody": "{}"}, nil)
+		var depth struct{ Attributes map[string]string }
+		call("GetQueueAttributes", map[string]any{
+			"QueueUrl": queue.URL, "AttributeNames": []string{"ApproximateNumberOfMessages"},
+		}, &depth)
+		visible, err := strconv.ParseFloat(depth.Attributes["ApproximateNumberOfMessages"], 64)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return []datum{{"AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName",
+			nameOf(stack, "UndeliveredQueue"), visible}}
+	}
+}
+
+// readyLetters and tamperingLetters are where the two rules put what is not delivered.
+func readyLetters(stack cfn.Stack) any {
+	events, _ := stack["FetchPackageFunction"].Properties["Events"].(map[string]any)
+	ready, _ := events["Ready"].(map[string]any)
+	properties, _ := ready["Properties"].(map[string]any)
+	return properties["DeadLetterConfig"]
+}
+
+func tamperingLetters(stack cfn.Stack) any {
+	targets, _ := stack["TamperingRule"].Properties["Targets"].([]any)
+	target, _ := targets[0].(map[string]any)
+	return target["DeadLetterConfig"]
+}
+
+// TestAlarms has each documented cause happen period after period, from a day on which all is well.
+func TestAlarms(t *testing.T) {
+	stack := deploy(t, map[string]string{"AlarmTopicArn": topic})
+	watched := alarms(t, stack)
+	poll := function{nameOf(stack, "PollFunction"), build(t, "poll"), tickTime}
+	fetch := function{nameOf(stack, "FetchPackageFunction"), build(t, "fetch-package"), fetchTime}
+	for _, h := range happenings() {
+		t.Run(h.alarm+"/"+h.cause, func(t *testing.T) {
+			alarm, there := watched[h.alarm]
+			if !there {
+				t.Fatal("the template has no such alarm")
+			}
+			s := openSite(t, poll, fetch)
+			numbers, got := s.carry()
+			well := slices.Concat(numbers, s.tick())
+			var periods [][]datum
+			for range alarm.periods {
+				periods = append(periods, well)
+			}
+			if alarm.goesOff(t, periods) {
+				t.Errorf("it goes off while all is well: %v, %s", well, got.log)
+			}
+			for range alarm.datapoints {
+				s.later()
+				periods = append(periods, h.period(s))
+			}
+			if !alarm.goesOff(t, periods) {
+				t.Errorf("%+v does not go off: %v", alarm, periods[len(periods)-alarm.datapoints:])
+			}
+		})
+	}
+}
+
+// The table in docs/operations.md, the template's alarms and the cases are the same, and every cause
+// that lasts until a person mends it has its line.
+func TestAlarmsAreDocumented(t *testing.T) {
+	rows := documented(t)
+	cases := map[string][]string{}
+	for _, h := range happenings() {
+		cases[h.alarm] = append(cases[h.alarm], h.cause)
+	}
+	names := slices.Sorted(maps.Keys(alarms(t, deploy(t, nil))))
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(names,
+		slices.Collect(maps.Keys(rows)), slices.Collect(maps.Keys(cases)))))) {
+		got, want := slices.Sorted(slices.Values(rows[name])), slices.Sorted(slices.Values(cases[name]))
+		if !slices.Contains(names, name) || !slices.Equal(got, want) {
+			t.Errorf("%s, in the template: %t; documented for\n%q, tested for\n%q", name,
+				slices.Contains(names, name), got, want)
+		}
+	}
+	row := strings.Join(rows["FetchBlockedAlarm"], ";")
+	for _, cause := range investigation.Causes() {
+		if cause.Blocks() != strings.Contains(row, "`"+string(cause)+"`") && cause != investigation.CauseOther {
+			t.Errorf("the row of FetchBlockedAlarm and the cause %s: blocks is %t", cause, cause.Blocks())
+		}
+	}
+}

@@ -1,0 +1,145 @@
+// Package cfn reads a CloudFormation template and works out what a deployment makes of it, for tests.
+//
+// [Load] reads the file, [Template.Deploy] checks the parameters and resolves conditions and intrinsic
+// functions. Every scalar is its text. Nothing is deployed, and it knows no more of the language than
+// template.yaml uses: what it does not know is an error.
+package cfn
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Template is a template as it was read.
+type Template struct {
+	parameters map[string]any
+	conditions map[string]any
+	resources  map[string]any
+	rules      map[string]Parameter
+}
+
+// Parameter is what a template says of a parameter.
+type Parameter struct {
+	Default string
+	Needed  bool // there is no default
+	Pattern *regexp.Regexp
+	Values  []string
+	Min     *float64
+	Max     *float64
+}
+
+// Load reads a template in YAML.
+func Load(path string) (*Template, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // which template is read is for the test to say
+	if err != nil {
+		return nil, err
+	}
+	var document yaml.Node
+	err = yaml.Unmarshal(text, &document)
+	if err != nil {
+		return nil, fmt.Errorf("parse %s: %w", path, err)
+	}
+	root, ok := decode(document.Content[0]).(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("parse %s: it is not a mapping", path)
+	}
+	t := &Template{rules: map[string]Parameter{}}
+	for section, into := range map[string]*map[string]any{
+		"Parameters": &t.parameters, "Conditions": &t.conditions, "Resources": &t.resources,
+	} {
+		*into, ok = root[section].(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("parse %s: it has no %s", path, section)
+		}
+	}
+	for name, description := range t.parameters {
+		t.rules[name], err = parameterOf(description)
+		if err != nil {
+			return nil, fmt.Errorf("parameter %s: %w", name, err)
+		}
+	}
+	return t, nil
+}
+
+// decode turns a node into maps, slices and strings. A short form (!Ref x) becomes the long one.
+func decode(node *yaml.Node) any {
+	for node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	var value any
+	switch node.Kind {
+	case yaml.MappingNode:
+		mapping := map[string]any{}
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			mapping[node.Content[i].Value] = decode(node.Content[i+1])
+		}
+		value = mapping
+	case yaml.SequenceNode:
+		sequence := []any{}
+		for _, item := range node.Content {
+			sequence = append(sequence, decode(item))
+		}
+		value = sequence
+	default:
+		value = node.Value
+	}
+	name, short := strings.CutPrefix(node.Tag, "!")
+	switch {
+	case !short || strings.HasPrefix(name, "!"): // !!str and its like
+		return value
+	case name == "Ref" || name == "Condition":
+		return map[string]any{name: value}
+	default:
+		return map[string]any{"Fn::" + name: value}
+	}
+}
+
+func parameterOf(description any) (p Parameter, err error) {
+	fields, ok := description.(map[string]any)
+	if !ok {
+		return p, fmt.Errorf("got %v", description)
+	}
+	text := func(field string) string { s, _ := fields[field].(string); return s }
+	p.Default = text("Default")
+	p.Needed = fields["Default"] == nil
+	for _, value := range sliceOf(fields["AllowedValues"]) {
+		p.Values = append(p.Values, fmt.Sprint(value))
+	}
+	if pattern := text("AllowedPattern"); pattern != "" {
+		p.Pattern, err = regexp.Compile(pattern)
+		if err != nil {
+			return p, err
+		}
+	}
+	for field, into := range map[string]**float64{"MinValue": &p.Min, "MaxValue": &p.Max} {
+		if text(field) == "" {
+			continue
+		}
+		n, err := strconv.ParseFloat(text(field), 64)
+		if err != nil {
+			return p, err
+		}
+		*into = &n
+	}
+	return p, nil
+}
+
+// takes reports whether a value fits.
+func (p Parameter) takes(value string) bool {
+	n, err := strconv.ParseFloat(value, 64)
+	numeric := p.Min == nil && p.Max == nil || err == nil &&
+		(p.Min == nil || n >= *p.Min) && (p.Max == nil || n <= *p.Max)
+	return numeric && (p.Pattern == nil || p.Pattern.MatchString(value)) &&
+		(len(p.Values) == 0 || slices.Contains(p.Values, value))
+}
+
+func sliceOf(value any) []any {
+	items, _ := value.([]any)
+	return items
+}

@@ -1,0 +1,131 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const theTopic = "arn:aws:sns:us-east-1:123456789012:alarms"
+
+// matchesEvent decides as EventBridge does, of as much of its pattern language as the template uses.
+func matchesEvent(t *testing.T, pattern, event map[string]any) bool {
+	t.Helper()
+	for field, want := range pattern {
+		switch want := want.(type) {
+		case map[string]any:
+			inner, _ := event[field].(map[string]any)
+			if !matchesEvent(t, want, inner) {
+				return false
+			}
+		case []any:
+			if field == "$or" {
+				if !slices.ContainsFunc(want, func(one any) bool {
+					return matchesEvent(t, one.(map[string]any), event)
+				}) {
+					return false
+				}
+				continue
+			}
+			value, there := event[field]
+			if !slices.ContainsFunc(want, func(one any) bool {
+				if test, ok := one.(map[string]any); ok {
+					if len(test) != 1 || test["exists"] != "true" {
+						t.Fatalf("%v is not known here", test)
+					}
+					return there
+				}
+				return there && one == value
+			}) {
+				return false
+			}
+		default:
+			t.Fatalf("%s: got the pattern %v", field, want)
+		}
+	}
+	return true
+}
+
+// What somebody does to the keys and the bucket is told where CloudTrail tells of it, a refused
+// attempt too; what the stack does all day is not, nor what others do to keys and buckets of theirs.
+func TestTamperingIsTold(t *testing.T) {
+	rule := deploy(t, map[string]string{"AlarmTopicArn": theTopic})["TamperingRule"]
+	if rule.Properties["EventBusName"] != nil {
+		t.Error("CloudTrail's events are on the default bus")
+	}
+	pattern, _ := rule.Properties["EventPattern"].(map[string]any)
+	const key, bucket = `"keyId":"arn:aws:kms:us-east-1:123456789012:key/Key"`, `"bucketName":"EvidenceBucket"`
+	for _, test := range []struct {
+		name, source, detail string
+		told                 bool
+	}{
+		{"deletion", "aws.kms", `"eventName":"ScheduleKeyDeletion","requestParameters":{` + key + `}`, true},
+		{"by its id", "aws.kms", `"eventName":"DisableKey","requestParameters":{"keyId":"SigningKey"}`, true},
+		{"its policy", "aws.kms", `"eventName":"PutKeyPolicy","requestParameters":{` + key + `}`, true},
+		{"refused", "aws.kms", `"eventName":"ScheduleKeyDeletion","errorCode":"AccessDenied","requestParameters":null`, true},
+		{"another key", "aws.kms", `"eventName":"ScheduleKeyDeletion","requestParameters":{"keyId":"1234"}`, false},
+		{"work", "aws.kms", `"eventName":"Sign","requestParameters":{` + key + `}`, false},
+		{"the policy", "aws.s3", `"eventName":"PutBucketPolicy","requestParameters":{` + bucket + `}`, true},
+		{"no policy", "aws.s3", `"eventName":"DeleteBucketPolicy","requestParameters":{` + bucket + `}`, true},
+		{"versioning", "aws.s3", `"eventName":"PutBucketVersioning","requestParameters":{` + bucket + `}`, true},
+		{"a version", "aws.s3", `"eventName":"DeleteObject","requestParameters":{` + bucket + `,"key":"k"}`, true},
+		{"several", "aws.s3", `"eventName":"DeleteObjects","errorCode":"AccessDenied","requestParameters":{` + bucket + `}`, true},
+		{"a hold", "aws.s3", `"eventName":"PutObjectLegalHold","requestParameters":{` + bucket + `}`, true},
+		{"planting", "aws.s3", `"eventName":"PutObject","errorCode":"AccessDenied","requestParameters":{` + bucket + `}`, true},
+		{"storing", "aws.s3", `"eventName":"PutObject","requestParameters":{` + bucket + `}`, false},
+		{"another bucket", "aws.s3", `"eventName":"PutBucketPolicy","requestParameters":{"bucketName":"b"}`, false},
+	} {
+		var event map[string]any
+		err := json.Unmarshal([]byte(`{"source":"`+test.source+`","detail-type":"AWS API Call via CloudTrail",`+
+			`"detail":{`+test.detail+`}}`), &event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := matchesEvent(t, pattern, event); got != test.told {
+			t.Errorf("%s: told is %t", test.name, got)
+		}
+	}
+}
+
+// What is told goes to the topic in words; what the topic does not take is in the queue that has an
+// alarm, because a topic that takes alarms need not take events.
+func TestTamperingIsToldTo(t *testing.T) {
+	stack := deploy(t, map[string]string{"AlarmTopicArn": theTopic})
+	rule := stack["TamperingRule"].Properties
+	targets, _ := rule["Targets"].([]any)
+	if len(targets) != 1 {
+		t.Fatalf("got the targets %v", targets)
+	}
+	target := targets[0].(map[string]any)
+	if target["Arn"] != theTopic {
+		t.Errorf("it is told to %v", target["Arn"])
+	}
+	queue := stack["UndeliveredQueuePolicy"].Properties
+	mine := "arn:aws:events:us-east-1:123456789012:rule/" + rule["Name"].(string)
+	takes := slices.ContainsFunc(statementsOf(t, queue["PolicyDocument"]), func(s statement) bool {
+		return s.effect == "Allow" && s.matches(t, request{
+			action: "sqs:SendMessage", resource: "arn:aws:any:us-east-1:123456789012:UndeliveredQueue",
+			facts: map[string]string{"aws:SourceAccount": "123456789012", "aws:SourceArn": mine},
+		})
+	})
+	if letters, _ := target["DeadLetterConfig"].(map[string]any); !takes ||
+		letters["Arn"] != "arn:aws:any:us-east-1:123456789012:UndeliveredQueue" {
+		t.Errorf("what is not delivered is lost: %v", target)
+	}
+	transformer, _ := target["InputTransformer"].(map[string]any)
+	paths, _ := transformer["InputPathsMap"].(map[string]any)
+	text, _ := transformer["InputTemplate"].(string)
+	var sentence string
+	if err := json.Unmarshal([]byte(text), &sentence); err != nil {
+		t.Errorf("%q is not JSON: %v", text, err)
+	}
+	for name := range paths {
+		if !strings.Contains(sentence, "<"+name+">") {
+			t.Errorf("%q does not say %s", sentence, name)
+		}
+	}
+	if _, there := deploy(t, nil)["TamperingRule"]; there {
+		t.Error("without a topic there is a rule")
+	}
+}
