@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"packhorse/functions/internal/metrics"
 	"packhorse/internal/cfn"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
@@ -160,10 +159,6 @@ func blockedFetches() []happening {
 			numbers, got := s.carry()
 			return blocked(investigation.CauseArchive, numbers, got)(s)
 		}},
-		{name, "`conflict`: other bytes lie under the package's key", func(s *site) []datum {
-			numbers, got := s.carry(s.plant)
-			return blocked(investigation.CauseConflict, numbers, got)(s)
-		}},
 	}
 }
 
@@ -185,13 +180,15 @@ func (s *site) plant(action investigation.Action) {
 	}
 }
 
-// strangers are counted of the fetch function's answer.
+// strangers are found by a fetch that stores its package all the same.
 func strangers(s *site) []datum {
-	var log bytes.Buffer
-	metrics.New(&log, s.fetch.name, time.Now).Fetch(fetch.Answer{
-		Outcome: fetch.OutcomeArchived, Bytes: 1, Strangers: 1,
-	})
-	return embedded(s.t, log.String())
+	numbers, got := s.carry(s.plant)
+	var said fetch.Answer
+	if err := json.Unmarshal([]byte(got.payload), &said); err != nil || said.Strangers != 1 ||
+		said.Outcome != fetch.OutcomeArchived {
+		s.t.Errorf("got %s, want the package archived and a stranger; it logged %s", got.payload, got.log)
+	}
+	return numbers
 }
 
 // undelivered returns a case of events that end in the queue, of the rule that letters finds. The

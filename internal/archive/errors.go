@@ -21,27 +21,22 @@ const (
 	statusPreconditionFailed = http.StatusPreconditionFailed
 )
 
-// ConflictError says that the object under a key has other bytes than it should. It is not
-// replaced.
-type ConflictError struct {
-	Key    string
-	Stored investigation.Receipt // what S3 has; with a SHA-256 only where that is known
-	Size   int64                 // what came (or is there now, where it was read back), in bytes
-	CRC32C string                // likewise
-	SHA256 string                // likewise
+// conflictError says that an object has other bytes than those that were stored.
+type conflictError struct {
+	stored investigation.Receipt // what S3 has; with a SHA-256 only where that is known
+	size   int64                 // what came, or is there now, in bytes
+	crc32c string                // likewise
+	sha256 string                // likewise
 }
 
-func (e *ConflictError) Error() string {
-	if e.Stored.SHA256 != "" {
-		return fmt.Sprintf("the object %s holds other bytes: %d bytes with SHA-256 %s, not %d with %s",
-			e.Key, e.Stored.Size, e.Stored.SHA256, e.Size, e.SHA256)
+func (e *conflictError) Error() string {
+	if e.stored.SHA256 != "" {
+		return fmt.Sprintf("%d bytes with SHA-256 %s, not %d with %s", e.size, e.sha256, e.stored.Size,
+			e.stored.SHA256)
 	}
-	return fmt.Sprintf("the object %s holds other bytes: %d bytes with CRC-32C %q, not %d with %q",
-		e.Key, e.Stored.Size, e.Stored.CRC32C, e.Size, e.CRC32C)
+	return fmt.Sprintf("%d bytes with CRC-32C %q, not %d with %q", e.size, e.crc32c, e.stored.Size,
+		e.stored.CRC32C)
 }
-
-// Cause makes a postponed fetch say why.
-func (e *ConflictError) Cause() investigation.Cause { return investigation.CauseConflict }
 
 // statusOf returns the HTTP status of an S3 answer that is an error, or 0.
 func statusOf(err error) int {

@@ -85,7 +85,7 @@ func (s *search) sort(ctx context.Context, v listedVersion) error {
 		return nil
 	case s.rec.Claims.Has(there.claim) && s.stored == nil:
 		stored, err := s.archive.readBack(ctx, there)
-		conflict, damaged := errors.AsType[*ConflictError](err)
+		conflict, damaged := errors.AsType[*conflictError](err)
 		if !damaged && err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (s *search) sort(ctx context.Context, v listedVersion) error {
 			s.stored = &stored
 			return nil
 		}
-		v.note = "it carries a claim of this action, but not the bytes that were stored: " + conflict.Error()
+		v.note = "it carries a claim of this action, but not the bytes that were stored: it has " + conflict.Error()
 	}
 	s.strangers = append(s.strangers, v)
 	return nil

@@ -283,14 +283,14 @@ func (a *Archive) isStored(ctx context.Context, o object, c *content, there foun
 	return stored, true, nil
 }
 
-// holds returns a *ConflictError unless what passed through c is what S3 says of the object.
+// holds returns a *conflictError unless what passed through c is what S3 says of the object.
 func (f found) holds(c *content) error {
 	r := f.Receipt
 	sha := c.sha256()
 	if r.Size == c.size && r.CRC32C == c.crc32c() && (r.SHA256 == "" || r.SHA256 == sha) {
 		return nil
 	}
-	return &ConflictError{Key: r.Key, Stored: r, Size: c.size, CRC32C: c.crc32c(), SHA256: sha}
+	return &conflictError{stored: r, size: c.size, crc32c: c.crc32c(), sha256: sha}
 }
 
 // readBack reads the object's bytes and returns all that is known of it, provided that they are

@@ -85,7 +85,10 @@ func (h *Handler) fetch(ctx context.Context, id investigation.ID) (Answer, error
 	case rec.Reason != "":
 		h.logger.WarnContext(ctx, "the package was not collected", slog.String("actionId", id.ActionID),
 			slog.String("reason", string(rec.Reason)), slog.String("message", rec.Message))
-		return Answer{Outcome: OutcomeNotCollected, ActionID: id.ActionID, Reason: string(rec.Reason)}, nil
+		return Answer{
+			Outcome: OutcomeNotCollected, ActionID: id.ActionID, Reason: string(rec.Reason),
+			Strangers: rec.Strangers.Count(),
+		}, nil
 	case rec.State.Settled():
 		return h.archived(ctx, rec, err), nil
 	case rec.State == investigation.StateReady && err != nil:
@@ -95,6 +98,7 @@ func (h *Handler) fetch(ctx context.Context, id investigation.ID) (Answer, error
 			slog.String("error", err.Error()))
 		return Answer{
 			Outcome: OutcomePostponed, ActionID: id.ActionID, Reason: err.Error(), Cause: cause,
+			Strangers: rec.Strangers.Count(),
 		}, nil
 	default:
 		return Answer{}, err
@@ -114,7 +118,10 @@ func (h *Handler) conclude(ctx context.Context, id investigation.ID) (Answer, er
 	}
 	h.logger.InfoContext(ctx, "the action is concluded", slog.String("actionId", id.ActionID),
 		slog.String("manifest", rec.ManifestKey), slog.Int64("sequence", rec.Seal.Sequence))
-	return Answer{Outcome: OutcomeConcluded, ActionID: id.ActionID, Key: rec.ManifestKey}, nil
+	return Answer{
+		Outcome: OutcomeConcluded, ActionID: id.ActionID, Key: rec.ManifestKey,
+		Strangers: rec.Strangers.Count(),
+	}, nil
 }
 
 // archived tells of a package that is stored. Where it could not be concluded, the poller hands it
@@ -126,7 +133,7 @@ func (h *Handler) archived(ctx context.Context, rec investigation.Record, err er
 	}
 	answer := Answer{
 		Outcome: OutcomeArchived, ActionID: rec.ActionID, Key: rec.Receipt.Key, Bytes: rec.Receipt.Size,
-		ReadySeconds: rec.ArchivedAt.Sub(rec.CompletedAt()).Seconds(),
+		ReadySeconds: rec.ArchivedAt.Sub(rec.CompletedAt()).Seconds(), Strangers: rec.Strangers.Count(),
 	}
 	h.logger.InfoContext(ctx, "the package is archived", slog.String("actionId", rec.ActionID),
 		slog.String("key", answer.Key), slog.Int64("bytes", answer.Bytes),

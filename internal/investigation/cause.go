@@ -21,7 +21,6 @@ const (
 	CauseLinkHost   Cause = "linkHost"   // the link leads to a host that is not allowed
 	CauseCounter    Cause = "counter"    // the budget could not be asked, or the clock is wrong
 	CauseArchive    Cause = "archive"    // the evidence bucket, or its key, does not let us store
-	CauseConflict   Cause = "conflict"   // other bytes lie where the package belongs
 	CauseOther      Cause = "other"
 )
 
@@ -29,7 +28,7 @@ const (
 func Causes() []Cause {
 	return []Cause{
 		CauseBudget, CauseThrottled, CauseStopped, CauseDownload, CauseNetwork, CauseCredential,
-		CauseForbidden, CauseLinkHost, CauseCounter, CauseArchive, CauseConflict, CauseOther,
+		CauseForbidden, CauseLinkHost, CauseCounter, CauseArchive, CauseOther,
 	}
 }
 

@@ -80,6 +80,9 @@ func (s Strangers) List() []Stranger { return s.parse().Named }
 // More returns how many others were found at least.
 func (s Strangers) More() int { return s.parse().More }
 
+// Count returns how many were found at least.
+func (s Strangers) Count() int { return len(s.List()) + s.More() }
+
 // Has reports whether the stranger is named.
 func (s Strangers) Has(other Stranger) bool {
 	for _, known := range s.List() {
