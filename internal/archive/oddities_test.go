@@ -126,7 +126,7 @@ func oddEnds() map[string]oddity {
 func TestOddities(t *testing.T) {
 	for name, test := range odd() {
 		file := test.bytes()
-		for _, step := range []int{7, len(file)} {
+		for _, step := range []int{100, len(file)} {
 			got, err := archive.Check(file, int64(len(file)), step)
 			if err != nil || got.Entries != int64(len(test.entries)) {
 				t.Errorf("%s: got %+v, %v", name, got, err)
