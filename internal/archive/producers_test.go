@@ -1,11 +1,11 @@
 package archive_test
 
-// The layouts that the programs people make ZIPs with give their files, byte by byte. Each was
-// compared with a file that the program itself wrote, and differed from it in nothing but times:
-// Info-ZIP zip 3.0, 7-Zip 26.02, bsdtar (libarchive) 3.6.2, CPython 3.11 zipfile (with ZIP64_LIMIT
-// lowered, for what it does from 2 GiB on) and OpenJDK 17. Only .NET's could not be: it follows the
-// source of System.IO.Compression, with the backslashes that .NET Framework wrote before 4.6.1.
-// archive/zip takes part in the other tests of this package.
+// The layouts that the programs people make ZIPs with give their files, byte by byte. Those named
+// for Info-ZIP (zip 3.0), 7-Zip (26.02), libarchive (bsdtar 3.6.2), CPython (3.11, with ZIP64_LIMIT
+// lowered for what it does from 2 GiB on) and Java (OpenJDK 17) were compared with a file that the
+// program itself wrote, and differed from it in nothing but times. The others had no such file: .NET's
+// is a streamed entry with backslashes in its name, as .NET Framework wrote before 4.6.1. archive/zip
+// writes the files of the other tests here.
 
 const (
 	hello    = "hello\n"
