@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 )
 
 // The records at a ZIP's end. Source: APPNOTE.TXT 6.3.10, sections 4.3.12 to 4.3.16.
@@ -24,95 +25,124 @@ const (
 	elsewhere32 = 1<<32 - 1
 )
 
-// directory is where a ZIP says its central directory lies.
-type directory struct {
-	entries, size, offset uint64
-	end                   int64 // where the first record behind the directory begins
-	ambiguous             bool  // some programs take another end record for it
+// errNoLocator: no locator stands before the end record, so there is no record for large archives.
+var errNoLocator = errors.New("no locator")
+
+// endRecord is an end record and where it lies.
+type endRecord struct {
+	at        int64
+	fields    []byte // endLength bytes
+	behind    int64  // bytes after its comment
+	ambiguous bool   // some programs take another one
 }
 
-// directory reads the end record, and the one for large archives where there is one.
-func (t *zipTail) directory(size int64) (directory, error) {
-	tail := t.last(endLength+commentMax+locatorLength+end64Length, size)
-	base := size - int64(len(tail)) // the offset of tail in the stream
-	at := endRecord(tail)
-	if at < 0 {
-		return directory{}, notAPackage("it has no end record: it is cut off, or no ZIP")
+// endRecords returns the end records to try, the likeliest first: the one whose comment ends with
+// the stream, and the last one whose comment fits at all. Bytes after the comment are common:
+// libarchive pads what it writes to a pipe to 10 KiB, and page blobs are padded to 512 bytes.
+func (t *zipTail) endRecords(size int64) []endRecord {
+	for _, window := range [...]int64{endLength + commentMax, tailMax} {
+		tail := t.last(window, size)
+		if found := findEnds(tail, size-int64(len(tail))); len(found) > 0 {
+			return found
+		}
 	}
-	end := tail[at:]
-	d := directory{
-		entries: uint64(binary.LittleEndian.Uint16(end[10:])),
-		size:    uint64(binary.LittleEndian.Uint32(end[12:])),
-		offset:  uint64(binary.LittleEndian.Uint32(end[16:])),
-		end:     base + int64(at),
-		// Those that search from the end do not all ask whether the comment's length fits.
-		ambiguous: bytes.LastIndex(tail, []byte(endSignature)) != at,
-	}
-	here := uint64(binary.LittleEndian.Uint16(end[8:]))
-	if d.entries == elsewhere16 || d.size == elsewhere32 || d.offset == elsewhere32 {
-		return directory64(tail, at, base, d)
-	}
-	if binary.LittleEndian.Uint32(end[4:]) != 0 || here != d.entries {
-		return directory{}, notAPackage("it is one volume of several")
-	}
-	return d, nil
+	return nil
 }
 
-// endRecord returns where in tail the end record begins whose comment ends with the stream, or -1.
-func endRecord(tail []byte) int {
+// findEnds does so for a tail that begins at the given offset of the stream.
+func findEnds(tail []byte, offset int64) []endRecord {
+	var found []endRecord
+	last := bytes.LastIndex(tail, []byte(endSignature))
 	for at := len(tail) - endLength; at >= 0; at-- {
 		at = bytes.LastIndex(tail[:at+len(endSignature)], []byte(endSignature))
 		if at < 0 {
-			return -1
+			break
 		}
 		comment := int(binary.LittleEndian.Uint16(tail[at+endLength-2:]))
-		if at+endLength+comment == len(tail) {
-			return at
+		end := endRecord{at: offset + int64(at), fields: tail[at : at+endLength],
+			behind: int64(len(tail) - at - endLength - comment), ambiguous: at != last}
+		if end.behind == 0 {
+			return append([]endRecord{end}, found...)
+		}
+		if end.behind > 0 && len(found) == 0 {
+			found = append(found, end)
 		}
 	}
-	return -1
+	return found
 }
 
-// directory64 reads the record for large archives before the end record at tail[at:]. An archive
-// may have just the largest number and no such record.
-func directory64(tail []byte, at int, base int64, small directory) (directory, error) {
-	locator := at - locatorLength
-	if locator < 0 || !bytes.HasPrefix(tail[locator:], []byte(locatorSignature)) {
-		return small, nil
-	}
-	offset := binary.LittleEndian.Uint64(tail[locator+8:])
-	from := int64(offset) - base
-	if offset > 1<<62 || from < 0 || from+end64Length > int64(locator) ||
-		!bytes.HasPrefix(tail[from:], []byte(end64Signature)) {
-		return directory{}, notAPackage("its end record for large archives is not where it should be")
-	}
-	record := tail[from:locator]
-	if length := binary.LittleEndian.Uint64(record[4:]); length != uint64(len(record)-end64Uncounted) {
-		return directory{}, notAPackage(
-			"its end record for large archives has %d bytes and says %d", len(record)-end64Uncounted, length)
-	}
-	d := directory{
-		entries: binary.LittleEndian.Uint64(record[32:]),
-		size:    binary.LittleEndian.Uint64(record[40:]),
-		offset:  binary.LittleEndian.Uint64(record[48:]),
-		end:     int64(offset),
-
-		ambiguous: small.ambiguous,
-	}
-	volumes := binary.LittleEndian.Uint32(tail[locator+16:])
-	if binary.LittleEndian.Uint64(record[16:]) != 0 || volumes > 1 ||
-		binary.LittleEndian.Uint64(record[24:]) != d.entries {
-		return directory{}, notAPackage("it is one volume of several")
-	}
-	if !small.agrees(d) {
-		return directory{}, notAPackage("its two end records contradict one another")
+// small reads the directory's place from the end record itself. An archive may have just the
+// largest number there and no record for large archives.
+func (t *zipTail) small(end endRecord, _ int64) (directory, error) {
+	d := end.directory()
+	disk, here := binary.LittleEndian.Uint32(end.fields[4:]), binary.LittleEndian.Uint16(end.fields[8:])
+	if disk != 0 || uint64(here) != d.entries {
+		return directory{}, errVolume()
 	}
 	return d, nil
 }
 
-// agrees reports whether d says the same wherever the small record does not point to it.
-func (small directory) agrees(d directory) bool {
+// large reads it from the record for large archives, which counts whenever its locator stands before
+// the end record: Info-ZIP writing from a pipe, and CPython between 2 and 4 GiB, write it beside real
+// values in the end record.
+func (t *zipTail) large(end endRecord, size int64) (directory, error) {
+	locatorAt := end.at - locatorLength
+	locator := t.slice(locatorAt, end.at, size)
+	if !bytes.HasPrefix(locator, []byte(locatorSignature)) {
+		return directory{}, errNoLocator
+	}
+	located := binary.LittleEndian.Uint64(locator[8:])
+	record, at := t.record64(located, locatorAt, size)
+	if record == nil {
+		return directory{}, notAPackage("its end record for large archives is not where it should be")
+	}
+	d := end.directory()
+	smaller := d
+	d.entries = binary.LittleEndian.Uint64(record[32:])
+	d.size = binary.LittleEndian.Uint64(record[40:])
+	d.offset = binary.LittleEndian.Uint64(record[48:])
+	d.end, d.located = at, located
+	volumes := binary.LittleEndian.Uint32(locator[16:])
+	if binary.LittleEndian.Uint64(record[16:]) != 0 || volumes > 1 ||
+		binary.LittleEndian.Uint64(record[24:]) != d.entries {
+		return directory{}, errVolume()
+	}
+	length := binary.LittleEndian.Uint64(record[4:])
+	d.odd.contradicting = !d.agrees(smaller) || length != uint64(locatorAt-at-end64Uncounted)
+	return d, nil
+}
+
+// record64 returns the record for large archives and its offset: where the locator says, or just
+// before the locator, since the locator does not count bytes that were put before the archive.
+func (t *zipTail) record64(located uint64, locatorAt, size int64) ([]byte, int64) {
+	for _, at := range [...]uint64{located, uint64(locatorAt - end64Length)} {
+		if at > uint64(size) || int64(at)+end64Length > locatorAt {
+			continue
+		}
+		record := t.slice(int64(at), int64(at)+end64Length, size)
+		if bytes.HasPrefix(record, []byte(end64Signature)) {
+			return record, int64(at)
+		}
+	}
+	return nil, 0
+}
+
+// directory is what the end record says.
+func (end endRecord) directory() directory {
+	return directory{
+		entries: uint64(binary.LittleEndian.Uint16(end.fields[10:])),
+		size:    uint64(binary.LittleEndian.Uint32(end.fields[12:])),
+		offset:  uint64(binary.LittleEndian.Uint32(end.fields[16:])),
+		end:     end.at,
+		odd:     oddities{ambiguous: end.ambiguous, behindEnd: uint64(end.behind)},
+	}
+}
+
+// agrees reports whether the small record says the same wherever it does not point to d.
+func (d directory) agrees(small directory) bool {
 	return (small.entries == elsewhere16 || small.entries == d.entries) &&
 		(small.size == elsewhere32 || small.size == d.size) &&
 		(small.offset == elsewhere32 || small.offset == d.offset)
 }
+
+func errVolume() error { return notAPackage("it is one volume of several: the others are missing") }

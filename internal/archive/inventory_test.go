@@ -49,16 +49,12 @@ func named(tb testing.TB, names ...string) []byte {
 // patched is a copy of file with value at the given place of its nth directory entry.
 func patched(tb testing.TB, file []byte, n, at int, value any) []byte {
 	tb.Helper()
-	file = bytes.Clone(file)
 	from := int(binary.LittleEndian.Uint32(file[len(file)-22+16:]))
 	for range n {
 		from += 46 + int(binary.LittleEndian.Uint16(file[from+28:])) +
 			int(binary.LittleEndian.Uint16(file[from+30:])) + int(binary.LittleEndian.Uint16(file[from+32:]))
 	}
-	if _, err := binary.Encode(file[from+at:], binary.LittleEndian, value); err != nil {
-		tb.Fatal(err)
-	}
-	return file
+	return changed(tb, file, from+at, value)
 }
 
 type inventoryTest struct {
@@ -170,60 +166,32 @@ func TestHugeDirectory(t *testing.T) {
 		len(got.Remarks) != 1 || !strings.Contains(got.Remarks[0], "what is in the package is not known") {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	// The same behind a stub that its offsets count, and behind one that they do not.
+	counted := changed(t, file, 0, []byte("MZ\x90\x00"))
+	got, err = archive.Check(counted, int64(len(counted)), 1<<20)
+	if err != nil || len(got.Remarks) != 2 || got.Remarks[1] != "It does not begin with an entry." {
+		t.Errorf("stub: got %+v, %v", got, err)
+	}
+	uncounted := append([]byte("MZ\x90\x00"), file...)
+	got, err = archive.Check(uncounted, int64(len(uncounted)), 1<<20)
+	if err != nil || len(got.Remarks) != 2 || !strings.Contains(got.Remarks[0], "4 bytes lie before the first entry") {
+		t.Errorf("stub, uncounted: got %+v, %v", got, err)
+	}
 }
 
-// What contradicts itself, or has bytes that no reader would come upon, is no package.
-func TestContradictions(t *testing.T) {
-	three := named(t, "a", "b", "c")
-	directory := int(binary.LittleEndian.Uint32(three[len(three)-22+16:]))
-	large := many(t, 1<<16+10, "")
-	locator := len(large) - 22 - 20
-	record := locator - 56
-	at := func(file []byte, at int, value any) []byte {
-		file = bytes.Clone(file)
-		if _, err := binary.Encode(file[at:], binary.LittleEndian, value); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	// Moved: bytes before the ZIP, with every offset corrected.
-	moved := append([]byte("PK\x03\x04 and 4 bytes"), three...)
-	moved = at(moved, len(moved)-22+16, uint32(directory+16))
-	for i := range 3 {
-		was := binary.LittleEndian.Uint32(three[directory+i*(46+len("a"))+42:])
-		moved = patched(t, moved, i, 42, was+16)
-	}
-	nothing := append([]byte("PK\x03\x04"), many(t, 0, "")...)
-	nothing = at(nothing, len(nothing)-22+16, uint32(4))
-	for name, test := range map[string]struct {
-		file []byte
-		want string
-	}{
-		"fewer entries":          {at(three, len(three)-22+8, [2]uint16{2, 2}), "has 3 entries and says 2"},
-		"more entries":           {at(three, len(three)-22+8, [2]uint16{4, 4}), "are too few"},
-		"some entries elsewhere": {at(three, len(three)-22+8, uint16(2)), "one volume of several"},
-		"the same bytes twice":   {patched(t, three, 2, 42, uint32(0)), "overlap"},
-		"data in one another":    {patched(t, three, 0, 20, uint32(60)), "overlap"},
-		"data in the directory":  {patched(t, three, 2, 20, uint32(60)), "points outside"},
-		"offset outside":         {patched(t, three, 2, 42, uint32(directory)), "points outside"},
-		"another volume":         {patched(t, three, 1, 34, uint16(1)), "another volume"},
-		"bytes before":           {moved, "16 bytes lie before its first entry"},
-		"bytes and no entries":   {nothing, "no entries, and 4 bytes before"},
-		"bytes behind":           {append(bytes.Clone(three), 0), "no end record"},
-		"bytes in between": {append(append(bytes.Clone(three[:len(three)-22]), 0), three[len(three)-22:]...),
-			"does not end where its end record begins"},
-		"the locator lies":       {at(large, locator+8, uint64(record-1)), "not where it should be"},
-		"the locator lies far":   {at(large, locator+8, uint64(1<<63)), "not where it should be"},
-		"several volumes":        {at(large, locator+16, uint32(2)), "one volume of several"},
-		"a record of a length":   {at(large, record+4, uint64(45)), "has 44 bytes and says 45"},
-		"large, fewer entries":   {at(large, record+24, [2]uint64{1 << 16, 1 << 16}), "has 65546 entries and says 65536"},
-		"large, endless entries": {at(large, record+24, [2]uint64{1 << 63, 1 << 63}), "are too few"},
-		"records that differ":    {at(large, len(large)-22+12, uint32(7)), "contradict"},
-	} {
-		got, err := archive.Check(test.file, int64(len(test.file)), 4096)
-		if !errors.Is(err, investigation.ErrNotAPackage) || !strings.Contains(err.Error(), test.want) ||
-			!reflect.DeepEqual(got, investigation.Content{}) {
-			t.Errorf("%s: got %v, want %q", name, err, test.want)
+// In a package of which only the tail is kept, the directory and the records are found wherever
+// that tail wraps.
+func TestBeyondTheTail(t *testing.T) {
+	z := infoZip()["Info-ZIP, from a pipe"]
+	for before := archive.TailMax - len(z.bytes()) - 5; before < archive.TailMax+5; before += 37 {
+		for _, z.uncounted = range []bool{false, true} {
+			z.before = strings.Repeat("x", before)
+			file := z.bytes()
+			got, err := archive.Check(file, int64(len(file)), 1<<20)
+			if err != nil || got.Entries != 1 || len(got.Remarks) != 1 ||
+				!strings.HasPrefix(got.Remarks[0], fmt.Sprint(before, " bytes lie before")) {
+				t.Errorf("after %d bytes: got %+v, %v", before, got, err)
+			}
 		}
 	}
 }

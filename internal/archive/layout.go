@@ -16,36 +16,33 @@ type span struct {
 	number         uint64 // of the entry, from 1
 }
 
-// layout reports whether the entries' spans lie one behind the other, from the first byte to the
-// directory, and how many bytes between them are surely nobody's.
-func layout(spans []span, d directory) (unowned uint64, err error) {
+// layout checks that every entry lies before the directory, and notes in odd what lies between them
+// or over one another. It sorts the spans.
+func layout(spans []span, start uint64, odd *oddities) error {
+	if len(spans) == 0 {
+		if start > 0 {
+			return notAPackage("it has no entries, and %d bytes before its directory", start)
+		}
+		return nil
+	}
 	slices.SortFunc(spans, func(a, b span) int {
 		return cmp.Or(cmp.Compare(a.offset, b.offset), cmp.Compare(a.number, b.number))
 	})
-	if len(spans) == 0 {
-		if d.offset > 0 {
-			return 0, notAPackage("it has no entries, and %d bytes before its directory", d.offset)
+	odd.before = spans[0].offset
+	covered := odd.before // up to here bytes are accounted for
+	for _, s := range spans {
+		if s.offset >= start || s.length > start-s.offset {
+			return notAPackage("entry %d of its directory points outside", s.number)
 		}
-		return 0, nil
+		if s.offset < covered {
+			odd.overlapping++
+		} else if gap := s.offset - covered; gap > slack {
+			odd.unowned += gap - slack
+		}
+		covered = max(covered, s.offset+s.length)
 	}
-	if first := spans[0].offset; first > 0 {
-		return 0, notAPackage("%d bytes lie before its first entry", first)
+	if gap := start - covered; gap > slack {
+		odd.unowned += gap - slack
 	}
-	for i, s := range spans {
-		next := d.offset
-		if i+1 < len(spans) {
-			next = spans[i+1].offset
-		}
-		if s.offset >= d.offset || s.length > d.offset-s.offset {
-			return 0, notAPackage("entry %d of its directory points outside", s.number)
-		}
-		if s.length > next-s.offset {
-			return 0, notAPackage("entries %d and %d of its directory overlap",
-				s.number, spans[i+1].number)
-		}
-		if gap := next - s.offset - s.length; gap > slack {
-			unowned += gap - slack
-		}
-	}
-	return unowned, nil
+	return nil
 }

@@ -62,8 +62,7 @@ type listing struct {
 	counts       [remarkKinds]int
 	quoted       [remarkKinds][]string
 	examples     int
-	unowned      uint64 // bytes between the entries
-	ambiguous    bool   // see directory
+	odd          oddities
 }
 
 // newListing returns an empty listing with room for so many entries.
@@ -126,14 +125,7 @@ func (l *listing) content() investigation.Content {
 			c.Remarks = append(c.Remarks, sentence(kind, count, l.quoted[kind]))
 		}
 	}
-	if l.ambiguous {
-		c.Remarks = append(c.Remarks,
-			"The comment has another end record in it: some programs will see other entries.")
-	}
-	if l.unowned > 0 {
-		c.Remarks = append(c.Remarks, fmt.Sprintf(
-			"At least %d bytes lie between the entries and belong to none.", l.unowned))
-	}
+	c.Remarks = append(c.Remarks, l.odd.remarks()...)
 	if l.uncompressed > numberMax {
 		c.Remarks = append(c.Remarks, fmt.Sprintf(
 			"The entries claim to grow to more than %d bytes together.", int64(numberMax)))

@@ -33,13 +33,18 @@ func (t *zipTail) write(p []byte, offset int64) {
 
 // last returns the last n bytes of a stream of the given size, or as many as were kept.
 func (t *zipTail) last(n, size int64) []byte {
-	n = min(n, size, int64(len(t.ring)))
-	if n == 0 {
+	return t.slice(size-min(n, size, int64(len(t.ring))), size, size)
+}
+
+// slice returns the bytes from one offset of a stream of the given size up to another, or nil if
+// they were not kept or there are none. It copies only what wraps.
+func (t *zipTail) slice(from, to, size int64) []byte {
+	if from < size-int64(len(t.ring)) || from < 0 || from >= to || to > size {
 		return nil
 	}
-	from, to := (size-n)%tailMax, size%tailMax
-	if from < to {
-		return t.ring[from:to]
+	begin, end := from%tailMax, to%tailMax
+	if begin < end {
+		return t.ring[begin:end]
 	}
-	return append(bytes.Clone(t.ring[from:]), t.ring[:to]...)
+	return append(bytes.Clone(t.ring[begin:]), t.ring[:end]...)
 }

@@ -73,8 +73,7 @@ func TestRefused(t *testing.T) {
 	}
 	end := len(file) - 22
 	for name, at := range map[string]int{
-		"begin": 0, "end signature": end, "disk": end + 4, "entries": end + 10, "directory size": end + 12,
-		"directory offset": end + 16, "comment length": end + 20,
+		"begin": 0, "end signature": end, "disk": end + 4, "entries": end + 10, "directory offset": end + 16, "comment length": end + 20,
 		"directory entry": int(binary.LittleEndian.Uint32(file[end+16:])),
 	} {
 		broken := bytes.Clone(file)
@@ -100,6 +99,14 @@ func FuzzZip(f *testing.F) {
 			f.Add(test.file, 100)
 		}
 	}
+	for _, z := range producers() {
+		f.Add(z.bytes(), 100)
+	}
+	for _, test := range odd() {
+		if len(test.entries) < 100 { // more are too large to be worth mutating
+			f.Add(test.bytes(), 100)
+		}
+	}
 	f.Add([]byte("PK\x05\x06"), 1)
 	f.Fuzz(func(t *testing.T, file []byte, step int) {
 		got, err := archive.Check(file, int64(len(file)), max(1, step))
@@ -114,10 +121,8 @@ func FuzzZip(f *testing.F) {
 			return
 		}
 		checkBounded(t, got)
-		// archive/zip takes another end record than the right one if that is in the comment.
-		if slices.ContainsFunc(got.Remarks, func(remark string) bool {
-			return strings.Contains(remark, "another end record")
-		}) {
+		// Where the end records are odd, archive/zip may see something else, or nothing.
+		if slices.ContainsFunc(got.Remarks, isAboutLayout) {
 			return
 		}
 		// It also refuses a directory whose entries have broken extra fields, which says nothing
@@ -133,13 +138,26 @@ func FuzzZip(f *testing.F) {
 	})
 }
 
+// isAboutLayout reports whether a remark is about how a ZIP is put together.
+func isAboutLayout(remark string) bool {
+	for _, part := range []string{"end record", "before the first entry"} {
+		if strings.Contains(remark, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// remarksMax is one remark of each kind.
+const remarksMax = 17
+
 // checkBounded fails if more is said of a package than is meant to be, or what no JSON can say.
 func checkBounded(t *testing.T, c investigation.Content) {
 	t.Helper()
 	if c.Entries < 0 || c.UncompressedSize < 0 || c.UncompressedSize > 1<<53-1 {
 		t.Errorf("%d entries, %d bytes", c.Entries, c.UncompressedSize)
 	}
-	if len(c.TopLevel) > archive.TopMax || len(c.Remarks) > 12 {
+	if len(c.TopLevel) > archive.TopMax || len(c.Remarks) > remarksMax {
 		t.Errorf("%d names and %d remarks", len(c.TopLevel), len(c.Remarks))
 	}
 	for _, name := range c.TopLevel {
@@ -154,7 +172,7 @@ func checkBounded(t *testing.T, c investigation.Content) {
 			t.Errorf("a remark that cannot be shown: %q", remark)
 		}
 	}
-	if total > 12*200+archive.ExamplesMax*(archive.QuotedMax*4+4) {
+	if total > remarksMax*200+archive.ExamplesMax*(archive.QuotedMax*4+4) {
 		t.Errorf("the remarks have %d bytes", total)
 	}
 }

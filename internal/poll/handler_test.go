@@ -69,22 +69,13 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	w.ledger = ledgertest.NewMemory()
-	poller := poll.New(w, w.ledger, w, w, tenantID, cases(t), 168*time.Hour, 10*time.Second,
+	poller := poll.New(w, w.ledger, w, w, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
 		time.Now, logger)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
 	answer, err := poll.NewHandler(poller, time.Now, logger).Handle(ctx)
 	return answer, time.Since(began), log.String(), err
-}
-
-func cases(t *testing.T) investigation.CasePattern {
-	t.Helper()
-	pattern, err := investigation.ParseCasePattern(investigation.DefaultCasePattern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pattern
 }
 
 // untilDefender brings a bubble's clock, which starts in 2000, to when Defender exists.

@@ -64,7 +64,7 @@ func newBench(t *testing.T, failed int) *bench {
 			RequestorComment: "for INC-7", CreatedAt: b.now.Add(-time.Hour),
 		})
 	}
-	b.poller = poll.New(tenant, b.ledger, b.bus, b.bus, tenantID, cases(t),
+	b.poller = poll.New(tenant, b.ledger, b.bus, b.bus, tenantID, investigation.DefaultCases(),
 		168*time.Hour, 10*time.Second, func() time.Time { return b.now }, slog.New(slog.DiscardHandler))
 	return b
 }

@@ -80,7 +80,7 @@ func TestOneBadRecordDoesNotStopTheOthers(t *testing.T) {
 	}
 	ledger := strange{ledgertest.NewMemory(), tenant[1].ID}
 	others := &free{}
-	p := poll.New(tenant, ledger, others, others, "t", cases(t), 168*time.Hour, 10*time.Second,
+	p := poll.New(tenant, ledger, others, others, "t", investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
 		func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	_, err := p.Step(t.Context())
 	if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), "action 1") {

@@ -68,16 +68,8 @@ func (c *check) evidence(s *Settings) {
 		c.wrong(varCasePattern, "it has control characters, such as a line break")
 	}
 	if c.environ[varCasePattern] == "" {
-		s.CasePattern = defaultCasePattern()
+		s.CasePattern = investigation.DefaultCases()
 	}
-}
-
-func defaultCasePattern() investigation.CasePattern {
-	pattern, err := investigation.ParseCasePattern(investigation.DefaultCasePattern)
-	if err != nil {
-		panic("settings: the default case pattern cannot be used: " + err.Error())
-	}
-	return pattern
 }
 
 // casePatternHint says what is wrong with a pattern, without a word of it.

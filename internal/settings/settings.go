@@ -82,7 +82,7 @@ type Settings struct {
 	// function only; the command line signs with a key of its own.
 	SigningKeyID string `env:"SIGNING_KEY_ID"`
 	// CasePattern finds the case id in a requestor's comment (RE2): its first group, or all of the
-	// match. Where it is not set, it is investigation.DefaultCasePattern.
+	// match. Where it is not set, it is investigation.DefaultCases.
 	CasePattern investigation.CasePattern `env:"CASE_PATTERN"`
 
 	// EventBus is an EventBridge bus: a name or an ARN.
