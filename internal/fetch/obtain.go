@@ -38,6 +38,10 @@ func (f *Fetcher) obtain(ctx context.Context, rec investigation.Record) (
 	if found || err != nil {
 		return stored, err
 	}
+	err = f.space.Room(ctx, rec.ID, investigation.SizeUnknown)
+	if err != nil {
+		return investigation.Stored{}, err
+	}
 	link, exchange, err := f.link(ctx, rec)
 	if err != nil {
 		return investigation.Stored{}, theirs(fmt.Errorf("get package uri of %s: %w", rec.ActionID, err))
@@ -129,6 +133,10 @@ func (f *Fetcher) transfer(ctx context.Context, place investigation.Placement,
 		_ = source.Close()
 	}()
 	pkg.Body = source
+	err = f.space.Room(ctx, place.Action.ID, pkg.Size)
+	if err != nil {
+		return investigation.Stored{}, err
+	}
 	stored, err := f.archive.Store(ctx, place, pkg)
 	if err == nil {
 		return stored, nil
