@@ -13,8 +13,8 @@ LINT := $(CURDIR)/bin/golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-# The data folder of `make run`: packages, ledger and budget outlive the process.
-DATA ?= packhorse-data
+# The data folder of `make run`, a simulation: packages, ledger and budget outlive the process.
+DATA ?= packhorse-simulation
 # How many actions the simulated tenant of `make run` has.
 PACKAGES ?= 4
 

@@ -14,6 +14,7 @@ import (
 
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/archive"
+	"packhorse/internal/fetch"
 )
 
 // embeddedBucket is the bucket of the embedded S3 server, and so a folder's name.
@@ -43,8 +44,10 @@ func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {
 			return nil, "", err
 		}
 		s.onClose(server.Close)
+		s.space = embedded.NewSpace(filepath.Join(s.options.data, s3Folder), embedded.FreeBytes, time.Now)
 		return server.Client(), embeddedBucket, nil
 	}
+	s.space = fetch.Unlimited{}
 	client, err := userS3(ctx, s.options.s3Endpoint)
 	return client, s.options.bucket, err
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,8 +27,10 @@ const childVariable = "PACKHORSE_TEST_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
+		syscall.Umask(0o022) // a person's
 		main()
 	}
+	syscall.Umask(0o077) // t.TempDir makes data folders then that nobody else can reach
 	os.Exit(m.Run())
 }
 

@@ -37,7 +37,7 @@ func (o *evidenceOptions) flags(cmd *cobra.Command) {
 	flags.StringVar(&o.from, "from", "",
 		"`DIR|URL` of the archive: a copied folder, or s3://BUCKET (default: the data folder's)")
 	flags.StringArrayVar(&o.pub, "pub", nil, "check signatures with the public keys in this `FILE` (PEM; can be given again)")
-	flags.StringVar(&o.data, "data", "packhorse-data", "the data `DIR`, with archive, ledger and keys")
+	flags.StringVar(&o.data, "data", dataDefault, "the data `DIR`, with archive, ledger and keys")
 	flags.StringVar(&o.ledger, "ledger", "", "compare with this DynamoDB `TABLE`")
 	flags.StringVar(&o.s3Endpoint, "s3-endpoint", "", "the S3-compatible service that has the bucket (`URL`)")
 }

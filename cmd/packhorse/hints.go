@@ -46,10 +46,12 @@ func hintFor(err error) string {
 // evidenceHint is hintFor for what reads an archive or a ledger.
 func evidenceHint(err error) string {
 	if _, ok := errors.AsType[*noArchiveError](err); ok {
-		return "name the data folder with --data, a copied archive with --from DIR, or a bucket with --from s3://NAME"
+		return "name the data folder with --data (that of a simulation is " + simulationDefault +
+			"), a copied archive with --from DIR, or a bucket with --from s3://NAME"
 	}
 	if _, ok := errors.AsType[*noLedgerError](err); ok {
-		return "name the data folder with --data, or a DynamoDB table with --ledger and --tenant"
+		return "name the data folder with --data (that of a simulation is " + simulationDefault +
+			"), or a DynamoDB table with --ledger and --tenant"
 	}
 	if _, ok := errors.AsType[*noKeyError](err); ok {
 		return "packhorse run makes the key; name its data folder with --data, or an archive with --from"

@@ -56,7 +56,7 @@ package was asked for. --newest-pair gives the two newest packages of one host, 
 	flags.StringVar(&o.since, "since", "", "asked for at this `TIME` or later")
 	flags.StringVar(&o.until, "until", "", "asked for before this `TIME`")
 	flags.BoolVar(&o.newestPair, "newest-pair", false, "the two newest packages of the host of --machine")
-	flags.StringVar(&o.data, "data", "packhorse-data", "the data `DIR` with the ledger")
+	flags.StringVar(&o.data, "data", dataDefault, "the data `DIR` with the ledger")
 	flags.StringVar(&o.table, "ledger", "", "the ledger is this DynamoDB `TABLE`")
 	flags.StringVar(&o.tenant, "tenant", "", "of this tenant, by its `ID`")
 	flags.BoolVar(&o.json, "json", false, "write one JSON object a line")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,20 +24,27 @@ var version, commit = "unknown", "unknown"
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2 // bad usage or settings: nothing was begun
+	exitUsage  = 2 // bad usage, settings or data folder: nothing was begun
 )
 
 func main() {
-	stdout := claimStdout()
-	os.Exit(Main{Environ: os.Environ(), Stdout: stdout, Stderr: os.Stderr}.Run(os.Args[1:]))
+	stdout, stderr := claimOutput()
+	os.Exit(Main{Environ: os.Environ(), Stdout: stdout, Stderr: stderr}.Run(os.Args[1:]))
 }
 
-// claimStdout returns standard output, and gives standard error to whoever else prints. The library
-// of the embedded S3 server does: with a word about its folders it would spoil the JSON lines.
-func claimStdout() *os.File {
-	stdout := os.Stdout
-	os.Stdout = os.Stderr
-	return stdout
+// claimOutput returns standard output and standard error, and nobody else prints on them any more.
+// The library of the embedded S3 server does: a word about its folders would spoil the JSON lines, and
+// it colors its internal errors, which reach us as answers to our requests anyway. A panic still shows.
+func claimOutput() (stdout, stderr *os.File) {
+	stdout, stderr = os.Stdout, os.Stderr
+	silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		os.Stdout = os.Stderr // the next best: JSON lines stay JSON lines
+		return stdout, stderr
+	}
+	os.Stdout, os.Stderr = silence, silence
+	log.SetOutput(silence)
+	return stdout, stderr
 }
 
 // Main is the program with everything it takes from its surroundings, so that a test can run it.
@@ -69,6 +77,9 @@ func (m Main) Run(args []string) int {
 		return exitUsage
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[*folderError](err); ok {
 		return exitUsage
 	}
 	return exitFailed

@@ -34,7 +34,7 @@ id. With --from it prints what is published in an archive.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.data, "data", "packhorse-data", "the data `DIR` with the keys")
+	flags.StringVar(&o.data, "data", dataDefault, "the data `DIR` with the keys")
 	flags.StringVar(&o.from, "from", "", "print what is published in the archive at `DIR|URL`: a folder, or s3://BUCKET")
 	flags.StringVar(&o.s3Endpoint, "s3-endpoint", "", "the S3-compatible service that has the bucket (`URL`)")
 	flags.BoolVar(&all, "all", false, "print earlier keys too")

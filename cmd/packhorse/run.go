@@ -23,7 +23,7 @@ type runOptions struct {
 	packageSize sizeList // of the simulated packages; empty = mixed
 	untilIdle   bool
 	json        bool
-	data        string // folder of ledger, budget and embedded archive
+	data        string // folder of ledger, budget and embedded archive; empty: the default
 	s3Endpoint  string // empty = AWS, or embedded where bucket is empty too
 	bucket      string // empty = embedded
 }
@@ -56,24 +56,20 @@ Each package gets a manifest and a signature beside it, by the key DIR/signing-k
 if it is not there. packhorse verify checks all of it.
 
 With --simulate none of these is needed: a Defender simulator runs in the same process, and a judge
-says at the end whether its rules were kept.`,
+says at the end whether its rules were kept. A simulation has a data folder of its own, and what it
+stores is marked as simulated.
+
+A setting or a credential that is refused ends a run at once, and nothing is made. While Entra ID or
+Defender cannot be reached, a run says so and tries again.`,
 		Example: `  packhorse run --simulate 4 --until-idle       see it work, in about a minute
   packhorse run                                 a real tenant, for good
   packhorse run --until-idle --json | jq .      once, for a script
   packhorse run --bucket my-evidence            into S3, with your AWS configuration`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.simulate < 0 {
-				return &usageError{command: cmd.CommandPath(),
-					err: errors.New("--simulate takes the number of actions, 1 or more")}
-			}
-			if o.simulate == 0 && len(o.packageSize) > 0 {
-				return &usageError{command: cmd.CommandPath(),
-					err: errors.New("--package-size goes with --simulate")}
-			}
-			if o.s3Endpoint != "" && o.bucket == "" {
-				return &usageError{command: cmd.CommandPath(),
-					err: errors.New("--s3-endpoint goes with --bucket")}
+			err := o.complete(cmd)
+			if err != nil {
+				return err
 			}
 			return m.run(cmd.Context(), o)
 		},
@@ -84,10 +80,32 @@ says at the end whether its rules were kept.`,
 	flags.BoolVar(&o.untilIdle, "until-idle", false,
 		"end when nothing is ready, in flight or to be announced, and no waiting action is younger than 30 minutes")
 	flags.BoolVar(&o.json, "json", false, "write one JSON object a line to standard output")
-	flags.StringVar(&o.data, "data", "packhorse-data", "the data `DIR`")
+	flags.StringVar(&o.data, "data", "",
+		"the data `DIR` (default "+dataDefault+", and "+simulationDefault+" with --simulate)")
 	flags.StringVar(&o.bucket, "bucket", "", "store into this bucket (`NAME`) instead of the data folder")
 	flags.StringVar(&o.s3Endpoint, "s3-endpoint", "", "the S3-compatible service that has the bucket (`URL`)")
 	return cmd
+}
+
+// complete finds what does not go together, and names the data folder where nobody did.
+func (o *runOptions) complete(cmd *cobra.Command) error {
+	usage := func(text string) error {
+		return &usageError{command: cmd.CommandPath(), err: errors.New(text)}
+	}
+	switch {
+	case cmd.Flags().Changed("simulate") && o.simulate < 1:
+		return usage("--simulate takes the number of actions, 1 or more")
+	case o.simulate == 0 && len(o.packageSize) > 0:
+		return usage("--package-size goes with --simulate")
+	case o.s3Endpoint != "" && o.bucket == "":
+		return usage("--s3-endpoint goes with --bucket")
+	case o.data != "":
+	case o.simulate > 0:
+		o.data = simulationDefault
+	default:
+		o.data = dataDefault
+	}
+	return nil
 }
 
 // run is one `packhorse run`.
@@ -97,6 +115,9 @@ func (m Main) run(ctx context.Context, o runOptions) (err error) {
 	defer screen.close()
 
 	station, err := openStation(ctx, o, m.Environ, screen.logger)
+	if err != nil && ctx.Err() != nil {
+		return process.Interrupted(o.untilIdle) // as a rule while it waited for a token
+	}
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,11 @@ func (p simulationPlan) scenario() []mdesim.Action {
 	return mdesim.Scenario(p.Actions, p.Seed, p.StartedAt, p.Sizes)
 }
 
+// simulatorsTenant is the one tenant that simulators have, in this process or another.
+func simulatorsTenant() string { return mdesim.Defaults().TenantID }
+
+func isSimulators(tenantID string) bool { return tenantID == simulatorsTenant() }
+
 // startSimulation serves a tenant: the one of the data folder while there is something left to do
 // in it, else a new one.
 func startSimulation(ctx context.Context, o runOptions, ledger *embedded.Ledger) (

@@ -20,6 +20,7 @@ import (
 	"packhorse/internal/archive"
 	"packhorse/internal/custody"
 	"packhorse/internal/entra"
+	"packhorse/internal/fetch"
 	"packhorse/internal/mde"
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/settings"
@@ -44,14 +45,18 @@ const (
 type station struct {
 	options    runOptions
 	settings   settings.Settings
-	simulation *simulation // nil: a real tenant
+	simulated  bool        // the tenant is a simulator's, here or elsewhere
+	simulation *simulation // nil: there is none in this process
 	db         *embedded.DB
 	ledger     *embedded.Ledger
 	counter    *embedded.Counter
 	archive    *archive.Archive
+	space      fetch.Space
 	bucket     string // of the archive
 	signer     *custody.Local
 	custody    *custody.Writer
+	transport  *http.Transport // trusts who the settings say
+	tokens     *entra.TokenSource
 	defender   *mde.Client
 	budget     ratelimit.Budget
 
@@ -59,7 +64,8 @@ type station struct {
 }
 
 // openStation opens everything a run needs, in an order in which what is most likely wrong is found
-// out first: settings, then the disk, then the archive. Nothing is asked of Defender yet.
+// out first: settings, whether the data folder may be used, the credential, then the disk and the
+// archive. Nothing is made before the first token, and nothing is asked of Defender yet.
 func openStation(ctx context.Context, o runOptions, environ []string, logger *slog.Logger) (
 	_ *station, err error,
 ) {
@@ -69,16 +75,14 @@ func openStation(ctx context.Context, o runOptions, environ []string, logger *sl
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if o.simulate == 0 {
-		s.settings, err = settings.ParseCLI(settings.Map(environ))
-		if err != nil {
-			return nil, err
-		}
-	}
 	// The embedded S3 server changes the working directory: no path may depend on it.
 	s.options.data, err = filepath.Abs(o.data)
 	if err != nil {
 		return nil, fmt.Errorf("find the data folder: %w", err)
+	}
+	err = s.prepare(ctx, environ, logger)
+	if err != nil {
+		return nil, err
 	}
 	s.db, err = embedded.OpenDB(ctx, filepath.Join(s.options.data, databaseFile))
 	if err != nil {
@@ -103,6 +107,46 @@ func openStation(ctx context.Context, o runOptions, environ []string, logger *sl
 	return s, s.openDefender(logger)
 }
 
+// prepare takes the settings, makes sure of the data folder and of a token, and only then makes the
+// folder. A simulation has no credential that could be refused, and its settings come later.
+func (s *station) prepare(ctx context.Context, environ []string, logger *slog.Logger) error {
+	var err error
+	s.simulated = s.options.simulate > 0
+	if !s.simulated {
+		s.settings, err = settings.ParseCLI(settings.Map(environ))
+		if err != nil {
+			return err
+		}
+		s.simulated = isSimulators(s.settings.TenantID)
+	}
+	err = checkFolder(ctx, s.options.data, origin{s.simulated}, logger)
+	if err != nil {
+		return err
+	}
+	if s.options.simulate == 0 {
+		err = s.firstToken(ctx, logger)
+		if err != nil {
+			return err
+		}
+	}
+	return claimFolder(ctx, s.options.data, origin{s.simulated}, logger)
+}
+
+// firstToken gets a token, and waits for it while Entra ID cannot be reached.
+func (s *station) firstToken(ctx context.Context, logger *slog.Logger) error {
+	err := s.openTokens()
+	if err != nil {
+		return err
+	}
+	patience := process.Patience{
+		UntilIdle: s.options.untilIdle, Mendable: mendable, Now: time.Now, Logger: logger,
+	}
+	return patience.Await(ctx, func(ctx context.Context) error {
+		_, err := s.tokens.Token(ctx)
+		return err
+	})
+}
+
 func (s *station) onClose(f func() error) { s.closers = append(s.closers, f) }
 
 // close closes what is open, the last first.
@@ -124,7 +168,10 @@ func (s *station) simulate(ctx context.Context) (err error) {
 	}
 	s.onClose(s.simulation.server.Close)
 	s.settings, err = settings.ParseCLI(s.simulation.environment())
-	return err
+	if err != nil {
+		return err
+	}
+	return s.openTokens()
 }
 
 // openCustody opens the signing key, and publishes it in the archive: what is not written there can be
@@ -135,12 +182,12 @@ func (s *station) openCustody(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.custody = custody.NewWriter(s.signer, s.bucket, s.settings.Lock(), sceneHere, time.Now)
+	s.custody = custody.NewWriter(s.signer, s.bucket, s.settings.Lock(), s.scene, time.Now)
 	return s.custody.Publish(ctx, s.archive.StoreManifest)
 }
 
-// sceneHere is what a manifest says of this program and who runs it.
-func sceneHere(context.Context) (custody.Scene, error) {
+// scene is what a manifest says of this program and who runs it.
+func (s *station) scene(context.Context) (custody.Scene, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return custody.Scene{}, fmt.Errorf("find this machine's name: %w", err)
@@ -149,26 +196,32 @@ func sceneHere(context.Context) (custody.Scene, error) {
 	if who, err := user.Current(); err == nil {
 		name = who.Username
 	}
-	return custody.Scene{Version: version, Commit: commit, Principal: name + "@" + host}, nil
+	return custody.Scene{
+		Simulated: s.simulated, Version: version, Commit: commit, Principal: name + "@" + host,
+	}, nil
+}
+
+// openTokens builds the way to tokens.
+func (s *station) openTokens() error {
+	roots, err := s.settings.RootCAs()
+	if err != nil {
+		return err
+	}
+	s.transport = http.DefaultTransport.(*http.Transport).Clone()
+	s.transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	s.transport.TLSHandshakeTimeout = connectTimeout
+	s.tokens = entra.NewTokenSource(entra.Application{
+		TenantID:     s.settings.TenantID,
+		ClientID:     s.settings.ClientID,
+		AuthorityURL: s.settings.AuthorityURL.String(),
+		Scope:        s.settings.Scope,
+	}, s.secret, s.transport, time.Now)
+	return nil
 }
 
 // openDefender builds the client: the token outside, the count inside, so that waiting for a token
 // is no part of a call's lease.
 func (s *station) openDefender(logger *slog.Logger) error {
-	roots, err := s.settings.RootCAs()
-	if err != nil {
-		return err
-	}
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	base.TLSHandshakeTimeout = connectTimeout
-	tokens := entra.NewTokenSource(entra.Application{
-		TenantID:     s.settings.TenantID,
-		ClientID:     s.settings.ClientID,
-		AuthorityURL: s.settings.AuthorityURL.String(),
-		Scope:        s.settings.Scope,
-	}, s.secret, base, time.Now)
-
 	name := s.settings.TenantID + "#" + s.settings.ClientID + "#"
 	s.budget = ratelimit.Budget{
 		Name:      name + "getPackageUri",
@@ -176,14 +229,15 @@ func (s *station) openDefender(logger *slog.Logger) error {
 		PerHour:   s.settings.PackageURIPerHour,
 	}
 	counted := func(b ratelimit.Budget) http.RoundTripper {
-		return entra.NewTransport(ratelimit.NewTransport(ratelimit.FreshConnections(base), s.counter, b,
-			time.Now, rand.Text, logger), tokens, s.settings.APIURL)
+		return entra.NewTransport(ratelimit.NewTransport(ratelimit.FreshConnections(s.transport), s.counter,
+			b, time.Now, rand.Text, logger), s.tokens, s.settings.APIURL)
 	}
+	var err error
 	s.defender, err = mde.New(s.settings.APIURL, s.settings.TenantID,
 		counted(ratelimit.Budget{
 			Name: name + "machineactions", PerMinute: listPerMinute, PerHour: listPerHour,
 		}),
-		counted(s.budget), base, s.settings.LinkHosts, time.Now)
+		counted(s.budget), s.transport, s.settings.LinkHosts, time.Now)
 	return err
 }
 
@@ -194,12 +248,15 @@ func (s *station) secret(context.Context, string) (string, error) {
 
 // process wires the use cases to what is open.
 func (s *station) process(reporter process.Reporter, logger *slog.Logger) *process.Process {
-	return process.New(s.defender, s.ledger, s.archive, s.custody, ratelimit.NewGauge(s.counter, s.budget),
+	return process.New(s.defender, s.ledger, s.archive, s.space, s.custody,
+		ratelimit.NewGauge(s.counter, s.budget),
 		process.SweepSettings{
-			TenantID: s.settings.TenantID,
-			Cases:    s.settings.CasePattern,
-			Lookback: s.settings.Lookback,
-			Every:    s.settings.SweepInterval,
+			TenantID:  s.settings.TenantID,
+			Simulated: s.simulated,
+			Cases:     s.settings.CasePattern,
+			Lookback:  s.settings.Lookback,
+			Every:     s.settings.SweepInterval,
+			Mendable:  mendable,
 		},
 		process.FetchSettings{
 			Prefix:   s.settings.ArchivePrefix,
@@ -228,6 +285,7 @@ func (s *station) summary(ctx context.Context, startedAt time.Time) (console.Sum
 	}
 	summary := console.Summary{
 		Records: records, StartedAt: startedAt, EndedAt: time.Now(), Locate: s.options.locate,
+		Simulated: s.simulated,
 		Evidence: console.Evidence{
 			Sequence: head.Sequence, Digest: head.Digest, KeyID: key.ID, Check: s.options.verification(),
 		},

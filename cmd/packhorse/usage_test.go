@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/versity/versitygw/debuglogger"
 )
 
 // inProcess runs a command line that is to end before anything is started.
@@ -107,6 +110,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--simulate"}, "flag needs an argument"},
 		{[]string{"run", "--simulate", "two"}, `"two"`},
 		{[]string{"run", "--simulate", "-1"}, "--simulate takes the number of actions"},
+		{[]string{"run", "--simulate", "0"}, "--simulate takes the number of actions"},
+		{[]string{"run", "--simulate=0", "--until-idle"}, "--simulate takes the number of actions"},
 		{[]string{"run", "--until-idle=perhaps"}, `"perhaps"`},
 		{[]string{"run", "--package-size", "2GiB"}, "--package-size goes with --simulate"},
 		{[]string{"run", "--simulate", "1", "--package-size", "2GB"}, "is no size"},
@@ -188,14 +193,26 @@ func TestBadSettings(t *testing.T) {
 	}
 }
 
-// TestClaimStdout: what a library prints must not come between the lines of --json.
-func TestClaimStdout(t *testing.T) {
-	before := os.Stdout
-	t.Cleanup(func() { os.Stdout = before })
-	if got := claimStdout(); got != before {
-		t.Error("standard output is another")
+// TestClaimOutput: what a library prints must not come between the lines of --json, nor into the log.
+func TestClaimOutput(t *testing.T) {
+	stdout, stderr := os.Stdout, os.Stderr
+	t.Cleanup(func() {
+		os.Stdout, os.Stderr = stdout, stderr
+		log.SetOutput(stderr)
+	})
+	out, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if os.Stdout != os.Stderr {
-		t.Error("others still print on standard output")
+	defer func() { _ = out.Close() }()
+	os.Stdout, os.Stderr = out, out
+	if got, gotErr := claimOutput(); got != out || gotErr != out {
+		t.Error("the outputs are others")
+	}
+	debuglogger.InternalError(errors.New("write object data: no space left on device"))
+	fmt.Println("served folder: /data")
+	log.Print("max-requests exceeds max-connections")
+	if text, err := os.ReadFile(out.Name()); err != nil || len(text) != 0 {
+		t.Errorf("others printed %q, %v", text, err)
 	}
 }

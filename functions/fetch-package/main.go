@@ -64,8 +64,8 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 	publish := untilDone(func(ctx context.Context) error {
 		return writer.Publish(ctx, store.StoreManifest)
 	})
-	fetcher := fetch.New(parts.Defender, parts.Ledger, store, parts.Bus, writer, s.ArchivePrefix, lease,
-		time.Now, rand.Text, logger)
+	fetcher := fetch.New(parts.Defender, parts.Ledger, store, fetch.Unlimited{}, parts.Bus, writer,
+		s.ArchivePrefix, lease, time.Now, rand.Text, logger)
 	handler := fetch.NewHandler(fetcher, s.TenantID, logger)
 	return func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
 		// A bucket or a key that cannot be used is to cost no link.

@@ -27,6 +27,7 @@ const (
 	pemPrivate = "PRIVATE KEY" // PKCS #8
 
 	localKeyMode    = 0o600
+	localOthers     = 0o077 // the permissions of everybody but the owner
 	localPublicMode = 0o644
 )
 
@@ -50,15 +51,12 @@ func OpenLocal(dir string) (*Local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the signing key %s: %w", path, err)
 	}
-	all, err := filepath.Glob(filepath.Join(dir, LocalKeyForm))
+	all, err := privateFiles(dir)
 	if err != nil {
-		return nil, fmt.Errorf("look for signing keys in %s: %w", dir, err)
+		return nil, err
 	}
 	l := &Local{keys: map[string]localKey{}}
 	for _, file := range all {
-		if isPublic, _ := filepath.Match(localPublicForm, filepath.Base(file)); isPublic {
-			continue
-		}
 		key, err := readLocalKey(file)
 		if err != nil {
 			return nil, fmt.Errorf("read the signing key %s (move it away to have a new one made): %w",
@@ -78,6 +76,36 @@ func OpenLocal(dir string) (*Local, error) {
 		return nil, fmt.Errorf("write the public key: %w", err)
 	}
 	return l, nil
+}
+
+// CheckLocal refuses a folder in which others may read a private key: whoever has it can sign. A
+// folder without keys is fine.
+func CheckLocal(dir string) error {
+	_, err := privateFiles(dir)
+	return err
+}
+
+// privateFiles returns the files of a folder that have private keys, all of them closed to others.
+func privateFiles(dir string) (private []string, err error) {
+	all, err := filepath.Glob(filepath.Join(dir, LocalKeyForm))
+	if err != nil {
+		return nil, fmt.Errorf("look for signing keys in %s: %w", dir, err)
+	}
+	for _, file := range all {
+		if isPublic, _ := filepath.Match(localPublicForm, filepath.Base(file)); isPublic {
+			continue
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			return nil, fmt.Errorf("look at the signing key %s: %w", file, err)
+		}
+		if mode := info.Mode().Perm(); mode&localOthers != 0 {
+			return nil, fmt.Errorf("the signing key %s is open to other users (mode %04o), who could sign: "+
+				"chmod 600 %q, and if somebody may have read it, take a new key (rename this one)", file, mode, file)
+		}
+		private = append(private, file)
+	}
+	return private, nil
 }
 
 // makeLocalKey makes a key, unless there is one. It appears under its name complete.

@@ -188,6 +188,44 @@ func TestOneKey(t *testing.T) {
 	}
 }
 
+// TestOpenKeys: a private key that others can read is refused, the present one and an earlier one,
+// with the command that mends it. Public halves are for all to read.
+func TestOpenKeys(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]os.FileMode{
+		"signing-key.pem": 0o644, "signing-key-2026.pem": 0o640, "signing-key-2025.pem": 0o602,
+	} {
+		dir := t.TempDir()
+		if _, err := custody.OpenLocal(dir); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, name)
+		if name != "signing-key.pem" {
+			if err := os.Rename(filepath.Join(dir, "signing-key.pem"), path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := custody.OpenLocal(dir)
+		for _, err := range []error{err, custody.CheckLocal(dir)} {
+			if err == nil || !strings.Contains(err.Error(), "chmod 600") || !strings.Contains(err.Error(), path) {
+				t.Errorf("%s with mode %o: got %v", name, mode, err)
+			}
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := custody.OpenLocal(dir); err != nil {
+			t.Errorf("%s, mended: %v", name, err)
+		}
+	}
+	if err := custody.CheckLocal(t.TempDir()); err != nil {
+		t.Errorf("no keys: %v", err)
+	}
+}
+
 // TestBadKeys: a file that is no key of the right kind is named, and nothing is made in its place.
 func TestBadKeys(t *testing.T) {
 	t.Parallel()

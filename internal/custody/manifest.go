@@ -39,6 +39,7 @@ const (
 type Manifest struct {
 	Version      string        `json:"version"`
 	Outcome      Outcome       `json:"outcome"`
+	Simulated    bool          `json:"simulated,omitempty"` // of a simulated tenant: see Scene
 	Action       Action        `json:"action"`
 	Collection   *Collection   `json:"collection,omitempty"`
 	Object       *Object       `json:"object,omitempty"`

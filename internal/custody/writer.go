@@ -16,6 +16,10 @@ const software = "packhorse"
 
 // Scene is what a manifest says of the software and of who runs it. What is not known is empty.
 type Scene struct {
+	// Simulated says that the tenant is a simulator's, so that what is stored is evidence of nothing.
+	// One machine knows. A stack on AWS that is pointed at a simulator cannot, and its manifests do not
+	// have the mark.
+	Simulated       bool
 	Version         string
 	Commit          string
 	FunctionARN     string
@@ -168,7 +172,7 @@ func (s sealer) Quarantined(rec investigation.Record, head investigation.Head) (
 func (s sealer) begin(rec investigation.Record, head investigation.Head) Manifest {
 	now := s.writer.now().UTC().Truncate(time.Millisecond)
 	return Manifest{
-		Version: manifestVersion,
+		Version: manifestVersion, Simulated: s.scene.Simulated,
 		Action: Action{
 			ID: rec.ActionID, Type: investigation.TypeCollectPackage, TenantID: rec.TenantID,
 			MachineID: rec.MachineID, ComputerDNSName: rec.ComputerDNSName,

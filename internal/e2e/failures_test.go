@@ -245,7 +245,7 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 		time.Sleep(busLatency)
 		ctx, p := w.proc()
 		defer p.end()
-		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, w.archive(p), busPort{p},
+		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, w.archive(p), fetch.Unlimited{}, busPort{p},
 			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, scene, now), "packages/", lease, now, rand.Text, w.logger())
 		carry := fetcher.Fetch
 		if detailType == eventbus.TypeSettled {

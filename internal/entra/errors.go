@@ -35,6 +35,10 @@ func (e *Error) Error() string {
 	return e.Message + "; " + e.Hint
 }
 
+// Passing reports whether the failure may well go away by itself: Entra ID was not reached, or was
+// unavailable. All others are for a person to mend.
+func (e *Error) Passing() bool { return e.passing }
+
 // Unwrap returns the network's error, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 

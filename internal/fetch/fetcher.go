@@ -29,6 +29,7 @@ type Fetcher struct {
 	defender Defender
 	ledger   Ledger
 	archive  Archive
+	space    Space
 	bus      Bus
 	custody  Custody
 	prefix   string
@@ -45,6 +46,7 @@ func New(
 	defender Defender,
 	ledger Ledger,
 	archive Archive,
+	space Space,
 	bus Bus,
 	custody Custody,
 	prefix string,
@@ -54,7 +56,7 @@ func New(
 	logger *slog.Logger,
 ) *Fetcher {
 	return &Fetcher{
-		defender: defender, ledger: ledger, archive: archive, bus: bus, custody: custody,
+		defender: defender, ledger: ledger, archive: archive, space: space, bus: bus, custody: custody,
 		prefix: prefix, lease: lease, now: now, newOwner: newOwner, logger: logger,
 	}
 }
@@ -64,7 +66,7 @@ func New(
 //  1. claim        the ledger gives the action to this owner for the length of a lease
 //  2. look         is the object there already? then go to 7. What lies in its place and is not
 //     Packhorse's is named, and the object gets another place
-//  3. lease a slot inside the counted transport of the next call
+//  3. lease a slot if there is [Space] for the package; inside the counted transport of the next call
 //  4. link         spends one call of the budget, whatever comes back
 //  5. stream       from the link to the archive, hashed and counted as it passes
 //  6. COMMIT       whole, a ZIP, and no object there yet: the archive's one conditional write. What

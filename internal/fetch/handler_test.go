@@ -47,7 +47,7 @@ func handle(t *testing.T, l fetch.Ledger, c fetch.Custody, file string) (fetch.A
 	}
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	fetcher := fetch.New(nil, l, nil, nil, c, "", time.Minute, time.Now,
+	fetcher := fetch.New(nil, l, nil, nil, nil, c, "", time.Minute, time.Now,
 		func() string { return "owner" }, logger)
 	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), event)
 	return answer, log.String(), err

@@ -39,6 +39,10 @@ func (f *Fetcher) obtain(ctx context.Context, rec investigation.Record) (
 	if seen.found || err != nil {
 		return seen.stored, seen.strangers, err
 	}
+	err = f.space.Room(ctx, rec.ID, investigation.SizeUnknown)
+	if err != nil {
+		return investigation.Stored{}, seen.strangers, err
+	}
 	link, exchange, err := f.link(ctx, rec)
 	if err != nil {
 		err = theirs(fmt.Errorf("get package uri of %s: %w", rec.ActionID, err))
@@ -161,6 +165,10 @@ func (f *Fetcher) transfer(ctx context.Context, place investigation.Placement,
 		_ = source.Close()
 	}()
 	pkg.Body = source
+	err = f.space.Room(ctx, place.Action.ID, pkg.Size)
+	if err != nil {
+		return investigation.Stored{}, err
+	}
 	stored, err := f.archive.Store(ctx, place, pkg)
 	if err == nil {
 		return stored, nil

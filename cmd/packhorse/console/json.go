@@ -13,13 +13,14 @@ import (
 
 // JSON writes one object a line. Its "event" is waiting, ready, fetching, downloading, postponed,
 // archived, notCollected, or, in the last line, summary. Archived and notCollected have the fields
-// of the events on the bus.
+// of the events on the bus. Where the tenant is a simulated one every line has "simulated": true.
 type JSON struct {
 	now func() time.Time
 
-	mu      sync.Mutex // guards what follows
-	encoder *json.Encoder
-	failed  error // the first write that failed
+	mu        sync.Mutex // guards what follows
+	encoder   *json.Encoder
+	failed    error // the first write that failed
+	simulated bool
 }
 
 // NewJSON returns a reporter that writes to out. [JSON.Summary] tells if a write failed.
@@ -29,7 +30,8 @@ func NewJSON(out io.Writer, now func() time.Time) *JSON {
 
 // actionLine is what every line about an action has.
 type actionLine struct {
-	Event           string    `json:"event"`
+	Event string `json:"event"`
+	mark
 	Time            time.Time `json:"time"`
 	TenantID        string    `json:"tenantId"`
 	ActionID        string    `json:"actionId"`
@@ -41,9 +43,27 @@ type actionLine struct {
 	Message         string    `json:"message,omitempty"`
 }
 
+// mark tells a line of a simulation from one about a real tenant.
+type mark struct {
+	Simulated bool `json:"simulated,omitempty"`
+}
+
+func (j *JSON) mark() mark {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return mark{j.simulated}
+}
+
+// Began remembers whether lines are to be marked.
+func (j *JSON) Began(simulated bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.simulated = simulated
+}
+
 func (j *JSON) line(event string, rec investigation.Record) actionLine {
 	return actionLine{
-		Event: event, Time: j.now().UTC(), TenantID: rec.TenantID, ActionID: rec.ActionID,
+		Event: event, mark: j.mark(), Time: j.now().UTC(), TenantID: rec.TenantID, ActionID: rec.ActionID,
 		MachineID: rec.MachineID, ComputerDNSName: rec.ComputerDNSName, Requestor: rec.Requestor,
 	}
 }
@@ -71,11 +91,12 @@ func (j *JSON) Fetching(rec investigation.Record) {
 // Download writes a line, and leaves the body as it is.
 func (j *JSON) Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser {
 	j.write(struct {
-		Event    string    `json:"event"`
+		Event string `json:"event"`
+		mark
 		Time     time.Time `json:"time"`
 		ActionID string    `json:"actionId"`
 		Size     int64     `json:"size"` // bytes; -1: not declared
-	}{"downloading", j.now().UTC(), actionID, size})
+	}{"downloading", j.mark(), j.now().UTC(), actionID, size})
 	return body
 }
 
@@ -84,14 +105,16 @@ func (j *JSON) Settled(rec investigation.Record) {
 	if rec.Reason != "" {
 		j.write(struct {
 			Event string `json:"event"`
+			mark
 			eventbus.NotCollected
-		}{"notCollected", eventbus.NewNotCollected(rec)})
+		}{"notCollected", j.mark(), eventbus.NewNotCollected(rec)})
 		return
 	}
 	j.write(struct {
 		Event string `json:"event"`
+		mark
 		eventbus.Archived
-	}{"archived", eventbus.NewArchived(rec)})
+	}{"archived", j.mark(), eventbus.NewArchived(rec)})
 }
 
 // Postponed writes a line.
@@ -107,12 +130,13 @@ func (j *JSON) Budget([]time.Time) {}
 // Summary writes the last line. The error is the first that writing any line met.
 func (j *JSON) Summary(s Summary) error {
 	j.write(struct {
-		Event           string  `json:"event"`
+		Event string `json:"event"`
+		mark
 		DurationSeconds float64 `json:"durationSeconds"`
 		counts
 		Evidence Evidence   `json:"evidence"`
 		Judge    *Judgement `json:"judge,omitempty"`
-	}{"summary", s.EndedAt.Sub(s.StartedAt).Seconds(), s.counts(), s.Evidence, s.Judge})
+	}{"summary", j.mark(), s.EndedAt.Sub(s.StartedAt).Seconds(), s.counts(), s.Evidence, s.Judge})
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.failed

@@ -26,6 +26,13 @@ func (l *Lines) printf(format string, args ...any) {
 	fmt.Fprintf(l.out, clock(l.now())+"  "+format+"\n", args...)
 }
 
+// Began writes a line where the tenant is a simulated one.
+func (l *Lines) Began(simulated bool) {
+	if simulated {
+		l.printf("%s", simulation)
+	}
+}
+
 // Observed writes a line.
 func (l *Lines) Observed(rec investigation.Record) { l.printf("%s", observed(rec)) }
 

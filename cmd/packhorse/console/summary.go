@@ -19,8 +19,10 @@ type Summary struct {
 	Locate func(investigation.Receipt) string
 	// Evidence is how what was stored can be proved.
 	Evidence Evidence
-	// Judge is the simulator's verdict; nil where the tenant is real.
+	// Judge is the verdict of the simulator in this process; nil where there is none.
 	Judge *Judgement
+	// Simulated: the tenant is a simulator's, in this process or elsewhere.
+	Simulated bool
 }
 
 // Evidence is where the tenant's chain of manifests stands, and how it is checked.
@@ -90,6 +92,9 @@ func (s Summary) current() []investigation.Record {
 // Table writes the summary for a person: a row per action, the stored objects in the form that
 // sha256sum -c reads, the totals, and the judge's verdict where there is one.
 func (s Summary) Table(out io.Writer) error {
+	if s.Simulated {
+		fmt.Fprintf(out, "\n%s\n", simulation)
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "\nHOST\tASKED FOR BY\tRESULT\tSIZE\tATTEMPTS\tREADY → ARCHIVED\n")
 	for _, rec := range s.current() {

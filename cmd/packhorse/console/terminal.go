@@ -71,6 +71,13 @@ func (t *Terminal) println(line string) {
 	_, _ = fmt.Fprintln(t.progress, line)
 }
 
+// Began scrolls a line where the tenant is a simulated one.
+func (t *Terminal) Began(simulated bool) {
+	if simulated {
+		t.println(simulation)
+	}
+}
+
 // Observed scrolls a line.
 func (t *Terminal) Observed(rec investigation.Record) { t.println(observed(rec)) }
 

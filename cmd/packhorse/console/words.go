@@ -59,8 +59,12 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.1f %s", size, suffix)
 }
 
-// budgetLine says how much of the budget is free, and when more will be.
+// budgetLine says how much of the budget is free, and when more will be. Before anybody has looked, it
+// says that.
 func budgetLine(freeAt []time.Time, now time.Time) string {
+	if len(freeAt) == 0 {
+		return "starting"
+	}
 	free := 0
 	for _, at := range freeAt {
 		if !at.After(now) {
@@ -73,6 +77,9 @@ func budgetLine(freeAt []time.Time, now time.Time) string {
 	}
 	return line
 }
+
+// simulation says that what is shown is none of a real tenant's, for people.
+const simulation = "SIMULATION: the tenant and its packages are made up; nothing here is evidence"
 
 // clock is the time of day an event is shown with.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }

@@ -44,15 +44,17 @@ type Records interface {
 
 // Process is one run of Packhorse on one machine.
 type Process struct {
-	poller   *poll.Poller
-	fetcher  *fetch.Fetcher
-	bus      *bus
-	budget   poll.Budget
-	records  Records
-	tenantID string
-	reporter Reporter
-	now      func() time.Time
-	logger   *slog.Logger
+	poller    *poll.Poller
+	fetcher   *fetch.Fetcher
+	bus       *bus
+	budget    poll.Budget
+	records   Records
+	tenantID  string
+	simulated bool
+	mendable  func(error) bool
+	reporter  Reporter
+	now       func() time.Time
+	logger    *slog.Logger
 
 	wake chan struct{} // holds a token when a fetch has ended since the last step
 
@@ -83,10 +85,15 @@ type FetchSettings struct {
 
 // SweepSettings are the parts of a poller that are no dependency.
 type SweepSettings struct {
-	TenantID string
-	Cases    investigation.CasePattern
-	Lookback time.Duration // how far back the tenant's actions are listed
-	Every    time.Duration // the pause between sweeps while something is young or ready
+	TenantID  string
+	Simulated bool // the tenant is a simulator's
+	Cases     investigation.CasePattern
+	Lookback  time.Duration // how far back the tenant's actions are listed
+	Every     time.Duration // the pause between sweeps while something is young or ready
+
+	// Mendable reports whether an error is a setting or a credential that was refused: waiting does
+	// not help, and a process that never swept ends with it.
+	Mendable func(error) bool
 }
 
 // New wires both use cases to each other and to the reporter.
@@ -94,6 +101,7 @@ func New(
 	defender Defender,
 	ledger Ledger,
 	archive fetch.Archive,
+	space fetch.Space,
 	custody fetch.Custody,
 	budget poll.Budget,
 	sweep SweepSettings,
@@ -108,24 +116,30 @@ func New(
 		poller: poll.New(defender, watched, b, budget, sweep.TenantID, sweep.Cases, sweep.Lookback,
 			sweep.Every, now, logger),
 		fetcher: fetch.New(defender, watched, reportedArchive{Archive: archive, reporter: reporter},
-			b, custody, fetching.Prefix, fetching.Lease, now, fetching.NewOwner, logger),
-		bus: b, budget: budget, records: ledger, tenantID: sweep.TenantID, reporter: reporter,
-		now: now, logger: logger, wake: make(chan struct{}, 1),
+			space, b, custody, fetching.Prefix, fetching.Lease, now, fetching.NewOwner, logger),
+		bus: b, budget: budget, records: ledger, tenantID: sweep.TenantID,
+		simulated: sweep.Simulated, mendable: sweep.Mendable, reporter: reporter, now: now,
+		logger: logger, wake: make(chan struct{}, 1),
 	}
 }
 
 // ErrStopped says that the context ended before the process was idle.
 var ErrStopped = errors.New("stopped before everything was done; run again to go on")
 
-// Run works until the context ends or, with untilIdle, until nothing is left to do. Its first
-// sweep MUST succeed: whatever is wrong with settings, credential or network shows there, before
-// anything is written. Later failures are logged and tried again.
+// Run works until the context ends or, with untilIdle, until nothing is left to do. Until a first
+// sweep succeeds nothing else is done: a setting or a credential that is refused shows there, and ends
+// the process before anything is written. Every other failure is logged and tried again, then and
+// later.
 //
 // On return no fetch is under way. A context that ends is a clean stop: nil, or ErrStopped where
 // the process was to go on until idle.
 func (p *Process) Run(ctx context.Context, untilIdle bool) error {
-	err := p.firstSweep(ctx)
-	if err != nil {
+	p.reporter.Began(p.simulated)
+	err := p.firstSweep(ctx, untilIdle)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return Interrupted(untilIdle)
+	case err != nil:
 		return err
 	}
 	working, stop := context.WithCancel(ctx)
@@ -136,32 +150,32 @@ func (p *Process) Run(ctx context.Context, untilIdle bool) error {
 	err = p.loop(ctx, untilIdle)
 	stop()
 	workers.Wait()
-	switch {
-	case err == nil || ctx.Err() == nil:
+	if err == nil || ctx.Err() == nil {
 		return err
-	case untilIdle:
-		return ErrStopped
-	default:
-		return nil
 	}
+	return Interrupted(untilIdle)
 }
 
-// firstSweep sweeps once. Where an earlier run has just spent the budget of listing, it waits: what
-// the ledger knows without a sweep may be nothing.
-func (p *Process) firstSweep(ctx context.Context) error {
-	for {
-		err := p.poller.Sweep(ctx)
-		postponed, ok := errors.AsType[*investigation.PostponedError](err)
-		if !ok || !errors.Is(err, investigation.ErrBudgetSpent) {
-			return err
-		}
-		p.logger.WarnContext(ctx, "the tenant cannot be listed yet, waiting",
-			slog.Time("until", postponed.RetryAt))
-		err = wait(ctx, postponed.RetryAt.Sub(p.now()), nil)
-		if err != nil {
-			return err
-		}
+// Interrupted is what comes of a process whose context ended: nil, or ErrStopped where it was to go
+// on until idle.
+func Interrupted(untilIdle bool) error {
+	if untilIdle {
+		return ErrStopped
 	}
+	return nil
+}
+
+// firstSweep sweeps until that succeeds once: what the ledger knows without a sweep may be nothing.
+// An earlier run may just have spent the budget of listing, or Defender may be down: both pass.
+func (p *Process) firstSweep(ctx context.Context, untilIdle bool) error {
+	patience := Patience{UntilIdle: untilIdle, Mendable: p.mendable, Now: p.now, Logger: p.logger}
+	return patience.Await(ctx, func(ctx context.Context) error {
+		err := p.poller.Sweep(ctx)
+		if errors.Is(err, investigation.ErrBadRecord) {
+			return nil // the sweep is done with all others; the steps that follow tell of these
+		}
+		return err
+	})
 }
 
 // loop takes the poller's steps. It returns nil when idle, else what ended it.

@@ -39,6 +39,7 @@ type station struct {
 	listed  int
 	list    func(n int) error // what the nth listing (from 1) comes to
 	stored  map[investigation.Key]int
+	room    func(size int64) error // what asking for room comes to
 	links   int
 	signed  int
 	sign    func(n int) error // what the nth signature (from 1) comes to
@@ -48,7 +49,7 @@ type station struct {
 func newStation(actions ...investigation.Action) *station {
 	return &station{
 		Memory: ledgertest.NewMemory(), actions: actions, stored: map[investigation.Key]int{},
-		list: func(int) error { return nil }, sign: func(int) error { return nil },
+		list: func(int) error { return nil }, room: func(int64) error { return nil }, sign: func(int) error { return nil },
 	}
 }
 
@@ -125,6 +126,11 @@ func (s *station) Sign(context.Context, []byte) ([]byte, error) {
 
 func (*station) Verify(context.Context, []byte, []byte) error { return nil }
 
+func (s *station) Room(_ context.Context, _ investigation.ID, size int64) error { return s.room(size) }
+
+// errRefused is what only a person can mend.
+var errRefused = errors.New("refused")
+
 // tell is the reporter, which writes down one word a fact.
 func (s *station) tell(words ...any) {
 	s.mu.Lock()
@@ -132,6 +138,7 @@ func (s *station) tell(words ...any) {
 	s.told = append(s.told, fmt.Sprint(words...))
 }
 
+func (*station) Began(bool)                                      {}
 func (s *station) Observed(rec investigation.Record)             { s.tell(rec.State) }
 func (s *station) Fetching(investigation.Record)                 { s.tell("claimed") }
 func (s *station) Settled(rec investigation.Record)              { s.tell("settled ", rec.State) }
@@ -155,8 +162,9 @@ func action(i int, status investigation.Status, age time.Duration) investigation
 // new wires the station. Its log goes to log.
 func (s *station) process(log io.Writer) *process.Process {
 	budget := ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
-	return process.New(s, s.Memory, s, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
-		process.SweepSettings{TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second},
+	return process.New(s, s.Memory, s, s, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
+		process.SweepSettings{TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
+			Mendable: func(err error) bool { return errors.Is(err, errRefused) }},
 		process.FetchSettings{
 			Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
 		}, s, time.Now, slog.New(slog.NewTextHandler(log, nil)))
@@ -203,47 +211,6 @@ func TestIdleWaitsForTheYoung(t *testing.T) {
 			t.Errorf("it was idle after %v, want 10 minutes and a step", took)
 		}
 	})
-}
-
-func TestFirstSweep(t *testing.T) {
-	refused := &investigation.PostponedError{
-		RetryAt: time.Now().Add(time.Hour), Err: errors.New("wrong secret"),
-	}
-	for name, test := range map[string]struct {
-		list    func(n int) error
-		want    error
-		minimum time.Duration
-	}{
-		"waits for a spent budget": {
-			list: func(n int) error {
-				if n > 1 {
-					return nil
-				}
-				return &investigation.PostponedError{
-					RetryAt: time.Now().Add(time.Minute), Err: investigation.ErrBudgetSpent,
-				}
-			},
-			minimum: time.Minute,
-		},
-		"ends with a refused credential": {
-			list: func(int) error { return refused }, want: refused,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			today(t, func(t *testing.T) {
-				s := newStation()
-				s.list = test.list
-				began := time.Now()
-				err := s.process(io.Discard).Run(t.Context(), true)
-				if !errors.Is(err, test.want) || (test.want == nil && err != nil) {
-					t.Errorf("got %v, want %v", err, test.want)
-				}
-				if took := time.Since(began); took < test.minimum || took > test.minimum+time.Second {
-					t.Errorf("it took %v, want %v", took, test.minimum)
-				}
-			})
-		})
-	}
 }
 
 // With nobody watching, ten failures in a row end the process; ones that pass do not.

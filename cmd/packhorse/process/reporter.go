@@ -10,6 +10,9 @@ import (
 // Reporter shows a person or a machine what happens. Implementations MUST be safe for concurrent
 // use and MUST NOT block for long: the work waits for them.
 type Reporter interface {
+	// Began tells, before anything else, whether the tenant is a simulated one.
+	Began(simulated bool)
+
 	// Observed tells of an action seen for the first time, or seen to have changed.
 	Observed(rec investigation.Record)
 

@@ -113,6 +113,9 @@ func (w writer) report() Report {
 		Footer: fmt.Sprintf("Made by packhorse custody on %s from %s.", when(w.sum.EndedAt),
 			path.Base(w.s.ManifestKey)),
 	}
+	if w.m.Simulated {
+		r.Title = "SIMULATION: " + r.Title
+	}
 	if r.True {
 		r.Verdict = "VERIFIED on " + when(w.sum.EndedAt) + ": everything that was checked agrees."
 	} else {
@@ -133,6 +136,11 @@ func (w writer) report() Report {
 // what says what it is, in sentences.
 func (w writer) what() Section {
 	a := w.m.Action
+	var paragraphs []string
+	if w.m.Simulated {
+		paragraphs = []string{"This is a simulation. The tenant, the computer and the file were made up to try " +
+			"Packhorse out; the record is evidence of nothing but that."}
+	}
 	asked := fmt.Sprintf("%s asked Microsoft Defender for Endpoint on %s for an investigation package of "+
 		"the computer %s: a file in which Defender gathers the state of a computer (running programs, "+
 		"network connections, logs) for an investigation.", quoted(cmp.Or(a.Requestor, "somebody unnamed")),
@@ -166,7 +174,7 @@ func (w writer) what() Section {
 		{"Tenant id", clean(a.TenantID), true}, {"Case", clean(cmp.Or(a.CaseID, "none named")), false},
 	}
 	return Section{
-		Title: "What this is", Paragraphs: []string{asked + " " + why, came}, Facts: facts, Pairs: true,
+		Title: "What this is", Paragraphs: append(paragraphs, asked+" "+why, came), Facts: facts, Pairs: true,
 	}
 }
 

@@ -1,0 +1,372 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"packhorse/cmd/packhorse/embedded"
+	"packhorse/internal/custody"
+	"packhorse/internal/investigation"
+	"packhorse/internal/mde/mdesim"
+)
+
+// realTenant is any tenant but the simulator's.
+const realTenant = "3c9f8f6e-52d4-4a3e-9b5c-0e8a4b1f7d21"
+
+// realSimulator serves actions as a real tenant does: under an id of its own.
+func realSimulator(t *testing.T, actions ...mdesim.Action) (*mdesim.Server, []string) {
+	t.Helper()
+	config := mdesim.Defaults()
+	config.TenantID = realTenant
+	s, err := mdesim.Start(t.Context(), config, time.Now, "127.0.0.1:0", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	for _, a := range actions {
+		s.Add(a)
+	}
+	return s, environment(s, "DEFENDER_TENANT_ID", realTenant)
+}
+
+// entries are the names of the files in a folder.
+func entries(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// TestOpenFolder: a data folder or a signing key that others can reach is refused before anything is
+// done, with the command that mends it.
+func TestOpenFolder(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		folder, key fs.FileMode // key 0: there is none
+		says        string      // of the folder; empty: it is not refused
+	}{
+		"anybody may write":        {folder: 0o777, says: "(mode 0777): chmod 700 %s"},
+		"the group may write":      {folder: 0o770, says: "(mode 0770): chmod 700 %s"},
+		"others may look":          {folder: 0o755, says: "(mode 0755): chmod 700 %s"},
+		"a key for all to read":    {folder: 0o700, key: 0o644, says: "(mode 0644), who could sign: chmod 600"},
+		"a key for the group":      {folder: 0o700, key: 0o640, says: "(mode 0640), who could sign: chmod 600"},
+		"a folder for nobody else": {folder: 0o700, key: 0o400},
+	} {
+		data := filepath.Join(t.TempDir(), "it's data")
+		if err := os.Mkdir(data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		if c.key != 0 {
+			want = []string{custody.LocalKeyFile, "signing-key.pub.pem"}
+			if _, err := custody.OpenLocal(data); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filepath.Join(data, custody.LocalKeyFile), c.key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(data, c.folder); err != nil {
+			t.Fatal(err)
+		}
+		if c.says == "" {
+			if err := checkFolder(t.Context(), data, origin{}, slog.New(slog.DiscardHandler)); err != nil {
+				t.Errorf("%s: got %v", name, err)
+			}
+			continue
+		}
+		// Nobody listens there: a token that is asked for would take its time.
+		environ := []string{"DEFENDER_TENANT_ID=" + realTenant, "DEFENDER_CLIENT_ID=" + realTenant,
+			"DEFENDER_CLIENT_SECRET=x", "DEFENDER_AUTHORITY_URL=https://127.0.0.1:1"}
+		says := c.says
+		if strings.Contains(says, "%s") {
+			says = fmt.Sprintf(says, filepath.Dir(quoted(data))+`/it'\''s data'`)
+		}
+		for _, mode := range [][]string{{}, {"--simulate", "1"}} {
+			got := inProcess(environ, append([]string{"run", "--until-idle", "--data", data}, mode...)...)
+			if got.code != exitUsage || got.stdout != "" || len(lines(got.stderr)) != 1 ||
+				!strings.Contains(got.stderr, says) {
+				t.Errorf("%s: exit %d, %q; want %q", name, got.code, got.stderr, says)
+			}
+		}
+		if got := entries(t, data); !slices.Equal(got, want) {
+			t.Errorf("%s: the folder has %q", name, got)
+		}
+	}
+}
+
+// oldFolder makes a data folder as the release before origins left it.
+func oldFolder(t *testing.T, simulation bool, tenants ...string) string {
+	t.Helper()
+	data := t.TempDir()
+	db, err := embedded.OpenDB(t.Context(), filepath.Join(data, databaseFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tenant := range tenants {
+		_, err = embedded.NewLedger(db).Observe(t.Context(), investigation.Action{
+			ID:        investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)},
+			MachineID: strings.Repeat("cd", 20), Status: "Pending",
+			CreatedAt: time.Now(), LastUpdatedAt: time.Now(),
+		}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if simulation {
+		if err := (simulationPlan{Seed: 1}).save(filepath.Join(data, simulationFile)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return data
+}
+
+// TestOldFolder: a folder without an origin is judged by what is in it. In doubt it is evidence.
+func TestOldFolder(t *testing.T) {
+	t.Parallel()
+	simulators := mdesim.Defaults().TenantID
+	for name, c := range map[string]struct {
+		data      string
+		simulated bool
+		warns     bool
+	}{
+		"a real tenant":            {data: oldFolder(t, false, realTenant)},
+		"a tenant without actions": {data: oldFolder(t, false)},
+		"a simulation":             {data: oldFolder(t, true, simulators), simulated: true},
+		"a simulation that had not begun": {
+			data: oldFolder(t, true), simulated: true,
+		},
+		"a run against packhorse simulate": {data: oldFolder(t, false, simulators), simulated: true},
+		"both":                             {data: oldFolder(t, true, realTenant, simulators), warns: true},
+		"both, the simulation not begun":   {data: oldFolder(t, true, realTenant), warns: true},
+	} {
+		for _, wanted := range []origin{{Simulated: true}, {Simulated: false}} {
+			var log strings.Builder
+			logger := slog.New(slog.NewTextHandler(&log, nil))
+			err := checkFolder(t.Context(), c.data, wanted, logger)
+			if refused := c.simulated != wanted.Simulated; refused == (err == nil) {
+				t.Errorf("%s: simulated %t: got %v", name, wanted.Simulated, err)
+			}
+			if _, ok := errors.AsType[*folderError](err); err != nil && !ok {
+				t.Errorf("%s: got %v", name, err)
+			}
+			if warned := strings.Contains(log.String(), "an earlier release"); warned != c.warns {
+				t.Errorf("%s: it said %q", name, log.String())
+			}
+		}
+		// Once it is used it says so, and stays what it is.
+		is := origin{Simulated: c.simulated}
+		if err := claimFolder(t.Context(), c.data, is, slog.New(slog.DiscardHandler)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		text, err := os.ReadFile(filepath.Join(c.data, originFile))
+		if want := fmt.Sprintf("{\"simulated\":%t}\n", c.simulated); err != nil || string(text) != want {
+			t.Errorf("%s: it says %q, %v", name, text, err)
+		}
+		err = checkFolder(t.Context(), c.data, origin{Simulated: !c.simulated}, slog.New(slog.DiscardHandler))
+		if err == nil {
+			t.Errorf("%s: it can be mixed", name)
+		}
+	}
+}
+
+func TestNewFolder(t *testing.T) {
+	t.Parallel()
+	discard := slog.New(slog.DiscardHandler)
+	data := filepath.Join(t.TempDir(), "a", "b")
+	if err := checkFolder(t.Context(), data, origin{}, discard); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it was made: %v", err)
+	}
+	// Two at once want different things: one of them gets it.
+	errs := make([]error, 8)
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() {
+			errs[i] = claimFolder(t.Context(), data, origin{Simulated: i%2 == 0}, discard)
+		})
+	}
+	all.Wait()
+	for i, err := range errs {
+		if (err == nil) != (errs[i%2] == nil) || (errs[0] == nil) == (errs[1] == nil) {
+			t.Errorf("%d: got %v", i, err)
+		}
+	}
+	if got := entries(t, data); !slices.Equal(got, []string{originFile}) {
+		t.Errorf("it has %q", got)
+	}
+	info, err := os.Stat(data)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("got %v, %v", info, err)
+	}
+	for _, damaged := range []string{"", "{}", "simulated"} {
+		if err := os.WriteFile(filepath.Join(data, originFile), []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := checkFolder(t.Context(), data, origin{}, discard)
+		if _, ok := errors.AsType[*folderError](err); !ok {
+			t.Errorf("%q: got %v", damaged, err)
+		}
+	}
+	file := filepath.Join(data, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkFolder(t.Context(), file, origin{}, discard); err == nil {
+		t.Error("a file was taken for a folder")
+	}
+}
+
+// TestNoMixing: evidence and a simulation never share a folder, whichever came first; and only what a
+// simulation stores is marked.
+func TestNoMixing(t *testing.T) {
+	t.Parallel()
+	s, environ := realSimulator(t, action(1))
+	evidence, made := filepath.Join(t.TempDir(), "evidence"), filepath.Join(t.TempDir(), "made-up")
+
+	real := packhorse(t, environ, "run", "--until-idle", "--json", "--data", evidence)
+	if real.code != exitDone || strings.Contains(real.stdout, "simulated") {
+		t.Fatalf("exit %d: %s%s", real.code, real.stdout, real.stderr)
+	}
+	simulated := packhorse(t, nil, "run", "--simulate", "1", "--package-size", "300KiB", "--until-idle", "--json",
+		"--data", made)
+	if simulated.code != exitDone {
+		t.Fatalf("exit %d: %s", simulated.code, simulated.stderr)
+	}
+	for _, text := range lines(simulated.stdout) {
+		if !strings.Contains(text, `"simulated":true`) {
+			t.Errorf("the line is not marked: %s", text)
+		}
+	}
+	for data, want := range map[string]bool{evidence: false, made: true} {
+		found := 0
+		for _, m := range manifests(t, data) {
+			found++
+			if m.Simulated != want {
+				t.Errorf("%s: a manifest says simulated %t", data, m.Simulated)
+			}
+		}
+		if found != 1 {
+			t.Errorf("%s: %d manifests", data, found)
+		}
+	}
+
+	tokens := s.Judge().Verdict().Calls[mdesim.KindToken]
+	for _, c := range []struct {
+		args    []string
+		environ []string
+		says    string
+	}{
+		{[]string{"--data", made}, environ, "has the packages of a simulation"},
+		{[]string{"--data", evidence, "--simulate", "1"}, nil, "has the evidence of a real tenant"},
+	} {
+		before := tree(t, c.args[1])
+		got := packhorse(t, c.environ, append([]string{"run", "--until-idle"}, c.args...)...)
+		if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, c.says) {
+			t.Errorf("%q: exit %d: %s", c.args, got.code, got.stderr)
+		}
+		if after := tree(t, c.args[1]); !slices.Equal(after, before) {
+			t.Errorf("%q: the folder changed: %q, %q", c.args, before, after)
+		}
+	}
+	if now := s.Judge().Verdict().Calls[mdesim.KindToken]; now != tokens {
+		t.Errorf("%d tokens were asked for", now-tokens)
+	}
+}
+
+// TestSimulationIsMarked looks at what people see: the folder's name, the console, the report.
+func TestSimulationIsMarked(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	cmd := command(ctx, t, nil, "run", "--simulate", "1", "--package-size", "300KiB", "--until-idle")
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, stderr.String())
+	}
+	if got := entries(t, cmd.Dir); !slices.Equal(got, []string{simulationDefault}) {
+		t.Errorf("it made %q", got)
+	}
+	if first := lines(stderr.String())[0]; !strings.Contains(first, "SIMULATION: ") {
+		t.Errorf("the first line is %q", first)
+	}
+	if !strings.HasPrefix(stdout.String(), "\nSIMULATION: ") {
+		t.Errorf("the summary is %s", stdout.String())
+	}
+	data := filepath.Join(cmd.Dir, simulationDefault)
+	for _, m := range manifests(t, data) {
+		page := filepath.Join(t.TempDir(), "report.html")
+		got := packhorse(t, nil, "custody", m.Object.Key, "--data", data, "--html", page)
+		html, err := os.ReadFile(page)
+		if got.code != exitDone || err != nil || !strings.HasPrefix(got.stdout, "SIMULATION: ") ||
+			!strings.Contains(got.stdout, "This is a simulation.") ||
+			!strings.Contains(string(html), "This is a simulation.") {
+			t.Errorf("custody: exit %d, %v: %s\n%s", got.code, err, got.stdout, got.stderr)
+		}
+	}
+}
+
+// manifests are those in a data folder.
+func manifests(t *testing.T, data string) (all []custody.Manifest) {
+	t.Helper()
+	root := filepath.Join(data, s3Folder, embeddedBucket)
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() || filepath.Ext(path) != ".json" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		var m custody.Manifest
+		if err := json.Unmarshal(text, &m); err != nil {
+			return err
+		}
+		all = append(all, m)
+		return nil
+	})
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d manifests, %v", len(all), err)
+	}
+	return all
+}
+
+// tree is every file in a folder with its size and time.
+func tree(t *testing.T, dir string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		files = append(files, fmt.Sprint(path, info.Size(), info.ModTime()))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}

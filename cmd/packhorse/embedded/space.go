@@ -1,0 +1,145 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+const (
+	// spaceKept is what packages leave free, in bytes: the ledger and the manifests lie on the same
+	// disk as a rule, and SQLite cannot even note a failure on a full one.
+	spaceKept = 16 << 20
+
+	// sizeAssumed is what a package is taken to have at least until its host declares its size, in
+	// bytes.
+	sizeAssumed = 16 << 20
+
+	// copies is how often a package lies on the disk at most: its parts, and the object that the S3
+	// server copies them into.
+	copies = 2
+
+	// latestMax is how many sizes are remembered.
+	latestMax = 99
+
+	// spacePause is how long a package waits for space before the disk is looked at again. That
+	// costs no call.
+	spacePause = time.Minute
+)
+
+// Space is the room on the disk of the embedded archive. It is safe for concurrent use.
+//
+// What was learned of sizes is remembered for the life of the process: a package that is too big for
+// the disk costs one link, and not one every time it is due; and others are taken to be as big as
+// packages are.
+type Space struct {
+	dir  string
+	free func(dir string) (int64, error)
+	now  func() time.Time
+
+	mu     sync.Mutex                 // guards what follows
+	tooBig map[investigation.ID]int64 // declared sizes of packages that did not fit
+	latest []int64                    // declared sizes, the latest last
+	aside  map[investigation.ID]int64 // bytes that packages in flight may take
+}
+
+// NewSpace returns the Space on the disk of dir. free returns how many bytes are free there:
+// [FreeBytes], or a test's.
+func NewSpace(dir string, free func(dir string) (int64, error), now func() time.Time) *Space {
+	return &Space{
+		dir: dir, free: free, now: now,
+		tooBig: map[investigation.ID]int64{}, aside: map[investigation.ID]int64{},
+	}
+}
+
+// FullError says that a package does not fit on the disk. It wraps a
+// *[investigation.PostponedError].
+type FullError struct {
+	Dir     string
+	Free    int64 // bytes
+	Needed  int64 // bytes
+	RetryAt time.Time
+}
+
+// Error names what is free, what is needed, and what to do.
+func (e *FullError) Error() string {
+	return fmt.Sprintf("the disk of %s is full: %d MiB are left, and storing this package needs %d MiB;"+
+		" free some space", e.Dir, e.Free>>20, (e.Needed+1<<20-1)>>20)
+}
+
+// Unwrap returns the same fact in the words of the use cases.
+func (e *FullError) Unwrap() error {
+	return &investigation.PostponedError{RetryAt: e.RetryAt, Err: syscall.ENOSPC}
+}
+
+// Room implements fetch.Space. A disk that cannot be looked at is taken to have room: the archive
+// says what is wrong with it in better words.
+func (s *Space) Room(ctx context.Context, id investigation.ID, size int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	declared := size != investigation.SizeUnknown
+	if declared {
+		s.learn(size)
+	} else {
+		size = s.guess(id)
+	}
+	delete(s.aside, id)
+	delete(s.tooBig, id)
+	free, err := s.free(s.dir)
+	for _, bytes := range s.aside {
+		free -= bytes
+	}
+	needed := copies * size
+	if err == nil && free < needed+spaceKept {
+		if declared {
+			s.tooBig[id] = size
+		}
+		return &FullError{
+			Dir: s.dir, Free: max(free, 0), Needed: needed + spaceKept, RetryAt: s.now().Add(spacePause),
+		}
+	}
+	s.aside[id] = needed
+	context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.aside, id)
+	})
+	return nil
+}
+
+// guess returns the size of the action's package as far as that can be told without a link: what was
+// declared when it did not fit, or the median of the latest sizes and the assumption. One huge package
+// among many small ones does not keep those back.
+func (s *Space) guess(id investigation.ID) int64 {
+	if size, ok := s.tooBig[id]; ok {
+		return size
+	}
+	sizes := append([]int64{sizeAssumed}, s.latest...)
+	slices.Sort(sizes)
+	return max(sizeAssumed, sizes[(len(sizes)-1)/2])
+}
+
+func (s *Space) learn(size int64) {
+	s.latest = append(s.latest, size)
+	s.latest = s.latest[max(0, len(s.latest)-latestMax):]
+}
+
+// FreeBytes returns how much a process without privileges can still write on the disk that has dir.
+// A file system that does not say how big it is never counts as full.
+func FreeBytes(dir string) (int64, error) {
+	var disk syscall.Statfs_t
+	err := syscall.Statfs(dir, &disk)
+	if err != nil {
+		return 0, fmt.Errorf("look at the free space of %s: %w", dir, err)
+	}
+	if disk.Blocks == 0 {
+		return math.MaxInt64, nil
+	}
+	return int64(disk.Bavail) * int64(disk.Bsize), nil //nolint:unconvert // no disk has 8 EiB; the types differ by system
+}

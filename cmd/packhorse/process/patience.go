@@ -1,0 +1,59 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// startPauseMax bounds the pause between two tries at the start, which begins at failurePause and
+// doubles.
+const startPauseMax = time.Minute
+
+// Patience is how a process that starts waits for what is not there yet: a service that is down now
+// is ridden out like one that goes down later.
+type Patience struct {
+	UntilIdle bool // nobody watches: give up after stepsFailedMax failures
+
+	// Mendable reports whether an error is a setting or a credential that was refused: then waiting
+	// does not help.
+	Mendable func(error) bool
+
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Await calls try until it succeeds, or ends with its error where that is mendable, or with the
+// context's. Each failure is logged. The next try comes no earlier than a
+// *[investigation.PostponedError] asks for. A budget that is spent is not a failure.
+func (p Patience) Await(ctx context.Context, try func(context.Context) error) error {
+	pause := failurePause
+	for failed := 0; ; {
+		err := try(ctx)
+		if err == nil || ctx.Err() != nil || p.Mendable(err) {
+			return err
+		}
+		next := p.Now().Add(pause)
+		postponed, ok := errors.AsType[*investigation.PostponedError](err)
+		if ok && postponed.RetryAt.After(next) {
+			next = postponed.RetryAt
+		}
+		if !errors.Is(err, investigation.ErrBudgetSpent) {
+			failed++
+			pause = min(2*pause, startPauseMax)
+		}
+		if p.UntilIdle && failed == stepsFailedMax {
+			return fmt.Errorf("%d tries to start did not succeed: %w", failed, err)
+		}
+		p.Logger.WarnContext(ctx, "the start has to wait, trying again",
+			slog.Time("until", next.UTC().Truncate(time.Second)), slog.String("error", err.Error()))
+		err = wait(ctx, next.Sub(p.Now()), nil)
+		if err != nil {
+			return err
+		}
+	}
+}
