@@ -100,20 +100,40 @@ $(LINT): tools/go.mod tools/go.sum
 
 # --- AWS -------------------------------------------------------------------------------------------
 
-# One virtual environment per tool: their own pins contradict one another (botocore, boto3).
-$(VENV)/.installed: tools/requirements.txt
+# One virtual environment per tool: their own pins contradict one another (botocore, boto3). Each has a
+# lock, tools/python/<tool>/requirements.txt, with every package it needs and the SHA-256 of its files.
+# Only wheels are installed: to build anything else, pip would fetch a builder that no lock names.
+PYTHON ?= python3
+PYTHON_TOOLS := aws-sam-cli cfn-lint checkov ministack awscli
+define install_python_tool
+$(PYTHON) -m venv --clear $(VENV)/tools/$(1); \
+$(VENV)/tools/$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+  --only-binary :all: --requirement tools/python/$(1)/requirements.txt; \
+$(VENV)/tools/$(1)/bin/pip --quiet check
+endef
+
+$(VENV)/.installed: $(PYTHON_TOOLS:%=tools/python/%/requirements.txt)
 	@rm -rf $(VENV) && mkdir -p $(VENV)/bin
-	@grep -vE '^(#|$$)' $< | while read -r requirement; do \
-	  name=$${requirement%%[=[]*}; echo "installing $$requirement"; \
-	  python3 -m venv $(VENV)/tools/$$name; \
-	  $(VENV)/tools/$$name/bin/pip install --quiet --disable-pip-version-check "$$requirement"; \
-	done
+	@for name in $(PYTHON_TOOLS); do echo "installing $$name"; $(call install_python_tool,$$name); done
 	@for tool in aws-sam-cli/bin/sam cfn-lint/bin/cfn-lint checkov/bin/checkov \
 	  ministack/bin/ministack awscli/bin/aws; do ln -s ../tools/$$tool $(VENV)/bin/; done
 	@touch $@
 
 .PHONY: tools
 tools: $(VENV)/.installed ## install the AWS tools into .venv (needs Python 3.11 or newer)
+
+# The oldest Python that is supported makes the locks: what it can install, newer ones can. A pin stays
+# while it fits; LOCK_FLAGS=--upgrade takes the newest of everything.
+LOCK_PYTHON ?= python3.11
+.PHONY: lock
+lock: PYTHON := $(LOCK_PYTHON)
+lock: ## lock the Python tools again, after a change in tools/python/*/requirements.in
+	@$(call install_python_tool,pip-tools)
+	@for name in pip-tools $(PYTHON_TOOLS); do echo "locking $$name"; \
+	  (cd tools/python/$$name && $(CURDIR)/$(VENV)/tools/pip-tools/bin/pip-compile --quiet \
+	    --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
+	    $(LOCK_FLAGS) requirements.in); \
+	done
 
 # sam build calls these two, by way of tools/build/<architecture>/Makefile, which sets the GOARCH. A
 # manifest says what software made it, so fetch-package knows; the same commit makes the same bytes. Git
