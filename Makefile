@@ -231,20 +231,34 @@ INVOKE = @address=$$($(LOCAL) docker) && $(MAKE) --no-print-directory local-invo
   LOCAL_DIR=$(INVOKE_DIR)
 INVOKE_DIR ?= .aws-sam/invoke
 
+# Prints the answer of function $(1) to event $(2), and then a line for people.
+define invoke_function
+$(LOCAL_AWS) $(SAM) local invoke $(1) --template-file $(LOCAL_DIR)/build/template.yaml \
+  --region us-east-1 --event $(2) --env-vars events/env.json \
+  $$(docker image ls --quiet public.ecr.aws/lambda/provided | grep -q . && echo --skip-pull-image) \
+  --parameter-overrides AwsEndpointUrl=http://$(LOCAL_ADDRESS):$(LOCAL_PORT) $(LOCAL_TENANT) \
+  >$(LOCAL_DIR)/answer; \
+cat $(LOCAL_DIR)/answer; echo; \
+$(LOCAL) outcome $(1)
+endef
+
+# The fetch function fetches only actions that the ledger knows, and the ledger of a new local cloud is
+# empty until the poll function has run.
 .PHONY: local-invoke
 local-invoke: local-up local-build
 	@$(LOCAL) resources
-	@$(LOCAL_AWS) $(SAM) local invoke $(FUNCTION) --template-file $(LOCAL_DIR)/build/template.yaml \
-	  --region us-east-1 --event $(EVENT) --env-vars events/env.json \
-	  $$(docker image ls --quiet public.ecr.aws/lambda/provided | grep -q . && echo --skip-pull-image) \
-	  --parameter-overrides AwsEndpointUrl=http://$(LOCAL_ADDRESS):$(LOCAL_PORT) $(LOCAL_TENANT)
+	@if [ $(FUNCTION) = FetchPackageFunction ] && ! $(LOCAL) known; then \
+	  echo "the ledger is empty: running the poll function first (a minute)"; \
+	  $(call invoke_function,PollFunction,events/poll.json); \
+	fi
+	@$(call invoke_function,$(FUNCTION),$(EVENT))
 
 .PHONY: invoke-poll
 invoke-poll: $(VENV)/.installed ## invoke the poll function in a container (a minute; needs Docker)
 	$(INVOKE) FUNCTION=PollFunction EVENT=$(or $(EVENT),events/poll.json)
 
 .PHONY: invoke-fetch-package
-invoke-fetch-package: $(VENV)/.installed ## invoke the fetch function in a container, with EVENT (needs Docker)
+invoke-fetch-package: $(VENV)/.installed ## the same with the fetch function, which archives a package; EVENT=… for another event
 	$(INVOKE) FUNCTION=FetchPackageFunction EVENT=$(or $(EVENT),events/fetch-package.json)
 
 .PHONY: invoke-down
