@@ -100,20 +100,40 @@ $(LINT): tools/go.mod tools/go.sum
 
 # --- AWS -------------------------------------------------------------------------------------------
 
-# One virtual environment per tool: their own pins contradict one another (botocore, boto3).
-$(VENV)/.installed: tools/requirements.txt
+# One virtual environment per tool: their own pins contradict one another (botocore, boto3). Each has a
+# lock, tools/python/<tool>/requirements.txt, with every package it needs and the SHA-256 of its files.
+# Only wheels are installed: to build anything else, pip would fetch a builder that no lock names.
+PYTHON ?= python3
+PYTHON_TOOLS := aws-sam-cli cfn-lint checkov ministack awscli
+define install_python_tool
+$(PYTHON) -m venv --clear $(VENV)/tools/$(1); \
+$(VENV)/tools/$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+  --only-binary :all: --requirement tools/python/$(1)/requirements.txt; \
+$(VENV)/tools/$(1)/bin/pip --quiet check
+endef
+
+$(VENV)/.installed: $(PYTHON_TOOLS:%=tools/python/%/requirements.txt)
 	@rm -rf $(VENV) && mkdir -p $(VENV)/bin
-	@grep -vE '^(#|$$)' $< | while read -r requirement; do \
-	  name=$${requirement%%[=[]*}; echo "installing $$requirement"; \
-	  python3 -m venv $(VENV)/tools/$$name; \
-	  $(VENV)/tools/$$name/bin/pip install --quiet --disable-pip-version-check "$$requirement"; \
-	done
+	@for name in $(PYTHON_TOOLS); do echo "installing $$name"; $(call install_python_tool,$$name); done
 	@for tool in aws-sam-cli/bin/sam cfn-lint/bin/cfn-lint checkov/bin/checkov \
 	  ministack/bin/ministack awscli/bin/aws; do ln -s ../tools/$$tool $(VENV)/bin/; done
 	@touch $@
 
 .PHONY: tools
 tools: $(VENV)/.installed ## install the AWS tools into .venv (needs Python 3.11 or newer)
+
+# The oldest Python that is supported makes the locks: what it can install, newer ones can. A pin stays
+# while it fits; LOCK_FLAGS=--upgrade takes the newest of everything.
+LOCK_PYTHON ?= python3.11
+.PHONY: lock
+lock: PYTHON := $(LOCK_PYTHON)
+lock: ## lock the Python tools again, after a change in tools/python/*/requirements.in
+	@$(call install_python_tool,pip-tools)
+	@for name in pip-tools $(PYTHON_TOOLS); do echo "locking $$name"; \
+	  (cd tools/python/$$name && $(CURDIR)/$(VENV)/tools/pip-tools/bin/pip-compile --quiet \
+	    --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
+	    $(LOCK_FLAGS) requirements.in); \
+	done
 
 # sam build calls these two, by way of tools/build/<architecture>/Makefile, which sets the GOARCH. A
 # manifest says what software made it, so fetch-package knows; the same commit makes the same bytes. Git
@@ -211,20 +231,34 @@ INVOKE = @address=$$($(LOCAL) docker) && $(MAKE) --no-print-directory local-invo
   LOCAL_DIR=$(INVOKE_DIR)
 INVOKE_DIR ?= .aws-sam/invoke
 
+# Prints the answer of function $(1) to event $(2), and then a line for people.
+define invoke_function
+$(LOCAL_AWS) $(SAM) local invoke $(1) --template-file $(LOCAL_DIR)/build/template.yaml \
+  --region us-east-1 --event $(2) --env-vars events/env.json \
+  $$(docker image ls --quiet public.ecr.aws/lambda/provided | grep -q . && echo --skip-pull-image) \
+  --parameter-overrides AwsEndpointUrl=http://$(LOCAL_ADDRESS):$(LOCAL_PORT) $(LOCAL_TENANT) \
+  >$(LOCAL_DIR)/answer; \
+cat $(LOCAL_DIR)/answer; echo; \
+$(LOCAL) outcome $(1)
+endef
+
+# The fetch function fetches only actions that the ledger knows, and the ledger of a new local cloud is
+# empty until the poll function has run.
 .PHONY: local-invoke
 local-invoke: local-up local-build
 	@$(LOCAL) resources
-	@$(LOCAL_AWS) $(SAM) local invoke $(FUNCTION) --template-file $(LOCAL_DIR)/build/template.yaml \
-	  --region us-east-1 --event $(EVENT) --env-vars events/env.json \
-	  $$(docker image ls --quiet public.ecr.aws/lambda/provided | grep -q . && echo --skip-pull-image) \
-	  --parameter-overrides AwsEndpointUrl=http://$(LOCAL_ADDRESS):$(LOCAL_PORT) $(LOCAL_TENANT)
+	@if [ $(FUNCTION) = FetchPackageFunction ] && ! $(LOCAL) known; then \
+	  echo "the ledger is empty: running the poll function first (a minute)"; \
+	  $(call invoke_function,PollFunction,events/poll.json); \
+	fi
+	@$(call invoke_function,$(FUNCTION),$(EVENT))
 
 .PHONY: invoke-poll
 invoke-poll: $(VENV)/.installed ## invoke the poll function in a container (a minute; needs Docker)
 	$(INVOKE) FUNCTION=PollFunction EVENT=$(or $(EVENT),events/poll.json)
 
 .PHONY: invoke-fetch-package
-invoke-fetch-package: $(VENV)/.installed ## invoke the fetch function in a container, with EVENT (needs Docker)
+invoke-fetch-package: $(VENV)/.installed ## the same with the fetch function, which archives a package; EVENT=… for another event
 	$(INVOKE) FUNCTION=FetchPackageFunction EVENT=$(or $(EVENT),events/fetch-package.json)
 
 .PHONY: invoke-down

@@ -32,6 +32,9 @@ func (m Main) simulateCommand() *cobra.Command {
 one, the download host on the next (or on ports of its own choice with port 0). It prints the
 environment a client needs, and serves until it is interrupted.
 
+The same seed gives the same ids, hosts and packages, whenever it starts. The first action of seed 1
+is the one in events/fetch-package.json, and its package is ready at once.
+
 Its judge answers at /_sim/verdict; PUT /_sim/faults sets fault switches, POST /_sim/actions adds an
 action.`,
 		Example: `  packhorse simulate --actions 10 --ca-file ca.pem > simulator.env
@@ -55,7 +58,7 @@ action.`,
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "the `ADDRESS` of the API; the download host has the next port")
 	flags.IntVar(&o.actions, "actions", 4, "how many actions the tenant has")
 	flags.Var(&o.packageSize, "package-size", "of the packages, in turn: `SIZE`[,SIZE…], such as 2GiB")
-	flags.Uint64Var(&o.seed, "seed", 1, "of actions and packages: the same seed gives the same packages")
+	flags.Uint64Var(&o.seed, "seed", 1, "of ids, hosts and packages")
 	flags.StringVar(&o.caFile, "ca-file", "", "write the root certificate to this `FILE`")
 	return cmd
 }

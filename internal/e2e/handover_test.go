@@ -17,6 +17,7 @@ import (
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/mde/mdesim"
 )
 
 // recorder keeps what is put on the bus.
@@ -52,5 +53,29 @@ func TestReadyIsUnderstood(t *testing.T) {
 	if err != nil || answer.ActionID != id.ActionID ||
 		!strings.Contains(answer.Reason, investigation.ErrUnknownAction.Error()) {
 		t.Errorf("got %+v, %v", answer, err)
+	}
+}
+
+// The events to try the fetch function with are about an action that the simulated tenant has, whenever
+// it was started, with a package that is ready.
+func TestEventsAreAboutTheFirstAction(t *testing.T) {
+	for _, name := range []string{"fetch-package", "fetch-package-settled", "busted_source", "busted_tenant"} {
+		var event struct {
+			Detail struct{ TenantID, ActionID string }
+		}
+		if err := json.Unmarshal([]byte(read(t, "events/"+name+".json")), &event); err != nil {
+			t.Fatal(err)
+		}
+		for _, start := range []time.Time{time.Unix(1_700_000_000, 0), time.Now()} {
+			first := mdesim.Scenario(4, 1, start, nil)[0]
+			last := first.Steps[len(first.Steps)-1]
+			ready := first.CreatedAt.Add(time.Duration(last.After))
+			if event.Detail.ActionID != first.ID || last.Status != "Succeeded" || ready.After(start) {
+				t.Errorf("%s is about %+v, the first action is %+v", name, event.Detail, first)
+			}
+		}
+		if name != "busted_tenant" && event.Detail.TenantID != mdesim.Defaults().TenantID {
+			t.Errorf("%s is about %+v, not about the simulated tenant", name, event.Detail)
+		}
 	}
 }

@@ -70,7 +70,7 @@ func TestSettledEvent(t *testing.T) {
 		if !errors.Is(err, test.want) || answer.Outcome != test.outcome {
 			t.Errorf("%s: got %+v, %v; logged %q", name, answer, err, log)
 		}
-		want := "ea098113-c6ed-44ed-bb04-f1e3f160eff4"
+		want := "5803a2c9-ab28-4599-a3e0-6e9d3d2b1e4c"
 		if test.custody.fails == nil && (len(test.ledger.sealed) != 1 || test.ledger.sealed[0].ActionID != want) {
 			t.Errorf("%s: sealed %v", name, test.ledger.sealed)
 		}

@@ -88,7 +88,7 @@ func TestNothingToClaim(t *testing.T) {
 		if !errors.Is(err, test.want) || (test.want == nil) != (answer.Outcome == fetch.OutcomeRefused) {
 			t.Errorf("%s: got %+v, %v; logged %q", name, answer, err, log)
 		}
-		want := investigation.ID{TenantID: tenant, ActionID: "ea098113-c6ed-44ed-bb04-f1e3f160eff4"}
+		want := investigation.ID{TenantID: tenant, ActionID: "5803a2c9-ab28-4599-a3e0-6e9d3d2b1e4c"}
 		if len(l.claimed) != 1 || l.claimed[0] != want {
 			t.Errorf("%s: claimed %v", name, l.claimed)
 		}

@@ -9,13 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"packhorse/internal/eventbus"
 	"packhorse/internal/fetch"
-	"packhorse/internal/investigation"
 	"packhorse/internal/mde/mdesim"
 	"packhorse/internal/poll"
 )
@@ -44,53 +43,101 @@ func (w workshop) run(t *testing.T, target string, variables ...string) string {
 	return string(out)
 }
 
-// invoke returns the function's answer: the last line of JSON.
-func invoke[T any](t *testing.T, w workshop, target string, variables ...string) T {
+// invoke returns the function's answer, the last line but one, and the line for people after it.
+func invoke[T any](t *testing.T, w workshop, target string, variables ...string) (T, string) {
 	t.Helper()
 	out := w.run(t, target, variables...)
 	var answer T
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	decoder := json.NewDecoder(strings.NewReader(lines[len(lines)-1]))
+	if len(lines) < 2 {
+		t.Fatalf("make %s prints only %q", target, out)
+	}
+	decoder := json.NewDecoder(strings.NewReader(lines[len(lines)-2]))
 	decoder.DisallowUnknownFields() // an errorMessage is no answer
 	if err := decoder.Decode(&answer); err != nil {
 		t.Fatalf("make %s: %v\n%s", target, err, out)
 	}
-	return answer
+	return answer, lines[len(lines)-1]
 }
 
-// TestInvoke has the poll function find the packages, and the fetch function carry one of them,
-// refuse an action it does not know, and refuse what is none of its events.
+// first is the action that events/fetch-package.json is about.
+var first = mdesim.Scenario(1, 1, time.Now(), nil)[0]
+
+// archivedAt is the key, in the last line, of the package that was archived; the empty string if the
+// line does not say where it is, how big and with which digest.
+func archivedAt(lastLine string) string {
+	match := regexp.MustCompile(`s3://packhorse-evidence/(packages/\S+/` + first.MachineID + `/\S+_` +
+		first.ID + `\.zip), 700\.0 KiB, SHA-256 [0-9a-f]{64}$`).FindStringSubmatch(lastLine)
+	if match == nil {
+		return ""
+	}
+	return match[1]
+}
+
+// checkArchived reads what the fetch function says of the package it archived.
+func checkArchived(t *testing.T, answer fetch.Answer, lastLine string) {
+	t.Helper()
+	if answer.Outcome != fetch.OutcomeArchived || answer.ActionID != first.ID || answer.Bytes != 700<<10 {
+		t.Errorf("the fetch function answers %+v", answer)
+	}
+	if !strings.HasPrefix(lastLine, "archived s3://") || archivedAt(lastLine) != answer.Key {
+		t.Errorf("the last line is %q, the key %q", lastLine, answer.Key)
+	}
+}
+
+// Poll, then fetch: the poll function finds the packages, and the fetch function archives one of them,
+// once. It refuses what is none of its events. The last line always says what became of the package.
 func TestInvoke(t *testing.T) {
+	t.Parallel() // mostly it waits for a tick of the poll function to end
 	w := workshop{dir: t.TempDir(), port: freePort(t)}
 	defer w.run(t, "invoke-down")
 
-	found := invoke[poll.Answer](t, w, "invoke-poll")
+	found, line := invoke[poll.Answer](t, w, "invoke-poll")
 	if found.Sweeps == 0 || found.Seen != 4 || found.Ready == 0 || found.HandedOver == 0 {
 		t.Errorf("the poll function answers %+v", found)
 	}
+	if want := "action " + first.ID + " is ready: make invoke-fetch-package"; !strings.Contains(line, want) {
+		t.Errorf("the last line is %q, without %q", line, want)
+	}
 
-	const tenant, file = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11", "ready.json"
-	ready := mdesim.Scenario(1, 1, time.Now(), nil)[0].ID
-	detail := eventbus.NewWork(investigation.ID{TenantID: tenant, ActionID: ready})
-	text, err := json.Marshal(map[string]any{
-		"source": eventbus.Source, "detail-type": eventbus.TypeReady, "detail": detail,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	event := filepath.Join(w.dir, file)
-	if err := os.WriteFile(event, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	carried := invoke[fetch.Answer](t, w, "invoke-fetch-package", "EVENT="+event)
-	if carried.Outcome != fetch.OutcomeArchived || carried.ActionID != ready || carried.Bytes != 700<<10 {
-		t.Errorf("the fetch function answers %+v", carried)
-	}
-	for _, event := range []string{"events/fetch-package.json", "events/busted_tenant.json"} {
-		refused := invoke[fetch.Answer](t, w, "invoke-fetch-package", "EVENT="+event)
+	carried, line := invoke[fetch.Answer](t, w, "invoke-fetch-package")
+	checkArchived(t, carried, line)
+
+	for event, stored := range map[string]string{
+		"events/fetch-package.json": carried.Key, "events/busted_shape.json": "",
+	} {
+		refused, line := invoke[fetch.Answer](t, w, "invoke-fetch-package", "EVENT="+event)
 		if refused.Outcome != fetch.OutcomeRefused || refused.Reason == "" {
 			t.Errorf("%s: the fetch function answers %+v", event, refused)
 		}
+		if !strings.HasPrefix(line, "refused: "+refused.Reason) || archivedAt(line) != stored {
+			t.Errorf("%s: the last line is %q", event, line)
+		}
+	}
+}
+
+// The fetch function alone, as the first thing that is tried on a new local cloud, archives a package.
+func TestInvokeFetchPackageFirst(t *testing.T) {
+	t.Parallel() // mostly it waits for a tick of the poll function to end
+	w := workshop{dir: t.TempDir(), port: freePort(t)}
+	defer w.run(t, "invoke-down")
+	answer, line := invoke[fetch.Answer](t, w, "invoke-fetch-package")
+	checkArchived(t, answer, line)
+}
+
+// A function that fails, fails the target.
+func TestFailureIsTold(t *testing.T) {
+	dir := t.TempDir()
+	answer := []byte(`{"errorMessage": "no table", "errorType": "errorString"}`)
+	if err := os.WriteFile(filepath.Join(dir, "answer"), answer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "tools/local", "outcome", "PollFunction")
+	command.Dir = filepath.Join("..", "..", "..")
+	command.Env = append(os.Environ(), "LOCAL_DIR="+dir, "LOCAL_ADDRESS=127.0.0.1", "LOCAL_PORT=1")
+	out, err := command.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "the function failed: no table") {
+		t.Errorf("got %v, %q", err, out)
 	}
 }
 

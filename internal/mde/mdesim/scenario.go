@@ -8,7 +8,9 @@ import (
 
 // Scenario returns n actions as a tenant might have them at startedAt: asked for by people, tools
 // and rules, packages of mixed size, most of them ready, some soon, and of every six one that fails
-// and one that runs out of time. The same seed and start give the same actions.
+// and one that runs out of time. The same seed and start give the same actions; ids, machines and
+// packages depend on the seed alone. The first action is ready from the start: that of seed 1 is what
+// the events of events/ are about.
 //
 // sizes, where there are any, are the packages' sizes in turn, in bytes.
 func Scenario(n int, seed uint64, startedAt time.Time, sizes []int64) []Action {
