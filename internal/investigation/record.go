@@ -26,6 +26,8 @@ type Record struct {
 	Owner      string    // who works on it; set in fetching only
 	LeaseUntil time.Time // until when; set in fetching only
 
+	Strangers Strangers // what lay in the archive in this action's places, and is not Packhorse's
+
 	// DueAt and Lane are the due index: Lane is empty where nothing is to be done.
 	DueAt time.Time
 	Lane  Lane
