@@ -24,8 +24,8 @@ import (
 type Report struct {
 	Title    string
 	Subtitle string
-	True     bool // the verification found nothing
-	Verdict  string
+	Class    string // the verdict: PASS, PARTIAL, FAIL or EMPTY
+	Verdict  string // the verdict, when, and what it rests on
 	Sections []Section
 	Footer   string
 }
@@ -53,22 +53,57 @@ type Step struct {
 	Expect string
 }
 
-// ErrNoManifest says that there is nothing to report, because the manifest cannot be read.
-var ErrNoManifest = errors.New("there is no manifest to report of")
+// ErrNoManifest says that there is nothing to report: the manifest cannot be read, and no ledger says
+// what it is about.
+var ErrNoManifest = errors.New("there is no manifest to report of, and no ledger that knows the action")
 
-// New makes the report of the subject under key in a summary.
+// New makes the report of the subject under key in a summary. Where its manifest cannot be read, it is
+// a report of what the ledger knows.
 func New(sum verify.Summary, key string) (Report, error) {
+	s := find(sum, key)
+	switch {
+	case s == nil:
+	case s.Manifest.Version != "":
+		return writer{s: s, m: s.Manifest, sum: sum, asked: key}.report(), nil
+	case s.Record != nil:
+		return ledgerWriter{s: s, rec: *s.Record, sum: sum}.report(), nil
+	}
+	return Report{}, fmt.Errorf("%s: %w", clean(key), ErrNoManifest)
+}
+
+// find returns the subject under the key, or else the one whose places the key is one of.
+func find(sum verify.Summary, key string) *verify.Subject {
+	var closest *verify.Subject
 	for i := range sum.Subjects {
 		s := &sum.Subjects[i]
-		if s.Key != key && s.ManifestKey != key && investigation.SignatureKey(s.ManifestKey) != key {
-			continue
+		switch {
+		case isOf(s, key):
+			return s
+		case closest == nil && s.Covers(key):
+			closest = s
 		}
-		if s.Manifest.Version == "" {
-			break
-		}
-		return writer{s: s, m: s.Manifest, sum: sum}.report(), nil
 	}
-	return Report{}, fmt.Errorf("%s: %w", key, ErrNoManifest)
+	return closest
+}
+
+func isOf(s *verify.Subject, key string) bool {
+	return s.Key == key || s.ManifestKey == key || s.SignatureKey == key ||
+		investigation.SignatureKey(s.ManifestKey) == key
+}
+
+// verdictOf says what the verification came to, and when.
+func verdictOf(sum verify.Summary) (class, text string) {
+	verdict, at := sum.Verdict(), when(sum.EndedAt)
+	switch verdict {
+	case verify.Pass:
+		text = fmt.Sprintf("PASS on %s: everything that the record calls for was checked, and agrees.", at)
+	case verify.Partial:
+		text = fmt.Sprintf("PARTIAL on %s: %s.", at, clean(sum.Headline()))
+	default:
+		text = fmt.Sprintf("%s on %s: %s. Do not rely on what follows before that is explained.", verdict, at,
+			clean(sum.Headline()))
+	}
+	return string(verdict), text
 }
 
 // writer finds the words.
@@ -76,6 +111,8 @@ type writer struct {
 	s   *verify.Subject
 	m   custody.Manifest
 	sum verify.Summary
+	// asked is the key of which a report was wanted.
+	asked string
 }
 
 // clean makes foreign text harmless.
@@ -109,22 +146,20 @@ func (w writer) report() Report {
 		subtitle += ", case " + clean(w.m.Action.CaseID)
 	}
 	r := Report{
-		Title: titles[w.m.Outcome], Subtitle: subtitle, True: len(w.sum.Findings) == 0,
+		Title: titles[w.m.Outcome], Subtitle: subtitle,
 		Footer: fmt.Sprintf("Made by packhorse custody on %s from %s.", when(w.sum.EndedAt),
 			path.Base(w.s.ManifestKey)),
 	}
-	if r.True {
-		r.Verdict = "VERIFIED on " + when(w.sum.EndedAt) + ": everything that was checked agrees."
-	} else {
-		r.Verdict = fmt.Sprintf("NOT VERIFIED on %s: %s. Do not rely on what follows before it is "+
-			"explained.", when(w.sum.EndedAt), console.CleanLine(w.sum.Findings[0].Error()))
-	}
+	r.Class, r.Verdict = verdictOf(w.sum)
 	r.Sections = append(r.Sections, w.what(), w.verification())
 	if w.m.Collection != nil {
 		r.Sections = append(r.Sections, w.collection())
 	}
 	if w.m.Object != nil {
 		r.Sections = append(r.Sections, w.storage())
+	}
+	if section, ok := w.strangers(); ok {
+		r.Sections = append(r.Sections, section)
 	}
 	r.Sections = append(r.Sections, w.place(), w.without(), limits())
 	return r
@@ -203,23 +238,53 @@ func (w writer) verification() Section {
 	}
 	s := Section{Title: "Result of checking it now", Pairs: true}
 	for _, r := range w.s.Results {
-		word := map[verify.Verdict]string{
-			verify.VerdictOK: "agrees", verify.VerdictLie: "DOES NOT AGREE", verify.VerdictNotChecked: "not checked",
-		}[r.Verdict]
+		word := checkWord(r)
 		if r.Why != "" {
-			word += ": " + clean(r.Why)
 			s.Pairs = false
 		}
 		s.Facts = append(s.Facts, Fact{about[r.Check], word, false})
 	}
-	for _, f := range w.sum.Findings {
-		s.Lines = append(s.Lines, clean(f.Error()))
-	}
-	if w.sum.KeysCame {
+	s.Lines = problemLines(w.sum)
+	if w.sum.KeyNotTrusted() {
 		s.Paragraphs = []string{"The public key was taken from the archive itself. Hold its id (below) " +
 			"against a copy that was kept elsewhere."}
 	}
 	return s
+}
+
+// checkWord says what a check came to.
+func checkWord(r verify.Result) string {
+	word := map[verify.Verdict]string{
+		verify.VerdictOK: "agrees", verify.VerdictLie: "DOES NOT AGREE",
+		verify.VerdictNotChecked: "not checked", verify.VerdictNotEstablished: "not established",
+	}[r.Verdict]
+	if r.NotNeeded {
+		word = "not needed"
+	}
+	if r.Why != "" {
+		word += ": " + clean(r.Why)
+	}
+	return word
+}
+
+// problemLines names each problem, and what follows from it.
+func problemLines(sum verify.Summary) []string {
+	var lines []string
+	for _, p := range sum.Problems {
+		line := clean(p.Error())
+		if p.Headline != "" && !strings.Contains(p.What, p.Headline) {
+			line = clean(p.Headline) + ": " + line
+		}
+		if len(p.Because) > 0 {
+			var also []string
+			for _, f := range p.Because {
+				also = append(also, clean(string(f.Check)+": "+f.What))
+			}
+			line += ". Because of it: " + strings.Join(also, "; ")
+		}
+		lines = append(lines, line+".")
+	}
+	return lines
 }
 
 // collection says how it was come by.
@@ -334,31 +399,6 @@ func (w writer) place() Section {
 			"is checked with packhorse verify --tenant."},
 		Facts: facts,
 	}
-}
-
-// without gives the commands that check it with nothing of Packhorse's.
-func (w writer) without() Section {
-	manifest := path.Base(w.s.ManifestKey)
-	signature := path.Base(investigation.SignatureKey(w.s.ManifestKey))
-	key := clean(w.m.Signature.KeyID) + ".pem"
-	s := Section{
-		Title: "How to check it without Packhorse",
-		Paragraphs: []string{"Put the files and the public key into one folder: the one from " +
-			investigation.SigningKeysFolder + " of the archive, or better a copy that was kept elsewhere."},
-		Steps: []Step{
-			{"openssl pkey -pubin -in " + key + " \\\n    -outform DER | sha256sum",
-				"prints the id of the key, which is the name of its file"},
-			{"openssl dgst -sha256 \\\n    -verify " + key + " \\\n    -signature " + signature +
-				" \\\n    " + manifest,
-				"prints: Verified OK"},
-			{"sha256sum " + manifest, "prints: " + w.s.Digest},
-		},
-	}
-	if o := w.m.Object; o != nil {
-		s.Steps = append(s.Steps, Step{"sha256sum " + path.Base(w.s.Key),
-			"prints, as in the manifest: " + clean(o.SHA256)})
-	}
-	return s
 }
 
 func limits() Section {

@@ -19,6 +19,9 @@ const clockSlack = 5 * time.Minute
 // link is a manifest's place in the chain.
 type link struct {
 	key      string
+	id       investigation.ID
+	host     string
+	caseID   string
 	sequence int64
 	previous string // unknown if the manifest's text is, and it is not the first
 	digest   string
@@ -39,25 +42,31 @@ func chainFindings(links []link) (findings []Finding, length int64) {
 		}
 		return cmp.Or(cmp.Compare(a.sequence, b.sequence), cmp.Compare(a.key, b.key))
 	})
-	lie := func(key string, check Check, what, expected, found string) {
-		findings = append(findings, Finding{Key: key, Check: check, What: what, Expected: expected, Found: found})
+	lie := func(l link, check Check, what, expected, found string) *Finding {
+		findings = append(findings, Finding{
+			Key: l.key, Check: check, What: what, Expected: expected, Found: found, id: l.id,
+			Host: l.host, Case: l.caseID,
+		})
+		return &findings[len(findings)-1]
 	}
 	var last link // the one that stands for the last number seen
 	for _, l := range links {
 		switch {
 		case l.sequence == last.sequence:
-			lie(l.key, CheckChain, fmt.Sprintf("the sequence number %d is given twice", l.sequence),
+			lie(l, CheckChain, fmt.Sprintf("the sequence number %d is given twice", l.sequence),
 				"one manifest with it", "also "+last.key)
 			continue
 		case l.sequence != last.sequence+1:
-			lie(l.key, CheckChain, "manifests are missing before this one",
-				numbers(last.sequence+1, l.sequence-1), after(l.sequence, last.sequence))
+			lie(l, CheckChain, "manifests are missing before this one",
+				numbers(last.sequence+1, l.sequence-1), after(l.sequence, last.sequence)).
+				gap = numbered{last.sequence + 1, l.sequence - 1}
 		case l.previous != last.digest && (l.previous != "" || l.sequence == 1):
-			lie(l.key, CheckChain, fmt.Sprintf("its predecessor, number %d (%s), is another manifest",
-				last.sequence, cmp.Or(last.key, "none")), cmp.Or(l.previous, "none"), last.digest)
+			lie(l, CheckChain, fmt.Sprintf("its predecessor, number %d (%s), is another manifest",
+				last.sequence, cmp.Or(last.key, "none")), cmp.Or(l.previous, "none"), last.digest).
+				from = last.key
 		}
 		if !l.sealedAt.IsZero() && l.sealedAt.Before(last.sealedAt.Add(-clockSlack)) {
-			lie(l.key, CheckClock, fmt.Sprintf("it was sealed before its predecessor, %s", last.key),
+			lie(l, CheckClock, fmt.Sprintf("it was sealed before its predecessor, %s", last.key),
 				"no earlier than "+instant(last.sealedAt), instant(l.sealedAt))
 		}
 		last = l
@@ -207,10 +216,12 @@ func linksOf(subjects []*Subject) (links []link, there map[string]bool) {
 	for _, s := range subjects {
 		if s.there {
 			there[s.ManifestKey] = true
+			there[s.Digest] = true // it may lie in a later place
 		}
 		if s.read {
+			host, caseID := s.about()
 			links = append(links, link{
-				key: s.ManifestKey, sequence: s.Manifest.Chain.Sequence, previous: s.Manifest.Chain.Previous,
+				key: s.ManifestKey, id: s.id, host: host, caseID: caseID, sequence: s.Manifest.Chain.Sequence, previous: s.Manifest.Chain.Previous,
 				digest: s.Digest, sealedAt: s.Manifest.Custody.SealedAt,
 				signed: s.Result(CheckSignature).Verdict == VerdictOK,
 			})
@@ -227,13 +238,15 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 ) {
 	if rec.State == investigation.StateDone && !rec.IsSealed() && scope.Key == "" {
 		missing = append(missing, Finding{
-			Key: rec.ManifestKey, Check: CheckLedger,
+			Key: rec.ManifestKey, Check: CheckLedger, id: rec.ID,
+			Host: cmp.Or(rec.ComputerDNSName, rec.MachineID), Case: rec.CaseID,
 			What: fmt.Sprintf("the ledger calls action %s done, and has sealed no manifest of it", rec.ActionID),
 		})
 	}
 	for _, sealed := range seals(rec) {
 		asked, isKey := parseName(scope.Key)
-		if there[sealed.key] || isKey && asked.manifestKey() != sealed.key {
+		belongs, _ := parseName(sealed.key)
+		if there[sealed.key] || there[sealed.seal.Digest] || isKey && asked.stem() != belongs.stem() {
 			continue
 		}
 		if in := sealed.seal.Bucket; in != "" && v.about.Bucket != "" && in != v.about.Bucket {
@@ -245,7 +258,9 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 		}
 		if before.State == investigation.StateDone {
 			missing = append(missing, Finding{
-				Key: sealed.key, Check: CheckLedger,
+				Key: sealed.key, Check: CheckLedger, Headline: headlineMissing,
+				gap: numbered{sealed.seal.Sequence, sealed.seal.Sequence}, id: rec.ID,
+				Host: cmp.Or(rec.ComputerDNSName, rec.MachineID), Case: rec.CaseID,
 				What: "the ledger has sealed this manifest, and it is not in the archive",
 				Expected: fmt.Sprintf("number %d, SHA-256 %s", sealed.seal.Sequence,
 					sealed.seal.Digest),
@@ -266,10 +281,10 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 
 // headFinding compares the end of the chain with the ledger's.
 func headFinding(head investigation.Head, links []link, length int64) (Finding, bool) {
-	digest := ""
+	digest, last := "", ""
 	for _, l := range links {
 		if l.sequence == length && (digest == "" || l.digest == head.Digest) {
-			digest = l.digest
+			digest, last = l.digest, l.key
 		}
 	}
 	if head.Sequence == length && head.Digest == digest {
@@ -282,10 +297,12 @@ func headFinding(head investigation.Head, links []link, length int64) (Finding, 
 	switch {
 	case head.Sequence > length:
 		f.What = "manifests are missing at the end: the ledger's chain is longer"
+		f.gap = numbered{length + 1, head.Sequence}
 	case head.Sequence < length:
 		f.What = "the archive has more manifests than the ledger ever sealed"
 	default:
 		f.What = "the last manifest is not the one that the ledger sealed last"
+		f.from = last
 	}
 	return f, false
 }
