@@ -54,6 +54,9 @@ func evidenceHint(err error) string {
 	if _, ok := errors.AsType[*noKeyError](err); ok {
 		return "packhorse run makes the key; name its data folder with --data, or an archive with --from"
 	}
+	if lost, ok := errors.AsType[*lostAttributesError](err); ok {
+		return lost.mend()
+	}
 	if verdict, ok := errors.AsType[*verdictError](err); ok {
 		return verdict.hint
 	}

@@ -319,7 +319,10 @@ func byKey(findings []Finding) []Finding {
 
 // remarks says what cannot be seen in the findings.
 func (v *Verifier) remarks(sum *Summary) {
-	if sum.KeysCame {
+	if sum.Verdict() == Empty {
+		return
+	}
+	if sum.KeysCame && !v.trust.Empty() {
 		sum.Remarks = append(sum.Remarks, "The public keys came with the archive itself: hold their "+
 			"ids against a copy that was kept elsewhere, or name one with --pub.")
 	}
