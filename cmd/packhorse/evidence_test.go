@@ -106,7 +106,8 @@ func TestEvidence(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = inProcess(nil, "verify", path, "--from", copied, "--pub", pub)
-	if got.code != exitFailed || !strings.Contains(got.stderr, "FAIL: the object's size is another: "+records[1].Key) ||
+	if got.code != exitFailed || !strings.Contains(got.stderr, "FAIL: the object's size is another (host ") ||
+		!strings.Contains(got.stderr, "): "+records[1].Key) ||
 		!strings.Contains(got.stdout, "FAIL: 1 problem") {
 		t.Errorf("a truncated copy: %+v", got)
 	}
@@ -125,7 +126,7 @@ func TestEvidence(t *testing.T) {
 	if got.code != exitFailed || !strings.Contains(got.stdout, "FAIL  manifest missing\n  host      "+
 		records[1].ComputerDNSName) || !strings.Contains(got.stdout, "no manifest speaks of it") ||
 		!strings.Contains(got.stdout, "FAIL: 1 problem;") ||
-		!strings.Contains(got.stderr, "FAIL: manifest missing: "+records[1].ManifestKey) {
+		!strings.Contains(got.stderr, "FAIL: manifest missing (host "+records[1].ComputerDNSName) {
 		t.Errorf("a manifest is gone: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
 	}
 	got = packhorse(t, nil, "custody", records[1].Key, "--data", data)
@@ -236,5 +237,36 @@ func TestEmpty(t *testing.T) {
 	if got.code != exitFailed || !strings.HasPrefix(got.stdout, `{"event":"verified","ok":false`) ||
 		!strings.Contains(got.stdout, `"verdict":"EMPTY"`) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestPlanted: a file that somebody put beside a package is named, and the true one is reported on,
+// whichever key one asks for.
+func TestPlanted(t *testing.T) {
+	t.Parallel()
+	data := simulated(t)
+	key := listed(t, data)[0].Key
+	planted := strings.TrimSuffix(key, ".zip") + "~1.zip"
+	path := filepath.Join(data, s3Folder, embeddedBucket, filepath.FromSlash(planted))
+	if err := os.WriteFile(path, []byte("planted"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := packhorse(t, nil, "verify", "--data", data)
+	if got.code != exitDone || !strings.Contains(got.stdout, "PASS: everything agrees; 1 stranger beside true records") ||
+		!strings.Contains(got.stdout, planted) || !strings.Contains(got.stdout, "7 bytes") {
+		t.Errorf("verify: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
+	}
+	got = packhorse(t, nil, "verify", "--json", "--data", data)
+	if got.code != exitDone || strings.Count(got.stdout, `{"event":"stranger","key":"`+planted) != 1 ||
+		!strings.Contains(got.stdout, `"findings":0,`) || !strings.Contains(got.stdout, `"strangers":1`) {
+		t.Errorf("--json: exit %d: %s", got.code, got.stdout)
+	}
+	for _, asked := range []string{key, planted} {
+		got = packhorse(t, nil, "custody", asked, "--data", data)
+		if got.code != exitDone || !strings.Contains(got.stdout, "PASS on") || !strings.Contains(got.stdout, planted) ||
+			!strings.Contains(got.stdout, "sha256sum "+filepath.Base(key)) ||
+			strings.Contains(got.stdout, "You asked for") != (asked == planted) {
+			t.Errorf("custody %s: exit %d: %s\n%s", asked, got.code, got.stdout, got.stderr)
+		}
 	}
 }

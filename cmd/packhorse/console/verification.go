@@ -28,7 +28,7 @@ func (v Verification) Table(out io.Writer) error {
 		if i > 0 {
 			label = "         "
 		}
-		fmt.Fprintf(out, "%s%s  (%s)\n", label, key.ID, CleanLine(key.From))
+		fmt.Fprintf(out, "%s%s\n         from %s\n", label, CleanLine(key.ID), CleanLine(key.From))
 	}
 	v.tenants(out)
 	if v.Scope.Key != "" {
@@ -48,10 +48,10 @@ func (v Verification) Table(out io.Writer) error {
 func (v Verification) tenants(out io.Writer) {
 	for _, t := range v.Tenants {
 		fmt.Fprintf(out, "\nTenant   %s\n", CleanLine(t.ID))
-		fmt.Fprintf(out, "         %s: %d archived, %d not collected, %d in quarantine; %s read\n",
-			plural(t.Manifests, "manifest"), t.Archived, t.NotCollected, t.Quarantined, Bytes(t.Bytes))
-		fmt.Fprintf(out, "         chain %s; signed by %s; %s\n", chain(t.Chain), plural(t.Keys, "key"),
-			plural(t.Findings, "finding"))
+		fmt.Fprintf(out, "         %s: %d archived, %d not collected, %d in quarantine\n",
+			plural(t.Manifests, "manifest"), t.Archived, t.NotCollected, t.Quarantined)
+		fmt.Fprintf(out, "         chain %s; %s; %s read; %s\n", chain(t.Chain), plural(t.Keys, "key"),
+			Bytes(t.Bytes), plural(t.Findings, "finding"))
 	}
 }
 
@@ -196,7 +196,16 @@ func (v Verification) strangers(out io.Writer) {
 		if f.Stranger == nil {
 			continue
 		}
-		fmt.Fprintf(out, "%s\n", Fill(CleanLine(f.Stranger.String()), "  it is     ", "            "))
+		if f.Stranger.VersionID != "" {
+			fmt.Fprintf(out, "  version   %s\n", CleanLine(f.Stranger.VersionID))
+		}
+		fmt.Fprintf(out, "  size      %d bytes\n", f.Stranger.Size)
+		if f.Stranger.SHA256 != "" {
+			fmt.Fprintf(out, "  SHA-256   %s\n", f.Stranger.SHA256)
+		}
+		if f.Stranger.Note != "" {
+			fmt.Fprintf(out, "%s\n", Fill(CleanLine(f.Stranger.Note), "  note      ", "            "))
+		}
 		known := "not named when the record was made: it came later, or was not seen"
 		if f.Stranger.Known {
 			known = "named when the record was made"

@@ -1,7 +1,9 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"path"
 	"sync"
@@ -203,8 +205,14 @@ func (b *VerifyBars) Found(f verify.Finding) {
 	case f.Unread:
 		word = "NOT READ  "
 	}
-	_, _ = io.WriteString(b.progress, word+CleanLine(f.Error())+"\n") // there is no screen after Close
+	line := []rune(CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
+		cmp.Or(f.Headline, f.What))))
+	// One line each, and the whole of it below, sorted by cause. There is no screen after Close.
+	_, _ = io.WriteString(b.progress, string(line[:min(foundMax, len(line))])+"\n")
 }
+
+// foundMax is how many characters are shown of a finding while it goes on.
+const foundMax = 78
 
 // Close takes the bars away. It may be called more than once.
 func (b *VerifyBars) Close() {

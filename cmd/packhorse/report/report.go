@@ -280,7 +280,7 @@ func problemLines(sum verify.Summary) []string {
 			for _, f := range p.Because {
 				also = append(also, clean(string(f.Check)+": "+f.What))
 			}
-			line += ". Because of it: " + strings.Join(also, "; ")
+			line += ". So also: " + strings.Join(also, "; ")
 		}
 		lines = append(lines, line+".")
 	}

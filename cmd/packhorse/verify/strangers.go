@@ -93,7 +93,7 @@ func (v *Verifier) strange(ctx context.Context, all []*resolved, subjects []Subj
 			}
 			if vouched {
 				f.Kind, f.Expected = KindStranger, ""
-				f.What = "a stranger: nobody whom you trust signed for it"
+				f.What = "nobody whom you trust signed for it"
 			}
 			findings = append(findings, f)
 		}

@@ -66,7 +66,7 @@ func (v *Verifier) withoutManifest(ctx context.Context, s *Subject, r *resolved)
 			Check: CheckManifest, What: "nothing lies under the key", Expected: s.ManifestKey, nothing: !sealed,
 		})
 	} else {
-		s.set(Result{Check: CheckManifest, Verdict: VerdictLie})
+		s.set(Result{Check: CheckManifest, Verdict: VerdictLie, Why: "it is missing"})
 	}
 	s.unfounded("there is no manifest", checksAfterManifest...)
 }

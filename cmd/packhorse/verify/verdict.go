@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -126,7 +127,7 @@ func (s Summary) Headline() string {
 		return "everything agrees"
 	case Partial:
 		if len(s.Problems) > 0 {
-			return s.Problems[0].Title() + ": " + s.Problems[0].Key
+			return s.Problems[0].inShort()
 		}
 		text := "what was checked agrees"
 		if s.KeyNotTrusted() {
@@ -139,12 +140,23 @@ func (s Summary) Headline() string {
 	case Empty:
 		return s.emptiness()
 	default:
-		p := s.Problems[0]
-		if p.Key == "" {
-			return p.Title() + ": tenant " + p.TenantID
-		}
-		return p.Title() + ": " + p.Key
+		return s.Problems[0].inShort()
 	}
+}
+
+// inShort names the problem, whose package it is about, and where it lies.
+func (p Problem) inShort() string {
+	text := p.Title()
+	switch {
+	case p.Host != "" && p.Case != "":
+		text += fmt.Sprintf(" (host %s, case %s)", p.Host, p.Case)
+	case p.Host != "":
+		text += fmt.Sprintf(" (host %s)", p.Host)
+	}
+	if p.Key == "" {
+		return text + ": tenant " + p.TenantID
+	}
+	return text + ": " + p.Key
 }
 
 // emptiness says what was looked for in vain, and what there is instead.

@@ -25,7 +25,8 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"all", func(*world) {}, verify.Scope{}, verify.Pass, "everything agrees"},
 		{"a key", func(*world) {}, verify.Scope{Key: pkg}, verify.Pass, "everything agrees"},
-		{"one byte", func(w *world) { flip(w, pkg) }, verify.Scope{}, verify.Fail, "SHA-256 is another: " + pkg},
+		{"one byte", func(w *world) { flip(w, pkg) }, verify.Scope{}, verify.Fail,
+			"SHA-256 is another (host fin-ws-17.contoso.com, case INC-4711): " + pkg},
 		{"another tenant, though there is tampering", func(w *world) { flip(w, pkg) },
 			verify.Scope{TenantID: "99999999-2222-4333-8444-555555555555"}, verify.Empty,
 			"nothing of the tenant 99999999-2222-4333-8444-555555555555 is in memory: it has " + tenant2 + ", " + tenant},
