@@ -91,21 +91,6 @@ func isOf(s *verify.Subject, key string) bool {
 		investigation.SignatureKey(s.ManifestKey) == key
 }
 
-// verdictOf says what the verification came to, and when.
-func verdictOf(sum verify.Summary) (class, text string) {
-	verdict, at := sum.Verdict(), when(sum.EndedAt)
-	switch verdict {
-	case verify.Pass:
-		text = fmt.Sprintf("PASS on %s: everything that the record calls for was checked, and agrees.", at)
-	case verify.Partial:
-		text = fmt.Sprintf("PARTIAL on %s: %s.", at, clean(sum.Headline()))
-	default:
-		text = fmt.Sprintf("%s on %s: %s. Do not rely on what follows before that is explained.", verdict, at,
-			clean(sum.Headline()))
-	}
-	return string(verdict), text
-}
-
 // writer finds the words.
 type writer struct {
 	s   *verify.Subject
@@ -220,116 +205,6 @@ func reasonText(reason investigation.Reason) string {
 	default:
 		return clean(string(reason)) + "."
 	}
-}
-
-// verification says what was checked just now.
-func (w writer) verification() Section {
-	about := map[verify.Check]string{
-		verify.CheckManifest:   "The record (manifest) is complete and lies where it belongs",
-		verify.CheckSignature:  "Its digital signature is by the key it names",
-		verify.CheckObject:     "The file is there, and its SHA-256 is the recorded one",
-		verify.CheckVersion:    "The file was neither replaced nor deleted in the archive",
-		verify.CheckLock:       "The file is locked against deletion as recorded",
-		verify.CheckQuarantine: "What came in its place is kept, and unchanged",
-		verify.CheckLedger:     "The independent ledger says the same",
-	}
-	if w.m.Object == nil {
-		about[verify.CheckObject] = "There is indeed no file"
-	}
-	s := Section{Title: "Result of checking it now", Pairs: true}
-	for _, r := range w.s.Results {
-		word := checkWord(r)
-		if r.Why != "" {
-			s.Pairs = false
-		}
-		s.Facts = append(s.Facts, Fact{about[r.Check], word, false})
-	}
-	s.Lines = problemLines(w.sum)
-	if w.sum.KeyNotTrusted() {
-		s.Paragraphs = []string{"The public key was taken from the archive itself. Hold its id (below) " +
-			"against a copy that was kept elsewhere."}
-	}
-	return s
-}
-
-// checkWord says what a check came to.
-func checkWord(r verify.Result) string {
-	word := map[verify.Verdict]string{
-		verify.VerdictOK: "agrees", verify.VerdictLie: "DOES NOT AGREE",
-		verify.VerdictNotChecked: "not checked", verify.VerdictNotEstablished: "not established",
-	}[r.Verdict]
-	if r.NotNeeded {
-		word = "not needed"
-	}
-	if r.Why != "" {
-		word += ": " + clean(r.Why)
-	}
-	return word
-}
-
-// problemLines names each problem, and what follows from it.
-func problemLines(sum verify.Summary) []string {
-	var lines []string
-	for _, p := range sum.Problems {
-		line := clean(p.Error())
-		if p.Headline != "" && !strings.Contains(p.What, p.Headline) {
-			line = clean(p.Headline) + ": " + line
-		}
-		if len(p.Because) > 0 {
-			var also []string
-			for _, f := range p.Because {
-				also = append(also, clean(string(f.Check)+": "+f.What))
-			}
-			line += ". So also: " + strings.Join(also, "; ")
-		}
-		lines = append(lines, line+".")
-	}
-	return lines
-}
-
-// collection says how it was come by.
-func (w writer) collection() Section {
-	c := w.m.Collection
-	s := Section{Title: "How it was collected"}
-	switch {
-	case w.m.Object == nil:
-		s.Paragraphs = []string{fmt.Sprintf("It was tried %s.", times(c.Attempts))}
-	case c.Attempts > 1:
-		s.Paragraphs = []string{fmt.Sprintf("Attempt number %d brought it.", c.Attempts)}
-	default:
-		s.Paragraphs = []string{"The first attempt brought it."}
-	}
-	exchange := func(what string, e *custody.Exchange) {
-		if e == nil {
-			return
-		}
-		s.Facts = append(s.Facts,
-			Fact{what, fmt.Sprintf("%s (%s), asked %s, answered after %s", clean(e.Host),
-				clean(cmp.Or(e.TLSVersion, "not encrypted")), when(e.AskedAt),
-				e.AnsweredAt.Sub(e.AskedAt).Round(time.Millisecond)), false})
-		ids := strings.Trim(clean(e.RequestID)+" / "+clean(e.CorrelationID), "/ ")
-		for _, f := range []Fact{
-			{"  certificate SHA-256", clean(e.CertificateSHA256), true},
-			{"  request / correlation id", ids, true},
-		} {
-			if f.Value != "" {
-				s.Facts = append(s.Facts, f)
-			}
-		}
-	}
-	exchange("Download link from", c.Link)
-	exchange("File from", c.Download)
-	for _, e := range c.Earlier {
-		s.Lines = append(s.Lines, fmt.Sprintf("Earlier attempt, ended %s: %s", when(e.EndedAt), clean(e.Message)))
-	}
-	return s
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
 }
 
 // storage says where it is, and what keeps it there.

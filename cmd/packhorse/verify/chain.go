@@ -16,21 +16,6 @@ import (
 // machines do not agree on the time to the second.
 const clockSlack = 5 * time.Minute
 
-// link is a manifest's place in the chain.
-type link struct {
-	key      string
-	id       investigation.ID
-	host     string
-	caseID   string
-	sequence int64
-	previous string // unknown if the manifest's text is, and it is not the first
-	digest   string
-	sealedAt time.Time // zero if it is unknown
-	signed   bool      // by a trusted key
-	pending  bool      // sealed, and still to be stored
-	absent   bool      // it lies in another archive
-}
-
 // chainFindings says what is wrong with a tenant's chain, and how long it is.
 func chainFindings(links []link) (findings []Finding, length int64) {
 	slices.SortStableFunc(links, func(a, b link) int {
@@ -42,32 +27,37 @@ func chainFindings(links []link) (findings []Finding, length int64) {
 		}
 		return cmp.Or(cmp.Compare(a.sequence, b.sequence), cmp.Compare(a.key, b.key))
 	})
-	lie := func(l link, check Check, what, expected, found string) *Finding {
-		findings = append(findings, Finding{
-			Key: l.key, Check: check, What: what, Expected: expected, Found: found, id: l.id,
-			Host: l.host, Case: l.caseID,
-		})
-		return &findings[len(findings)-1]
+	lie := func(l link, f Finding) {
+		f.Key, f.id, f.Host, f.Case = l.key, l.id, l.host, l.caseID
+		findings = append(findings, f)
 	}
 	var last link // the one that stands for the last number seen
 	for _, l := range links {
 		switch {
 		case l.sequence == last.sequence:
-			lie(l, CheckChain, fmt.Sprintf("the sequence number %d is given twice", l.sequence),
-				"one manifest with it", "also "+last.key)
+			lie(l, Finding{
+				Check: CheckChain, What: fmt.Sprintf("the sequence number %d is given twice", l.sequence),
+				Expected: "one manifest with it", Found: "also " + last.key,
+			})
 			continue
 		case l.sequence != last.sequence+1:
-			lie(l, CheckChain, "manifests are missing before this one",
-				numbers(last.sequence+1, l.sequence-1), after(l.sequence, last.sequence)).
-				gap = numbered{last.sequence + 1, l.sequence - 1}
+			lie(l, Finding{
+				Check: CheckChain, What: "manifests are missing before this one",
+				Expected: numbers(last.sequence+1, l.sequence-1), Found: after(l.sequence, last.sequence),
+				gap: numbered{last.sequence + 1, l.sequence - 1},
+			})
 		case l.previous != last.digest && (l.previous != "" || l.sequence == 1):
-			lie(l, CheckChain, fmt.Sprintf("its predecessor, number %d (%s), is another manifest",
-				last.sequence, cmp.Or(last.key, "none")), cmp.Or(l.previous, "none"), last.digest).
-				from = last.key
+			lie(l, Finding{
+				Check: CheckChain, What: fmt.Sprintf("its predecessor, number %d (%s), is another manifest",
+					last.sequence, cmp.Or(last.key, "none")),
+				Expected: cmp.Or(l.previous, "none"), Found: last.digest, from: last.key,
+			})
 		}
 		if !l.sealedAt.IsZero() && l.sealedAt.Before(last.sealedAt.Add(-clockSlack)) {
-			lie(l, CheckClock, fmt.Sprintf("it was sealed before its predecessor, %s", last.key),
-				"no earlier than "+instant(last.sealedAt), instant(l.sealedAt))
+			lie(l, Finding{
+				Check: CheckClock, What: fmt.Sprintf("it was sealed before its predecessor, %s", last.key),
+				Expected: "no earlier than " + instant(last.sealedAt), Found: instant(l.sealedAt),
+			})
 		}
 		last = l
 	}
@@ -209,25 +199,6 @@ func (v *Verifier) tenantChain(scope Scope, subjects []*Subject, then, now *snap
 		}
 	}
 	return append(findings, broken...), reach
-}
-
-func linksOf(subjects []*Subject) (links []link, there map[string]bool) {
-	there = map[string]bool{}
-	for _, s := range subjects {
-		if s.there {
-			there[s.ManifestKey] = true
-			there[s.Digest] = true // it may lie in a later place
-		}
-		if s.read {
-			host, caseID := s.about()
-			links = append(links, link{
-				key: s.ManifestKey, id: s.id, host: host, caseID: caseID, sequence: s.Manifest.Chain.Sequence, previous: s.Manifest.Chain.Previous,
-				digest: s.Digest, sealedAt: s.Manifest.Custody.SealedAt,
-				signed: s.Result(CheckSignature).Verdict == VerdictOK,
-			})
-		}
-	}
-	return links, there
 }
 
 // missingOf names the manifests that the ledger has sealed and the archive does not have. The others

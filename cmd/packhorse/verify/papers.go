@@ -252,3 +252,18 @@ func bodies(all []*resolved) map[string]custody.Manifest {
 	}
 	return known
 }
+
+// resolveAll tells the manifests of all families from what only lies in their places.
+func (v *Verifier) resolveAll(ctx context.Context, inv inventory) ([]*resolved, error) {
+	all := make([]*resolved, len(inv.families))
+	err := v.each(ctx, len(all), func(i int) { all[i] = v.resolve(ctx, inv.families[i]) })
+	if err != nil {
+		return nil, err
+	}
+	known := outcomes(all)
+	for _, r := range all {
+		v.disown(ctx, r, known[r.name.id()])
+	}
+	v.bodies = bodies(all)
+	return all, nil
+}

@@ -194,3 +194,36 @@ func gapsText(gaps []Gap) string {
 	}
 	return strings.Join(parts, "; ")
 }
+
+// remarks says what cannot be seen in the findings.
+func (v *Verifier) remarks(sum *Summary) {
+	if sum.Verdict() == Empty {
+		return
+	}
+	if sum.KeysCame && !v.trust.Empty() {
+		sum.Remarks = append(sum.Remarks, "The public keys came with the archive itself: hold their "+
+			"ids against a copy that was kept elsewhere, or name one with --pub.")
+	}
+	if v.trust.Empty() {
+		sum.Remarks = append(sum.Remarks, "There is no public key to check signatures with: name one "+
+			"with --pub.")
+	}
+	if !sum.Ledger {
+		sum.Remarks = append(sum.Remarks, "There is no ledger to compare with: manifests that are "+
+			"missing at the end of a chain do not show.")
+	}
+	switch {
+	case sum.AttributesLost():
+		sum.Remarks = append(sum.Remarks, "Attributes were lost in copying: the manifests record versions "+
+			"and locks, and the folder has none. Copy it again with cp -a, rsync -aX or tar --xattrs.")
+	case v.about.Bucket == "":
+		sum.Remarks = append(sum.Remarks, "Versions and locks were not checked: this is a copy, which has none.")
+	case !v.about.Versioned:
+		sum.Remarks = append(sum.Remarks, "Versions and locks were not checked: "+whyNoVersions+".")
+	}
+}
+
+func byKey(findings []Finding) []Finding {
+	slices.SortStableFunc(findings, func(a, b Finding) int { return strings.Compare(a.Key, b.Key) })
+	return findings
+}

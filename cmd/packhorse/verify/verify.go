@@ -222,21 +222,6 @@ func (v *Verifier) each(ctx context.Context, n int, do func(i int)) error {
 	return nil
 }
 
-// resolveAll tells the manifests of all families from what only lies in their places.
-func (v *Verifier) resolveAll(ctx context.Context, inv inventory) ([]*resolved, error) {
-	all := make([]*resolved, len(inv.families))
-	err := v.each(ctx, len(all), func(i int) { all[i] = v.resolve(ctx, inv.families[i]) })
-	if err != nil {
-		return nil, err
-	}
-	known := outcomes(all)
-	for _, r := range all {
-		v.disown(ctx, r, known[r.name.id()])
-	}
-	v.bodies = bodies(all)
-	return all, nil
-}
-
 // subjects checks every unit, several at once.
 func (v *Verifier) subjects(ctx context.Context, inv inventory, all []*resolved) ([]Subject, error) {
 	type job struct {
@@ -310,37 +295,4 @@ func (v *Verifier) whole(ctx context.Context, scope Scope, inv inventory, all []
 	sum.gaps()
 	v.remarks(sum)
 	return err
-}
-
-func byKey(findings []Finding) []Finding {
-	slices.SortStableFunc(findings, func(a, b Finding) int { return strings.Compare(a.Key, b.Key) })
-	return findings
-}
-
-// remarks says what cannot be seen in the findings.
-func (v *Verifier) remarks(sum *Summary) {
-	if sum.Verdict() == Empty {
-		return
-	}
-	if sum.KeysCame && !v.trust.Empty() {
-		sum.Remarks = append(sum.Remarks, "The public keys came with the archive itself: hold their "+
-			"ids against a copy that was kept elsewhere, or name one with --pub.")
-	}
-	if v.trust.Empty() {
-		sum.Remarks = append(sum.Remarks, "There is no public key to check signatures with: name one "+
-			"with --pub.")
-	}
-	if !sum.Ledger {
-		sum.Remarks = append(sum.Remarks, "There is no ledger to compare with: manifests that are "+
-			"missing at the end of a chain do not show.")
-	}
-	switch {
-	case sum.AttributesLost():
-		sum.Remarks = append(sum.Remarks, "Attributes were lost in copying: the manifests record versions "+
-			"and locks, and the folder has none. Copy it again with cp -a, rsync -aX or tar --xattrs.")
-	case v.about.Bucket == "":
-		sum.Remarks = append(sum.Remarks, "Versions and locks were not checked: this is a copy, which has none.")
-	case !v.about.Versioned:
-		sum.Remarks = append(sum.Remarks, "Versions and locks were not checked: "+whyNoVersions+".")
-	}
 }
