@@ -176,6 +176,7 @@ type world struct {
 	book   *book
 	keys   string // the folder of the signing key
 	put    func(key string, body []byte, lock investigation.Retention) (version string)
+	local  *custody.Local
 	writer *custody.Writer
 	now    time.Time
 
@@ -218,8 +219,13 @@ func newWorldIn(t testing.TB, put func(string, []byte, investigation.Retention) 
 
 func (w *world) openKey(t testing.TB) {
 	t.Helper()
-	w.openWriter(t)
-	err := w.writer.Publish(t.Context(), func(_ context.Context, key string, pem []byte) error {
+	var err error
+	w.local, err = custody.OpenLocal(w.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.openWriter()
+	err = w.writer.Publish(t.Context(), func(_ context.Context, key string, pem []byte) error {
 		w.put(key, pem, investigation.Retention{})
 		return nil
 	})
@@ -228,19 +234,14 @@ func (w *world) openKey(t testing.TB) {
 	}
 }
 
-func (w *world) openWriter(t testing.TB) {
-	t.Helper()
-	local, err := custody.OpenLocal(w.keys)
-	if err != nil {
-		t.Fatal(err)
-	}
+func (w *world) openWriter() {
 	kept := investigation.Lock{
 		Mode: lock.Mode, For: lock.Until.Sub(w.now) - time.Hour, LegalHold: lock.LegalHold,
 	}
 	if w.unlocked {
 		kept = investigation.Lock{}
 	}
-	w.writer = custody.NewWriter(local, bucket, kept, func(context.Context) (custody.Scene, error) {
+	w.writer = custody.NewWriter(w.local, bucket, kept, func(context.Context) (custody.Scene, error) {
 		return custody.Scene{Version: "1.2.3", Commit: "abcdef", Principal: "root@station"}, nil
 	}, func() time.Time { return w.now })
 }
@@ -248,7 +249,7 @@ func (w *world) openWriter(t testing.TB) {
 func (w *world) clone(t testing.TB) *world {
 	t.Helper()
 	c := *w
-	c.openWriter(t) // its clock is the clone's
+	c.openWriter() // its clock is the clone's
 	c.store, c.book = w.store.clone(), w.book.clone()
 	c.put = c.store.put
 	return &c
