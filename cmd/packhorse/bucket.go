@@ -35,6 +35,10 @@ func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
 
 func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {
 	if s.options.bucket == "" {
+		err := checkAttributes(s.options.data)
+		if err != nil {
+			return nil, "", err
+		}
 		server, err := embedded.StartS3(ctx, embedded.S3Config{
 			Dir: filepath.Join(s.options.data, s3Folder), Bucket: embeddedBucket,
 			ObjectLock: true,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +24,9 @@ func (m Main) custodyCommand() *cobra.Command {
 was collected, where it is kept, what signs for it, the result of verifying it just now, and how to
 check all that without Packhorse. The text goes to standard output; --html writes the same as one
 page that prints well and needs nothing else.
+
+Verdict and exit code are those of packhorse verify (see packhorse verify --help), for this one package.
+Where its manifest cannot be read, the report says what the ledger knows of it.
 
 KEY is the key of a package, of a manifest of what was not collected, or of what is in quarantine; or
 the file's path. packhorse list shows the keys.`,
@@ -56,13 +60,10 @@ func (m Main) custody(cmd *cobra.Command, o evidenceOptions, args []string, html
 	if err != nil {
 		return err
 	}
-	lie := summary.First()
+	verdict := o.verdict(summary)
 	r, err := report.New(summary, summary.Scope.Key)
-	if err != nil && lie != nil { // it says more
-		return &lieError{lie}
-	}
 	if err != nil {
-		return err
+		return cmp.Or(verdict, err) // the verdict says more
 	}
 	err = r.Text(m.Stdout)
 	if err != nil {
@@ -74,10 +75,7 @@ func (m Main) custody(cmd *cobra.Command, o evidenceOptions, args []string, html
 			return err
 		}
 	}
-	if lie != nil {
-		return &lieError{lie}
-	}
-	return nil
+	return verdict
 }
 
 const pageMode = 0o600 // it names hosts and people

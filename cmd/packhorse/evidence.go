@@ -30,6 +30,8 @@ type evidenceOptions struct {
 	dataGiven  bool   // --data stands on the command line
 	ledger     string // a DynamoDB table; empty: the data folder's, if that is meant
 	s3Endpoint string
+	require    []string // checks that have to be made, or "all"
+	required   []verify.Check
 }
 
 func (o *evidenceOptions) flags(cmd *cobra.Command) {
@@ -40,6 +42,8 @@ func (o *evidenceOptions) flags(cmd *cobra.Command) {
 	flags.StringVar(&o.data, "data", dataDefault, "the data `DIR`, with archive, ledger and keys")
 	flags.StringVar(&o.ledger, "ledger", "", "compare with this DynamoDB `TABLE`")
 	flags.StringVar(&o.s3Endpoint, "s3-endpoint", "", "the S3-compatible service that has the bucket (`URL`)")
+	flags.StringSliceVar(&o.require, "require", nil,
+		"fail (exit 1) if one of these `CHECKS` was called for and could not be made: all, or a list such as version,lock")
 }
 
 // check finds what does not go together.
@@ -51,6 +55,10 @@ func (o *evidenceOptions) check(cmd *cobra.Command) error {
 	if bucket, _ := o.bucket(); o.inS3() && bucket == "" {
 		return &usageError{command: cmd.CommandPath(),
 			err: fmt.Errorf("--from %q names no bucket: write s3://BUCKET", o.from)}
+	}
+	err := o.checkRequired()
+	if err != nil {
+		return &usageError{command: cmd.CommandPath(), err: err}
 	}
 	return nil
 }

@@ -23,7 +23,9 @@ func simulated(t *testing.T) (data string) {
 }
 
 // record is what a line of `packhorse list --json` may have.
-type record struct{ Event, Key, ManifestKey, ComputerDNSName, State string }
+type record struct {
+	Event, Key, ManifestKey, ComputerDNSName, State, SHA256, TenantID string
+}
 
 func listed(t *testing.T, data string, args ...string) []record {
 	t.Helper()
@@ -49,7 +51,7 @@ func TestEvidence(t *testing.T) {
 	folder := filepath.Join(data, s3Folder, embeddedBucket)
 
 	got := packhorse(t, nil, "verify", "--data", data)
-	if got.code != exitDone || !strings.Contains(got.stdout, "All true: 2 manifests") ||
+	if got.code != exitDone || !strings.Contains(got.stdout, "PASS: everything agrees; 2 manifests") ||
 		!strings.Contains(got.stdout, "1 to 2, whole") {
 		t.Fatalf("verify: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
 	}
@@ -62,8 +64,8 @@ func TestEvidence(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "report.html")
 	got = packhorse(t, nil, "custody", records[0].Key, "--data", data, "--html", page)
 	html, err := os.ReadFile(page)
-	if got.code != exitDone || err != nil || !strings.Contains(got.stdout, "VERIFIED on") ||
-		!strings.Contains(string(html), "VERIFIED on") {
+	if got.code != exitDone || err != nil || !strings.Contains(got.stdout, "PASS on") ||
+		!strings.Contains(string(html), "PASS on") {
 		t.Errorf("custody: exit %d, %v: %s\n%s", got.code, err, got.stdout, got.stderr)
 	}
 	typed(t, folder, records[0].Key, got.stdout)
@@ -78,8 +80,23 @@ func TestEvidence(t *testing.T) {
 		t.Fatal(err, key)
 	}
 	got = inProcess(nil, "verify", "--from", copied, "--pub", pub)
-	if got.code != exitDone || !strings.Contains(got.stdout, "end unknown") {
+	if got.code != exitPartial || !strings.Contains(got.stdout, "end unknown") ||
+		!strings.Contains(got.stdout, "PARTIAL: what was checked agrees; not checked: version, lock, ledger, chain;") {
 		t.Errorf("a copy: %+v", got)
+	}
+	for require, code := range map[string]int{
+		"signature,object": exitPartial, "all": exitFailed, "version": exitFailed, "object,lock": exitFailed,
+		"locks": exitUsage,
+	} {
+		got = inProcess(nil, "verify", "--from", copied, "--pub", pub, "--require", require)
+		if got.code != code {
+			t.Errorf("--require %s: %+v", require, got)
+		}
+	}
+	untrusted := inProcess(nil, "custody", records[0].Key, "--from", copied)
+	if untrusted.code != exitKeyNotTrusted || strings.Contains(untrusted.stdout, "PASS") ||
+		!strings.Contains(untrusted.stdout, "consistent, key not trusted") {
+		t.Errorf("without a trusted key: %+v", untrusted)
 	}
 	if got = inProcess(nil, "public-key", "--from", copied); got.stdout != key.stdout {
 		t.Errorf("the published key is %q", got.stdout)
@@ -89,13 +106,15 @@ func TestEvidence(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = inProcess(nil, "verify", path, "--from", copied, "--pub", pub)
-	if got.code != exitFailed || !strings.Contains(got.stderr, records[1].Key+": object: the object's size") ||
-		!strings.Contains(got.stdout, "NOT ALL TRUE") {
+	if got.code != exitFailed || !strings.Contains(got.stderr, "FAIL: the object's size is another (host ") ||
+		!strings.Contains(got.stderr, "): "+records[1].Key) ||
+		!strings.Contains(got.stdout, "FAIL: 1 problem") {
 		t.Errorf("a truncated copy: %+v", got)
 	}
 	got = inProcess(nil, "verify", "--json", "--from", copied, "--pub", pub)
 	all := lines(got.stdout)
-	if got.code != exitFailed || !strings.HasPrefix(all[len(all)-1], `{"event":"verified","ok":false`) {
+	if got.code != exitFailed || !strings.HasPrefix(all[len(all)-1], `{"event":"verified","ok":false`) ||
+		!strings.Contains(all[len(all)-1], `"verdict":"FAIL"`) {
 		t.Errorf("--json: %+v", got)
 	}
 
@@ -104,9 +123,34 @@ func TestEvidence(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = packhorse(t, nil, "verify", "--data", data)
-	if got.code != exitFailed || !strings.Contains(got.stdout, "it is not in the archive") ||
-		!strings.Contains(got.stdout, "no manifest speaks of it") {
+	if got.code != exitFailed || !strings.Contains(got.stdout, "FAIL  manifest missing\n  host      "+
+		records[1].ComputerDNSName) || !strings.Contains(got.stdout, "no manifest speaks of it") ||
+		!strings.Contains(got.stdout, "FAIL: 1 problem;") ||
+		!strings.Contains(got.stderr, "FAIL: manifest missing (host "+records[1].ComputerDNSName) {
 		t.Errorf("a manifest is gone: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
+	}
+	got = packhorse(t, nil, "custody", records[1].Key, "--data", data)
+	if got.code != exitFailed || !strings.Contains(got.stdout, "What the ledger knows of an investigation package") ||
+		!strings.Contains(got.stdout, records[1].SHA256) || strings.Contains(got.stdout, "openssl") {
+		t.Errorf("its custody: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
+	}
+	got = packhorse(t, nil, "verify", "--data", data, "--tenant", "99999999-2222-4333-8444-555555555555")
+	if got.code != exitFailed || !strings.Contains(got.stderr, "EMPTY: nothing of the tenant 99999999") ||
+		!strings.Contains(got.stderr, records[0].TenantID) {
+		t.Errorf("another tenant: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
+	}
+	if err := os.Remove(filepath.Join(folder, filepath.FromSlash(records[0].Key))); err != nil {
+		t.Fatal(err)
+	}
+	got = packhorse(t, nil, "custody", records[0].Key, "--data", data)
+	for _, want := range []string{
+		"The file is there, and its SHA-256 is the recorded one DOES NOT AGREE",
+		"The file was neither replaced nor deleted in the archive not established",
+		"The file is locked against deletion as recorded not established",
+	} {
+		if got.code != exitFailed || !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), want) {
+			t.Errorf("the package is gone: exit %d, and no %q in %s", got.code, want, got.stdout)
+		}
 	}
 }
 
@@ -166,7 +210,6 @@ func TestNoEvidence(t *testing.T) {
 		{[]string{"custody", "x", "--data", data}, "there is no archive in", "--from s3://NAME", exitFailed},
 		{[]string{"list", "--data", data}, "there is no ledger in", "--ledger", exitFailed},
 		{[]string{"public-key", "--data", data}, "there is no signing key in", "--data", exitFailed},
-		{[]string{"verify", "--from", empty}, "there is no manifest in", "signing-keys/", exitFailed},
 		{[]string{"verify", "--from", data}, "no such file", "", exitFailed},
 		{[]string{"verify", "--from", empty, "--pub", filepath.Join(data, "x.pem")}, "no such file", "", exitFailed},
 		{[]string{"verify", "x", "--from", empty}, "is no key of an archive", "", exitUsage},
@@ -179,5 +222,51 @@ func TestNoEvidence(t *testing.T) {
 	}
 	if _, err := os.Stat(data); err == nil {
 		t.Error("the data folder was made")
+	}
+}
+
+// TestEmpty: an archive without anything is not true, and nothing else is said of it.
+func TestEmpty(t *testing.T) {
+	t.Parallel()
+	got := inProcess(nil, "verify", "--from", t.TempDir())
+	if got.code != exitFailed || !strings.Contains(got.stdout, "EMPTY: there is no manifest in") ||
+		strings.Contains(got.stdout, "Note") || !strings.Contains(got.stderr, "signing-keys/") {
+		t.Errorf("%+v", got)
+	}
+	got = inProcess(nil, "verify", "--json", "--from", t.TempDir())
+	if got.code != exitFailed || !strings.HasPrefix(got.stdout, `{"event":"verified","ok":false`) ||
+		!strings.Contains(got.stdout, `"verdict":"EMPTY"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestPlanted: a file that somebody put beside a package is named, and the true one is reported on,
+// whichever key one asks for.
+func TestPlanted(t *testing.T) {
+	t.Parallel()
+	data := simulated(t)
+	key := listed(t, data)[0].Key
+	planted := strings.TrimSuffix(key, ".zip") + "~1.zip"
+	path := filepath.Join(data, s3Folder, embeddedBucket, filepath.FromSlash(planted))
+	if err := os.WriteFile(path, []byte("planted"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := packhorse(t, nil, "verify", "--data", data)
+	if got.code != exitDone || !strings.Contains(got.stdout, "PASS: everything agrees; 1 stranger beside true records") ||
+		!strings.Contains(got.stdout, planted) || !strings.Contains(got.stdout, "7 bytes") {
+		t.Errorf("verify: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
+	}
+	got = packhorse(t, nil, "verify", "--json", "--data", data)
+	if got.code != exitDone || strings.Count(got.stdout, `{"event":"stranger","key":"`+planted) != 1 ||
+		!strings.Contains(got.stdout, `"findings":0,`) || !strings.Contains(got.stdout, `"strangers":1`) {
+		t.Errorf("--json: exit %d: %s", got.code, got.stdout)
+	}
+	for _, asked := range []string{key, planted} {
+		got = packhorse(t, nil, "custody", asked, "--data", data)
+		if got.code != exitDone || !strings.Contains(got.stdout, "PASS on") || !strings.Contains(got.stdout, planted) ||
+			!strings.Contains(got.stdout, "sha256sum "+filepath.Base(key)) ||
+			strings.Contains(got.stdout, "You asked for") != (asked == planted) {
+			t.Errorf("custody %s: exit %d: %s\n%s", asked, got.code, got.stdout, got.stderr)
+		}
 	}
 }

@@ -56,11 +56,15 @@ func evidenceHint(err error) string {
 	if _, ok := errors.AsType[*noKeyError](err); ok {
 		return "packhorse run makes the key; name its data folder with --data, or an archive with --from"
 	}
+	if lost, ok := errors.AsType[*lostAttributesError](err); ok {
+		return lost.mend()
+	}
+	if verdict, ok := errors.AsType[*verdictError](err); ok {
+		return verdict.hint
+	}
 	switch {
 	case errors.Is(err, catalog.ErrNoPair):
 		return "packhorse list --machine NAME shows what there is of the host"
-	case errors.Is(err, errNoManifest):
-		return "--from takes the folder that has packages/ and signing-keys/ in it, or one around it"
 	case strings.Contains(err.Error(), "failed to retrieve credentials"),
 		strings.Contains(err.Error(), "get identity: get credentials"):
 		return "there are no AWS credentials: sign in (aws sso login), or set AWS_PROFILE"

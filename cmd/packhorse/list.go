@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/catalog"
+	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
 )
 
@@ -140,14 +141,14 @@ func (o listOptions) records(ctx context.Context) (_ []investigation.Record, err
 	if o.tenant == "" {
 		tenants, err = e.ledger.Tenants(ctx)
 		if err != nil {
-			return nil, err
+			return nil, verify.Explain(err)
 		}
 	}
 	var all []investigation.Record
 	for _, tenant := range tenants {
 		records, err := e.ledger.Records(ctx, tenant)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, verify.Explain(err))
 		}
 		all = append(all, records...)
 	}

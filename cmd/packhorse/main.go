@@ -25,6 +25,10 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2 // bad usage, settings or data folder: nothing was begun
+	// What was checked agrees, and some of what the evidence calls for could not be checked.
+	exitPartial = 3
+	// The same, where nobody vouches for the key that signed.
+	exitKeyNotTrusted = 4
 )
 
 func main() {
@@ -81,6 +85,9 @@ func (m Main) Run(args []string) int {
 	}
 	if _, ok := errors.AsType[*folderError](err); ok {
 		return exitUsage
+	}
+	if verdict, ok := errors.AsType[*verdictError](err); ok {
+		return verdict.code
 	}
 	return exitFailed
 }

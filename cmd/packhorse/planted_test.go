@@ -13,9 +13,9 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// TestPlanted puts a genuine package, with all its metadata, under the key of the next one before it
+// TestPlantedBefore puts a genuine package, with all its metadata, under the key of the next one before it
 // is fetched. The real bytes are stored beside it, with a true manifest, and the stranger is named.
-func TestPlanted(t *testing.T) {
+func TestPlantedBefore(t *testing.T) {
 	t.Parallel()
 	s := simulator(t, action(1))
 	data := t.TempDir()
@@ -82,5 +82,16 @@ func TestPlanted(t *testing.T) {
 	}
 	if len(told.Strangers) != 1 || told.Strangers[0].Key != string(key) {
 		t.Errorf("the event names %+v", told.Strangers)
+	}
+
+	verified := packhorse(t, nil, "verify", "--all", "--data", data)
+	if verified.code != exitDone || !strings.Contains(verified.stdout, "PASS") {
+		t.Errorf("verify: exit %d, %s%s", verified.code, verified.stdout, verified.stderr)
+	}
+	listed := packhorse(t, nil, "list", "--json", "--data", data)
+	for command, said := range map[string]string{"verify": verified.stdout + verified.stderr, "list": listed.stdout} {
+		if !strings.Contains(said, string(key)) || !strings.Contains(said, genuine.SHA256) {
+			t.Errorf("%s does not name the stranger: %s", command, said)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -98,6 +99,7 @@ func (o *evidenceOptions) publicKeys(ctx context.Context) (_ verify.Trust, prese
 		return verify.Trust{}, "", err
 	}
 	trust, findings, err := verify.TrustArchive(ctx, e.archive)
+	findings = slices.DeleteFunc(findings, func(f verify.Finding) bool { return f.Kind == verify.KindStranger })
 	switch {
 	case err != nil:
 		return verify.Trust{}, "", err

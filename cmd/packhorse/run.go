@@ -186,12 +186,12 @@ func newLogger(out io.Writer) *slog.Logger {
 
 // verification is the command that checks what was stored.
 func (o runOptions) verification() string {
-	command := "packhorse verify --data " + o.data
+	command := "packhorse verify --data " + console.ShellQuote(o.data)
 	if o.bucket != "" {
-		command += " --from s3://" + o.bucket
+		command += " --from " + console.ShellQuote(s3Scheme+o.bucket)
 	}
 	if o.s3Endpoint != "" {
-		command += " --s3-endpoint " + o.s3Endpoint
+		command += " --s3-endpoint " + console.ShellQuote(o.s3Endpoint)
 	}
 	return command
 }

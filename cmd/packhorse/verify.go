@@ -32,10 +32,21 @@ Signatures are checked with the keys of --pub, else with the data folder's. If t
 keys that lie in the archive itself are taken, and the output says so: whoever could write there
 could have put them there.
 
-Exit codes: 0 all true, 1 something is not (the first such thing is the error), 2 usage.`,
+Verdicts and exit codes:
+
+  PASS     0  everything that the manifests call for was checked, and agrees
+  FAIL     1  something does not agree
+  EMPTY    1  there is nothing of the kind
+           2  the command line cannot be understood
+  PARTIAL  3  what was checked agrees, and some of it could not be checked: a copy has no versions and
+              locks, without a ledger the end of a chain is not known
+  PARTIAL  4  the same, and only the archive itself vouches for the keys
+
+--require turns a PARTIAL into a failure (exit 1) if one of the named checks was not made.`,
 		Example: `  packhorse verify                               the data folder's archive, all of it
   packhorse verify --from /mnt/copy --pub key.pem  a copied folder, offline
   packhorse verify --from s3://my-evidence --ledger packhorse-ledger --pub key.pem
+  packhorse verify --from /mnt/copy --pub key.pem --require signature,object,chain
   packhorse verify --tenant 7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11
   packhorse verify --json | jq 'select(.event == "lie")'`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
@@ -93,20 +104,12 @@ func (m Main) verify(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, 
 	if err != nil {
 		return err
 	}
-	if len(summary.Subjects) == 0 && len(summary.Findings) == 0 && e.ledger == nil {
-		return fmt.Errorf("%w in %s: is that an archive, or a folder with one?", errNoManifest, summary.Where)
-	}
 	err = screen.show(console.Verification{Summary: summary, Ledger: e.ledgerName})
 	if err != nil {
 		return err
 	}
-	if lie := summary.First(); lie != nil {
-		return &lieError{lie}
-	}
-	return nil
+	return o.verdict(summary)
 }
-
-var errNoManifest = errors.New("there is no manifest")
 
 // verifyOne opens, verifies, and closes. The evidence it returns is closed, and good for its names.
 func verifyOne(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, args []string,

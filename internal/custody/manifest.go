@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -45,9 +46,10 @@ type Manifest struct {
 	Object       *Object       `json:"object,omitempty"`
 	Content      *Content      `json:"content,omitempty"`
 	NotCollected *NotCollected `json:"notCollected,omitempty"`
-	// Strangers lay in the places of the object when it was stored, and are not Packhorse's.
+	// Strangers lay in the places of the object when it was stored, and are not Packhorse's. Of many
+	// some are named; StrangersMore counts the others.
 	Strangers     []Stranger `json:"strangers,omitempty"`
-	StrangersMore int        `json:"strangersMore,omitempty"` // others, which are not named
+	StrangersMore int        `json:"strangersMore,omitempty"`
 	Software      Software   `json:"software"`
 	Custody       Custody    `json:"custody"`
 	Signature     Signature  `json:"signature"`
@@ -137,12 +139,12 @@ type Quarantine struct {
 	ManifestSHA256 string `json:"manifestSha256"`
 }
 
-// Stranger is an object that Packhorse did not store, in a place where it stores something.
+// Stranger is an object that Packhorse did not store, and found where it stores something.
 type Stranger struct {
 	Key       string    `json:"key"`
 	VersionID string    `json:"versionId"` // empty in a bucket without versions
 	Size      int64     `json:"size"`      // bytes
-	SHA256    string    `json:"sha256"`    // hexadecimal; empty if the note says why
+	SHA256    string    `json:"sha256"`    // hexadecimal; empty where Note says why
 	FoundAt   time.Time `json:"foundAt"`
 	Note      string    `json:"note"`
 }
@@ -215,6 +217,12 @@ func (m Manifest) check() error {
 	case hasObject != (m.Object != nil), (m.Outcome == OutcomeArchived) != (m.Content != nil),
 		(m.Outcome == OutcomeNotCollected) != (m.NotCollected != nil):
 		return fmt.Errorf("its outcome is %q, and its sections are not those of it", m.Outcome)
+	case !isDigest(m.Signature.KeyID):
+		return fmt.Errorf("its signing key's id is %.80q, not 64 lower-case hexadecimal digits", m.Signature.KeyID)
+	case hasObject && !isDigest(m.Object.SHA256):
+		return fmt.Errorf("its object's SHA-256 is %.80q, not 64 lower-case hexadecimal digits", m.Object.SHA256)
+	case m.Chain.Previous != "" && !isDigest(m.Chain.Previous):
+		return fmt.Errorf("its predecessor is %.80q, not 64 lower-case hexadecimal digits", m.Chain.Previous)
 	case hasObject && m.Object.Bucket != m.Custody.Bucket:
 		return fmt.Errorf("it lies in the bucket %.80q, and its object in %.80q", m.Custody.Bucket,
 			m.Object.Bucket)
@@ -224,6 +232,12 @@ func (m Manifest) check() error {
 	}
 	return nil
 }
+
+var digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// isDigest reports whether text has the form of a SHA-256. Such texts are shown as names of files and
+// in commands, so nothing else may stand there.
+func isDigest(text string) bool { return digestForm.MatchString(text) }
 
 // Head returns the end of a chain that ends with this manifest, whose bytes are text.
 func (m Manifest) Head(text []byte) investigation.Head {

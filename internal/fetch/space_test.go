@@ -17,7 +17,7 @@ import (
 // cramped is a Defender, an archive, and the disk of the archive, which has room for nothing from the
 // given question on.
 type cramped struct {
-	fetch.Archive
+	fetch.Archive // a package that is stored panics
 
 	fullFrom      int // 1: the question before the link, 2: the one after the size was declared
 	asked         []int64
@@ -33,6 +33,12 @@ func (c *cramped) Room(ctx context.Context, _ investigation.ID, size int64) erro
 		return ctx.Err()
 	}
 	return &investigation.PostponedError{RetryAt: now.Add(time.Minute), Err: errFull}
+}
+
+func (*cramped) Look(_ context.Context, _ investigation.Record, key investigation.Key, _ bool) (
+	investigation.Found, error,
+) {
+	return investigation.Found{Free: key}, nil
 }
 
 func (c *cramped) PackageURI(context.Context, string) (investigation.Link, investigation.Exchange, error) {
@@ -75,7 +81,7 @@ func TestNoRoom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &cramped{fullFrom: test.fullFrom} // its Archive is nil: a package that is stored panics
+		c := &cramped{fullFrom: test.fullFrom}
 		fetcher := fetch.New(c, ledger, c, c, nil, nil, "packages/", time.Minute,
 			func() time.Time { return now }, func() string { return "owner" }, slog.New(slog.DiscardHandler))
 		rec, err := fetcher.Fetch(t.Context(), id)

@@ -141,6 +141,7 @@ func NewestPair(records []investigation.Record) ([]investigation.Record, error) 
 func Table(out io.Writer, records []investigation.Record) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "CREATED\tHOST\tASKED FOR BY\tCASE\tSTATE\tSIZE\tKEY\n")
+	var strangers []string
 	for _, rec := range records {
 		size := "–"
 		if rec.Receipt.Key != "" {
@@ -150,8 +151,25 @@ func Table(out io.Writer, records []investigation.Record) error {
 			console.Clean(cmp.Or(rec.ComputerDNSName, rec.MachineID)), console.Clean(rec.Requestor),
 			console.Clean(cmp.Or(rec.CaseID, "–")), console.Outcome(rec), size,
 			console.CleanLine(cmp.Or(rec.Receipt.Key, rec.ManifestKey, "–")))
+		for _, found := range rec.Strangers.List() {
+			strangers = append(strangers, fmt.Sprintf("Stranger  %s, %d bytes, %s\n          in a place of %s, found %s",
+				console.CleanLine(found.Key), found.Size,
+				console.CleanLine(cmp.Or(found.SHA256, found.Note, "SHA-256 not known")),
+				console.CleanLine(cmp.Or(rec.ComputerDNSName, rec.MachineID)),
+				found.FoundAt.UTC().Format("2006-01-02 15:04:05Z")))
+		}
 	}
-	return w.Flush()
+	err := w.Flush()
+	if err != nil {
+		return err
+	}
+	for _, stranger := range strangers {
+		_, err = fmt.Fprintf(out, "\n%s\n", stranger)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // line is a record as JSON.
@@ -177,6 +195,9 @@ type line struct {
 	ManifestKey      string    `json:"manifestKey,omitempty"`
 	QuarantineKey    string    `json:"quarantineKey,omitempty"`
 	Sequence         int64     `json:"sequence,omitempty"`
+
+	Strangers     []investigation.Stranger `json:"strangers,omitempty"`
+	StrangersMore int                      `json:"strangersMore,omitempty"`
 }
 
 // JSON writes one object a line; its "event" is "record".
@@ -191,6 +212,7 @@ func JSON(out io.Writer, records []investigation.Record) error {
 			ArchivedAt: rec.ArchivedAt, Bucket: rec.Receipt.Bucket, Key: rec.Receipt.Key,
 			VersionID: rec.Receipt.VersionID, Size: rec.Receipt.Size, SHA256: rec.Receipt.SHA256,
 			ManifestKey: rec.ManifestKey, QuarantineKey: rec.Quarantine.Key, Sequence: rec.Seal.Sequence,
+			Strangers: rec.Strangers.List(), StrangersMore: rec.Strangers.More(),
 		})
 		if err != nil {
 			return err

@@ -128,3 +128,38 @@ func TestTable(t *testing.T) {
 		t.Errorf("JSON: %s, %v", out.String(), err)
 	}
 }
+
+// TestStrangers: what the ledger names in an action's places is listed with it.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	rec := record("a", "fin-ws-17.contoso.com", "x", "", 1, true)
+	rec.Strangers = rec.Strangers.Add(
+		investigation.Stranger{Key: "packages/a.zip", VersionID: "v1", Size: 7, SHA256: strings.Repeat("5", 64), FoundAt: now},
+		investigation.Stranger{Key: "packages/\x1b[2Ja~1.zip", Size: 8, Note: "it is too large", FoundAt: now})
+	var table, lines bytes.Buffer
+	if err := errors.Join(catalog.Table(&table, []investigation.Record{rec}),
+		catalog.JSON(&lines, []investigation.Record{rec})); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Stranger  packages/a.zip, 7 bytes, " + strings.Repeat("5", 64), "8 bytes, it is too large",
+		"in a place of fin-ws-17.contoso.com, found 2026-03-10 12:00:00Z",
+	} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("there is no %q in %s", want, table.String())
+		}
+	}
+	if strings.Contains(table.String(), "\x1b") {
+		t.Error("a key can steer the terminal")
+	}
+	if !strings.Contains(lines.String(), `"strangers":[{"key":"packages/a.zip","versionId":"v1","size":7,`) {
+		t.Errorf("got %s", lines.String())
+	}
+	table.Reset()
+	if err := catalog.Table(&table, []investigation.Record{record("b", "h", "x", "", 1, true)}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(table.String(), "Stranger") {
+		t.Errorf("a stranger of nothing: %s", table.String())
+	}
+}

@@ -1,11 +1,10 @@
 package console
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -29,19 +28,16 @@ func (v Verification) Table(out io.Writer) error {
 		if i > 0 {
 			label = "         "
 		}
-		fmt.Fprintf(out, "%s%s  (%s)\n", label, key.ID, CleanLine(key.From))
+		fmt.Fprintf(out, "%s%s\n         from %s\n", label, CleanLine(key.ID), CleanLine(key.From))
 	}
-	fmt.Fprintln(out)
-	err := v.tenants(out)
-	if err != nil {
-		return err
-	}
+	v.tenants(out)
 	if v.Scope.Key != "" {
 		v.checks(out)
 	} else if err := v.counts(out); err != nil {
 		return err
 	}
-	v.findings(out)
+	v.problems(out)
+	v.strangers(out)
 	for _, remark := range v.Remarks {
 		fmt.Fprintf(out, "\n%s\n", Fill("Note: "+CleanLine(remark), "", "      "))
 	}
@@ -49,17 +45,14 @@ func (v Verification) Table(out io.Writer) error {
 	return nil
 }
 
-func (v Verification) tenants(out io.Writer) error {
-	if len(v.Tenants) == 0 {
-		return nil
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "TENANT\tMANIFESTS\tARCHIVED\tNOT COLLECTED\tQUARANTINED\tREAD\tCHAIN\tKEYS\tFINDINGS\n")
+func (v Verification) tenants(out io.Writer) {
 	for _, t := range v.Tenants {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%d\t%d\n", Clean(t.ID), t.Manifests, t.Archived,
-			t.NotCollected, t.Quarantined, Bytes(t.Bytes), chain(t.Chain), t.Keys, t.Findings)
+		fmt.Fprintf(out, "\nTenant   %s\n", CleanLine(t.ID))
+		fmt.Fprintf(out, "         %s: %d archived, %d not collected, %d in quarantine\n",
+			plural(t.Manifests, "manifest"), t.Archived, t.NotCollected, t.Quarantined)
+		fmt.Fprintf(out, "         chain %s; %s; %s read; %s\n", chain(t.Chain), plural(t.Keys, "key"),
+			Bytes(t.Bytes), plural(t.Findings, "finding"))
 	}
-	return w.Flush()
 }
 
 // chain says how much of a chain was seen, and whether that is all.
@@ -96,26 +89,21 @@ func (v Verification) checks(out io.Writer) {
 	}
 }
 
-// counts says how often each check was made, and why not.
+// counts says how often each check was made, and with what result.
 func (v Verification) counts(out io.Writer) error {
-	type tally struct {
-		verdicts map[verify.Verdict]int
-		whys     map[string]int
-	}
-	tallies := map[verify.Check]*tally{}
+	const notNeeded verify.Verdict = "not needed"
+	tallies := map[verify.Check]map[verify.Verdict]int{}
 	var order []verify.Check
 	for _, s := range v.Subjects {
 		for _, r := range s.Results {
-			t := tallies[r.Check]
-			if t == nil {
-				t = &tally{map[verify.Verdict]int{}, map[string]int{}}
-				tallies[r.Check] = t
+			if tallies[r.Check] == nil {
+				tallies[r.Check] = map[verify.Verdict]int{}
 				order = append(order, r.Check)
 			}
-			t.verdicts[r.Verdict]++
-			if r.Why != "" {
-				t.whys[r.Why]++
+			if r.NotNeeded {
+				r.Verdict = notNeeded
 			}
+			tallies[r.Check][r.Verdict]++
 		}
 	}
 	if len(order) == 0 {
@@ -123,62 +111,148 @@ func (v Verification) counts(out io.Writer) error {
 	}
 	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "CHECK\tOK\tWRONG\tNOT CHECKED\n")
+	fmt.Fprint(w, "CHECK\tOK\tWRONG\tNOT ESTABLISHED\tNOT CHECKED\tNOT NEEDED\n")
 	for _, check := range order {
 		t := tallies[check]
-		skipped := fmt.Sprint(t.verdicts[verify.VerdictNotChecked])
-		whys := slices.SortedFunc(maps.Keys(t.whys), func(a, b string) int {
-			return cmp.Or(cmp.Compare(t.whys[b], t.whys[a]), cmp.Compare(a, b)) // the most frequent first
-		})
-		if len(whys) > 0 {
-			skipped += "  " + CleanLine(whys[0])
-		}
-		if len(whys) > 1 {
-			skipped += fmt.Sprintf("; and %s", plural(len(whys)-1, "other reason"))
-		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", check, t.verdicts[verify.VerdictOK], t.verdicts[verify.VerdictLie],
-			skipped)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", check, t[verify.VerdictOK], t[verify.VerdictLie],
+			t[verify.VerdictNotEstablished], t[verify.VerdictNotChecked], t[notNeeded])
 	}
 	return w.Flush()
 }
 
-// findingsShown is how many findings are listed. More would scroll the table away; --json has all.
-const findingsShown = 100
+const (
+	// problemsShown is how many problems, or strangers, are listed. More would scroll the table away;
+	// --json has all.
+	problemsShown = 50
+	// becauseShown is how many consequences of a problem are listed.
+	becauseShown = 8
+)
 
-func (v Verification) findings(out io.Writer) {
-	for i, f := range v.Findings {
-		if i == findingsShown {
-			fmt.Fprintf(out, "\n… and %d more: see them all with --json\n", len(v.Findings)-i)
+func (v Verification) problems(out io.Writer) {
+	for i, p := range v.Problems {
+		if i == problemsShown {
+			fmt.Fprintf(out, "\n… and %s more: see them all with --json\n", plural(len(v.Problems)-i, "problem"))
 			return
 		}
-		name := f.Key
-		if name == "" {
-			name = "tenant " + f.TenantID
-		}
-		word := "LIE"
-		if f.Unread {
+		word := "FAIL"
+		if p.Unread {
 			word = "NOT READ"
 		}
-		fmt.Fprintf(out, "\n%s  %s\n", word, CleanLine(name))
-		fmt.Fprintf(out, "  %s: %s\n", f.Check, CleanLine(f.What))
-		if f.Expected != "" {
-			fmt.Fprintf(out, "    expected  %s\n", CleanLine(f.Expected))
+		fmt.Fprintf(out, "\n%s\n", Fill(CleanLine(p.Title()), word+"  ", "      "))
+		about(out, p.Finding)
+		fmt.Fprintf(out, "%s\n", Fill(CleanLine(p.What), fmt.Sprintf("  %-9s ", p.Check), "            "))
+		if p.Expected != "" {
+			fmt.Fprintf(out, "  expected  %s\n", CleanLine(p.Expected))
 		}
-		if f.Found != "" {
-			fmt.Fprintf(out, "    found     %s\n", CleanLine(f.Found))
+		if p.Found != "" {
+			fmt.Fprintf(out, "  found     %s\n", CleanLine(p.Found))
 		}
+		because(out, p)
 	}
 }
 
+// about names host, case and key.
+func about(out io.Writer, f verify.Finding) {
+	if f.Host != "" {
+		text := CleanLine(f.Host)
+		if f.Case != "" {
+			text += ", case " + CleanLine(f.Case)
+		}
+		fmt.Fprintf(out, "  host      %s\n", text)
+	}
+	switch {
+	case f.Key != "":
+		fmt.Fprintf(out, "  key       %s\n", CleanLine(f.Key))
+	case f.TenantID != "":
+		fmt.Fprintf(out, "  tenant    %s\n", CleanLine(f.TenantID))
+	}
+}
+
+// because lists what else was found for the same cause.
+func because(out io.Writer, p verify.Problem) {
+	label := "  so also   "
+	for i, f := range p.Because {
+		if i == becauseShown {
+			fmt.Fprintf(out, "            … and %d more: see them all with --json\n", len(p.Because)-i)
+			return
+		}
+		fmt.Fprintf(out, "%s\n", Fill(fmt.Sprintf("%s: %s", f.Check, CleanLine(f.What)), label, "            "))
+		if f.Key != p.Key && f.Key != "" {
+			fmt.Fprintf(out, "            (%s)\n", CleanLine(f.Key))
+		}
+		label = "            "
+	}
+}
+
+// strangers lists what contradicts nothing.
+func (v Verification) strangers(out io.Writer) {
+	for i, f := range v.Strangers {
+		if i == problemsShown {
+			fmt.Fprintf(out, "\n… and %s more: see them all with --json\n", plural(len(v.Strangers)-i, "stranger"))
+			return
+		}
+		fmt.Fprintf(out, "\nSTRANGER  %s\n", CleanLine(f.What))
+		about(out, f)
+		if f.Stranger == nil {
+			continue
+		}
+		if f.Stranger.VersionID != "" {
+			fmt.Fprintf(out, "  version   %s\n", CleanLine(f.Stranger.VersionID))
+		}
+		fmt.Fprintf(out, "  size      %d bytes\n", f.Stranger.Size)
+		if f.Stranger.SHA256 != "" {
+			fmt.Fprintf(out, "  SHA-256   %s\n", f.Stranger.SHA256)
+		}
+		if f.Stranger.Note != "" {
+			fmt.Fprintf(out, "%s\n", Fill(CleanLine(f.Stranger.Note), "  note      ", "            "))
+		}
+		known := "not named when the record was made: it came later, or was not seen"
+		if f.Stranger.Known {
+			known = "named when the record was made"
+		}
+		fmt.Fprintf(out, "  known     %s\n", known)
+	}
+}
+
+// verdict says what it all comes to. It is the last line.
 func (v Verification) verdict(out io.Writer) {
 	took := v.EndedAt.Sub(v.StartedAt).Round(100 * time.Millisecond)
-	manifests := plural(len(v.Subjects), "manifest")
-	if len(v.Findings) == 0 {
-		fmt.Fprintf(out, "\nAll true: %s, %s read again, in %s\n", manifests, Bytes(v.Bytes), took)
-		return
+	verdict := v.Verdict()
+	text := CleanLine(v.Headline())
+	switch verdict {
+	case verify.Fail:
+		text = plural(len(v.Problems), "problem")
+	case verify.Partial:
+		text = "what was checked agrees"
+		if v.KeyNotTrusted() {
+			text = "consistent, key not trusted"
+		}
+		if checks := v.gapNames(); checks != "" {
+			text += "; not checked: " + checks
+		}
+		if len(v.Problems) > 0 {
+			text += "; not everything could be read"
+		}
 	}
-	fmt.Fprintf(out, "\nNOT ALL TRUE: %s; %s, %s read again, in %s\n",
-		plural(len(v.Findings), "finding"), manifests, Bytes(v.Bytes), took)
+	if len(v.Strangers) > 0 {
+		text += "; " + plural(len(v.Strangers), "stranger") + " beside true records"
+	}
+	if verdict != verify.Empty {
+		text += fmt.Sprintf("; %s, %s read again, in %s", plural(len(v.Subjects), "manifest"), Bytes(v.Bytes),
+			took)
+	}
+	fmt.Fprintf(out, "\n%s\n", Fill(text, string(verdict)+": ", ""))
+}
+
+// gapNames lists the checks that were called for and not made, each once.
+func (v Verification) gapNames() string {
+	var names []string
+	for _, g := range v.Gaps {
+		if name := string(g.Check); g.Why != verify.WhyKeyNotTrusted && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 func plural(n int, noun string) string {

@@ -1,7 +1,9 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"path"
 	"sync"
@@ -28,7 +30,7 @@ func (Quiet) Checked(verify.Subject) {}
 func (Quiet) Found(verify.Finding) {}
 
 // VerifyJSON writes one object a line. Its "event" is checked, lie, unread (what could not be looked
-// at), or, in the last line, verified.
+// at), stranger (what is named and contradicts nothing), or, in the last line, verified.
 type VerifyJSON struct {
 	mu      sync.Mutex // guards what follows
 	encoder *json.Encoder
@@ -63,17 +65,22 @@ func (j *VerifyJSON) Checked(s verify.Subject) {
 		Sequence    int64           `json:"sequence,omitempty"`
 		Bytes       int64           `json:"bytes"`
 		OK          bool            `json:"ok"`
+		Host        string          `json:"host,omitempty"`
+		Case        string          `json:"case,omitempty"`
 		Checks      []verify.Result `json:"checks"`
 	}{
 		"checked", s.Key, s.ManifestKey, s.TenantID, string(s.Manifest.Outcome), s.Manifest.Chain.Sequence,
-		s.Bytes, s.OK(), s.Results,
+		s.Bytes, s.OK(), s.Manifest.Action.ComputerDNSName, s.Manifest.Action.CaseID, s.Results,
 	})
 }
 
 // Found writes a line.
 func (j *VerifyJSON) Found(f verify.Finding) {
 	event := "lie"
-	if f.Unread {
+	switch {
+	case f.Kind == verify.KindStranger:
+		event = "stranger"
+	case f.Unread:
 		event = "unread"
 	}
 	j.write(struct {
@@ -84,6 +91,7 @@ func (j *VerifyJSON) Found(f verify.Finding) {
 
 // Summary writes the last line. The error is the first that writing any line met.
 func (j *VerifyJSON) Summary(s verify.Summary) error {
+	wrong := len(s.Findings) - len(s.Strangers)
 	j.write(struct {
 		Event           string              `json:"event"`
 		OK              bool                `json:"ok"`
@@ -98,9 +106,16 @@ func (j *VerifyJSON) Summary(s verify.Summary) error {
 		Others          int                 `json:"otherObjects"`
 		Remarks         []string            `json:"remarks"`
 		DurationSeconds float64             `json:"durationSeconds"`
+		Verdict         verify.Overall      `json:"verdict"`
+		Headline        string              `json:"headline"`
+		Problems        []verify.Problem    `json:"problems"`
+		Incomplete      []verify.Gap        `json:"incomplete"`
+		Strangers       int                 `json:"strangers"`
+		Present         []string            `json:"tenantsPresent"`
 	}{
-		"verified", len(s.Findings) == 0, s.Where, len(s.Subjects), s.Bytes, len(s.Findings), s.Ledger,
+		"verified", wrong == 0 && s.Verdict() != verify.Empty, s.Where, len(s.Subjects), s.Bytes, wrong, s.Ledger,
 		s.Tenants, s.Keys, s.KeysCame, s.Others, s.Remarks, s.EndedAt.Sub(s.StartedAt).Seconds(),
+		s.Verdict(), s.Headline(), s.Problems, s.Gaps, len(s.Strangers), s.Present,
 	})
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -183,12 +198,21 @@ func (b *VerifyBars) Checked(s verify.Subject) {
 
 // Found scrolls a line.
 func (b *VerifyBars) Found(f verify.Finding) {
-	word := "LIE  "
-	if f.Unread {
+	word := "FAIL  "
+	switch {
+	case f.Kind == verify.KindStranger:
+		word = "STRANGER  "
+	case f.Unread:
 		word = "NOT READ  "
 	}
-	_, _ = io.WriteString(b.progress, word+CleanLine(f.Error())+"\n") // there is no screen after Close
+	line := []rune(CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
+		cmp.Or(f.Headline, f.What))))
+	// One line each, and the whole of it below, sorted by cause. There is no screen after Close.
+	_, _ = io.WriteString(b.progress, string(line[:min(foundMax, len(line))])+"\n")
 }
+
+// foundMax is how many characters are shown of a finding while it goes on.
+const foundMax = 78
 
 // Close takes the bars away. It may be called more than once.
 func (b *VerifyBars) Close() {

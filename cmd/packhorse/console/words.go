@@ -9,6 +9,7 @@ package console
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -92,6 +93,18 @@ func CleanLine(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// plainWord is what a shell takes as it stands.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./-]*$`)
+
+// ShellQuote returns text as one word of a shell's command line, whatever is in it. Text that begins
+// with a hyphen stays one: whoever uses it as a name puts something before.
+func ShellQuote(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // LineMax is how many characters a line of running text has at most, except where a single word has more.

@@ -219,14 +219,14 @@ func openPosix(dir string, noXattrs bool) (*posix.Posix, error) {
 	options.SetNewDirPerm(0o700)
 	options.SetNewFilePerm(0o600)
 	var err error
-	options.VersioningDir, err = makeBeside(dir, "versions-of-")
+	options.VersioningDir, err = makeBeside(dir, versionsBeside)
 	if err != nil {
 		return nil, err
 	}
 	if err := (meta.XattrMeta{}).Test(dir); err == nil && !noXattrs {
 		return newPosix(dir, meta.XattrMeta{}, options)
 	}
-	options.SideCarDir, err = makeBeside(dir, "metadata-of-")
+	options.SideCarDir, err = makeBeside(dir, metadataBeside)
 	if err != nil {
 		return nil, err
 	}
@@ -237,10 +237,21 @@ func openPosix(dir string, noXattrs bool) (*posix.Posix, error) {
 	return newPosix(dir, sidecar, options)
 }
 
-// makeBeside makes a folder beside dir. Its path must not begin with that of dir, which the server
-// would take for a folder inside it: so the name is put before and not behind.
+// What the names of the folders beside that of the archive begin with.
+const (
+	versionsBeside = "versions-of-"
+	metadataBeside = "metadata-of-"
+)
+
+// besideOf names a folder beside dir. Its path must not begin with that of dir, which the server would
+// take for a folder inside it: so the name is put before and not behind.
+func besideOf(dir, prefix string) string {
+	return filepath.Join(filepath.Dir(dir), prefix+filepath.Base(dir))
+}
+
+// makeBeside makes a folder beside dir.
 func makeBeside(dir, prefix string) (string, error) {
-	beside := filepath.Join(filepath.Dir(dir), prefix+filepath.Base(dir))
+	beside := besideOf(dir, prefix)
 	err := os.MkdirAll(beside, 0o700)
 	if err != nil {
 		return "", fmt.Errorf("make a folder beside that of the archive: %w", err)

@@ -24,8 +24,8 @@ import (
 type Report struct {
 	Title    string
 	Subtitle string
-	True     bool // the verification found nothing
-	Verdict  string
+	Class    string // the verdict: PASS, PARTIAL, FAIL or EMPTY
+	Verdict  string // the verdict, when, and what it rests on
 	Sections []Section
 	Footer   string
 }
@@ -53,22 +53,42 @@ type Step struct {
 	Expect string
 }
 
-// ErrNoManifest says that there is nothing to report, because the manifest cannot be read.
-var ErrNoManifest = errors.New("there is no manifest to report of")
+// ErrNoManifest says that there is nothing to report: the manifest cannot be read, and no ledger says
+// what it is about.
+var ErrNoManifest = errors.New("there is no manifest to report of, and no ledger that knows the action")
 
-// New makes the report of the subject under key in a summary.
+// New makes the report of the subject under key in a summary. Where its manifest cannot be read, it is
+// a report of what the ledger knows.
 func New(sum verify.Summary, key string) (Report, error) {
+	s := find(sum, key)
+	switch {
+	case s == nil:
+	case s.Manifest.Version != "":
+		return writer{s: s, m: s.Manifest, sum: sum, asked: key}.report(), nil
+	case s.Record != nil:
+		return ledgerWriter{s: s, rec: *s.Record, sum: sum}.report(), nil
+	}
+	return Report{}, fmt.Errorf("%s: %w", clean(key), ErrNoManifest)
+}
+
+// find returns the subject under the key, or else the one whose places the key is one of.
+func find(sum verify.Summary, key string) *verify.Subject {
+	var closest *verify.Subject
 	for i := range sum.Subjects {
 		s := &sum.Subjects[i]
-		if s.Key != key && s.ManifestKey != key && investigation.SignatureKey(s.ManifestKey) != key {
-			continue
+		switch {
+		case isOf(s, key):
+			return s
+		case closest == nil && s.Covers(key):
+			closest = s
 		}
-		if s.Manifest.Version == "" {
-			break
-		}
-		return writer{s: s, m: s.Manifest, sum: sum}.report(), nil
 	}
-	return Report{}, fmt.Errorf("%s: %w", key, ErrNoManifest)
+	return closest
+}
+
+func isOf(s *verify.Subject, key string) bool {
+	return s.Key == key || s.ManifestKey == key || s.SignatureKey == key ||
+		investigation.SignatureKey(s.ManifestKey) == key
 }
 
 // writer finds the words.
@@ -76,6 +96,8 @@ type writer struct {
 	s   *verify.Subject
 	m   custody.Manifest
 	sum verify.Summary
+	// asked is the key of which a report was wanted.
+	asked string
 }
 
 // clean makes foreign text harmless.
@@ -109,25 +131,23 @@ func (w writer) report() Report {
 		subtitle += ", case " + clean(w.m.Action.CaseID)
 	}
 	r := Report{
-		Title: titles[w.m.Outcome], Subtitle: subtitle, True: len(w.sum.Findings) == 0,
+		Title: titles[w.m.Outcome], Subtitle: subtitle,
 		Footer: fmt.Sprintf("Made by packhorse custody on %s from %s.", when(w.sum.EndedAt),
 			path.Base(w.s.ManifestKey)),
 	}
 	if w.m.Simulated {
 		r.Title = "SIMULATION: " + r.Title
 	}
-	if r.True {
-		r.Verdict = "VERIFIED on " + when(w.sum.EndedAt) + ": everything that was checked agrees."
-	} else {
-		r.Verdict = fmt.Sprintf("NOT VERIFIED on %s: %s. Do not rely on what follows before it is "+
-			"explained.", when(w.sum.EndedAt), console.CleanLine(w.sum.Findings[0].Error()))
-	}
+	r.Class, r.Verdict = verdictOf(w.sum)
 	r.Sections = append(r.Sections, w.what(), w.verification())
 	if w.m.Collection != nil {
 		r.Sections = append(r.Sections, w.collection())
 	}
 	if w.m.Object != nil {
 		r.Sections = append(r.Sections, w.storage())
+	}
+	if section, ok := w.strangers(); ok {
+		r.Sections = append(r.Sections, section)
 	}
 	r.Sections = append(r.Sections, w.place(), w.without(), limits())
 	return r
@@ -193,86 +213,6 @@ func reasonText(reason investigation.Reason) string {
 	default:
 		return clean(string(reason)) + "."
 	}
-}
-
-// verification says what was checked just now.
-func (w writer) verification() Section {
-	about := map[verify.Check]string{
-		verify.CheckManifest:   "The record (manifest) is complete and lies where it belongs",
-		verify.CheckSignature:  "Its digital signature is by the key it names",
-		verify.CheckObject:     "The file is there, and its SHA-256 is the recorded one",
-		verify.CheckVersion:    "The file was neither replaced nor deleted in the archive",
-		verify.CheckLock:       "The file is locked against deletion as recorded",
-		verify.CheckQuarantine: "What came in its place is kept, and unchanged",
-		verify.CheckLedger:     "The independent ledger says the same",
-	}
-	if w.m.Object == nil {
-		about[verify.CheckObject] = "There is indeed no file"
-	}
-	s := Section{Title: "Result of checking it now", Pairs: true}
-	for _, r := range w.s.Results {
-		word := map[verify.Verdict]string{
-			verify.VerdictOK: "agrees", verify.VerdictLie: "DOES NOT AGREE", verify.VerdictNotChecked: "not checked",
-		}[r.Verdict]
-		if r.Why != "" {
-			word += ": " + clean(r.Why)
-			s.Pairs = false
-		}
-		s.Facts = append(s.Facts, Fact{about[r.Check], word, false})
-	}
-	for _, f := range w.sum.Findings {
-		s.Lines = append(s.Lines, clean(f.Error()))
-	}
-	if w.sum.KeysCame {
-		s.Paragraphs = []string{"The public key was taken from the archive itself. Hold its id (below) " +
-			"against a copy that was kept elsewhere."}
-	}
-	return s
-}
-
-// collection says how it was come by.
-func (w writer) collection() Section {
-	c := w.m.Collection
-	s := Section{Title: "How it was collected"}
-	switch {
-	case w.m.Object == nil:
-		s.Paragraphs = []string{fmt.Sprintf("It was tried %s.", times(c.Attempts))}
-	case c.Attempts > 1:
-		s.Paragraphs = []string{fmt.Sprintf("Attempt number %d brought it.", c.Attempts)}
-	default:
-		s.Paragraphs = []string{"The first attempt brought it."}
-	}
-	exchange := func(what string, e *custody.Exchange) {
-		if e == nil {
-			return
-		}
-		s.Facts = append(s.Facts,
-			Fact{what, fmt.Sprintf("%s (%s), asked %s, answered after %s", clean(e.Host),
-				clean(cmp.Or(e.TLSVersion, "not encrypted")), when(e.AskedAt),
-				e.AnsweredAt.Sub(e.AskedAt).Round(time.Millisecond)), false})
-		ids := strings.Trim(clean(e.RequestID)+" / "+clean(e.CorrelationID), "/ ")
-		for _, f := range []Fact{
-			{"  certificate SHA-256", clean(e.CertificateSHA256), true},
-			{"  request / correlation id", ids, true},
-		} {
-			if f.Value != "" {
-				s.Facts = append(s.Facts, f)
-			}
-		}
-	}
-	exchange("Download link from", c.Link)
-	exchange("File from", c.Download)
-	for _, e := range c.Earlier {
-		s.Lines = append(s.Lines, fmt.Sprintf("Earlier attempt, ended %s: %s", when(e.EndedAt), clean(e.Message)))
-	}
-	return s
-}
-
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
 }
 
 // storage says where it is, and what keeps it there.
@@ -342,31 +282,6 @@ func (w writer) place() Section {
 			"is checked with packhorse verify --tenant."},
 		Facts: facts,
 	}
-}
-
-// without gives the commands that check it with nothing of Packhorse's.
-func (w writer) without() Section {
-	manifest := path.Base(w.s.ManifestKey)
-	signature := path.Base(investigation.SignatureKey(w.s.ManifestKey))
-	key := clean(w.m.Signature.KeyID) + ".pem"
-	s := Section{
-		Title: "How to check it without Packhorse",
-		Paragraphs: []string{"Put the files and the public key into one folder: the one from " +
-			investigation.SigningKeysFolder + " of the archive, or better a copy that was kept elsewhere."},
-		Steps: []Step{
-			{"openssl pkey -pubin -in " + key + " \\\n    -outform DER | sha256sum",
-				"prints the id of the key, which is the name of its file"},
-			{"openssl dgst -sha256 \\\n    -verify " + key + " \\\n    -signature " + signature +
-				" \\\n    " + manifest,
-				"prints: Verified OK"},
-			{"sha256sum " + manifest, "prints: " + w.s.Digest},
-		},
-	}
-	if o := w.m.Object; o != nil {
-		s.Steps = append(s.Steps, Step{"sha256sum " + path.Base(w.s.Key),
-			"prints, as in the manifest: " + clean(o.SHA256)})
-	}
-	return s
 }
 
 func limits() Section {

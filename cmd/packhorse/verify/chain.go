@@ -16,18 +16,6 @@ import (
 // machines do not agree on the time to the second.
 const clockSlack = 5 * time.Minute
 
-// link is a manifest's place in the chain.
-type link struct {
-	key      string
-	sequence int64
-	previous string // unknown if the manifest's text is, and it is not the first
-	digest   string
-	sealedAt time.Time // zero if it is unknown
-	signed   bool      // by a trusted key
-	pending  bool      // sealed, and still to be stored
-	absent   bool      // it lies in another archive
-}
-
 // chainFindings says what is wrong with a tenant's chain, and how long it is.
 func chainFindings(links []link) (findings []Finding, length int64) {
 	slices.SortStableFunc(links, func(a, b link) int {
@@ -39,26 +27,37 @@ func chainFindings(links []link) (findings []Finding, length int64) {
 		}
 		return cmp.Or(cmp.Compare(a.sequence, b.sequence), cmp.Compare(a.key, b.key))
 	})
-	lie := func(key string, check Check, what, expected, found string) {
-		findings = append(findings, Finding{Key: key, Check: check, What: what, Expected: expected, Found: found})
+	lie := func(l link, f Finding) {
+		f.Key, f.id, f.Host, f.Case = l.key, l.id, l.host, l.caseID
+		findings = append(findings, f)
 	}
 	var last link // the one that stands for the last number seen
 	for _, l := range links {
 		switch {
 		case l.sequence == last.sequence:
-			lie(l.key, CheckChain, fmt.Sprintf("the sequence number %d is given twice", l.sequence),
-				"one manifest with it", "also "+last.key)
+			lie(l, Finding{
+				Check: CheckChain, What: fmt.Sprintf("the sequence number %d is given twice", l.sequence),
+				Expected: "one manifest with it", Found: "also " + last.key,
+			})
 			continue
 		case l.sequence != last.sequence+1:
-			lie(l.key, CheckChain, "manifests are missing before this one",
-				numbers(last.sequence+1, l.sequence-1), after(l.sequence, last.sequence))
+			lie(l, Finding{
+				Check: CheckChain, What: "manifests are missing before this one",
+				Expected: numbers(last.sequence+1, l.sequence-1), Found: after(l.sequence, last.sequence),
+				gap: numbered{last.sequence + 1, l.sequence - 1},
+			})
 		case l.previous != last.digest && (l.previous != "" || l.sequence == 1):
-			lie(l.key, CheckChain, fmt.Sprintf("its predecessor, number %d (%s), is another manifest",
-				last.sequence, cmp.Or(last.key, "none")), cmp.Or(l.previous, "none"), last.digest)
+			lie(l, Finding{
+				Check: CheckChain, What: fmt.Sprintf("its predecessor, number %d (%s), is another manifest",
+					last.sequence, cmp.Or(last.key, "none")),
+				Expected: cmp.Or(l.previous, "none"), Found: last.digest, from: last.key,
+			})
 		}
 		if !l.sealedAt.IsZero() && l.sealedAt.Before(last.sealedAt.Add(-clockSlack)) {
-			lie(l.key, CheckClock, fmt.Sprintf("it was sealed before its predecessor, %s", last.key),
-				"no earlier than "+instant(last.sealedAt), instant(l.sealedAt))
+			lie(l, Finding{
+				Check: CheckClock, What: fmt.Sprintf("it was sealed before its predecessor, %s", last.key),
+				Expected: "no earlier than " + instant(last.sealedAt), Found: instant(l.sealedAt),
+			})
 		}
 		last = l
 	}
@@ -202,23 +201,6 @@ func (v *Verifier) tenantChain(scope Scope, subjects []*Subject, then, now *snap
 	return append(findings, broken...), reach
 }
 
-func linksOf(subjects []*Subject) (links []link, there map[string]bool) {
-	there = map[string]bool{}
-	for _, s := range subjects {
-		if s.there {
-			there[s.ManifestKey] = true
-		}
-		if s.read {
-			links = append(links, link{
-				key: s.ManifestKey, sequence: s.Manifest.Chain.Sequence, previous: s.Manifest.Chain.Previous,
-				digest: s.Digest, sealedAt: s.Manifest.Custody.SealedAt,
-				signed: s.Result(CheckSignature).Verdict == VerdictOK,
-			})
-		}
-	}
-	return links, there
-}
-
 // missingOf names the manifests that the ledger has sealed and the archive does not have. The others
 // that it does not have are pending, because they may still be on their way, or lie in another archive
 // of the tenant: two stacks on one ledger have one chain, and a bucket each.
@@ -227,13 +209,15 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 ) {
 	if rec.State == investigation.StateDone && !rec.IsSealed() && scope.Key == "" {
 		missing = append(missing, Finding{
-			Key: rec.ManifestKey, Check: CheckLedger,
+			Key: rec.ManifestKey, Check: CheckLedger, id: rec.ID,
+			Host: cmp.Or(rec.ComputerDNSName, rec.MachineID), Case: rec.CaseID,
 			What: fmt.Sprintf("the ledger calls action %s done, and has sealed no manifest of it", rec.ActionID),
 		})
 	}
 	for _, sealed := range seals(rec) {
 		asked, isKey := parseName(scope.Key)
-		if there[sealed.key] || isKey && asked.manifestKey() != sealed.key {
+		belongs, _ := parseName(sealed.key)
+		if there[sealed.key] || there[sealed.seal.Digest] || isKey && asked.stem() != belongs.stem() {
 			continue
 		}
 		if in := sealed.seal.Bucket; in != "" && v.about.Bucket != "" && in != v.about.Bucket {
@@ -245,7 +229,9 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 		}
 		if before.State == investigation.StateDone {
 			missing = append(missing, Finding{
-				Key: sealed.key, Check: CheckLedger,
+				Key: sealed.key, Check: CheckLedger, Headline: headlineMissing,
+				gap: numbered{sealed.seal.Sequence, sealed.seal.Sequence}, id: rec.ID,
+				Host: cmp.Or(rec.ComputerDNSName, rec.MachineID), Case: rec.CaseID,
 				What: "the ledger has sealed this manifest, and it is not in the archive",
 				Expected: fmt.Sprintf("number %d, SHA-256 %s", sealed.seal.Sequence,
 					sealed.seal.Digest),
@@ -266,10 +252,10 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 
 // headFinding compares the end of the chain with the ledger's.
 func headFinding(head investigation.Head, links []link, length int64) (Finding, bool) {
-	digest := ""
+	digest, last := "", ""
 	for _, l := range links {
 		if l.sequence == length && (digest == "" || l.digest == head.Digest) {
-			digest = l.digest
+			digest, last = l.digest, l.key
 		}
 	}
 	if head.Sequence == length && head.Digest == digest {
@@ -282,10 +268,12 @@ func headFinding(head investigation.Head, links []link, length int64) (Finding, 
 	switch {
 	case head.Sequence > length:
 		f.What = "manifests are missing at the end: the ledger's chain is longer"
+		f.gap = numbered{length + 1, head.Sequence}
 	case head.Sequence < length:
 		f.What = "the archive has more manifests than the ledger ever sealed"
 	default:
 		f.What = "the last manifest is not the one that the ledger sealed last"
+		f.from = last
 	}
 	return f, false
 }

@@ -1,11 +1,13 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
 	"packhorse/internal/custody"
+	"packhorse/internal/investigation"
 )
 
 // Check names one thing that is held against another.
@@ -52,13 +54,20 @@ const (
 	VerdictLie Verdict = "lie"
 	// VerdictNotChecked: it could not be, and Result.Why says why.
 	VerdictNotChecked Verdict = "not checked"
+	// VerdictNotEstablished: it means nothing, because a check that it depends on failed.
+	VerdictNotEstablished Verdict = "not established"
 )
+
+// checksAfterManifest depend on what the manifest says.
+var checksAfterManifest = []Check{CheckSignature, CheckObject, CheckVersion, CheckLock, CheckLedger}
 
 // Result is one check's outcome.
 type Result struct {
 	Check   Check   `json:"check"`
 	Verdict Verdict `json:"verdict"`
-	Why     string  `json:"why,omitempty"` // where it was not checked
+	Why     string  `json:"why,omitempty"` // where it was not checked, or is not established
+	// NotNeeded: it was not checked because nothing calls for it. Nothing is missing then.
+	NotNeeded bool `json:"notNeeded,omitempty"`
 }
 
 // Finding is one thing that is not as it should be. Its texts may repeat what lies in the archive:
@@ -72,6 +81,31 @@ type Finding struct {
 	Found    string `json:"found,omitempty"`
 	// Unread: nothing is known to be wrong, but it could not be looked at.
 	Unread bool `json:"unread,omitempty"`
+
+	Headline string `json:"headline,omitempty"` // the matter in a few words, if What has many
+	Host     string `json:"host,omitempty"`     // whose package it is about
+	Case     string `json:"case,omitempty"`
+	// Kind is KindStranger for something that is named and contradicts nothing.
+	Kind string `json:"kind,omitempty"`
+	// Stranger is what lies there instead, on top, or beside.
+	Stranger *Stranger `json:"stranger,omitempty"`
+
+	nothing bool // nothing lies there, and nothing says that something should
+
+	id   investigation.ID // the action, if it is about one
+	gap  numbered         // the numbers of the chain that it misses
+	from string           // the manifest's key that the finding follows from, if that is wrong too
+}
+
+// KindStranger is a finding's kind if it only names something that Packhorse did not store, beside a
+// record that is true.
+const KindStranger = "stranger"
+
+// numbered is a range of sequence numbers; the zero value has none.
+type numbered struct{ from, to int64 }
+
+func (n numbered) has(sequence int64) bool {
+	return n.from > 0 && n.from <= sequence && sequence <= n.to
 }
 
 // Error names key, check, and what was expected and found.
@@ -96,13 +130,19 @@ func (f Finding) Error() string {
 type Subject struct {
 	Key         string // of the object, or of the manifest where there is no object
 	ManifestKey string
-	TenantID    string
-	Manifest    custody.Manifest // zero where it could not be read
-	Digest      string           // SHA-256 of the manifest's bytes; empty where there are none
-	Results     []Result
-	Findings    []Finding
-	Bytes       int64 // that were read
+	// SignatureKey is where the manifest's signature lies; empty if there is none.
+	SignatureKey string
+	TenantID     string
+	Manifest     custody.Manifest // zero where it could not be read
+	Digest       string           // SHA-256 of the manifest's bytes; empty where there are none
+	Results      []Result
+	Findings     []Finding
+	Bytes        int64 // that were read
+	// Record is what the ledger knows of the action; nil if it does not know it or there is none.
+	Record *investigation.Record
 
+	id           investigation.ID
+	stem         string // of all keys of the action's in that folder
 	objectSHA256 string
 	there        bool // something lies under the manifest's key
 	read         bool // and it could be parsed
@@ -124,10 +164,36 @@ func (s *Subject) skip(check Check, why string) {
 	s.set(Result{Check: check, Verdict: VerdictNotChecked, Why: why})
 }
 
-// skipRest says of every check after the first that it was not made.
-func (s *Subject) skipRest(why string) {
-	for _, check := range []Check{CheckSignature, CheckObject, CheckVersion, CheckLock, CheckLedger} {
-		s.skip(check, why)
+// needless says of a check that nothing calls for it.
+func (s *Subject) needless(check Check, why string) {
+	s.set(Result{Check: check, Verdict: VerdictNotChecked, Why: why, NotNeeded: true})
+}
+
+// unfounded says of checks that they mean nothing.
+func (s *Subject) unfounded(why string, checks ...Check) {
+	for _, check := range checks {
+		s.set(Result{Check: check, Verdict: VerdictNotEstablished, Why: why})
+	}
+}
+
+// establish takes back what agrees only with something that is itself not true: what a manifest
+// without a trusted signature says, and what keeps an object safe that is not the one.
+func (s *Subject) establish() {
+	because := func(failed Check, why string, checks ...Check) {
+		if s.Result(failed).Verdict == VerdictOK {
+			return
+		}
+		for _, check := range checks {
+			if s.Result(check).Verdict == VerdictOK {
+				s.unfounded(why, check)
+			}
+		}
+	}
+	because(CheckManifest, "the manifest belongs elsewhere", checksAfterManifest...)
+	because(CheckSignature, "no trusted signature vouches for the manifest", CheckObject, CheckVersion,
+		CheckLock, CheckLedger)
+	if s.Manifest.Object != nil {
+		because(CheckObject, "the object is not the one that was stored", CheckVersion, CheckLock)
 	}
 }
 
@@ -150,13 +216,32 @@ func (s *Subject) lie(f Finding) {
 	if f.Key == "" {
 		f.Key = s.Key
 	}
-	f.TenantID = s.TenantID
+	f.TenantID, f.id = s.TenantID, s.id
+	f.Host, f.Case = s.about()
 	s.Findings = append(s.Findings, f)
 	if f.Unread {
 		s.skip(f.Check, f.What+": "+f.Found)
 		return
 	}
 	s.set(Result{Check: f.Check, Verdict: VerdictLie})
+}
+
+// Covers reports whether a key is one of the places of the subject's object, manifest or signature.
+func (s *Subject) Covers(key string) bool {
+	n, ok := parseName(key)
+	return ok && n.stem() == s.stem
+}
+
+// about returns whose package it is, and the case: by the manifest, else by the ledger.
+func (s *Subject) about() (host, caseID string) {
+	switch {
+	case s.read:
+		return cmp.Or(s.Manifest.Action.ComputerDNSName, s.Manifest.Action.MachineID), s.Manifest.Action.CaseID
+	case s.Record != nil:
+		return cmp.Or(s.Record.ComputerDNSName, s.Record.MachineID), s.Record.CaseID
+	default:
+		return "", ""
+	}
 }
 
 // OK reports whether nothing was found.
@@ -172,6 +257,10 @@ type Summary struct {
 	KeysCame  bool      // with the archive: nobody else vouches for them
 	Ledger    bool      // there was one to compare with
 	Findings  []Finding // the order is that of the keys, then what concerns the whole
+	Problems  []Problem // the same without the strangers, sorted by cause
+	Strangers []Finding // of the findings, those that contradict nothing
+	Gaps      []Gap     // checks that were called for and not made
+	Present   []string  // the tenants of which something lies in the archive, whatever the scope
 	Remarks   []string  // what whoever reads this should know
 	Bytes     int64     // that were read of objects
 	Others    int       // objects of the bucket that are none of Packhorse's
@@ -202,12 +291,4 @@ type Reach struct {
 	// Ended: the ledger knows of no later one. Without a ledger nobody knows.
 	Ended bool   `json:"ended"`
 	Why   string `json:"why,omitempty"` // where the chain was not checked
-}
-
-// First returns the first finding, or nil.
-func (s Summary) First() error {
-	if len(s.Findings) == 0 {
-		return nil
-	}
-	return s.Findings[0]
 }

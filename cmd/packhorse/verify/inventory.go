@@ -4,29 +4,57 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"packhorse/internal/investigation"
 )
 
-// unit is what belongs to one manifest. What is not there is nil.
-type unit struct {
-	name                        name // of any of its parts
-	manifest, signature, object *Object
+// placed is an object under one of the keys of an action.
+type placed struct {
+	name name
+	*Object
+}
+
+// family is everything that lies in the places of one action's key in one folder.
+type family struct {
+	name                           name     // of any of its parts
+	manifests, signatures, objects []placed // in the order of their places
+}
+
+func (f *family) add(p placed) {
+	switch p.name.part {
+	case partManifest:
+		f.manifests = append(f.manifests, p)
+	case partSignature:
+		f.signatures = append(f.signatures, p)
+	default:
+		f.objects = append(f.objects, p)
+	}
+}
+
+// all returns every part of it.
+func (f *family) all() []placed { return slices.Concat(f.objects, f.manifests, f.signatures) }
+
+// gone reports whether nothing of it has any bytes left.
+func (f *family) gone() bool {
+	return !slices.ContainsFunc(f.all(), func(p placed) bool {
+		_, ok := p.current()
+		return ok || p.Irregular != ""
+	})
 }
 
 // inventory is a listing, sorted out.
 type inventory struct {
-	units    []unit              // in the order of their keys
-	packages map[string][]string // the keys of packages, by their tail
+	families []*family           // in the order of their keys
+	packages map[string][]placed // by their tail
+	present  []string            // the tenants of which something lies there, whatever the scope
 	stray    []Object
 	others   int
 }
 
-// sortOut finds the units among the objects, and what belongs to none.
+// sortOut finds the families among the objects, and what belongs to none.
 func sortOut(objects []Object, scope Scope) inventory {
-	inv := inventory{packages: map[string][]string{}}
-	byStem := map[string]*unit{}
+	inv := inventory{packages: map[string][]placed{}}
+	byStem := map[string]*family{}
 	folders := map[string]bool{
 		defaultPrefix: true, investigation.NotCollectedFolder: true, investigation.QuarantineFolder: true,
 		investigation.SigningKeysFolder: true,
@@ -42,24 +70,16 @@ func sortOut(objects []Object, scope Scope) inventory {
 		if n.folder != "" {
 			folders[n.folder] = true
 		}
+		p := placed{n, &objects[i]}
 		if n.area == areaPackages && n.part == partObject && !o.gone() {
-			inv.packages[n.tail] = append(inv.packages[n.tail], o.Key)
+			inv.packages[n.tail] = append(inv.packages[n.tail], p)
 		}
-		u := byStem[n.stem()]
-		if u == nil {
-			u = &unit{name: n}
-			byStem[n.stem()] = u
+		if byStem[n.stem()] == nil {
+			byStem[n.stem()] = &family{name: n}
 		}
-		switch n.part {
-		case partManifest:
-			u.manifest = &objects[i]
-		case partSignature:
-			u.signature = &objects[i]
-		default:
-			u.object = &objects[i]
-		}
+		byStem[n.stem()].add(p)
 	}
-	inv.takeUnits(byStem, scope)
+	inv.takeFamilies(byStem, scope)
 	for _, o := range unnamed {
 		_, isKey := parseSigningKey(o.Key)
 		switch {
@@ -73,37 +93,33 @@ func sortOut(objects []Object, scope Scope) inventory {
 	return inv
 }
 
-// takeUnits keeps what the scope asks for. Where that is one key, the key is looked for even if
+// takeFamilies keeps what the scope asks for. Where that is one key, the key is looked for even if
 // nothing lies there; and what may have to do with the same action is looked at too.
-func (inv *inventory) takeUnits(byStem map[string]*unit, scope Scope) {
+func (inv *inventory) takeFamilies(byStem map[string]*family, scope Scope) {
+	tenants := map[string]bool{}
 	asked, isKey := parseName(scope.Key)
 	if isKey && byStem[asked.stem()] == nil {
-		byStem[asked.stem()] = &unit{name: asked}
+		byStem[asked.stem()] = &family{name: asked}
 	}
 	for _, stem := range slices.Sorted(maps.Keys(byStem)) {
-		u := *byStem[stem]
+		f := byStem[stem]
+		order := func(a, b placed) int { return byPlace(a.name, b.name) }
+		for _, parts := range [][]placed{f.manifests, f.signatures, f.objects} {
+			slices.SortStableFunc(parts, order)
+		}
+		if !f.gone() {
+			tenants[f.name.tenantID] = true
+		}
 		switch {
-		case u.gone() && stem != asked.stem(): // there is nothing, and the chain says if there was
-		case scope.TenantID != "" && u.name.tenantID != scope.TenantID:
+		case f.gone() && stem != asked.stem(): // there is nothing, and the chain says if there was
+		case scope.TenantID != "" && f.name.tenantID != scope.TenantID:
 		case isKey && stem != asked.stem() &&
-			(asked.area != areaNotCollected || u.name.area != areaQuarantine):
+			(asked.area != areaNotCollected || f.name.area != areaQuarantine):
 		default:
-			inv.units = append(inv.units, u)
+			inv.families = append(inv.families, f)
 		}
 	}
-}
-
-// gone reports whether nothing of the unit has any bytes left.
-func (u unit) gone() bool {
-	for _, o := range []*Object{u.manifest, u.signature, u.object} {
-		if o == nil {
-			continue
-		}
-		if _, ok := o.current(); ok || o.Irregular != "" {
-			return false
-		}
-	}
-	return true
+	inv.present = slices.Sorted(maps.Keys(tenants))
 }
 
 func isBelow(key string, folders map[string]bool) bool {
@@ -118,9 +134,9 @@ func isBelow(key string, folders map[string]bool) bool {
 // bytes is how much there is to read.
 func (inv inventory) bytes() int64 {
 	var sum int64
-	for _, u := range inv.units {
-		if u.object != nil && u.manifest != nil {
-			sum += u.object.Size
+	for _, f := range inv.families {
+		for _, o := range f.objects {
+			sum += o.Size
 		}
 	}
 	return sum
@@ -128,29 +144,15 @@ func (inv inventory) bytes() int64 {
 
 func (inv inventory) tenants() []string {
 	ids := map[string]bool{}
-	for _, u := range inv.units {
-		ids[u.name.tenantID] = true
+	for _, f := range inv.families {
+		ids[f.name.tenantID] = true
 	}
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// strays names what no manifest speaks of. What the ledger has in hand is being stored at this
-// moment.
-func (inv inventory) strays(inHand func(investigation.ID) bool) []Finding {
+// unknown names what lies in the archive's folders under keys that Packhorse does not use.
+func (inv inventory) unknown() []Finding {
 	var findings []Finding
-	for _, u := range inv.units {
-		if u.manifest != nil || inHand(u.name.id()) {
-			continue
-		}
-		for _, o := range []*Object{u.object, u.signature} {
-			if o != nil && !o.gone() {
-				findings = append(findings, Finding{
-					Key: o.Key, TenantID: u.name.tenantID, Check: CheckStray,
-					What: "no manifest speaks of it", Expected: u.name.manifestKey(),
-				})
-			}
-		}
-	}
 	for _, o := range inv.stray {
 		what := "Packhorse stores nothing under such a key"
 		if o.Irregular != "" {
@@ -158,6 +160,5 @@ func (inv inventory) strays(inHand func(investigation.ID) bool) []Finding {
 		}
 		findings = append(findings, Finding{Key: o.Key, Check: CheckStray, What: what})
 	}
-	slices.SortStableFunc(findings, func(a, b Finding) int { return strings.Compare(a.Key, b.Key) })
 	return findings
 }

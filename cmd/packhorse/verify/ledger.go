@@ -59,11 +59,11 @@ func (r *records) at(ctx context.Context, moment map[string]*snapshot, tenant st
 	// The head first: what is sealed after it was read is then not missing from the records.
 	head, strangeHead := r.ledger.Head(ctx, tenant)
 	if err := strangeHead; err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-		return nil, fmt.Errorf("read the end of the chain of tenant %s: %w", tenant, err)
+		return nil, fmt.Errorf("read the end of the chain of tenant %s: %w", tenant, Explain(err))
 	}
 	all, strange := r.ledger.Records(ctx, tenant)
 	if err := strange; err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-		return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, err)
+		return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, Explain(err))
 	}
 	s := &snapshot{
 		head: head, records: make(map[string]investigation.Record, len(all)),
@@ -104,6 +104,41 @@ func (r *records) inHand(ctx context.Context) func(investigation.ID) bool {
 		rec, ok := s.records[id.ActionID]
 		return ok && rec.State != investigation.StateDone
 	}
+}
+
+// record returns what the ledger knows of an action; false if it does not know it, cannot be read, or is
+// not there.
+func (r *records) record(ctx context.Context, id investigation.ID) (investigation.Record, bool) {
+	if r == nil {
+		return investigation.Record{}, false
+	}
+	for _, moment := range []map[string]*snapshot{r.then, r.late} {
+		s, err := r.at(ctx, moment, id.TenantID)
+		if err != nil {
+			return investigation.Record{}, false // whoever asks the ledger next will say so
+		}
+		if rec, ok := s.records[id.ActionID]; ok {
+			return rec, true
+		}
+	}
+	return investigation.Record{}, false
+}
+
+// recordOf returns the record whose package has the SHA-256.
+func (r *records) recordOf(ctx context.Context, tenant, sha256 string) (investigation.Record, bool) {
+	if r == nil {
+		return investigation.Record{}, false
+	}
+	s, err := r.at(ctx, r.then, tenant)
+	if err != nil {
+		return investigation.Record{}, false
+	}
+	for _, rec := range s.records {
+		if rec.Receipt.SHA256 == sha256 {
+			return rec, true
+		}
+	}
+	return investigation.Record{}, false
 }
 
 // inLedger holds a manifest against its action's record.
@@ -159,7 +194,10 @@ func disagreements(s *Subject, snap *snapshot) []Finding {
 	if seal.Digest != s.Digest {
 		lie("the ledger has the digest of another manifest", seal.Digest, s.Digest)
 	}
-	if manifestKey != s.ManifestKey {
+	// Where another file lay in its place, the ledger knows of the outcome's manifest where it went in
+	// the end, and of the quarantine's only where it belongs.
+	exact := m.Outcome != custody.OutcomeQuarantined && rec.State == investigation.StateDone
+	if n, _ := parseName(manifestKey); manifestKey != s.ManifestKey && (exact || n.stem() != s.stem) {
 		lie("the ledger has the manifest under another key", manifestKey, s.ManifestKey)
 	}
 	if m.NotCollected != nil {

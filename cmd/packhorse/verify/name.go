@@ -1,7 +1,9 @@
 package verify
 
 import (
+	"cmp"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +51,9 @@ type name struct {
 	actionID  string
 	area      area
 	part      part
+	// place is that of the object or the manifest, and of the manifest that a signature belongs to: 0
+	// is where it lies if nothing else does. signaturePlace is the signature's own.
+	place, signaturePlace int
 }
 
 // parseName takes a key apart. It is false for what no Packhorse would call anything.
@@ -64,6 +69,7 @@ func parseName(key string) (name, bool) {
 		n.folder += "/"
 	}
 	stem, ok := n.takeSuffix(segments[last])
+	stem, n.place = cutPlace(stem)
 	if !ok || investigation.ValidatePrefix(n.folder) != nil && n.area == areaPackages {
 		return name{}, false
 	}
@@ -93,9 +99,10 @@ func (n *name) takeSuffix(file string) (stem string, ok bool) {
 	case investigation.QuarantineFolder:
 		n.area, objectEnd = areaQuarantine, quarantineEnd
 	}
-	if stem, ok := strings.CutSuffix(file, manifestSuffix+signatureSuffix); ok {
+	if of, ok := strings.CutSuffix(file, signatureSuffix); ok {
 		n.part = partSignature
-		return stem, true
+		of, n.signaturePlace = cutPlace(of)
+		return strings.CutSuffix(of, manifestSuffix)
 	}
 	if stem, ok := strings.CutSuffix(file, manifestSuffix); ok {
 		n.part = partManifest
@@ -107,10 +114,25 @@ func (n *name) takeSuffix(file string) (stem string, ok bool) {
 	return strings.CutSuffix(file, objectEnd)
 }
 
-func (n name) stem() string        { return n.folder + n.tail }
+// cutPlace splits "<text>~<n>". Of any other text the place is 0.
+func cutPlace(text string) (before string, place int) {
+	at := strings.LastIndexByte(text, '~')
+	if at < 0 {
+		return text, 0
+	}
+	place, err := strconv.Atoi(text[at+1:])
+	if err != nil || place < 1 || place > investigation.PlaceMax || strconv.Itoa(place) != text[at+1:] {
+		return text, 0
+	}
+	return text[:at], place
+}
+
+func (n name) stem() string { return n.folder + n.tail }
+
+// manifestKey is where the manifest lies if nothing else lies there.
 func (n name) manifestKey() string { return n.stem() + manifestSuffix }
 
-// subjectKey is what a person calls the whole by.
+// subjectKey is what a person calls the whole by, if nothing else lies there.
 func (n name) subjectKey() string {
 	switch n.area {
 	case areaPackages:
@@ -122,16 +144,30 @@ func (n name) subjectKey() string {
 	}
 }
 
+// beside is what a person calls what lies in the place of a manifest.
+func (n name) beside() string {
+	if n.area == areaNotCollected {
+		return n.key()
+	}
+	return investigation.Place(n.subjectKey(), n.place)
+}
+
 // key returns the key that the parts make up again.
 func (n name) key() string {
 	switch n.part {
 	case partManifest:
-		return n.manifestKey()
+		return investigation.Place(n.manifestKey(), n.place)
 	case partSignature:
-		return investigation.SignatureKey(n.manifestKey())
+		return investigation.Place(
+			investigation.SignatureKey(investigation.Place(n.manifestKey(), n.place)), n.signaturePlace)
 	default:
-		return n.subjectKey()
+		return investigation.Place(n.subjectKey(), n.place)
 	}
+}
+
+// byPlace orders names of one kind: what lies where it always does comes first.
+func byPlace(a, b name) int {
+	return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.signaturePlace, b.signaturePlace))
 }
 
 // id is the action that the key names.
@@ -151,5 +187,6 @@ func parseSigningKey(key string) (id string, ok bool) {
 	if !ok || path.Ext(file) != keySuffix || strings.Contains(file, "/") {
 		return "", false
 	}
-	return strings.TrimSuffix(file, keySuffix), true
+	id, _ = cutPlace(strings.TrimSuffix(file, keySuffix))
+	return id, true
 }

@@ -2,12 +2,7 @@ package verify
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"strings"
 
 	"packhorse/internal/custody"
@@ -18,63 +13,82 @@ import (
 const signatureAlgorithm = "ECDSA-P256-SHA256"
 
 // subject makes all checks of one manifest that need no other.
-func (v *Verifier) subject(ctx context.Context, inv inventory, u unit) Subject {
+func (v *Verifier) subject(ctx context.Context, inv inventory, r *resolved, u unit) Subject {
 	s := Subject{
 		Key: u.name.subjectKey(), ManifestKey: u.name.manifestKey(), TenantID: u.name.tenantID,
+		id: u.name.id(), stem: u.name.stem(),
 	}
-	s.there = u.manifest != nil
-	if u.manifest == nil {
-		v.withoutManifest(ctx, &s, u)
+	if rec, ok := v.ledger.record(ctx, s.id); ok {
+		s.Record = &rec
+	}
+	if u.paper == nil {
+		v.withoutManifest(ctx, &s, r)
 		return s
 	}
-	text := v.manifest(ctx, &s, u)
+	s.there = true
+	s.ManifestKey, s.Key = u.paper.Key, u.paper.name.beside()
+	if u.object != nil {
+		s.Key = u.object.Key
+	}
+	if u.paper.signature != nil {
+		s.SignatureKey = u.paper.signature.Key
+	}
+	v.manifest(&s, u)
 	if !s.read {
-		s.skipRest("the manifest cannot be read")
 		return s
 	}
-	v.signature(ctx, &s, u, text)
+	v.signature(ctx, &s, u)
 	v.object(ctx, &s, inv, u)
-	v.versions(&s, u)
+	v.versions(ctx, &s, u)
 	v.locks(ctx, &s, u)
 	v.inLedger(ctx, &s)
+	s.establish()
 	return s
 }
 
 // withoutManifest is about what lies there although its manifest does not. The finding of an object
 // or signature alone is a stray's.
-func (v *Verifier) withoutManifest(ctx context.Context, s *Subject, u unit) {
-	if v.ledger.inHand(ctx)(u.name.id()) {
-		s.skip(CheckManifest, "it is being stored at this moment")
-	} else if u.object == nil && u.signature == nil {
-		s.lie(Finding{Check: CheckManifest, What: "nothing lies under the key", Expected: s.ManifestKey})
-	} else {
-		s.set(Result{Check: CheckManifest, Verdict: VerdictLie})
+func (v *Verifier) withoutManifest(ctx context.Context, s *Subject, r *resolved) {
+	if v.ledger.inHand(ctx)(s.id) {
+		s.needless(CheckManifest, "it is being stored at this moment")
+		for _, check := range checksAfterManifest {
+			s.needless(check, "there is no manifest yet")
+		}
+		return
 	}
-	s.skipRest("there is no manifest")
+	if len(r.rest) == 0 {
+		sealed := s.Record != nil && (s.Record.IsSealed() || s.Record.State == investigation.StateDone)
+		s.lie(Finding{
+			Check: CheckManifest, What: "nothing lies under the key", Expected: s.ManifestKey, nothing: !sealed,
+		})
+	} else {
+		s.set(Result{Check: CheckManifest, Verdict: VerdictLie, Why: "it is missing"})
+	}
+	s.unfounded("there is no manifest", checksAfterManifest...)
 }
 
-// manifest reads the manifest and returns its bytes.
-func (v *Verifier) manifest(ctx context.Context, s *Subject, u unit) []byte {
-	text, err := readSmall(ctx, v.archive, *u.manifest, manifestMax)
-	if err != nil {
+// manifest judges the manifest itself.
+func (v *Verifier) manifest(s *Subject, u unit) {
+	p := u.paper
+	s.Digest = p.digest
+	switch {
+	case p.unread != nil:
 		s.lie(Finding{
 			Key: s.ManifestKey, Check: CheckManifest, What: "the manifest cannot be read",
-			Found: err.Error(), Unread: !isWrong(err),
+			Found: p.unread.Error(), Unread: !isWrong(p.unread),
 		})
-		return nil
-	}
-	sum := sha256.Sum256(text)
-	s.Digest = hex.EncodeToString(sum[:])
-	m, err := custody.Parse(text)
-	if err != nil {
+		s.unfounded("the manifest cannot be read", checksAfterManifest...)
+		return
+	case p.bad != nil:
 		s.lie(Finding{
 			Key: s.ManifestKey, Check: CheckManifest, What: "it is not a manifest as it was written",
-			Found: strings.TrimPrefix(err.Error(), custody.ErrBadManifest.Error()+": "),
+			Found: strings.TrimPrefix(p.bad.Error(), custody.ErrBadManifest.Error()+": "),
 		})
-		return nil
+		s.unfounded("the manifest is not as it was written", checksAfterManifest...)
+		return
 	}
-	s.Manifest, s.read = m, true
-	if expected, ok := place(m, u.name); !ok {
+	s.Manifest, s.read = p.m, true
+	if expected, ok := place(p.m, p.name); !ok {
 		s.lie(Finding{
 			Key: s.ManifestKey, Check: CheckManifest, What: "the manifest belongs under another key",
 			Expected: expected, Found: s.ManifestKey,
@@ -82,10 +96,10 @@ func (v *Verifier) manifest(ctx context.Context, s *Subject, u unit) []byte {
 	} else {
 		s.ok(CheckManifest)
 	}
-	return text
 }
 
-// place returns the key that a manifest's own facts call for, and whether that is where it lies.
+// place returns the key that a manifest's own facts call for, and whether it lies in a place of that
+// key.
 func place(m custody.Manifest, at name) (expected string, ok bool) {
 	action := investigation.Action{
 		ID:        investigation.ID{TenantID: m.Action.TenantID, ActionID: m.Action.ID},
@@ -112,27 +126,39 @@ func place(m custody.Manifest, at name) (expected string, ok bool) {
 	default:
 		byAction = expected
 	}
-	objectKey := expected == at.manifestKey() &&
-		(m.Object == nil || m.Object.Key == at.subjectKey())
-	if !objectKey {
+	if n, ok := parseName(expected); !ok || n.stem() != at.stem() {
 		return expected, false
+	}
+	if m.Object != nil {
+		n, ok := parseName(m.Object.Key)
+		if !ok || n.part != partObject || n.stem() != at.stem() {
+			return expected, false
+		}
 	}
 	return byAction, byAction == at.manifestKey()
 }
 
-// signature checks it with the trusted key that the manifest names.
-func (v *Verifier) signature(ctx context.Context, s *Subject, u unit, text []byte) {
+// signature judges the signature by the trusted key that the manifest names.
+func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
+	p := u.paper
 	lie := func(what, expected, found string, unread bool) {
+		key := investigation.SignatureKey(s.ManifestKey)
+		if p.signature != nil {
+			key = p.signature.Key
+		}
 		s.lie(Finding{
-			Key: investigation.SignatureKey(s.ManifestKey), Check: CheckSignature,
-			What: what, Expected: expected, Found: found, Unread: unread,
+			Key: key, Check: CheckSignature, What: what, Expected: expected, Found: found, Unread: unread,
 		})
 	}
 	ref := s.Manifest.Signature
 	if ref.Algorithm != signatureAlgorithm {
 		lie("the manifest names another kind of signature", signatureAlgorithm, ref.Algorithm, false)
 	}
-	if u.signature == nil {
+	if p.signed {
+		s.ok(CheckSignature)
+		return
+	}
+	if p.signature == nil {
 		lie("there is no signature", "a signature by the key "+ref.KeyID, "", false)
 		return
 	}
@@ -143,141 +169,27 @@ func (v *Verifier) signature(ctx context.Context, s *Subject, u unit, text []byt
 			trusted = "one of " + strings.Join(ids, ", ")
 		}
 		lie("a foreign key: the manifest names one that is not trusted", trusted, ref.KeyID, false)
+		s.Findings[len(s.Findings)-1].Headline = headlineForeign
 		return
 	}
-	signature, err := readSmall(ctx, v.archive, *u.signature, signatureMax)
+	text, err := readVersion(ctx, v.archive, *p.signature.Object, p.signatureVersion, signatureMax)
 	if err != nil {
 		lie("the signature cannot be read", "", err.Error(), !isWrong(err))
 		return
 	}
-	if err := key.Verify(text, signature); err != nil {
-		lie("the signature is not one of this manifest by this key", "a signature by the key "+key.ID,
-			fmt.Sprintf("%d bytes that are none", len(signature)), false)
-		return
-	}
-	s.ok(CheckSignature)
-}
-
-// object reads the object's bytes again, or makes sure that there is none where none may be.
-func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit) {
-	m := s.Manifest
-	if m.Object == nil {
-		if others := inv.packages[u.name.tail]; len(others) > 0 {
-			s.lie(Finding{
-				Check: CheckObject, What: "the manifest says that no package was collected",
-				Expected: "no object", Found: strings.Join(others, ", "),
-			})
-			return
-		}
-		s.ok(CheckObject)
-		return
-	}
-	if u.object == nil {
-		s.lie(Finding{
-			Check: CheckObject, What: "the object is not there",
-			Expected: fmt.Sprintf("%d bytes, SHA-256 %s", m.Object.Size, m.Object.SHA256),
-		})
-		return
-	}
-	if u.object.Irregular != "" {
-		s.lie(Finding{Check: CheckObject, What: "it is no file", Found: u.object.Irregular})
-		return
-	}
-	version, ok := u.object.current()
-	if v.comparable(m) && u.object.version(versionOf(m)) >= 0 {
-		version, ok = versionOf(m), true // whatever lies over it: this is the one
-	}
-	if !ok {
-		s.lie(Finding{Check: CheckObject, What: "every version of the object is deleted"})
-		return
-	}
-	i, err := v.read(ctx, u.object, version, m.Outcome == custody.OutcomeArchived)
-	s.Bytes = i.Size
-	if err != nil {
-		s.lie(Finding{
-			Check: CheckObject, What: "the object cannot be read", Found: err.Error(), Unread: true,
-		})
-		return
-	}
-	s.objectSHA256 = i.SHA256
-	v.compare(s, i)
-	s.ok(CheckObject)
-}
-
-// read streams an object through the inspection.
-func (v *Verifier) read(ctx context.Context, o *Object, version string, judge bool) (
-	i Inspection, err error,
-) {
-	body, err := v.archive.Open(ctx, o.Key, version)
-	if err != nil {
-		return Inspection{}, err
-	}
-	defer func() { err = errors.Join(err, body.Close()) }()
-	return v.inspect(v.reporter.Reading(o.Key, o.Size, obedient{ctx, body}), judge)
-}
-
-// obedient is a reader that ends with its context.
-type obedient struct {
-	ctx    context.Context
-	source io.Reader
-}
-
-func (o obedient) Read(p []byte) (int, error) {
-	if o.ctx.Err() != nil {
-		return 0, context.Cause(o.ctx)
-	}
-	return o.source.Read(p)
-}
-
-// compare holds the bytes against the manifest. Of other bytes it says only that they are others:
-// everything else follows from that.
-func (v *Verifier) compare(s *Subject, i Inspection) {
-	m := s.Manifest
-	lie := func(what, expected, found string) {
-		s.lie(Finding{Check: CheckObject, What: what, Expected: expected, Found: found})
-	}
-	if i.Size != m.Object.Size {
-		lie("the object's size is another", fmt.Sprintf("%d bytes", m.Object.Size),
-			fmt.Sprintf("%d bytes", i.Size))
-	}
-	if i.SHA256 != m.Object.SHA256 {
-		lie("the object's SHA-256 is another", m.Object.SHA256, i.SHA256)
-		return
-	}
-	if i.CRC32C != m.Object.CRC32C {
-		lie("the object's CRC-32C is another", m.Object.CRC32C, i.CRC32C)
-	}
-	if m.Content == nil {
-		return
-	}
-	// Remarks are sentences of the release that wrote them, and another may find other words.
-	c := i.Content
-	switch {
-	case c.Entries != m.Content.Entries:
-		lie("the package has another number of entries", fmt.Sprint(m.Content.Entries),
-			fmt.Sprint(c.Entries))
-	case c.UncompressedSize != m.Content.UncompressedSize:
-		lie("the package's entries have another size", fmt.Sprintf("%d bytes", m.Content.UncompressedSize),
-			fmt.Sprintf("%d bytes", c.UncompressedSize))
-	case !slices.Equal(c.TopLevel, m.Content.TopLevel):
-		lie("the package has other folders at the top", strings.Join(m.Content.TopLevel, " "),
-			strings.Join(c.TopLevel, " "))
-	}
+	lie("the signature is not one of this manifest by this key", "a signature by the key "+key.ID,
+		fmt.Sprintf("%d bytes that are none", len(text)), false)
 }
 
 // quarantines holds what manifests say of the quarantine against what lies there.
 func (v *Verifier) quarantines(subjects []Subject, lie func(*Subject, Finding)) {
-	byManifest := map[string]*Subject{}
-	for i := range subjects {
-		byManifest[subjects[i].ManifestKey] = &subjects[i]
-	}
 	for i := range subjects {
 		s := &subjects[i]
 		if s.Manifest.NotCollected == nil || s.Manifest.NotCollected.Quarantine == nil {
 			continue
 		}
 		named := s.Manifest.NotCollected.Quarantine
-		q := byManifest[named.ManifestKey]
+		q := quarantined(subjects, *named)
 		say := func(what, expected, found string) {
 			lie(s, Finding{Check: CheckQuarantine, What: what, Expected: expected, Found: found})
 		}
@@ -295,4 +207,21 @@ func (v *Verifier) quarantines(subjects []Subject, lie func(*Subject, Finding)) 
 		}
 		s.ok(CheckQuarantine)
 	}
+}
+
+// quarantined finds the manifest that another names: it may lie in a later place than that says.
+func quarantined(subjects []Subject, named custody.Quarantine) *Subject {
+	n, ok := parseName(named.ManifestKey)
+	var closest *Subject
+	for i := range subjects {
+		q := &subjects[i]
+		switch {
+		case !ok || q.stem != n.stem():
+		case q.Digest == named.ManifestSHA256:
+			return q
+		case closest == nil:
+			closest = q
+		}
+	}
+	return closest
 }

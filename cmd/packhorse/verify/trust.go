@@ -3,6 +3,8 @@ package verify
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -172,6 +174,7 @@ func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
 	}
 	t := Trust{came: true}
 	var findings []Finding
+	var ids []string // of the keys that the findings' names promise
 	for _, o := range objects {
 		id, ok := parseSigningKey(o.Key)
 		if !ok || o.gone() {
@@ -179,40 +182,69 @@ func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
 		}
 		key, finding := published(ctx, a, o, id)
 		if finding != nil {
-			findings = append(findings, *finding)
-			continue
+			findings, ids = append(findings, *finding), append(ids, id)
 		}
-		t.add(key, o.Key)
+		if key.Public != nil {
+			t.add(key, o.Key)
+		}
+	}
+	for i, id := range ids { // what lies beside the key that it pretends to be contradicts nothing
+		if from, ok := t.from[id]; ok && from != findings[i].Key {
+			findings[i].Kind = KindStranger
+		}
 	}
 	return t, findings, nil
 }
 
-// published reads one published key.
+// published reads one published key: the newest version that is what its name says. The finding is
+// about the one that everybody sees, if that is not it.
 func published(ctx context.Context, a Archive, o Object, id string) (custody.Key, *Finding) {
-	text, err := readSmall(ctx, a, o, publicKeyMax)
-	if err != nil {
-		return custody.Key{}, &Finding{
-			Key: o.Key, Check: CheckKey, What: "the published key cannot be read", Found: err.Error(),
-			Unread: !isWrong(err),
+	var seen *Finding
+	versions := o.readable()
+	if o.Irregular != "" {
+		versions = []string{""}
+	}
+	for _, version := range versions {
+		text, err := readVersion(ctx, a, o, version, publicKeyMax)
+		if err != nil {
+			if seen == nil {
+				seen = &Finding{
+					Key: o.Key, Check: CheckKey, What: "the published key cannot be read", Found: err.Error(),
+					Unread: !isWrong(err),
+				}
+			}
+			continue
+		}
+		key, f := publishedAs(text, id)
+		if f == nil {
+			return key, seen
+		}
+		if seen == nil {
+			f.Key, f.Check = o.Key, CheckKey
+			sum := sha256.Sum256(text)
+			f.Stranger = &Stranger{
+				Key: o.Key, VersionID: version, Size: int64(len(text)), SHA256: hex.EncodeToString(sum[:]),
+			}
+			seen = f
 		}
 	}
+	return custody.Key{}, seen
+}
+
+// publishedAs reads a public key that has to be the one of that id.
+func publishedAs(text []byte, id string) (custody.Key, *Finding) {
 	keys, err := custody.ParseKeys(text)
 	if err != nil || len(keys) != 1 {
-		return custody.Key{}, &Finding{
-			Key: o.Key, Check: CheckKey, What: "it is not one public key", Expected: "the key " + id,
-		}
+		return custody.Key{}, &Finding{What: "it is not one public key", Expected: "the key " + id}
 	}
 	if keys[0].ID != id {
 		return custody.Key{}, &Finding{
-			Key: o.Key, Check: CheckKey, What: "the published key is another than its name says",
-			Expected: id, Found: keys[0].ID,
+			What: "the published key is another than its name says", Expected: id, Found: keys[0].ID,
 		}
 	}
 	own, err := keys[0].PEM()
 	if err != nil || !bytes.Equal(own, text) {
-		return custody.Key{}, &Finding{
-			Key: o.Key, Check: CheckKey, What: "the published key is not written as Packhorse writes it",
-		}
+		return custody.Key{}, &Finding{What: "the published key is not written as Packhorse writes it"}
 	}
 	return keys[0], nil
 }

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
 )
 
@@ -80,7 +81,8 @@ type Verifier struct {
 	now      func() time.Time
 	reporter Reporter
 
-	about About
+	about  About
+	bodies map[string]custody.Manifest // by the SHA-256 of the object that each vouches for
 }
 
 // New returns a Verifier. ledger is nil where there is none. A trust of [TrustArchive] makes the
@@ -128,18 +130,22 @@ func (v *Verifier) Run(ctx context.Context, scope Scope) (Summary, error) {
 		return Summary{}, err
 	}
 	inv := sortOut(objects, scope)
-	sum.Others = inv.others
+	sum.Others, sum.Present = inv.others, inv.present
 	err = v.ledger.before(ctx, inv.tenants())
 	if err != nil {
 		return Summary{}, err
 	}
 
-	v.reporter.Begin(len(inv.units), inv.bytes())
-	sum.Subjects, err = v.subjects(ctx, inv)
+	v.reporter.Begin(len(inv.families), inv.bytes())
+	all, err := v.resolveAll(ctx, inv)
 	if err != nil {
 		return Summary{}, err
 	}
-	err = v.whole(ctx, scope, inv, &sum)
+	sum.Subjects, err = v.subjects(ctx, inv, all)
+	if err != nil {
+		return Summary{}, err
+	}
+	err = v.whole(ctx, scope, inv, all, &sum)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -159,7 +165,11 @@ func (v *Verifier) tenants(ctx context.Context, scope Scope) ([]string, error) {
 		return []string{n.tenantID}, nil
 	}
 	if all, ok := v.ledger.ledger.(TenantsLedger); ok {
-		return all.Tenants(ctx)
+		ids, err := all.Tenants(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list the tenants of the ledger: %w", Explain(err))
+		}
+		return ids, nil
 	}
 	return nil, nil
 }
@@ -173,7 +183,7 @@ func (v *Verifier) list(ctx context.Context, scope Scope) ([]Object, error) {
 	prefixes := map[string]bool{}
 	for _, folder := range []string{n.folder, defaultPrefix, investigation.NotCollectedFolder,
 		investigation.QuarantineFolder} {
-		prefixes[folder+n.tail+"."] = true
+		prefixes[folder+n.tail] = true
 	}
 	var objects []Object
 	for prefix := range prefixes {
@@ -187,23 +197,18 @@ func (v *Verifier) list(ctx context.Context, scope Scope) ([]Object, error) {
 	return objects, nil
 }
 
-// subjects checks every unit, several at once.
-func (v *Verifier) subjects(ctx context.Context, inv inventory) ([]Subject, error) {
-	subjects := make([]Subject, len(inv.units))
+// each calls do for the numbers below n, several at once, until the context ends.
+func (v *Verifier) each(ctx context.Context, n int, do func(i int)) error {
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range Workers() {
 		workers.Go(func() {
 			for i := range next {
-				subjects[i] = v.subject(ctx, inv, inv.units[i])
-				for _, f := range subjects[i].Findings {
-					v.reporter.Found(f)
-				}
-				v.reporter.Checked(subjects[i])
+				do(i)
 			}
 		})
 	}
-	for i := range inv.units {
+	for i := range n {
 		if ctx.Err() != nil {
 			break
 		}
@@ -212,13 +217,41 @@ func (v *Verifier) subjects(ctx context.Context, inv inventory) ([]Subject, erro
 	close(next)
 	workers.Wait()
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("verify %s: %w", v.about.Where, context.Cause(ctx))
+		return fmt.Errorf("verify %s: %w", v.about.Where, context.Cause(ctx))
+	}
+	return nil
+}
+
+// subjects checks every unit, several at once.
+func (v *Verifier) subjects(ctx context.Context, inv inventory, all []*resolved) ([]Subject, error) {
+	type job struct {
+		of   *resolved
+		unit unit
+	}
+	var jobs []job
+	for _, r := range all {
+		for _, u := range r.units {
+			jobs = append(jobs, job{r, u})
+		}
+	}
+	subjects := make([]Subject, len(jobs))
+	err := v.each(ctx, len(jobs), func(i int) {
+		subjects[i] = v.subject(ctx, inv, jobs[i].of, jobs[i].unit)
+		for _, f := range subjects[i].Findings {
+			v.reporter.Found(f)
+		}
+		v.reporter.Checked(subjects[i])
+	})
+	if err != nil {
+		return nil, err
 	}
 	return subjects, nil
 }
 
 // whole makes the checks that no manifest can pass alone, and sums up.
-func (v *Verifier) whole(ctx context.Context, scope Scope, inv inventory, sum *Summary) error {
+func (v *Verifier) whole(ctx context.Context, scope Scope, inv inventory, all []*resolved,
+	sum *Summary,
+) error {
 	var rest []Finding
 	found := func(f Finding) {
 		rest = append(rest, f)
@@ -232,7 +265,7 @@ func (v *Verifier) whole(ctx context.Context, scope Scope, inv inventory, sum *S
 		sum.Findings = append(sum.Findings, s.Findings...)
 		sum.Bytes += s.Bytes
 	}
-	for _, f := range inv.strays(v.ledger.inHand(ctx)) {
+	for _, f := range byKey(append(v.strange(ctx, all, sum.Subjects), inv.unknown()...)) {
 		found(f)
 	}
 	if scope.Key == "" {
@@ -248,37 +281,18 @@ func (v *Verifier) whole(ctx context.Context, scope Scope, inv inventory, sum *S
 	sum.Findings = append(sum.Findings, rest...)
 	for i := range sum.Tenants {
 		for _, f := range sum.Findings {
-			if f.TenantID == sum.Tenants[i].ID {
+			if f.TenantID == sum.Tenants[i].ID && f.Kind != KindStranger {
 				sum.Tenants[i].Findings++
 			}
 		}
 	}
+	for _, f := range sum.Findings {
+		if f.Kind == KindStranger {
+			sum.Strangers = append(sum.Strangers, f)
+		}
+	}
+	sum.Problems = fold(sum.Findings, sum.Subjects)
+	sum.gaps()
 	v.remarks(sum)
 	return err
-}
-
-// remarks says what cannot be seen in the findings.
-func (v *Verifier) remarks(sum *Summary) {
-	if sum.KeysCame {
-		sum.Remarks = append(sum.Remarks, "The public keys came with the archive itself: hold their "+
-			"ids against a copy that was kept elsewhere, or name one with --pub.")
-	}
-	if v.trust.Empty() {
-		sum.Remarks = append(sum.Remarks, "There is no public key to check signatures with: name one "+
-			"with --pub.")
-	}
-	if !sum.Ledger {
-		sum.Remarks = append(sum.Remarks, "There is no ledger to compare with: manifests that are "+
-			"missing at the end of a chain do not show.")
-	}
-	if !v.about.Versioned {
-		sum.Remarks = append(sum.Remarks, "Versions and locks were not checked: "+v.unversioned()+".")
-	}
-}
-
-func (v *Verifier) unversioned() string {
-	if v.about.Bucket == "" {
-		return "this is a copy, which has none"
-	}
-	return "the bucket keeps no versions"
 }

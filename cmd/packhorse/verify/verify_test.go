@@ -77,7 +77,7 @@ func TestScopes(t *testing.T) {
 		}
 	}
 	sum := w.run(t, verify.Scope{Key: key(prefix, 9, ".zip")})
-	if err := sum.First(); err == nil || !strings.Contains(err.Error(), "nothing lies under the key") {
+	if err := first(sum); err == nil || !strings.Contains(err.Error(), "nothing lies under the key") {
 		t.Errorf("a key of nothing: %v", err)
 	}
 }
@@ -99,7 +99,7 @@ func TestAnyBit(t *testing.T) {
 		c.change(name, changed)
 		// Without a ledger: the files have to betray themselves.
 		sum := runOn(t, c, trust, nil, verify.Scope{Key: key(prefix, 2, ".zip")})
-		if sum.First() == nil {
+		if first(sum) == nil {
 			t.Errorf("%s: bit %d was changed, and nothing was found", name, bit)
 		}
 	}
@@ -406,7 +406,7 @@ func TestUnread(t *testing.T) {
 	w := newWorld(t)
 	w.store.refuse = errors.New("the network is down")
 	sum := w.run(t, verify.Scope{Key: key(prefix, 2, ".zip")})
-	if sum.First() == nil || !sum.Findings[0].Unread || sum.Subjects[0].Result(verify.CheckManifest).Verdict ==
+	if first(sum) == nil || !sum.Findings[0].Unread || sum.Subjects[0].Result(verify.CheckManifest).Verdict ==
 		verify.VerdictLie {
 		t.Errorf("found %q, %+v", sum.Findings, sum.Subjects[0].Results)
 	}

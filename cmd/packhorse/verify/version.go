@@ -18,38 +18,80 @@ func (v *Verifier) comparable(m custody.Manifest) bool {
 
 // incomparable says why not.
 func (v *Verifier) incomparable(m custody.Manifest) string {
-	if v.about.Bucket != "" && m.Custody.Bucket != v.about.Bucket {
+	switch {
+	case v.about.Bucket == "":
+		return "this is a copy, which has no versions and locks"
+	case m.Custody.Bucket != v.about.Bucket:
 		return fmt.Sprintf("this is a copy of what lies in the bucket %q", m.Custody.Bucket)
+	case recordsAttributes(m):
+		return WhyAttributesLost
+	default:
+		return whyNoVersions
 	}
-	return v.unversioned()
+}
+
+const whyNoVersions = "the bucket keeps no versions"
+
+// incomparable says of a check that it was not made. A bucket without versions whose manifests record
+// none has nothing to be checked.
+func (s *Subject) incomparable(check Check, why string) {
+	s.set(Result{Check: check, Verdict: VerdictNotChecked, Why: why, NotNeeded: why == whyNoVersions})
+}
+
+// WhyAttributesLost is why versions and locks could not be checked where the manifests record some and
+// their own bucket has none. A bucket cannot come to that; a folder can, by being copied.
+const WhyAttributesLost = "attributes lost in copying: the manifest records them, and the folder has none"
+
+// recordsAttributes reports whether a manifest speaks of versions or locks.
+func recordsAttributes(m custody.Manifest) bool {
+	return m.Object != nil && (m.Object.VersionID != "" || m.Object.Retention != nil) ||
+		m.Custody.Retention != nil
 }
 
 // versions checks that the version the manifest names is the present one, and that manifest and
 // signature have only ever been written once.
-func (v *Verifier) versions(s *Subject, u unit) {
+func (v *Verifier) versions(ctx context.Context, s *Subject, u unit) {
 	m := s.Manifest
 	if !v.comparable(m) {
-		s.skip(CheckVersion, v.incomparable(m))
+		s.incomparable(CheckVersion, v.incomparable(m))
 		return
 	}
-	for _, o := range []*Object{u.manifest, u.signature} {
-		if o == nil {
-			continue
-		}
-		switch {
-		case o.gone():
-			s.lie(Finding{Key: o.Key, Check: CheckVersion, What: "it is deleted: a delete marker lies on top"})
-		case len(o.Versions) > 1:
-			s.lie(Finding{
-				Key: o.Key, Check: CheckVersion, What: "it was written more than once",
-				Expected: "one version", Found: fmt.Sprintf("%d", len(o.Versions)),
-			})
-		}
+	v.writtenOnce(ctx, s, &u.paper.placed, u.paper.version)
+	if u.paper.signature != nil {
+		v.writtenOnce(ctx, s, u.paper.signature, u.paper.signatureVersion)
 	}
 	if m.Object != nil && u.object != nil && u.object.Irregular == "" {
-		objectVersion(s, *u.object)
+		v.objectVersion(ctx, s, *u.object)
 	}
 	s.ok(CheckVersion)
+}
+
+// writtenOnce checks that there is only the one version.
+func (v *Verifier) writtenOnce(ctx context.Context, s *Subject, o *placed, version string) {
+	switch {
+	case o.gone():
+		s.lie(Finding{Key: o.Key, Check: CheckVersion, What: "it is deleted: a delete marker lies on top"})
+	case len(o.Versions) > 1:
+		f := Finding{
+			Key: o.Key, Check: CheckVersion, What: "it was written more than once",
+			Expected: "one version", Found: fmt.Sprintf("%d", len(o.Versions)),
+		}
+		if other := other(*o.Object, version); other != "" {
+			f.Stranger = v.stranger(ctx, o.Object, other, s)
+			f.Found += fmt.Sprintf(", among them %s", f.Stranger)
+		}
+		s.lie(f)
+	}
+}
+
+// other returns the newest version with bytes that is not the one given.
+func other(o Object, version string) string {
+	for _, id := range o.readable() {
+		if id != version {
+			return id
+		}
+	}
+	return ""
 }
 
 // nullVersion is what S3 calls the version of what was stored before a bucket kept any.
@@ -58,13 +100,13 @@ const nullVersion = "null"
 // versionOf returns the version that the manifest names, as a bucket with versions calls it.
 func versionOf(m custody.Manifest) string { return cmp.Or(m.Object.VersionID, nullVersion) }
 
-func objectVersion(s *Subject, o Object) {
+func (v *Verifier) objectVersion(ctx context.Context, s *Subject, o placed) {
 	want := versionOf(s.Manifest)
 	at := o.version(want)
 	switch {
 	case at < 0:
 		s.lie(Finding{
-			Check: CheckVersion, What: "the version is deleted", Expected: want, Found: versionsText(o),
+			Check: CheckVersion, What: "the version is deleted", Expected: want, Found: versionsText(*o.Object),
 		})
 	case at > 0 && o.Versions[0].Deleted:
 		s.lie(Finding{
@@ -72,9 +114,10 @@ func objectVersion(s *Subject, o Object) {
 			Expected: want, Found: "the delete marker " + o.Versions[0].ID,
 		})
 	case at > 0:
+		stranger := v.stranger(ctx, o.Object, o.Versions[0].ID, s)
 		s.lie(Finding{
 			Check: CheckVersion, What: "the object was replaced: a newer version lies on top",
-			Expected: want, Found: o.Versions[0].ID,
+			Expected: want, Found: stranger.String(), Stranger: stranger,
 		})
 	}
 }
@@ -92,21 +135,19 @@ func (v *Verifier) locks(ctx context.Context, s *Subject, u unit) {
 	ofObject := m.Object != nil && m.Object.Retention != nil
 	switch {
 	case !ofObject && m.Custody.Retention == nil:
-		s.skip(CheckLock, "the manifest promises none")
+		s.needless(CheckLock, "the manifest promises none")
 		return
 	case !v.comparable(m):
-		s.skip(CheckLock, v.incomparable(m))
+		s.incomparable(CheckLock, v.incomparable(m))
 		return
 	}
 	if ofObject && u.object != nil && u.object.version(versionOf(m)) >= 0 {
 		v.lock(ctx, s, *m.Object.Retention, u.object.Key, versionOf(m))
 	}
-	for _, o := range []*Object{u.manifest, u.signature} {
-		if o == nil || m.Custody.Retention == nil {
-			continue
-		}
-		if version, ok := o.current(); ok {
-			v.lock(ctx, s, *m.Custody.Retention, o.Key, version)
+	if m.Custody.Retention != nil {
+		v.lock(ctx, s, *m.Custody.Retention, u.paper.Key, u.paper.version)
+		if u.paper.signature != nil && !u.paper.signature.allDeleted() {
+			v.lock(ctx, s, *m.Custody.Retention, u.paper.signature.Key, u.paper.signatureVersion)
 		}
 	}
 	s.ok(CheckLock)

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -175,8 +176,11 @@ type world struct {
 	book   *book
 	keys   string // the folder of the signing key
 	put    func(key string, body []byte, lock investigation.Retention) (version string)
+	local  *custody.Local
 	writer *custody.Writer
 	now    time.Time
+
+	unlocked bool
 }
 
 var lock = investigation.Retention{
@@ -215,8 +219,13 @@ func newWorldIn(t testing.TB, put func(string, []byte, investigation.Retention) 
 
 func (w *world) openKey(t testing.TB) {
 	t.Helper()
-	w.openWriter(t)
-	err := w.writer.Publish(t.Context(), func(_ context.Context, key string, pem []byte) (
+	var err error
+	w.local, err = custody.OpenLocal(w.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.openWriter()
+	err = w.writer.Publish(t.Context(), func(_ context.Context, key string, pem []byte) (
 		investigation.Placed, error,
 	) {
 		w.put(key, pem, investigation.Retention{})
@@ -227,15 +236,14 @@ func (w *world) openKey(t testing.TB) {
 	}
 }
 
-func (w *world) openWriter(t testing.TB) {
-	t.Helper()
-	local, err := custody.OpenLocal(w.keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.writer = custody.NewWriter(local, bucket, investigation.Lock{
+func (w *world) openWriter() {
+	kept := investigation.Lock{
 		Mode: lock.Mode, For: lock.Until.Sub(w.now) - time.Hour, LegalHold: lock.LegalHold,
-	}, func(context.Context) (custody.Scene, error) {
+	}
+	if w.unlocked {
+		kept = investigation.Lock{}
+	}
+	w.writer = custody.NewWriter(w.local, bucket, kept, func(context.Context) (custody.Scene, error) {
 		return custody.Scene{Version: "1.2.3", Commit: "abcdef", Principal: "root@station"}, nil
 	}, func() time.Time { return w.now })
 }
@@ -243,7 +251,7 @@ func (w *world) openWriter(t testing.TB) {
 func (w *world) clone(t testing.TB) *world {
 	t.Helper()
 	c := *w
-	c.openWriter(t) // its clock is the clone's
+	c.openWriter() // its clock is the clone's
 	c.store, c.book = w.store.clone(), w.book.clone()
 	c.put = c.store.put
 	return &c
@@ -290,10 +298,14 @@ func (w *world) storeObject(t testing.TB, key string, body []byte, judge bool) i
 		t.Fatal(err)
 	}
 	id := w.put(key, body, lock)
+	kept := lock
+	if w.unlocked {
+		kept = investigation.Retention{}
+	}
 	return investigation.Stored{
 		Receipt: investigation.Receipt{
 			Bucket: bucket, Key: key, VersionID: id, Size: i.Size, SHA256: i.SHA256, CRC32C: i.CRC32C,
-			Retention: lock,
+			Retention: kept,
 		},
 		Collection: investigation.Collection{
 			Attempt: 1, Link: w.exchange("api.securitycenter.microsoft.com"),
@@ -460,4 +472,65 @@ func runOn(t testing.TB, a verify.Archive, trust verify.Trust, ledger verify.Led
 			len(sum.Findings), reporter.checked, len(sum.Subjects), reporter.begun)
 	}
 	return sum
+}
+
+// first returns the root of the first problem, or nil.
+func first(sum verify.Summary) error {
+	if len(sum.Problems) == 0 {
+		return nil
+	}
+	return sum.Problems[0].Finding
+}
+
+// reseal writes a manifest again, as if it had been sealed so, and signs it.
+func (w *world) reseal(t testing.TB, key string, m custody.Manifest) {
+	t.Helper()
+	text := canonical(t, m)
+	signature, err := w.writer.Sign(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.store.change(key, text)
+	w.store.change(investigation.SignatureKey(key), signature)
+}
+
+// canonical is a manifest's JSON with its names in order, which is all that makes it canonical.
+func canonical(t testing.TB, m custody.Manifest) []byte {
+	t.Helper()
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sorted map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&sorted); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(sorted); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+}
+
+// unlocked is a world in a bucket without versions and locks.
+func unlocked(t testing.TB) *world {
+	t.Helper()
+	store := &store{objects: map[string][]version{}, unversion: true}
+	w := &world{
+		put: func(key string, body []byte, _ investigation.Retention) string {
+			store.put(key, body, investigation.Retention{})
+			return ""
+		},
+		store: store,
+		book: &book{heads: map[string]investigation.Head{},
+			records: map[string]map[string]investigation.Record{}},
+		keys: t.TempDir(), now: createdAt.Add(time.Hour), unlocked: true,
+	}
+	w.openKey(t)
+	w.archive(t, tenant, 1, zipped(t, "package"))
+	return w
 }

@@ -1,0 +1,117 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+
+	"packhorse/cmd/packhorse/console"
+	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/investigation"
+)
+
+// ledgerWriter finds the words where the manifest cannot be read. The ledger is not signed: it tells
+// what to look for, and proves nothing.
+type ledgerWriter struct {
+	s   *verify.Subject
+	rec investigation.Record
+	sum verify.Summary
+}
+
+func (w ledgerWriter) report() Report {
+	a := w.rec.Action
+	r := Report{
+		Title:    "What the ledger knows of an investigation package",
+		Subtitle: "Host " + clean(cmp.Or(a.ComputerDNSName, a.MachineID)),
+		Footer:   fmt.Sprintf("Made by packhorse custody on %s from the ledger.", when(w.sum.EndedAt)),
+	}
+	if a.CaseID != "" {
+		r.Subtitle += ", case " + clean(a.CaseID)
+	}
+	r.Class, r.Verdict = verdictOf(w.sum)
+	r.Sections = []Section{w.what(), w.verification(), w.stored(), w.sealed()}
+	if lines := w.strangers(); len(lines) > 0 {
+		r.Sections = append(r.Sections, Section{Title: "What else lies in its place", Lines: lines})
+	}
+	r.Sections = append(r.Sections, w.advice())
+	return r
+}
+
+func (w ledgerWriter) what() Section {
+	a := w.rec.Action
+	return Section{
+		Title: "What this is",
+		Paragraphs: []string{fmt.Sprintf("%s asked Microsoft Defender for Endpoint on %s for an investigation "+
+			"package of this computer. Its signed record (manifest) cannot be read. What follows is what the "+
+			"ledger kept of it; that is not signed, and proves nothing by itself.",
+			quoted(cmp.Or(a.Requestor, "somebody unnamed")), when(a.CreatedAt))},
+		Facts: []Fact{
+			{"Machine id", clean(a.MachineID), true}, {"Tenant id", clean(a.TenantID), true},
+			{"Action id", clean(a.ActionID), true}, {"Comment", quoted(a.RequestorComment), false},
+			{"State", clean(string(w.rec.State)), false}, {"Attempts", fmt.Sprint(w.rec.Attempts), false},
+		},
+	}
+}
+
+func (w ledgerWriter) verification() Section {
+	s := Section{Title: "Result of checking it now", Lines: problemLines(w.sum)}
+	for _, r := range w.s.Results {
+		s.Facts = append(s.Facts, Fact{string(r.Check), checkWord(r), false})
+	}
+	return s
+}
+
+// stored says what was stored, by the receipt.
+func (w ledgerWriter) stored() Section {
+	receipt, at := w.rec.Receipt, w.rec.ArchivedAt
+	s := Section{Title: "What was stored, by the ledger"}
+	if receipt.Key == "" {
+		receipt = w.rec.Quarantine
+		s.Paragraphs = []string{"There is no package: " + reasonText(w.rec.Reason)}
+	}
+	if receipt.Key == "" {
+		return s
+	}
+	s.Facts = []Fact{
+		{"Bucket", clean(receipt.Bucket), true}, {"Key", clean(receipt.Key), true},
+		{"Version", clean(cmp.Or(receipt.VersionID, "none: the bucket keeps no versions")), receipt.VersionID != ""},
+		{"SHA-256", clean(receipt.SHA256), true},
+		{"Size and CRC-32C", fmt.Sprintf("%d bytes (%s), %s", receipt.Size, console.Bytes(receipt.Size),
+			clean(receipt.CRC32C)), false},
+		{"Stored", when(at), false},
+	}
+	return s
+}
+
+// sealed says which manifest belongs there.
+func (w ledgerWriter) sealed() Section {
+	seal, key := w.rec.Seal, w.rec.ManifestKey
+	if w.rec.Quarantine.Key != "" && w.s.Covers(w.rec.Quarantine.Key) {
+		seal, key = w.rec.QuarantineSeal, investigation.Key(w.rec.Quarantine.Key).Manifest()
+	}
+	s := Section{Title: "The record that belongs there, by the ledger"}
+	if seal.Sequence == 0 {
+		s.Paragraphs = []string{"The ledger has sealed no record yet: none is missing."}
+		return s
+	}
+	s.Facts = []Fact{
+		{"Key", clean(key), true}, {"Number in the chain", fmt.Sprint(seal.Sequence), false},
+		{"SHA-256", clean(seal.Digest), true}, {"Announced", when(w.rec.AnnouncedAt), false},
+	}
+	return s
+}
+
+func (w ledgerWriter) strangers() []string {
+	var lines []string
+	for _, found := range w.rec.Strangers.List() {
+		lines = append(lines, strangerLine(ofLedger(found), "The ledger names it."))
+	}
+	return lines
+}
+
+func (w ledgerWriter) advice() Section {
+	return Section{Title: "What to do", Paragraphs: []string{fmt.Sprintf("Look for %s and its signature in "+
+		"earlier versions of the object, in backups and in copies that were handed out: the true one has the "+
+		"SHA-256 above. With both files put back, packhorse custody reports on the package again.",
+		path.Base(w.s.ManifestKey))}}
+}

@@ -1,0 +1,41 @@
+package verify
+
+import (
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// link is a manifest's place in the chain.
+type link struct {
+	key      string
+	id       investigation.ID
+	host     string
+	caseID   string
+	sequence int64
+	previous string // unknown if the manifest's text is, and it is not the first
+	digest   string
+	sealedAt time.Time // zero if it is unknown
+	signed   bool      // by a trusted key
+	pending  bool      // sealed, and still to be stored
+	absent   bool      // it lies in another archive
+}
+
+func linksOf(subjects []*Subject) (links []link, there map[string]bool) {
+	there = map[string]bool{}
+	for _, s := range subjects {
+		if s.there {
+			there[s.ManifestKey] = true
+			there[s.Digest] = true // it may lie in a later place
+		}
+		if s.read {
+			host, caseID := s.about()
+			links = append(links, link{
+				key: s.ManifestKey, id: s.id, host: host, caseID: caseID, sequence: s.Manifest.Chain.Sequence, previous: s.Manifest.Chain.Previous,
+				digest: s.Digest, sealedAt: s.Manifest.Custody.SealedAt,
+				signed: s.Result(CheckSignature).Verdict == VerdictOK,
+			})
+		}
+	}
+	return links, there
+}
