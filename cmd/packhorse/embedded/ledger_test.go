@@ -17,11 +17,32 @@ import (
 )
 
 func TestLedger(t *testing.T) {
-	ledgertest.Run(t, func(t *testing.T) (one, other ledgertest.Ledger) {
+	ledgertest.Run(t, func(t *testing.T) (one, other ledgertest.Ledger, spoil ledgertest.Spoil) {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "packhorse.db")
-		return embedded.NewLedger(openDB(t, path)), embedded.NewLedger(openDB(t, path))
+		db := openDB(t, path)
+		return embedded.NewLedger(db), embedded.NewLedger(openDB(t, path)), spoilIn(db)
 	})
+}
+
+// spoilIn damages records in the file.
+func spoilIn(db *embedded.DB) ledgertest.Spoil {
+	return func(t *testing.T, id investigation.ID, field string, value any) {
+		t.Helper()
+		change := fmt.Sprintf("json_remove(record, '$.%s')", field)
+		switch value.(type) {
+		case string:
+			change = fmt.Sprintf("json_set(record, '$.%s', '%s')", field, value)
+		case int:
+			change = fmt.Sprintf("json_set(record, '$.%s', %d)", field, value)
+		}
+		err := db.Exec(t.Context(), fmt.Sprintf(
+			"UPDATE actions SET record = %s WHERE tenant_id = '%s' AND action_id = '%s'",
+			change, id.TenantID, id.ActionID))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 var now = time.Date(2026, 11, 3, 9, 0, 0, 123_456_700, time.UTC)
