@@ -67,3 +67,23 @@ func TestRunBesideADamagedRow(t *testing.T) {
 		t.Errorf("list: exit %d, %s\n%s", got.code, got.stdout, got.stderr)
 	}
 }
+
+// TestDataFolderOfAnyName: a run and its verification take the name of the folder as it is, even where
+// others would take it for a pattern.
+func TestDataFolderOfAnyName(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), `case [4711] \ *?`)
+	got := packhorse(t, nil, "run", "--simulate", "1", "--package-size", "1KiB", "--until-idle", "--data", data)
+	if got.code != exitDone {
+		t.Fatalf("run: exit %d, %s", got.code, got.stderr)
+	}
+	got = packhorse(t, nil, "verify", "--data", data)
+	if got.code != exitDone || !strings.Contains(got.stdout, filepath.Join(data, "signing-key.pem")) {
+		t.Errorf("verify: exit %d, %s\n%s", got.code, got.stdout, got.stderr)
+	}
+	for _, args := range [][]string{{"list"}, {"public-key"}} {
+		if got := packhorse(t, nil, append(args, "--data", data)...); got.code != exitDone {
+			t.Errorf("%s: exit %d, %s", args[0], got.code, got.stderr)
+		}
+	}
+}
