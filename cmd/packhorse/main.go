@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"packhorse/cmd/packhorse/console"
 	"packhorse/internal/settings"
 )
 
@@ -61,7 +62,7 @@ func (m Main) Run(args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(m.Stderr, "packhorse: %v\n", err)
+	fmt.Fprintf(m.Stderr, "packhorse: %s\n", console.CleanText(err.Error()))
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(m.Stderr, "hint: %s\n", hint)
 	}
