@@ -133,7 +133,7 @@ func TestValidateRefuses(t *testing.T) {
 		{"an action never seen", "", func(*record) {}, "id"},
 		{"no state", "ready", func(r *record) { r.State = "" }, "state"},
 		{"a state of somebody else's", "ready", func(r *record) { r.State = "nonsense" }, `"nonsense"`},
-		{"an id that is none", "ready", func(r *record) { r.ActionID = "../x" }, "action id"},
+		{"a path for an id", "ready", func(r *record) { r.ActionID = "../x" }, "action id"},
 		{"created too late", "ready", func(r *record) { r.CreatedAt = late }, "creation time"},
 		{"updated too late", "ready", func(r *record) { r.LastUpdatedAt = late }, "last update"},
 		{"updated too early", "ready", func(r *record) { r.LastUpdatedAt = early }, "last update"},

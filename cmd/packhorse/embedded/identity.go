@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// handshakeTimeout bounds a handshake with whatever answers on the server's port. The server's own
+// handshakeTimeout bounds a handshake with whatever answers on the server's port. With the server it
 // takes a millisecond.
 const handshakeTimeout = 30 * time.Second
 
-// identity is what a server proves to its clients that it is theirs: a certificate for loopback, whose
-// key exists in this process only and for as long as it lives.
+// identity is how a server proves to its clients that it is theirs: a certificate for loopback, whose
+// key exists only in this process.
 type identity struct {
 	certificate *x509.Certificate
 	key         []byte // PKCS #8
@@ -36,7 +36,7 @@ func newIdentity() (identity, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		// It ends with the process, and a clock may be wrong until then.
+		// The key dies with the process; until then the clock may be wrong, or be set.
 		NotBefore: time.Unix(0, 0), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
@@ -51,7 +51,7 @@ func newIdentity() (identity, error) {
 	return identity{certificate, key}, err
 }
 
-// client returns a client that sends nothing to anybody else than the server with this identity.
+// client returns a client that talks only to the server with this identity.
 func (id identity) client() *http.Client {
 	roots := x509.NewCertPool()
 	roots.AddCert(id.certificate)

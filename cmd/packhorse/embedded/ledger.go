@@ -255,7 +255,7 @@ func loadRecord(ctx context.Context, q querier, id investigation.ID) (investigat
 }
 
 // loadHead returns the zero head for a chain without any manifest, and an error that wraps
-// investigation.ErrBadRecord for what is not a head.
+// investigation.ErrBadRecord for a damaged head.
 func loadHead(ctx context.Context, q querier, tenantID string) (investigation.Head, error) {
 	var head investigation.Head
 	err := q.QueryRowContext(ctx, `SELECT iif(typeof(sequence) = 'integer', sequence, -1), digest

@@ -226,8 +226,8 @@ func sameJSON(t *testing.T, got, want string) bool {
 	return reflect.DeepEqual(g, w)
 }
 
-// A row that is not a record is named, whatever it is, and the other one is served.
-func TestRowThatIsNoRecord(t *testing.T) {
+// A row that is not a record is named, whatever is wrong with it, and the other one is served.
+func TestRowThatIsNotARecord(t *testing.T) {
 	for _, damage := range []string{
 		"record = 'x'", "record = x'00ff'", "record = ''", "record = 'null'", "record = '[]'",
 		"record = json_set(record, '$.attempts', 1.5)", "record = json_set(record, '$.receipt', 'paid')",
@@ -269,8 +269,8 @@ func TestRowThatIsNoRecord(t *testing.T) {
 	}
 }
 
-// A head that is none is told, and nothing is sealed after it; another tenant's chain goes on.
-func TestHeadThatIsNone(t *testing.T) {
+// A damaged head is an error, and nothing is sealed after it; another tenant's chain goes on.
+func TestDamagedHead(t *testing.T) {
 	other := strings.Repeat("9", 40)
 	for _, damage := range []string{
 		"sequence = 0", "sequence = -1", "sequence = 'first'", "sequence = 1.5", "digest = 'x'", "digest = x'00'",

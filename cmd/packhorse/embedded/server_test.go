@@ -81,8 +81,8 @@ func checkHeard(t *testing.T, heard string, keys embedded.Keys) {
 
 var someKeys = embedded.Keys{AccessKey: "AKIASOMEBODY", SecretKey: "sesame"}
 
-// TestPortIsTaken: a port that somebody else has taken before the server could is no server, although it
-// accepts connections.
+// TestPortIsTaken: a port that somebody else took first is not taken for the server, although it accepts
+// connections.
 func TestPortIsTaken(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		th := steal(t, "127.0.0.1:0")
