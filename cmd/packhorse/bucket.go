@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"path/filepath"
 	"time"
 
@@ -42,7 +41,6 @@ func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {
 		server, err := embedded.StartS3(ctx, embedded.S3Config{
 			Dir: filepath.Join(s.options.data, s3Folder), Bucket: embeddedBucket,
 			ObjectLock: true,
-			HTTPClient: &http.Client{Transport: new(http.Transport)},
 		})
 		if err != nil {
 			return nil, "", err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -193,8 +192,7 @@ func (o *evidenceOptions) openData(ctx context.Context, e *evidence, data string
 		return &noArchiveError{o.data}
 	}
 	server, err := embedded.StartS3(ctx, embedded.S3Config{
-		Dir:        filepath.Join(data, s3Folder),
-		HTTPClient: &http.Client{Transport: new(http.Transport)},
+		Dir: filepath.Join(data, s3Folder),
 	})
 	if err != nil {
 		return err

@@ -98,12 +98,16 @@ func (o *listOptions) check(cmd *cobra.Command, now time.Time) (err error) {
 	return nil
 }
 
-// list is one `packhorse list`.
+// list is one `packhorse list`. Records that make no sense are an error beside the list of all others.
 func (m Main) list(ctx context.Context, o listOptions) error {
 	records, err := o.records(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return err
 	}
+	return errors.Join(m.show(records, o), err)
+}
+
+func (m Main) show(records []investigation.Record, o listOptions) (err error) {
 	records = catalog.Select(records, o.filter)
 	if o.newestPair {
 		records, err = catalog.NewestPair(records)
@@ -126,7 +130,8 @@ type noLedgerError struct{ data string }
 
 func (e *noLedgerError) Error() string { return fmt.Sprintf("there is no ledger in %s", e.data) }
 
-// records reads the ledger.
+// records reads the ledger. Beside an error that wraps investigation.ErrBadRecord it returns all records
+// that make sense.
 func (o listOptions) records(ctx context.Context) (_ []investigation.Record, err error) {
 	e := &evidence{}
 	defer func() { err = errors.Join(err, e.close()) }()
@@ -145,12 +150,13 @@ func (o listOptions) records(ctx context.Context) (_ []investigation.Record, err
 		}
 	}
 	var all []investigation.Record
+	var bad []error
 	for _, tenant := range tenants {
 		records, err := e.ledger.Records(ctx, tenant)
-		if err != nil {
+		if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 			return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, verify.Explain(err))
 		}
-		all = append(all, records...)
+		all, bad = append(all, records...), append(bad, err)
 	}
-	return all, nil
+	return all, errors.Join(bad...)
 }

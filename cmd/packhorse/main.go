@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"packhorse/cmd/packhorse/console"
 	"packhorse/internal/settings"
 )
 
@@ -73,7 +74,7 @@ func (m Main) Run(args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(m.Stderr, "packhorse: %v\n", err)
+	fmt.Fprintf(m.Stderr, "packhorse: %s\n", console.CleanText(err.Error()))
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(m.Stderr, "hint: %s\n", hint)
 	}

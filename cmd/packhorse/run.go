@@ -126,7 +126,8 @@ func (m Main) run(ctx context.Context, o runOptions) (err error) {
 	proc := station.process(screen.reporter, screen.logger)
 	runErr := proc.Run(ctx, o.untilIdle)
 	screen.close()
-	if runErr != nil && !errors.Is(runErr, process.ErrStopped) {
+	if runErr != nil && !errors.Is(runErr, process.ErrStopped) &&
+		!errors.Is(runErr, investigation.ErrBadRecord) { // then all others are done
 		return runErr
 	}
 

@@ -21,6 +21,7 @@ import (
 	"packhorse/internal/custody"
 	"packhorse/internal/entra"
 	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
 	"packhorse/internal/mde"
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/settings"
@@ -269,10 +270,11 @@ func (s *station) process(reporter process.Reporter, logger *slog.Logger) *proce
 // ownerName is unlike any other, and tells a person which process it was.
 func ownerName() string { return fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()) }
 
-// summary gathers what the run has to show.
+// summary gathers what the run has to show. Records that make no sense have been told of, and are
+// left out.
 func (s *station) summary(ctx context.Context, startedAt time.Time) (console.Summary, error) {
 	records, err := s.ledger.Records(ctx, s.settings.TenantID)
-	if err != nil {
+	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return console.Summary{}, err
 	}
 	head, err := s.ledger.Head(ctx, s.settings.TenantID)

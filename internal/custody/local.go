@@ -17,10 +17,10 @@ import (
 
 const (
 	// LocalKeyFile has the present private key, localPublicFile its public one. What other files
-	// LocalKeyForm matches are earlier keys, which still sign the manifests that name them, and their
+	// localKeyForm matches are earlier keys, which still sign the manifests that name them, and their
 	// public halves.
 	LocalKeyFile    = "signing-key.pem"
-	LocalKeyForm    = "signing-key*.pem"
+	localKeyForm    = "signing-key*.pem"
 	localPublicFile = "signing-key.pub.pem"
 	localPublicForm = "signing-key*.pub.pem"
 
@@ -87,9 +87,9 @@ func CheckLocal(dir string) error {
 
 // privateFiles returns the files of a folder that have private keys, all of them closed to others.
 func privateFiles(dir string) (private []string, err error) {
-	all, err := filepath.Glob(filepath.Join(dir, LocalKeyForm))
+	all, err := LocalKeyFiles(dir)
 	if err != nil {
-		return nil, fmt.Errorf("look for signing keys in %s: %w", dir, err)
+		return nil, err
 	}
 	for _, file := range all {
 		if isPublic, _ := filepath.Match(localPublicForm, filepath.Base(file)); isPublic {
@@ -106,6 +106,23 @@ func privateFiles(dir string) (private []string, err error) {
 		private = append(private, file)
 	}
 	return private, nil
+}
+
+// LocalKeyFiles returns the paths of the files in a folder that have local keys, private and public, in
+// order. A folder that is not there has none. No pattern ever meets the folder's own name, which may
+// have any character.
+func LocalKeyFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("look for signing keys in %s: %w", dir, err)
+	}
+	var files []string
+	for _, entry := range entries {
+		if isKey, _ := filepath.Match(localKeyForm, entry.Name()); isKey {
+			files = append(files, filepath.Join(dir, entry.Name()))
+		}
+	}
+	return files, nil
 }
 
 // makeLocalKey makes a key, unless there is one. It appears under its name complete.
@@ -143,7 +160,7 @@ func readLocalKey(file string) (localKey, error) {
 	return parsePrivate(filepath.Base(file), text)
 }
 
-// ParseLocalKeys reads what a file of LocalKeyForm has: public keys, one at least, or the public half
+// ParseLocalKeys reads what one of [LocalKeyFiles] has: public keys, one at least, or the public half
 // of a private key, which gets the name.
 func ParseLocalKeys(name string, text []byte) ([]Key, error) {
 	block, _ := pem.Decode(text)

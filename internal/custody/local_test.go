@@ -270,3 +270,40 @@ func TestParseKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestFolderOfAnyName: what would be a pattern elsewhere is the name of a folder, and the keys in it
+// are found.
+func TestFolderOfAnyName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"[", "case [4711]", "*", "what?", `back\slash`, "[a-"} {
+		dir := filepath.Join(t.TempDir(), name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		first, err := custody.OpenLocal(dir)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		old := filepath.Join(dir, "signing-key-2025.pem")
+		if err := os.Rename(filepath.Join(dir, "signing-key.pem"), old); err != nil {
+			t.Fatal(err)
+		}
+		second, err := custody.OpenLocal(dir)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		key, err := first.Current(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err := second.Find(t.Context(), key.KeyRef); err != nil || found.ID != key.ID {
+			t.Errorf("%s: the earlier key: %+v, %v", name, found, err)
+		}
+		files, err := custody.LocalKeyFiles(dir)
+		if err != nil || len(files) != 3 {
+			t.Errorf("%s: found %q, %v", name, files, err)
+		}
+	}
+}

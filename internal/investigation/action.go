@@ -78,7 +78,8 @@ func (a Action) CompletedAt() time.Time {
 var ErrBadAction = errors.New("the action makes no sense")
 
 // Validate reports whether the action can be carried: the ids must be canonical and the creation
-// time present, because the object key is made of them. Errors wrap [ErrBadAction].
+// time present, because the object key is made of them, and no time may be one that a ledger cannot
+// keep. Errors wrap [ErrBadAction].
 func (a Action) Validate() error {
 	for _, part := range []struct{ name, value string }{
 		{"tenant id", a.TenantID}, {"action id", a.ActionID}, {"machine id", a.MachineID},
@@ -94,6 +95,10 @@ func (a Action) Validate() error {
 	if y := a.CreatedAt.UTC().Year(); y < yearMin || y > yearMax {
 		return fmt.Errorf("%w: creation time %s is out of range",
 			ErrBadAction, a.CreatedAt.UTC().Format(time.RFC3339))
+	}
+	if !canBeWritten(a.LastUpdatedAt) { // an early one does no harm, and may be in a ledger already
+		return fmt.Errorf("%w: last update %s is out of range",
+			ErrBadAction, a.LastUpdatedAt.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -83,6 +83,14 @@ func TestValidate(t *testing.T) {
 		{"a year of five digits", func(a *investigation.Action) {
 			a.CreatedAt = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
 		}, "out of range"},
+		{"never updated", func(a *investigation.Action) { a.LastUpdatedAt = time.Time{} }, ""},
+		{"updated at the epoch", func(a *investigation.Action) { a.LastUpdatedAt = time.Unix(0, 0) }, ""},
+		{"updated in a year of five digits, in UTC", func(a *investigation.Action) {
+			a.LastUpdatedAt = time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600))
+		}, "last update"},
+		{"updated in the year 0", func(a *investigation.Action) {
+			a.LastUpdatedAt = time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC)
+		}, "last update"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

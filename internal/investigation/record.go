@@ -91,9 +91,9 @@ var (
 	ErrLeaseLost = errors.New("the lease on the action is lost")
 	// ErrIllegalChange: the state machine has no such change.
 	ErrIllegalChange = errors.New("illegal change of state")
-	// ErrBadRecord: what the ledger has under an action's id is not a record. It is left as it is;
-	// the work on other actions goes on.
-	ErrBadRecord = errors.New("the ledger's record makes no sense")
+	// ErrBadRecord: what the ledger has, or was to be given, under an action's id is not a record
+	// ([Record.Validate]). What it has is left as it is; the work on other actions goes on.
+	ErrBadRecord = errors.New("the record makes no sense")
 )
 
 // NotClaimableError says that there is nothing to claim now: the record is being worked on, is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
 	"packhorse/internal/investigation"
 
@@ -31,14 +30,6 @@ type versionedHead struct {
 func headKey(tenantID string) item { return item{namePK: text(tenantID + headSuffix)} }
 
 func begunKey(tenantID string) item { return item{namePK: text(tenantID + begunSuffix)} }
-
-// digestForm is a SHA-256 in lower-case hexadecimal.
-var digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
-// isPlace reports whether a chain can have such a place.
-func isPlace(sequence int64, digest string) bool {
-	return sequence > 0 && digestForm.MatchString(digest)
-}
 
 func headUpdateOf(next investigation.Head, version, was string) update {
 	return replace(item{nameSequence: number(next.Sequence), nameDigest: text(next.Digest)},
@@ -73,8 +64,8 @@ func decodeHead(it item) (versionedHead, error) {
 	case r.err != nil:
 	case head.version == "":
 		r.err = errors.New("it has no version")
-	case !isPlace(head.Sequence, head.Digest):
-		r.err = fmt.Errorf("it is number %d with the digest %.80q", head.Sequence, head.Digest)
+	default:
+		r.err = head.Validate()
 	}
 	if r.err != nil {
 		key, _ := it[namePK].(*types.AttributeValueMemberS)

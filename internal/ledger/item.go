@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// ErrStranger is wrapped where an item of the table is no record of the ledger: somebody else wrote
-// it, or it was damaged. The error names its key.
+// ErrStranger is wrapped where an item of the table is not a record of the ledger (somebody else wrote
+// it, or it was damaged; the error names its key), and where a change would make one that is not.
 var ErrStranger = investigation.ErrBadRecord
 
 // The names of the attributes. The key of a manifest that is where it always is is not written: so an
@@ -101,9 +101,14 @@ type update struct {
 	values            item
 }
 
-// updateOf returns the write that puts next in the place of the version that was read.
-func updateOf(next versioned, was string) update {
-	return replace(encode(next.Record), optional(), next.version, was)
+// updateOf returns the write that puts next in the place of the version that was read. What could not
+// be read again is an error that wraps ErrStranger.
+func updateOf(next versioned, was string) (update, error) {
+	err := next.Validate()
+	if err != nil {
+		return update{}, err
+	}
+	return replace(encode(next.Record), optional(), next.version, was), nil
 }
 
 // replace returns the write of these attributes, by the version's name, that removes of the others
@@ -251,8 +256,11 @@ func decode(it item) (versioned, error) {
 	if r.err == nil && (r.text(nameTenantID) != id.TenantID || r.text(nameActionID) != id.ActionID) {
 		r.err = errors.New("its ids are not those of its key")
 	}
+	if r.err == nil && v.version == "" {
+		r.err = errors.New("it has no version")
+	}
 	if r.err == nil {
-		r.err = check(v)
+		r.err = v.Validate()
 	}
 	if r.err != nil {
 		return versioned{}, strange(key, r.err)
@@ -262,60 +270,11 @@ func decode(it item) (versioned, error) {
 
 // strange says that the item of that key is no record, and why.
 func strange(key *types.AttributeValueMemberS, why error) error {
+	if !errors.Is(why, ErrStranger) {
+		why = fmt.Errorf("%w: %w", ErrStranger, why)
+	}
 	if key == nil { // cannot be: it is the table's key
-		return fmt.Errorf("%w: %w", ErrStranger, why)
+		return why
 	}
-	return fmt.Errorf("%w: item %.200q: %w", ErrStranger, key.Value, why)
-}
-
-// check finds what no change of the ledger can have written.
-func check(v versioned) error {
-	r := v.Record
-	isOpen := r.State != investigation.StateWaiting && r.State != investigation.StateDone
-	switch {
-	case v.version == "":
-		return errors.New("it has no version")
-	case r.TenantID == "" || r.ActionID == "":
-		return errors.New("its key is not that of an action")
-	case r.State == investigation.StateUnknown || !slices.Contains(investigation.States(), r.State):
-		return fmt.Errorf("its state is %.40q", r.State)
-	case r.MachineID == "" || r.CreatedAt.IsZero() || r.ObservedAt.IsZero():
-		return errors.New("its machine, time of creation or first sight is missing")
-	case isOpen != (r.Lane != ""):
-		return fmt.Errorf("it is %s, and its lane is %q", r.State, r.Lane)
-	case (r.State == investigation.StateFetching) != (r.Owner != ""),
-		(r.State == investigation.StateFetching) != !r.LeaseUntil.IsZero():
-		return fmt.Errorf("it is %s, with owner %.80q until %v", r.State, r.Owner, r.LeaseUntil)
-	case r.State == investigation.StateArchived && r.Receipt.Key == "":
-		return errors.New("it is archived, and has no receipt")
-	case r.State == investigation.StateNotCollected && r.Reason == "":
-		return errors.New("it is not collected, for no reason")
-	case r.Attempts < 0 || r.ExpiredLinks < 0:
-		return errors.New("it counts below zero")
-	}
-	return checkSeals(r)
-}
-
-// checkSeals finds seals that no change of the ledger can have written. A settled record without one
-// is no fault: it waits for it, or is of a time before there were chains.
-func checkSeals(r investigation.Record) error {
-	isSealed, quarantine := r.IsSealed(), r.QuarantineSeal.Sequence
-	switch {
-	case isSealed && !r.State.Settled():
-		return fmt.Errorf("it is %s, and sealed", r.State)
-	case isSealed && r.ManifestKey == "":
-		return errors.New("it is sealed, and its manifest has no key")
-	case isSealed && r.State != investigation.StateDone && r.Seal.Manifest == "":
-		return fmt.Errorf("it is %s and sealed, and its manifest is missing", r.State)
-	case r.Quarantine != (investigation.Receipt{}) && r.Reason == "":
-		return errors.New("it has something in quarantine, for no reason")
-	case quarantine > 0 && (quarantine+1 != r.Seal.Sequence || r.Quarantine.Key == ""):
-		return fmt.Errorf("what it has in quarantine is number %d of the chain, and it is %d",
-			quarantine, r.Seal.Sequence)
-	case isSealed && quarantine == 0 && r.Quarantine != (investigation.Receipt{}):
-		return errors.New("it is sealed, and what it has in quarantine is not")
-	case quarantine > 0 && (r.QuarantineSeal.Manifest == "") != (r.Seal.Manifest == ""):
-		return errors.New("one of its two manifests is missing")
-	}
-	return nil
+	return fmt.Errorf("item %.200q: %w", key.Value, why)
 }

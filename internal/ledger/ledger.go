@@ -224,10 +224,13 @@ func (l *Ledger) readItem(ctx context.Context, key item) (item, error) {
 // write puts next in the place of the version that was read. If somebody else was faster it returns
 // errRefused, and the item as it is now.
 func (l *Ledger) write(ctx context.Context, next versioned, was string) (versioned, error) {
+	u, err := updateOf(next, was)
+	if err != nil {
+		return versioned{}, err
+	}
 	call, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	u := updateOf(next, was)
-	_, err := l.client.UpdateItem(call, &dynamodb.UpdateItemInput{
+	_, err = l.client.UpdateItem(call, &dynamodb.UpdateItemInput{
 		TableName: aws.String(l.table), Key: keyOf(next.ID),
 		UpdateExpression: aws.String(u.change), ConditionExpression: aws.String(u.condition),
 		ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.values,

@@ -137,17 +137,21 @@ func (l *Ledger) sealingOf(ctx context.Context, known versioned, by investigatio
 // token is the name of the write: a repetition of the SDK's, whose first try was done, is answered
 // without being done again.
 func (l *Ledger) writeSealing(ctx context.Context, s sealing) error {
+	record, err := updateOf(s.next, s.was)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	tenantID, version := s.next.TenantID, s.next.version
 	parts := []types.TransactWriteItem{
 		l.part(headKey(tenantID), headUpdateOf(s.head, version, s.headWas)),
-		l.part(keyOf(s.next.ID), updateOf(s.next, s.was)),
+		l.part(keyOf(s.next.ID), record),
 	}
 	if s.headWas == "" {
 		parts = append(parts, l.part(begunKey(tenantID), replace(item{}, nil, version, "")))
 	}
-	_, err := l.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
+	_, err = l.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
 		TransactItems: parts, ClientRequestToken: aws.String(version),
 	}, l.tuning)
 	if err == nil {

@@ -25,8 +25,10 @@ func (s sighting) unchanged(a investigation.Action) bool {
 
 // observe tells the ledger of every action that is new or changed since the last sweep. What the
 // Poller does not remember is read from the ledger first, in one batch, because a read costs less
-// than a write that changes nothing.
-func (p *Poller) observe(ctx context.Context, actions []investigation.Action, now time.Time) error {
+// than a write that changes nothing. Whatever one action fails with, the others are observed.
+func (p *Poller) observe(ctx context.Context, actions []investigation.Action, now time.Time,
+	t *trouble,
+) {
 	var changed []investigation.Action
 	var forgotten []investigation.ID
 	for _, a := range actions {
@@ -41,21 +43,22 @@ func (p *Poller) observe(ctx context.Context, actions []investigation.Action, no
 	}
 	loaded, err := p.load(ctx, forgotten)
 	if err != nil {
-		return err
+		t.add(err)
+		return
 	}
-	var bad []error // one record that makes no sense does not stop the others
 	for _, a := range changed {
+		if ctx.Err() != nil {
+			t.add(fmt.Errorf("observe action %s: %w", a.ActionID, context.Cause(ctx)))
+			return
+		}
 		rec, found := loaded[a.ID]
 		before := max(rec.State, p.known[a.ActionID].state) // one of them is nothing
 		_, differs := rec.Observe(a, now)
 		if !found || differs {
 			rec, err = p.ledger.Observe(ctx, a, now)
-			if errors.Is(err, investigation.ErrBadRecord) {
-				bad = append(bad, fmt.Errorf("observe action %s: %w", a.ActionID, err))
-				continue
-			}
 			if err != nil {
-				return fmt.Errorf("observe action %s: %w", a.ActionID, errors.Join(append(bad, err)...))
+				t.add(fmt.Errorf("observe action %s: %w", a.ActionID, err))
+				continue
 			}
 		}
 		p.answer.observed(before, rec.State)
@@ -63,7 +66,6 @@ func (p *Poller) observe(ctx context.Context, actions []investigation.Action, no
 			status: a.Status, lastUpdated: a.LastUpdatedAt, name: a.ComputerDNSName, state: rec.State,
 		}
 	}
-	return errors.Join(bad...)
 }
 
 // load leaves out records that make no sense: to observe such an action is an error of its own.

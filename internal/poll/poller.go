@@ -93,7 +93,10 @@ func New(
 type Progress struct {
 	Next  time.Time // when the next step is due
 	Busy  bool      // something is young, ready or to be announced: the next step is worth waiting for
-	Swept bool      // this step listed the tenant, and the ledger knows all of it
+	Swept bool      // this step listed the tenant, and the ledger knows all of it that makes sense
+	// Bad: the step's error tells of actions and records that make no sense, and of nothing else. The
+	// step is done with all others.
+	Bad bool
 }
 
 // Tick takes steps until nothing is worth waiting for, or the next step would come after until, and
@@ -119,25 +122,27 @@ func (p *Poller) Tick(ctx context.Context, until time.Time) (Answer, error) {
 // Step does what is due now. Each of its three parts runs whatever the others came to; the error
 // joins theirs.
 func (p *Poller) Step(ctx context.Context) (Progress, error) {
-	var sweepErr error
+	var t trouble
 	swept := false
 	if !p.now().Before(p.nextSweep()) {
 		began := p.now()
-		sweepErr = p.Sweep(ctx)
-		swept = sweepErr == nil
+		err := p.sweep(ctx, &t)
+		swept = err == nil && len(t.failed) == 0
 		p.answer.swept(p.now().Sub(began))
-		if errors.Is(sweepErr, investigation.ErrBudgetSpent) {
-			sweepErr = nil // a later step sweeps; that is no failure
+		if !errors.Is(err, investigation.ErrBudgetSpent) { // a later step sweeps; that is no failure
+			t.add(err)
 		}
 	}
-	due, dueErr := p.due(ctx)
-	settleErr := p.settle(ctx, due)
-	nextHandover, dispatchErr := p.dispatch(ctx, due)
+	due := p.due(ctx, &t)
+	t.add(p.settle(ctx, due))
+	nextHandover, err := p.dispatch(ctx, due)
+	t.add(err)
 
 	p.busy = p.young || len(due) > 0
 	p.answer.Due, p.answer.OldestReadySeconds = len(due), int(oldestReady(due, p.now()).Seconds())
-	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept}
-	return progress, errors.Join(sweepErr, dueErr, settleErr, dispatchErr)
+	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept,
+		Bad: len(t.bad) > 0 && len(t.failed) == 0}
+	return progress, t.err()
 }
 
 // oldestReady is how long the oldest of the packages that are not stored yet has been there.
@@ -166,8 +171,17 @@ func (p *Poller) nextSweep() time.Time {
 
 // Sweep looks at the tenant once and tells the ledger what changed. It costs one list call a page
 // and one write an action that changed; the first sweep also reads the known states. An error that
-// wraps *[investigation.PostponedError] names when Defender may be asked again.
+// wraps *[investigation.PostponedError] names when Defender may be asked again; one that wraps
+// [investigation.ErrBadRecord] or [investigation.ErrBadAction] says what makes no sense, and the sweep
+// is done with all others.
 func (p *Poller) Sweep(ctx context.Context) error {
+	var t trouble
+	t.add(p.sweep(ctx, &t))
+	return t.err()
+}
+
+// sweep returns why the tenant could not be listed, and notes what went wrong with single actions.
+func (p *Poller) sweep(ctx context.Context, t *trouble) error {
 	now := p.now()
 	p.sweptAt = now
 	actions, skipped, err := p.defender.List(ctx, now.Add(-p.lookback))
@@ -181,16 +195,13 @@ func (p *Poller) Sweep(ctx context.Context) error {
 	for i := range actions {
 		actions[i].CaseID = p.cases.Find(actions[i].RequestorComment)
 	}
-	err = p.observe(ctx, actions, now)
-	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-		return err
-	}
+	p.observe(ctx, actions, now, t)
 	p.forget(actions)
 	p.young = slices.ContainsFunc(actions, func(a investigation.Action) bool {
 		return p.known[a.ActionID].state == investigation.StateWaiting &&
 			now.Sub(a.CreatedAt) < YoungFor
 	})
-	return err // of records that make no sense: the sweep is done with all others
+	return nil
 }
 
 // forget drops the memory of actions that left the look-back window.
@@ -218,19 +229,17 @@ func (p *Poller) report(ctx context.Context, skipped []error) {
 // skippedMax bounds what is remembered of senseless rows; a tenant that sends more has been heard.
 const skippedMax = 1000
 
-// due returns what is due within the horizon, live before backlog. Beside an error it returns what
-// could be read.
-func (p *Poller) due(ctx context.Context) ([]investigation.Record, error) {
+// due returns what is due within the horizon, live before backlog, as far as it could be read.
+func (p *Poller) due(ctx context.Context, t *trouble) []investigation.Record {
 	var all []investigation.Record
-	var failures []error
 	for _, lane := range investigation.Lanes() {
 		records, err := p.ledger.Due(ctx, p.tenantID, lane, p.now().Add(horizon), dueMax)
 		all = append(all, records...)
 		if err != nil {
-			failures = append(failures, fmt.Errorf("look for due work in lane %s: %w", lane, err))
+			t.add(fmt.Errorf("look for due work in lane %s: %w", lane, err))
 		}
 	}
-	return all, errors.Join(failures...)
+	return all
 }
 
 // wait returns after d, or earlier with the context's error.

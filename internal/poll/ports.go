@@ -29,7 +29,8 @@ type Ledger interface {
 	Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error)
 
 	// Observe writes what investigation.Record.Observe makes of the action, in one conditional
-	// write, and returns the record as it then stands. Nothing is written where nothing changes.
+	// write, and returns the record as it then stands. Nothing is written where nothing changes. What
+	// could not be read again is refused: the error wraps investigation.ErrBadRecord and names the action.
 	Observe(ctx context.Context, a investigation.Action, now time.Time) (
 		investigation.Record, error)
 

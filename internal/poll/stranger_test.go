@@ -15,36 +15,19 @@ import (
 	"packhorse/internal/poll"
 )
 
-// strange is a ledger in which one action's item makes no sense.
-type strange struct {
+// faulty is a ledger that cannot be told of some actions.
+type faulty struct {
 	*ledgertest.Memory
-	id investigation.ID
+	fails func(investigation.ID) error
 }
 
-func (s strange) bad() error { return fmt.Errorf("%w: item %q", investigation.ErrBadRecord, s.id) }
-
-func (s strange) Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error) {
-	records, err := s.Memory.Load(ctx, ids)
-	if slices.Contains(ids, s.id) {
-		err = errors.Join(err, s.bad())
-	}
-	return records, err
-}
-
-func (s strange) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+func (f faulty) Observe(ctx context.Context, a investigation.Action, now time.Time) (
 	investigation.Record, error,
 ) {
-	if a.ID == s.id {
-		return investigation.Record{}, s.bad()
+	if err := f.fails(a.ID); err != nil {
+		return investigation.Record{}, err
 	}
-	return s.Memory.Observe(ctx, a, now)
-}
-
-func (s strange) Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time,
-	limit int,
-) ([]investigation.Record, error) {
-	records, err := s.Memory.Due(ctx, tenantID, lane, now, limit)
-	return records, errors.Join(err, s.bad())
+	return f.Memory.Observe(ctx, a, now)
 }
 
 type tenantOf []investigation.Action
@@ -67,26 +50,112 @@ func (*free) Settled(context.Context, []investigation.ID) ([]investigation.ID, e
 	return nil, nil
 }
 
-// An item of the ledger that makes no sense is named in the step's error, and the actions around it
-// are handed over as if it was not there.
-func TestOneBadRecordDoesNotStopTheOthers(t *testing.T) {
-	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+// threeReady is a tenant with three packages.
+func threeReady(now time.Time) tenantOf {
 	var tenant tenantOf
 	for i := range 3 {
 		tenant = append(tenant, investigation.Action{
-			ID: investigation.ID{TenantID: "t", ActionID: fmt.Sprint("action ", i)}, MachineID: "m",
-			Status: investigation.StatusSucceeded, CreatedAt: now.Add(-time.Hour),
+			ID:        investigation.ID{TenantID: tenantID, ActionID: fmt.Sprintf("%040x", i)},
+			MachineID: fmt.Sprintf("%040x", i), Status: investigation.StatusSucceeded,
+			CreatedAt: now.Add(-time.Hour),
 		})
 	}
-	ledger := strange{ledgertest.NewMemory(), tenant[1].ID}
+	return tenant
+}
+
+// Whatever is wrong with one action is in the step's error, by name, and the actions around it are
+// handed over as if it was not there. A step that met nothing but what makes no sense says so.
+func TestOneActionDoesNotStopTheOthers(t *testing.T) {
+	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+	errThrottled := errors.New("the table is throttled")
+	fine := func(investigation.ID) error { return nil }
+	for name, test := range map[string]struct {
+		spoil  func(*investigation.Action)                // what Defender says of it
+		before func(*ledgertest.Memory, investigation.ID) // the ledger is asked
+		fails  func(investigation.ID) error
+		want   error
+		bad    bool
+	}{
+		"the ledger's record is damaged": {before: func(m *ledgertest.Memory, id investigation.ID) {
+			m.Damage(id, func(r *investigation.Record) {
+				r.ID, r.State, r.Lane = id, "nonsense", investigation.LaneLive
+			})
+		}, want: investigation.ErrBadRecord, bad: true},
+		"no ledger can keep what Defender says": {spoil: func(a *investigation.Action) {
+			a.LastUpdatedAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+		}, want: investigation.ErrBadAction, bad: true},
+		"the ledger fails": {fails: func(id investigation.ID) error {
+			if id.ActionID == fmt.Sprintf("%040x", 1) {
+				return fmt.Errorf("write %s: %w", id.ActionID, errThrottled)
+			}
+			return nil
+		}, want: errThrottled},
+	} {
+		tenant, others := threeReady(now), &free{}
+		ledger := faulty{ledgertest.NewMemory(), fine}
+		if test.fails != nil {
+			ledger.fails = test.fails
+		}
+		if test.spoil != nil {
+			test.spoil(&tenant[1])
+		}
+		if test.before != nil {
+			test.before(ledger.Memory, tenant[1].ID)
+		}
+		p := poll.New(tenant, ledger, others, others, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
+			func() time.Time { return now }, slog.New(slog.DiscardHandler))
+		progress, err := p.Step(t.Context())
+		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), tenant[1].ActionID) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if progress.Bad != test.bad || progress.Swept != test.bad {
+			t.Errorf("%s: got %+v", name, progress)
+		}
+		if want := []investigation.ID{tenant[0].ID, tenant[2].ID}; !slices.Equal(others.handed, want) {
+			t.Errorf("%s: handed over %v, want %v", name, others.handed, want)
+		}
+	}
+}
+
+// A ledger that is out of reach fails for every action. The error names some and counts the others.
+func TestManyFailuresAreOneError(t *testing.T) {
+	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+	var tenant tenantOf
+	for i := range 100 {
+		a := threeReady(now)[0]
+		a.ActionID = fmt.Sprintf("%040x", i)
+		tenant = append(tenant, a)
+	}
+	errGone := errors.New("no route to host")
+	tries := 0
+	ledger := faulty{ledgertest.NewMemory(), func(investigation.ID) error { tries++; return errGone }}
 	others := &free{}
-	p := poll.New(tenant, ledger, others, others, "t", investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
+	p := poll.New(tenant, ledger, others, others, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
 		func() time.Time { return now }, slog.New(slog.DiscardHandler))
 	_, err := p.Step(t.Context())
-	if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), "action 1") {
-		t.Errorf("got %v", err)
+	if tries != len(tenant) {
+		t.Errorf("%d of %d actions were observed", tries, len(tenant))
 	}
-	if want := []investigation.ID{tenant[0].ID, tenant[2].ID}; !slices.Equal(others.handed, want) {
-		t.Errorf("handed over %v, want %v", others.handed, want)
+	if got := strings.Count(err.Error(), errGone.Error()); got != 20 ||
+		!strings.Contains(err.Error(), "and 80 more") {
+		t.Errorf("it names %d failures: %v", got, err)
+	}
+}
+
+// A sweep ends with its context, whatever is left to observe.
+func TestSweepEndsWithItsContext(t *testing.T) {
+	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
+	ctx, cancel := context.WithCancel(t.Context())
+	tries := 0
+	ledger := faulty{ledgertest.NewMemory(), func(investigation.ID) error {
+		tries++
+		cancel()
+		return ctx.Err()
+	}}
+	others := &free{}
+	p := poll.New(threeReady(now), ledger, others, others, tenantID, investigation.DefaultCases(), 168*time.Hour,
+		10*time.Second, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	if err := p.Sweep(ctx); !errors.Is(err, context.Canceled) || tries != 1 {
+		t.Errorf("got %v after %d tries", err, tries)
 	}
 }

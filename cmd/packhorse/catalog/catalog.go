@@ -4,7 +4,6 @@ package catalog
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -202,9 +201,8 @@ type line struct {
 
 // JSON writes one object a line; its "event" is "record".
 func JSON(out io.Writer, records []investigation.Record) error {
-	encoder := json.NewEncoder(out)
 	for _, rec := range records {
-		err := encoder.Encode(line{
+		err := console.WriteJSON(out, line{
 			Event: "record", TenantID: rec.TenantID, ActionID: rec.ActionID, MachineID: rec.MachineID,
 			ComputerDNSName: rec.ComputerDNSName, Requestor: rec.Requestor,
 			RequestorComment: rec.RequestorComment, CaseID: rec.CaseID, State: string(rec.State),

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,7 +28,7 @@ func openBucketServer(t *testing.T) bucketServer {
 	dir := t.TempDir()
 	t.Chdir(".") // the server changes the working directory; this changes it back
 	server, err := embedded.StartS3(t.Context(), embedded.S3Config{
-		Dir: dir, Bucket: "unused", ObjectLock: true, HTTPClient: &http.Client{Transport: new(http.Transport)},
+		Dir: dir, Bucket: "unused", ObjectLock: true, Plain: true,
 		Keys: embedded.Keys{AccessKey: localcloud.AccessKey, SecretKey: localcloud.SecretKey},
 	})
 	if err != nil {

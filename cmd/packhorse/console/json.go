@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"sync"
@@ -18,14 +17,14 @@ type JSON struct {
 	now func() time.Time
 
 	mu        sync.Mutex // guards what follows
-	encoder   *json.Encoder
+	out       io.Writer
 	failed    error // the first write that failed
 	simulated bool
 }
 
 // NewJSON returns a reporter that writes to out. [JSON.Summary] tells if a write failed.
 func NewJSON(out io.Writer, now func() time.Time) *JSON {
-	return &JSON{now: now, encoder: json.NewEncoder(out)}
+	return &JSON{now: now, out: out}
 }
 
 // actionLine is what every line about an action has.
@@ -71,7 +70,7 @@ func (j *JSON) line(event string, rec investigation.Record) actionLine {
 func (j *JSON) write(line any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.failed = errors.Join(j.failed, j.encoder.Encode(line))
+	j.failed = errors.Join(j.failed, WriteJSON(j.out, line))
 }
 
 // Observed writes a line whose event is the action's state.

@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path"
@@ -32,19 +31,19 @@ func (Quiet) Found(verify.Finding) {}
 // VerifyJSON writes one object a line. Its "event" is checked, lie, unread (what could not be looked
 // at), stranger (what is named and contradicts nothing), or, in the last line, verified.
 type VerifyJSON struct {
-	mu      sync.Mutex // guards what follows
-	encoder *json.Encoder
-	failed  error // the first write that failed
+	mu     sync.Mutex // guards what follows
+	out    io.Writer
+	failed error // the first write that failed
 }
 
 // NewVerifyJSON returns a reporter that writes to out. [VerifyJSON.Summary] tells if a write failed.
-func NewVerifyJSON(out io.Writer) *VerifyJSON { return &VerifyJSON{encoder: json.NewEncoder(out)} }
+func NewVerifyJSON(out io.Writer) *VerifyJSON { return &VerifyJSON{out: out} }
 
 func (j *VerifyJSON) write(line any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.failed == nil {
-		j.failed = j.encoder.Encode(line)
+		j.failed = WriteJSON(j.out, line)
 	}
 }
 

@@ -4,15 +4,18 @@
 // in a file), [JSON] (one object a line). A [Summary] closes each of them.
 //
 // What Defender says of hosts and people is somebody else's words and may hold anything: whatever
-// is shown passes through Clean first, so that a host name cannot steer the terminal.
+// is shown passes through Clean or WriteJSON first, so that a host name cannot steer the terminal.
 package console
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"packhorse/internal/investigation"
@@ -21,14 +24,23 @@ import (
 // widthMax is how many characters of somebody else's words are shown.
 const widthMax = 40
 
-// Clean makes text from outside safe for a terminal and short enough for a column.
-func Clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
+// hidden reports whether a character shows nothing by itself, but may steer a terminal (U+001B, U+009B) or
+// change the order in which others are shown (U+202E).
+func hidden(r rune) bool { return !unicode.IsPrint(r) }
+
+// replace returns s with another character in the place of each that is hidden.
+func replace(s string, by rune) string {
+	return strings.Map(func(r rune) rune {
+		if hidden(r) {
+			return by
 		}
 		return r
 	}, s)
+}
+
+// Clean makes text from outside safe for a terminal and short enough for a column.
+func Clean(s string) string {
+	s = replace(s, '?')
 	runes := []rune(s)
 	if len(runes) > widthMax {
 		return string(runes[:widthMax-1]) + "…"
@@ -86,13 +98,36 @@ const simulation = "SIMULATION: the tenant and its packages are made up; nothing
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
 // CleanLine makes text from outside safe for a terminal without shortening it.
-func CleanLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
+func CleanLine(s string) string { return replace(s, ' ') }
+
+// CleanText does what CleanLine does, line by line.
+func CleanText(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = CleanLine(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// WriteJSON writes v as one line of JSON, in one write. What is hidden in its words is escaped: whoever
+// reads the line sees it, and whoever decodes it gets the words as they were.
+func WriteJSON(out io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	line := make([]byte, 0, len(text)+1)
+	for _, r := range string(text) { // outside of words there is nothing but ASCII
+		if hidden(r) {
+			for _, unit := range utf16.Encode([]rune{r}) {
+				line = fmt.Appendf(line, `\u%04x`, unit)
+			}
+			continue
 		}
-		return r
-	}, s)
+		line = utf8.AppendRune(line, r)
+	}
+	_, err = out.Write(append(line, '\n'))
+	return err
 }
 
 // plainWord is what a shell takes as it stands.

@@ -5,14 +5,10 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -74,23 +70,26 @@ func openArchive(server *embedded.S3, lock investigation.Lock) *archive.Archive 
 		func() time.Time { return lockedAt }, slog.New(slog.DiscardHandler))
 }
 
-// TestArchiveOverTLS stores packages through the real client in the real server. It goes over TLS,
-// because only there does the client send the trailing checksums it sends to S3.
-func TestArchiveOverTLS(t *testing.T) {
-	files, client := certificate(t)
+// TestArchive stores packages through the real client in the real server. Over TLS the client sends the
+// trailing checksums it sends to S3.
+func TestArchive(t *testing.T) {
 	dir := newDir(t)
-	server := serve(t, embedded.S3Config{
-		Dir: dir, Bucket: bucket, TLS: files, HTTPClient: client, ObjectLock: true,
-	})
+	server := serve(t, embedded.S3Config{Dir: dir, Bucket: bucket, ObjectLock: true})
 	testArchive(t, server, dir)
 	checkWrongSum(t, server)
+}
+
+// The same without TLS.
+func TestArchiveInPlain(t *testing.T) {
+	dir := newDir(t)
+	testArchive(t, serve(t, embedded.S3Config{Dir: dir, Bucket: bucket, ObjectLock: true, Plain: true}), dir)
 }
 
 // The metadata of an object that is locked can lie beside it.
 func TestArchiveWithoutXattrs(t *testing.T) {
 	dir := newDir(t)
 	testArchive(t, serve(t, embedded.WithoutXattrs(embedded.S3Config{
-		Dir: dir, Bucket: bucket, HTTPClient: &http.Client{Transport: new(http.Transport)}, ObjectLock: true,
+		Dir: dir, Bucket: bucket, ObjectLock: true,
 	})), dir)
 }
 
@@ -345,7 +344,7 @@ func checkSmall(t *testing.T, a *archive.Archive, server *embedded.S3) {
 func TestArchiveOfAnEarlierVersion(t *testing.T) {
 	dir := newDir(t)
 	config := embedded.S3Config{
-		Dir: dir, Bucket: bucket, HTTPClient: &http.Client{Transport: new(http.Transport)},
+		Dir: dir, Bucket: bucket,
 	}
 	old, body := investigation.Key("packages/old.zip"), zipOf(t, 1000)
 	before := serve(t, config)
@@ -443,33 +442,4 @@ func zipOf(t *testing.T, size int) []byte {
 		t.Fatal(err)
 	}
 	return file.Bytes()
-}
-
-// certificate borrows one for 127.0.0.1, and a client that trusts it.
-func certificate(t *testing.T) (embedded.TLSFiles, *http.Client) {
-	t.Helper()
-	lender := httptest.NewTLSServer(nil)
-	defer lender.Close()
-	pair := lender.TLS.Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	files := embedded.TLSFiles{
-		Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"),
-	}
-	for path, block := range map[string]*pem.Block{
-		files.Cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]},
-		files.Key:  {Type: "PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	transport, ok := lender.Client().Transport.(*http.Transport)
-	if !ok {
-		t.Fatal("the client has another transport")
-	}
-	return files, &http.Client{Transport: transport.Clone()}
 }

@@ -67,7 +67,8 @@ func TestOpenIsPrivate(t *testing.T) {
 
 // A folder may have any name; one that looks like part of a URL must not be taken for it.
 func TestOpenAnyName(t *testing.T) {
-	for _, name := range []string{"a b", "50%25?mode=memory", "x#y", "ünï&_query_only=1", "a;b"} {
+	for _, name := range []string{"a b", "50%25?mode=memory", "x#y", "ünï&_query_only=1", "a;b",
+		"[", "case [4711]", "*", `back\\slash`} {
 		path := filepath.Join(t.TempDir(), name, "packhorse.db")
 		db := openDB(t, path)
 		if err := db.Exec(t.Context(), "INSERT INTO budgets VALUES ('b', '{}')"); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -19,7 +20,9 @@ type Ledger struct{ db *DB }
 // NewLedger returns the ledger kept in db.
 func NewLedger(db *DB) *Ledger { return &Ledger{db: db} }
 
-// Load implements poll.Ledger.
+// Load implements poll.Ledger. Like [Ledger.Due] and [Ledger.Records] it leaves out rows that are not
+// records; the error names each of them and wraps investigation.ErrBadRecord, and the records returned
+// beside it are all the others.
 func (l *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error) {
 	pairs := make([][2]string, len(ids))
 	for i, id := range ids {
@@ -29,7 +32,7 @@ func (l *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigat
 	if err != nil {
 		return nil, fmt.Errorf("list %d actions: %w", len(ids), err)
 	}
-	return l.query(ctx, `SELECT record FROM actions WHERE (tenant_id, action_id) IN
+	return l.query(ctx, noLimit, selectRows+`WHERE (tenant_id, action_id) IN
 		(SELECT value ->> 0, value ->> 1 FROM json_each(?))`, string(list))
 }
 
@@ -60,14 +63,13 @@ func (l *Ledger) Observe(ctx context.Context, a investigation.Action, now time.T
 func (l *Ledger) Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time,
 	limit int,
 ) ([]investigation.Record, error) {
-	return l.query(ctx, `SELECT record FROM actions
-		WHERE tenant_id = ? AND lane = ? AND lane <> '' AND due_at <= ?
-		ORDER BY due_at, action_id LIMIT ?`, tenantID, string(lane), toMillis(now), limit)
+	return l.query(ctx, limit, selectRows+`WHERE tenant_id = ? AND lane = ? AND lane <> ''
+		AND due_at <= ? ORDER BY due_at, action_id`, tenantID, string(lane), toMillis(now))
 }
 
 // Records returns everything the ledger knows of the tenant, in the order of creation.
 func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
-	records, err := l.query(ctx, "SELECT record FROM actions WHERE tenant_id = ?", tenantID)
+	records, err := l.query(ctx, noLimit, selectRows+"WHERE tenant_id = ?", tenantID)
 	slices.SortFunc(records, investigation.ByCreation)
 	return records, err
 }
@@ -203,47 +205,64 @@ func (l *Ledger) inTransaction(ctx context.Context, id investigation.ID,
 	return next, nil
 }
 
-func (l *Ledger) query(ctx context.Context, query string, args ...any) (
+// selectRows begins every query for records.
+const selectRows = "SELECT tenant_id, action_id, lane, due_at, record FROM actions "
+
+// noLimit asks a query for every record.
+const noLimit = math.MaxInt
+
+// query returns at most limit records. The limit is not the statement's: rows that are not records
+// must not use it up.
+func (l *Ledger) query(ctx context.Context, limit int, statement string, args ...any) (
 	records []investigation.Record, err error,
 ) {
-	rows, err := l.db.sql.QueryContext(ctx, query, args...)
+	rows, err := l.db.sql.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, fmt.Errorf("query the ledger: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var text string
-		err := rows.Scan(&text)
+	var bad []error
+	for len(records) < limit && rows.Next() {
+		var row actionRow
+		err := rows.Scan(row.columns()...)
 		if err != nil {
 			return nil, fmt.Errorf("read the ledger: %w", err)
 		}
-		rec, err := decodeRecord(text)
+		rec, err := row.decode()
 		if err != nil {
-			return nil, err
+			bad = append(bad, err)
+			continue
 		}
 		records = append(records, rec)
 	}
-	return records, rows.Err()
+	if rows.Err() != nil {
+		return nil, fmt.Errorf("read the ledger: %w", rows.Err())
+	}
+	return records, errors.Join(bad...)
 }
 
 func loadRecord(ctx context.Context, q querier, id investigation.ID) (investigation.Record, error) {
-	var text string
-	err := q.QueryRowContext(ctx, "SELECT record FROM actions WHERE tenant_id = ? AND action_id = ?",
-		id.TenantID, id.ActionID).Scan(&text)
+	var row actionRow
+	err := q.QueryRowContext(ctx, selectRows+"WHERE tenant_id = ? AND action_id = ?",
+		id.TenantID, id.ActionID).Scan(row.columns()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return investigation.Record{}, investigation.ErrUnknownAction
 	}
 	if err != nil {
 		return investigation.Record{}, err
 	}
-	return decodeRecord(text)
+	return row.decode()
 }
 
-// loadHead returns the zero head for a chain without any manifest.
+// loadHead returns the zero head for a chain without any manifest, and an error that wraps
+// investigation.ErrBadRecord for a damaged head.
 func loadHead(ctx context.Context, q querier, tenantID string) (investigation.Head, error) {
 	var head investigation.Head
-	err := q.QueryRowContext(ctx, "SELECT sequence, digest FROM chains WHERE tenant_id = ?",
-		tenantID).Scan(&head.Sequence, &head.Digest)
+	err := q.QueryRowContext(ctx, `SELECT iif(typeof(sequence) = 'integer', sequence, -1), digest
+		FROM chains WHERE tenant_id = ?`, tenantID).Scan(&head.Sequence, &head.Digest)
+	if err == nil {
+		err = head.Validate()
+	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return head, err
 	}
@@ -265,26 +284,4 @@ func saveHead(ctx context.Context, tx *sql.Tx, tenantID string, head investigati
 			sequence = excluded.sequence, digest = excluded.digest`,
 		tenantID, head.Sequence, head.Digest)
 	return err
-}
-
-func saveRecord(ctx context.Context, tx *sql.Tx, rec investigation.Record) error {
-	text, err := json.Marshal(rowOf(rec))
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, `
-		INSERT INTO actions (tenant_id, action_id, lane, due_at, record) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (tenant_id, action_id) DO UPDATE SET
-			lane = excluded.lane, due_at = excluded.due_at, record = excluded.record`,
-		rec.TenantID, rec.ActionID, string(rec.Lane), toMillis(rec.DueAt), string(text))
-	return err
-}
-
-func decodeRecord(text string) (investigation.Record, error) {
-	var row recordRow
-	err := json.Unmarshal([]byte(text), &row)
-	if err != nil {
-		return investigation.Record{}, fmt.Errorf("understand a record of the ledger: %w", err)
-	}
-	return row.record(), nil
 }

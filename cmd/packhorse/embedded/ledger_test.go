@@ -17,11 +17,32 @@ import (
 )
 
 func TestLedger(t *testing.T) {
-	ledgertest.Run(t, func(t *testing.T) (one, other ledgertest.Ledger) {
+	ledgertest.Run(t, func(t *testing.T) (one, other ledgertest.Ledger, spoil ledgertest.Spoil) {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "packhorse.db")
-		return embedded.NewLedger(openDB(t, path)), embedded.NewLedger(openDB(t, path))
+		db := openDB(t, path)
+		return embedded.NewLedger(db), embedded.NewLedger(openDB(t, path)), spoilIn(db)
 	})
+}
+
+// spoilIn damages records in the file.
+func spoilIn(db *embedded.DB) ledgertest.Spoil {
+	return func(t *testing.T, id investigation.ID, field string, value any) {
+		t.Helper()
+		change := fmt.Sprintf("json_remove(record, '$.%s')", field)
+		switch value.(type) {
+		case string:
+			change = fmt.Sprintf("json_set(record, '$.%s', '%s')", field, value)
+		case int:
+			change = fmt.Sprintf("json_set(record, '$.%s', %d)", field, value)
+		}
+		err := db.Exec(t.Context(), fmt.Sprintf(
+			"UPDATE actions SET record = %s WHERE tenant_id = '%s' AND action_id = '%s'",
+			change, id.TenantID, id.ActionID))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 var now = time.Date(2026, 11, 3, 9, 0, 0, 123_456_700, time.UTC)
@@ -205,23 +226,82 @@ func sameJSON(t *testing.T, got, want string) bool {
 	return reflect.DeepEqual(g, w)
 }
 
-func TestRecordThatCannotBeRead(t *testing.T) {
-	db := newDB(t)
-	ledger := embedded.NewLedger(db)
-	a := someAction("1", now)
-	if _, err := ledger.Observe(t.Context(), a, now); err != nil {
-		t.Fatal(err)
+// A row that is not a record is named, whatever is wrong with it, and the other one is served.
+func TestRowThatIsNotARecord(t *testing.T) {
+	for _, damage := range []string{
+		"record = 'x'", "record = x'00ff'", "record = ''", "record = 'null'", "record = '[]'",
+		"record = json_set(record, '$.attempts', 1.5)", "record = json_set(record, '$.receipt', 'paid')",
+		"record = json_set(record, '$.dueAt', '2026-11-03T10:00:00Z')", "due_at = 7", "due_at = 'soon'",
+		"record = json_set(record, '$.lane', 'backlog')", "tenant_id = '" + strings.Repeat("9", 40) + "'",
+	} {
+		db := newDB(t)
+		ledger := embedded.NewLedger(db)
+		var good investigation.Record
+		for _, digit := range []string{"1", "2"} {
+			var err error
+			good, err = ledger.Observe(t.Context(), someAction(digit, now), now)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		bad := someAction("1", now).ID
+		err := db.Exec(t.Context(), "UPDATE actions SET "+damage+" WHERE action_id = '"+bad.ActionID+"'")
+		if err != nil {
+			t.Fatal(err)
+		}
+		due, dueErr := ledger.Due(t.Context(), tenant, investigation.LaneLive, now, 10)
+		records, err := ledger.Records(t.Context(), tenant)
+		if !slices.Equal(due, []investigation.Record{good}) || !slices.Equal(records, due) {
+			t.Errorf("%s: due %+v, records %+v", damage, due, records)
+		}
+		tenants, tenantsErr := ledger.Tenants(t.Context())
+		if tenantsErr != nil || tenants[0] != tenant {
+			t.Errorf("%s: got the tenants %q, %v", damage, tenants, tenantsErr)
+		}
+		if strings.HasPrefix(damage, "tenant_id") { // then it is another tenant's, and bad there
+			_, err = ledger.Records(t.Context(), tenants[1])
+		} else if strings.HasPrefix(damage, "record") && !errors.Is(dueErr, investigation.ErrBadRecord) {
+			t.Errorf("%s: due: got %v", damage, dueErr)
+		}
+		if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), bad.ActionID) {
+			t.Errorf("%s: records: got %v", damage, err)
+		}
 	}
-	if err := db.Exec(t.Context(), "UPDATE actions SET record = 'x'"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ledger.Load(t.Context(), []investigation.ID{a.ID}); err == nil {
-		t.Error("load: got no error")
-	}
-	if _, err := ledger.Records(t.Context(), tenant); err == nil {
-		t.Error("records: got no error")
-	}
-	if _, err := ledger.Claim(t.Context(), a.ID, "ada", now, now); err == nil {
-		t.Error("claim: got no error")
+}
+
+// A damaged head is an error, and nothing is sealed after it; another tenant's chain goes on.
+func TestDamagedHead(t *testing.T) {
+	other := strings.Repeat("9", 40)
+	for _, damage := range []string{
+		"sequence = 0", "sequence = -1", "sequence = 'first'", "sequence = 1.5", "digest = 'x'", "digest = x'00'",
+	} {
+		db := newDB(t)
+		ledger := embedded.NewLedger(db)
+		seal := func(tenantID, digit string) error {
+			a := someAction(digit, now)
+			a.TenantID, a.Status = tenantID, investigation.StatusFailed
+			if _, err := ledger.Observe(t.Context(), a, now); err != nil {
+				t.Fatal(err)
+			}
+			_, err := ledger.Seal(t.Context(), a.ID, &ledgertest.Sealer{})
+			return err
+		}
+		if err := errors.Join(seal(tenant, "1"), seal(other, "1")); err != nil {
+			t.Fatal(err)
+		}
+		err := db.Exec(t.Context(), "UPDATE chains SET "+damage+" WHERE tenant_id = '"+tenant+"'")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ledger.Head(t.Context(), tenant); !errors.Is(err, investigation.ErrBadRecord) {
+			t.Errorf("%s: head: got %v", damage, err)
+		}
+		if err := seal(tenant, "2"); !errors.Is(err, investigation.ErrBadRecord) {
+			t.Errorf("%s: seal: got %v", damage, err)
+		}
+		head, err := ledger.Head(t.Context(), other)
+		if err != nil || head.Sequence != 1 || seal(other, "2") != nil {
+			t.Errorf("%s: the other chain: %+v, %v", damage, head, err)
+		}
 	}
 }

@@ -60,11 +60,11 @@ func oldFile(t *testing.T) string {
 			"archivedAt":"2026-11-03T09:00:00Z"`},
 		"2": {"Failed", `"state":"notCollected","reason":"Failed"`},
 		"3": {"Succeeded", `"state":"fetching","attempts":2,"owner":"ada",
-			"leaseUntil":"2026-11-03T09:00:00Z"`},
+			"leaseUntil":"2026-11-03T09:00:00.123Z"`},
 	} {
 		id := someAction(digit, now).ActionID
 		exec("INSERT INTO actions VALUES (?, ?, 'live', ?, ?)", tenant, id, now.UnixMilli(),
-			fmt.Sprintf("{"+oldFacts+`,"dueAt":"2026-11-03T09:00:00Z","lane":"live",%s}`, id, of.status, of.rest))
+			fmt.Sprintf("{"+oldFacts+`,"dueAt":"2026-11-03T09:00:00.123Z","lane":"live",%s}`, id, of.status, of.rest))
 	}
 	exec("INSERT INTO budgets VALUES ('b', '{}')")
 	if err := old.Close(); err != nil {

@@ -1,10 +1,74 @@
 package embedded
 
 import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"packhorse/internal/investigation"
 )
+
+// actionRow is a row of the table actions: what the database looks for, and the record.
+type actionRow struct {
+	id    investigation.ID
+	lane  investigation.Lane
+	dueAt string // it may be anything; a due time is an integer in decimal digits
+	text  string
+}
+
+// columns are the places for what selectRows selects.
+func (row *actionRow) columns() []any {
+	return []any{&row.id.TenantID, &row.id.ActionID, &row.lane, &row.dueAt, &row.text}
+}
+
+// decode returns the record in the row. An error wraps investigation.ErrBadRecord and names the action.
+func (row *actionRow) decode() (investigation.Record, error) {
+	var fields recordRow
+	err := json.Unmarshal([]byte(row.text), &fields)
+	if err != nil {
+		return investigation.Record{}, row.bad(err)
+	}
+	rec := fields.record()
+	if rec.ID != row.id || rec.Lane != row.lane || fmt.Sprint(toMillis(rec.DueAt)) != row.dueAt {
+		return investigation.Record{}, row.bad(fmt.Errorf("the row is in lane %.40q, due at %.40q, and "+
+			"the record is that of %.160q, in lane %.40q, due at %d", row.lane, row.dueAt, rec.ID, rec.Lane,
+			toMillis(rec.DueAt)))
+	}
+	err = rec.Validate()
+	if err != nil {
+		return investigation.Record{}, row.bad(err)
+	}
+	return rec, nil
+}
+
+// bad says that the row is not a record, and why.
+func (row *actionRow) bad(why error) error {
+	if !errors.Is(why, investigation.ErrBadRecord) {
+		why = fmt.Errorf("%w: %w", investigation.ErrBadRecord, why)
+	}
+	return fmt.Errorf("the row of action %.160q: %w", row.id, why)
+}
+
+// saveRecord writes a record that can be read again.
+func saveRecord(ctx context.Context, tx *sql.Tx, rec investigation.Record) error {
+	err := rec.Validate()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(rowOf(rec))
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO actions (tenant_id, action_id, lane, due_at, record) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (tenant_id, action_id) DO UPDATE SET
+			lane = excluded.lane, due_at = excluded.due_at, record = excluded.record`,
+		rec.TenantID, rec.ActionID, string(rec.Lane), toMillis(rec.DueAt), string(text))
+	return err
+}
 
 // recordRow is an investigation.Record as it is written. It has names of its own so that a field
 // renamed in the code does not change what is on disk.

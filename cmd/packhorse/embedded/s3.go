@@ -21,6 +21,7 @@ import (
 	"github.com/versity/versitygw/backend/meta"
 	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
+	"github.com/versity/versitygw/s3api"
 )
 
 const (
@@ -56,11 +57,13 @@ const (
 // AWS: an object that was put in one piece gets its tags and its lock a moment after its name, so
 // that a kill in that moment leaves it without.
 type S3 struct {
-	Endpoint string // http://127.0.0.1:port, or https
+	Endpoint string // https://127.0.0.1:port, or http
 
-	config S3Config
-	stop   context.CancelFunc
-	served chan error
+	config   S3Config
+	identity identity
+	client   *http.Client // of the clients of this process
+	stop     context.CancelFunc
+	served   chan error
 }
 
 // S3Config says what a server serves, and to whom.
@@ -70,23 +73,18 @@ type S3Config struct {
 	// ObjectLock makes the bucket one whose objects can be locked. Of a bucket that an earlier
 	// version made without, it becomes one if the server lets it.
 	ObjectLock bool
-	TLS        TLSFiles
 	Keys       Keys
 
-	// HTTPClient is what clients of the server use, and nobody else; with TLS it has to trust the
-	// certificate.
-	HTTPClient *http.Client
+	// Plain serves without TLS, to clients in other processes. They cannot tell whether the server
+	// answers them or whoever has taken its port.
+	Plain bool
 
-	noXattrs bool // as if the file system had no extended attributes
+	noXattrs bool   // as if the file system had no extended attributes
+	address  string // empty: a free port on loopback
 }
 
 // Keys are the one account of the server; the zero value means random ones.
 type Keys struct{ AccessKey, SecretKey string }
-
-// TLSFiles name a certificate and its key; the zero value means plain HTTP.
-type TLSFiles struct {
-	Cert, Key string // paths of PEM files
-}
 
 // StartS3 starts a server. The working directory of the process becomes the served folder (the
 // server library insists): make paths absolute first. The server MUST be closed.
@@ -103,7 +101,14 @@ func StartS3(ctx context.Context, config S3Config) (*S3, error) {
 	if config.Keys == (Keys{}) {
 		config.Keys = Keys{AccessKey: rand.Text(), SecretKey: rand.Text()}
 	}
-	server := &S3{config: config}
+	server := &S3{config: config, client: &http.Client{Transport: new(http.Transport)}}
+	if !config.Plain {
+		server.identity, err = newIdentity()
+		if err != nil {
+			return nil, fmt.Errorf("make the certificate of the embedded S3 server: %w", err)
+		}
+		server.client = server.identity.client()
+	}
 	for start := 1; ; start++ {
 		err = server.start(ctx)
 		if err == nil {
@@ -124,72 +129,84 @@ func StartS3(ctx context.Context, config S3Config) (*S3, error) {
 }
 
 // start brings the server up on a free port.
-func (s *S3) start(ctx context.Context) error {
-	address, err := freeAddress(ctx)
-	if err != nil {
-		return err
+func (s *S3) start(ctx context.Context) (err error) {
+	address := s.config.address
+	if address == "" {
+		address, err = freeAddress(ctx)
+		if err != nil {
+			return err
+		}
 	}
 	backend, err := openPosix(s.config.Dir, s.config.noXattrs)
 	if err != nil {
 		return err
 	}
+	var files tlsFiles
 	s.Endpoint = "http://" + address
-	if s.config.TLS.Cert != "" {
+	if !s.config.Plain {
 		s.Endpoint = "https://" + address
+		var done func() error
+		files, done, err = s.identity.handOver()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, done()) }()
 	}
+	listening := make(chan struct{})
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop, s.served = stop, make(chan error, 1)
 	go func() {
-		s.served <- embedgw.RunVersityGW(serving, backend, &embedgw.Config{
-			RootUserAccess:    s.config.Keys.AccessKey,
-			RootUserSecret:    s.config.Keys.SecretKey,
-			Region:            s3Region,
-			Ports:             []string{address},
-			MaxConnections:    connectionsMax,
-			MaxRequests:       connectionsMax,
-			MultipartMaxParts: partsMax,
-			CertFile:          s.config.TLS.Cert,
-			KeyFile:           s.config.TLS.Key,
-			Quiet:             true,
-			KeepAlive:         true,
-			DisableACLs:       true,
-			// One account; the server would choose the same, and say so on standard output.
-			IAMService: auth.NewIAMServiceSingle(auth.Account{
-				Access: s.config.Keys.AccessKey, Secret: s.config.Keys.SecretKey, Role: auth.RoleAdmin,
-			}),
-		})
+		s.served <- embedgw.RunVersityGW(serving, backend, s.gateway(address, files, func() { close(listening) }))
 	}()
-	err = s.awaitListening(ctx, address)
+	err = s.await(ctx, address, listening)
 	if err != nil {
 		return errors.Join(err, s.Close())
 	}
 	return nil
 }
 
-// awaitListening returns when the server accepts connections, or with the reason it never will.
-func (s *S3) awaitListening(ctx context.Context, address string) error {
+// gateway is the configuration of the server library.
+func (s *S3) gateway(address string, files tlsFiles, onListen func()) *embedgw.Config {
+	return &embedgw.Config{
+		RootUserAccess:    s.config.Keys.AccessKey,
+		RootUserSecret:    s.config.Keys.SecretKey,
+		Region:            s3Region,
+		Ports:             []string{address},
+		MaxConnections:    connectionsMax,
+		MaxRequests:       connectionsMax,
+		MultipartMaxParts: partsMax,
+		CertFile:          files.cert,
+		KeyFile:           files.key,
+		Quiet:             true,
+		KeepAlive:         true,
+		DisableACLs:       true,
+		S3Options:         []s3api.Option{s3api.WithOnListen(onListen)},
+		// One account; the server would choose the same, and say so on standard output.
+		IAMService: auth.NewIAMServiceSingle(auth.Account{
+			Access: s.config.Keys.AccessKey, Secret: s.config.Keys.SecretKey, Role: auth.RoleAdmin,
+		}),
+	}
+}
+
+// await returns when the server listens, or with the reason it never will. It asks the server and not
+// the port: something else may have taken that in between, and would accept connections as well.
+func (s *S3) await(ctx context.Context, address string, listening <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	var dialer net.Dialer
-	for {
-		conn, err := dialer.DialContext(ctx, "tcp", address)
-		if err == nil {
-			return conn.Close()
-		}
-		select {
-		case err := <-s.served:
-			s.served <- err
-			return fmt.Errorf("serve %s: %w", address, err)
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the server on %s: %w", address, context.Cause(ctx))
-		case <-time.After(2 * time.Millisecond):
-		}
+	select {
+	case <-listening:
+		return nil
+	case err := <-s.served:
+		s.served <- err
+		return fmt.Errorf("serve %s: %w", address, err)
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the server on %s: %w", address, context.Cause(ctx))
 	}
 }
 
 // Close stops the server when the requests under way are answered.
 func (s *S3) Close() error {
-	s.config.HTTPClient.CloseIdleConnections() // the server would wait for them
+	s.client.CloseIdleConnections() // the server would wait for them
 	s.stop()
 	err := <-s.served
 	s.served <- err
@@ -199,14 +216,15 @@ func (s *S3) Close() error {
 	return nil
 }
 
-// Client returns a client of the server.
+// Client returns a client of the server. It sends its requests to this server and to nobody else, unless
+// the server is Plain: an error wraps [ErrNotOurServer] where something else answers.
 func (s *S3) Client() *s3.Client {
 	return s3.New(s3.Options{
 		Region:       s3Region,
 		BaseEndpoint: &s.Endpoint,
 		UsePathStyle: true,
 		Credentials:  credentials.NewStaticCredentialsProvider(s.config.Keys.AccessKey, s.config.Keys.SecretKey, ""),
-		HTTPClient:   s.config.HTTPClient,
+		HTTPClient:   s.client,
 	})
 }
 

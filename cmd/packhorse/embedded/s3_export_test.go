@@ -5,3 +5,9 @@ func WithoutXattrs(c S3Config) S3Config {
 	c.noXattrs = true
 	return c
 }
+
+// At is c for a server on this address, such as "127.0.0.1:1234".
+func At(c S3Config, address string) S3Config {
+	c.address = address
+	return c
+}

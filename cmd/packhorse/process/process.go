@@ -32,6 +32,9 @@ const (
 	// failurePause keeps a failing step from being repeated at once.
 	failurePause = 5 * time.Second
 
+	// badMax bounds what is logged of records that make no sense: a new one changes the words.
+	badMax = 100
+
 	// stepPauseMax bounds the sleep between steps: another process on the same data folder may
 	// have changed the ledger.
 	stepPauseMax = 15 * time.Second
@@ -56,7 +59,8 @@ type Process struct {
 	now       func() time.Time
 	logger    *slog.Logger
 
-	wake chan struct{} // holds a token when a fetch has ended since the last step
+	wake chan struct{}   // holds a token when a fetch has ended since the last step
+	bad  map[string]bool // what was logged of records that make no sense
 
 	mu           sync.Mutex // guards what follows
 	failingSince time.Time  // from when on no conclusion succeeded; zero: the last one did
@@ -119,7 +123,7 @@ func New(
 			space, b, custody, fetching.Prefix, fetching.Lease, now, fetching.NewOwner, logger),
 		bus: b, budget: budget, records: ledger, tenantID: sweep.TenantID,
 		simulated: sweep.Simulated, mendable: sweep.Mendable, reporter: reporter, now: now,
-		logger: logger, wake: make(chan struct{}, 1),
+		logger: logger, wake: make(chan struct{}, 1), bad: map[string]bool{},
 	}
 }
 
@@ -129,7 +133,8 @@ var ErrStopped = errors.New("stopped before everything was done; run again to go
 // Run works until the context ends or, with untilIdle, until nothing is left to do. Until a first
 // sweep succeeds nothing else is done: a setting or a credential that is refused shows there, and ends
 // the process before anything is written. Every other failure is logged and tried again, then and
-// later.
+// later. Records that make no sense keep nothing from being done; with untilIdle they are the error at
+// the end ([investigation.ErrBadRecord]).
 //
 // On return no fetch is under way. A context that ends is a clean stop: nil, or ErrStopped where
 // the process was to go on until idle.
@@ -188,6 +193,11 @@ func (p *Process) loop(ctx context.Context, untilIdle bool) error {
 		}
 		next := earlier(progress.Next, p.now().Add(stepPauseMax))
 		switch {
+		case progress.Bad:
+			p.tellBad(ctx, err)
+			if progress.Swept {
+				failed = 0
+			}
 		case progress.Swept && err == nil:
 			failed = 0
 		case err != nil:
@@ -315,12 +325,26 @@ func (p *Process) cannotConclude() error {
 	return fmt.Errorf("for %v nothing could be concluded: %w", concludePatience, p.lastFailure)
 }
 
+// tellBad logs records that make no sense, once in the same words.
+func (p *Process) tellBad(ctx context.Context, err error) {
+	text := err.Error()
+	if p.bad[text] || len(p.bad) >= badMax {
+		return
+	}
+	p.bad[text] = true
+	p.logger.WarnContext(ctx, "records that make no sense are left alone, the others go on",
+		slog.String("error", text))
+}
+
 // idle reports whether nothing is ready, in flight or to be announced, and no waiting action is
-// young enough to become ready any moment.
+// young enough to become ready any moment. Beside true its error names the records that make no sense.
 func (p *Process) idle(ctx context.Context) (bool, error) {
-	records, err := p.records.Records(ctx, p.tenantID)
-	if err != nil {
-		return false, fmt.Errorf("list the ledger's records: %w", err)
+	records, bad := p.records.Records(ctx, p.tenantID)
+	if bad != nil {
+		bad = fmt.Errorf("list the ledger's records: %w", bad)
+	}
+	if bad != nil && !errors.Is(bad, investigation.ErrBadRecord) {
+		return false, bad
 	}
 	now := p.now()
 	for _, rec := range records {
@@ -334,7 +358,7 @@ func (p *Process) idle(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	return true, nil
+	return true, bad
 }
 
 func (p *Process) reportBudget(ctx context.Context) error {

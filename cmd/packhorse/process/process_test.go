@@ -198,6 +198,36 @@ func TestCarriesUntilIdle(t *testing.T) {
 	})
 }
 
+// A record that makes no sense, known before or since, keeps nothing from being carried. It is told
+// once, and is the error at the end.
+func TestCarriesBesideADamagedRecord(t *testing.T) {
+	for name, damageAt := range map[string]int{"before the first sweep": 1, "later": 2} {
+		today(t, func(t *testing.T) {
+			s := newStation(action(1, "Succeeded", time.Hour), action(2, "Pending", time.Hour),
+				action(3, "Succeeded", time.Hour), action(4, "Failed", time.Hour), action(5, "Pending", 10*time.Minute))
+			s.list = func(n int) error {
+				if n == damageAt {
+					s.Damage(s.actions[1].ID, func(r *investigation.Record) {
+						r.ID, r.State, r.Lane = s.actions[1].ID, "nonsense", investigation.LaneLive
+					})
+				}
+				return nil
+			}
+			var log bytes.Buffer
+			err := s.process(&log).Run(t.Context(), true)
+			if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), s.actions[1].ActionID) {
+				t.Errorf("%s: got %v", name, err)
+			}
+			if len(s.stored) != 2 || strings.Count(strings.Join(s.told, "\n"), "settled ") != 3 {
+				t.Errorf("%s: stored %v, told %q", name, s.stored, s.told)
+			}
+			if n := strings.Count(log.String(), "make no sense"); n < 1 || n > 3 {
+				t.Errorf("%s: it is told %d times: %s", name, n, log.String())
+			}
+		})
+	}
+}
+
 // A waiting action keeps the process for as long as it is young, and not longer.
 func TestIdleWaitsForTheYoung(t *testing.T) {
 	today(t, func(t *testing.T) {

@@ -2,7 +2,6 @@ package verify_test
 
 import (
 	"bytes"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +21,7 @@ func TestBucket(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	server, err := embedded.StartS3(t.Context(), embedded.S3Config{
-		Dir: dir, Bucket: bucket, ObjectLock: true, HTTPClient: &http.Client{Transport: new(http.Transport)},
+		Dir: dir, Bucket: bucket, ObjectLock: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -119,9 +119,9 @@ func TrustFiles(paths []string) (Trust, error) {
 // keys signing-key*.pem. It makes none. present is the id of the key that signs now; it is empty if
 // there is none.
 func TrustData(dir string) (_ Trust, present string, err error) {
-	files, err := filepath.Glob(filepath.Join(dir, custody.LocalKeyForm))
+	files, err := custody.LocalKeyFiles(dir)
 	if err != nil {
-		return Trust{}, "", fmt.Errorf("look for signing keys in %s: %w", dir, err)
+		return Trust{}, "", err
 	}
 	var t Trust
 	for _, file := range files {

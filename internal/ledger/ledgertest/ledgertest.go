@@ -30,13 +30,18 @@ type Ledger interface {
 	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
+// Spoil puts value in the place of one field of the record that a store has of an action, past every
+// check of the ledger. The field has its stored name, such as "lastUpdatedAt"; value is a string, an
+// int, or nil, which takes the field away.
+type Spoil func(t *testing.T, id investigation.ID, field string, value any)
+
 // Run tests a ledger. open is called once in every subtest and returns two ledgers on one store, or
-// the same twice. It may give the same store each time: the subtests keep to tenants of their own.
-// It closes what it opens with t.Cleanup.
+// the same twice, and what damages that store. It may give the same store each time: the subtests keep
+// to tenants of their own. It closes what it opens with t.Cleanup.
 //
 // The due index has to be consistent by the time a write returns. Where it is not (DynamoDB itself)
 // a test of the due records can fail for that alone.
-func Run(t *testing.T, open func(t *testing.T) (one, other Ledger)) {
+func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil)) {
 	tests := []struct {
 		name string
 		test func(*testing.T, *bench)
@@ -78,11 +83,14 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger)) {
 		{"archived against a takeover", testConcurrentArchived},
 		{"a cancelled context changes nothing", testCancelled},
 		{"a long random walk", testWalk},
+		{"one damaged record does not stop the others", testDamage},
+		{"an action that makes no sense is not written", testBadAction},
+		{"a change that makes no sense is not written", testBadChange},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			one, other := open(t)
-			tt.test(t, newBench(t, one, other))
+			one, other, spoil := open(t)
+			tt.test(t, newBench(t, one, other, spoil))
 		})
 	}
 }
@@ -98,6 +106,7 @@ type bench struct {
 	t      *testing.T
 	ledger Ledger
 	other  Ledger // on the same store
+	spoil  Spoil
 	tenant string
 	sealer *Sealer
 
@@ -105,8 +114,8 @@ type bench struct {
 	heads map[string]investigation.Head             // likewise, by tenant
 }
 
-func newBench(t *testing.T, one, other Ledger) *bench {
-	return &bench{t: t, ledger: one, other: other, tenant: newGUID(), sealer: &Sealer{},
+func newBench(t *testing.T, one, other Ledger, spoil Spoil) *bench {
+	return &bench{t: t, ledger: one, other: other, spoil: spoil, tenant: newGUID(), sealer: &Sealer{},
 		model: map[investigation.ID]investigation.Record{}, heads: map[string]investigation.Head{}}
 }
 

@@ -12,8 +12,9 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Memory is a ledger in memory, for tests. It is strict: it panics before it keeps a record that
-// [CheckChange] finds fault with. It is safe for concurrent use.
+// Memory is a ledger in memory, for tests. It is strict: like every ledger it refuses a record that is
+// not valid, and it panics before it keeps one that [CheckChange] finds fault with. It is safe for
+// concurrent use.
 type Memory struct {
 	mu      sync.Mutex // guards what follows
 	records map[investigation.ID]investigation.Record
@@ -32,17 +33,53 @@ func (m *Memory) Load(ctx context.Context, ids []investigation.ID) ([]investigat
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("load %d actions: %w", len(ids), err)
 	}
+	asked := map[investigation.ID]bool{}
+	for _, id := range ids {
+		asked[id] = true
+	}
+	return m.find(func(id investigation.ID, _ investigation.Record) bool { return asked[id] })
+}
+
+// find returns the records that match, and beside them an error that names each that makes no sense.
+func (m *Memory) find(matches func(investigation.ID, investigation.Record) bool) (
+	[]investigation.Record, error,
+) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var found []investigation.Record
-	seen := map[investigation.ID]bool{}
-	for _, id := range ids {
-		if rec, known := m.records[id]; known && !seen[id] {
-			found = append(found, rec)
+	var bad []error
+	for id, rec := range m.records {
+		if !matches(id, rec) {
+			continue
 		}
-		seen[id] = true
+		if err := valid(id, rec); err != nil {
+			bad = append(bad, err)
+			continue
+		}
+		found = append(found, rec)
 	}
-	return found, nil
+	return found, errors.Join(bad...)
+}
+
+// valid reports whether rec can be kept under id.
+func valid(id investigation.ID, rec investigation.Record) error {
+	err := rec.Validate()
+	if err == nil && rec.ID != id {
+		err = fmt.Errorf("%w: it has the id %s", investigation.ErrBadRecord, rec.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("the record of action %s: %w", id, err)
+	}
+	return nil
+}
+
+// Damage changes the record of an action past every check, as somebody else's hand would.
+func (m *Memory) Damage(id investigation.ID, change func(*investigation.Record)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rec := m.records[id]
+	change(&rec)
+	m.records[id] = rec
 }
 
 // Observe implements poll.Ledger.
@@ -54,9 +91,17 @@ func (m *Memory) Observe(ctx context.Context, a investigation.Action, now time.T
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next, changed := m.records[a.ID].Observe(a, now)
+	known, ok := m.records[a.ID]
+	if ok {
+		if err := valid(a.ID, known); err != nil {
+			return investigation.Record{}, fmt.Errorf("observe action %s: %w", a.ActionID, err)
+		}
+	}
+	next, changed := known.Observe(a, now)
 	if changed {
-		m.keep(a.ID, next)
+		if err := m.keep(a.ID, next); err != nil {
+			return investigation.Record{}, fmt.Errorf("observe action %s: %w", a.ActionID, err)
+		}
 	}
 	return next, nil
 }
@@ -68,18 +113,13 @@ func (m *Memory) Due(ctx context.Context, tenantID string, lane investigation.La
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("query lane %s: %w", lane, err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var due []investigation.Record
-	for _, rec := range m.records {
-		if rec.TenantID == tenantID && rec.Lane == lane && rec.Due(now) {
-			due = append(due, rec)
-		}
-	}
+	due, err := m.find(func(id investigation.ID, rec investigation.Record) bool {
+		return id.TenantID == tenantID && rec.Lane == lane && rec.Due(now)
+	})
 	slices.SortFunc(due, func(a, b investigation.Record) int {
 		return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ActionID, b.ActionID))
 	})
-	return due[:min(limit, len(due))], nil
+	return due[:min(limit, len(due))], err
 }
 
 // Claim implements fetch.Ledger.
@@ -160,20 +200,44 @@ func (m *Memory) Records(ctx context.Context, tenantID string) ([]investigation.
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("list the records: %w", err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all []investigation.Record
-	for _, rec := range m.records {
-		if rec.TenantID == tenantID {
-			all = append(all, rec)
-		}
-	}
+	all, err := m.find(func(id investigation.ID, _ investigation.Record) bool {
+		return id.TenantID == tenantID
+	})
 	slices.SortFunc(all, investigation.ByCreation)
-	return all, nil
+	return all, err
 }
 
 func (m *Memory) change(ctx context.Context, id investigation.ID,
 	transition func(investigation.Record) (investigation.Record, error),
+) (investigation.Record, error) {
+	return m.changeWithHead(ctx, id, func(r investigation.Record, head investigation.Head) (
+		investigation.Record, investigation.Head, error,
+	) {
+		next, err := transition(r)
+		return next, head, err
+	})
+}
+
+// seal applies a transition, and what Record.Sealed makes of its result.
+func (m *Memory) seal(ctx context.Context, id investigation.ID, by investigation.Sealer,
+	transition func(investigation.Record) (investigation.Record, error),
+) (investigation.Record, error) {
+	return m.changeWithHead(ctx, id, func(r investigation.Record, head investigation.Head) (
+		investigation.Record, investigation.Head, error,
+	) {
+		next, err := transition(r)
+		if err != nil {
+			return next, head, err
+		}
+		return next.Sealed(head, by)
+	})
+}
+
+// changeWithHead keeps the record and the head of its tenant's chain that transition gives: both, or
+// neither.
+func (m *Memory) changeWithHead(ctx context.Context, id investigation.ID,
+	transition func(investigation.Record, investigation.Head) (
+		investigation.Record, investigation.Head, error),
 ) (investigation.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return investigation.Record{}, fmt.Errorf("change action %s: %w", id.ActionID, err)
@@ -185,39 +249,30 @@ func (m *Memory) change(ctx context.Context, id investigation.ID,
 		return investigation.Record{}, fmt.Errorf("action %s: %w", id.ActionID,
 			investigation.ErrUnknownAction)
 	}
-	next, err := transition(known)
+	if err := valid(id, known); err != nil {
+		return investigation.Record{}, err
+	}
+	next, head, err := transition(known, m.heads[id.TenantID])
+	if err == nil {
+		err = m.keep(id, next)
+	}
 	if err != nil {
 		return investigation.Record{}, err
 	}
-	m.keep(id, next)
+	m.heads[id.TenantID] = head
 	return next, nil
 }
 
-// seal applies a transition, and what Record.Sealed makes of its result.
-func (m *Memory) seal(ctx context.Context, id investigation.ID, by investigation.Sealer,
-	transition func(investigation.Record) (investigation.Record, error),
-) (investigation.Record, error) {
-	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		next, err := transition(r)
-		if err != nil {
-			return next, err
-		}
-		next, head, err := next.Sealed(m.heads[id.TenantID], by)
-		if err == nil {
-			m.heads[id.TenantID] = head
-		}
-		return next, err
-	})
-}
-
 // keep stores next under id. m.mu MUST be held.
-func (m *Memory) keep(id investigation.ID, next investigation.Record) {
-	err := CheckChange(m.records[id], next)
-	if err == nil && next.ID != id {
-		err = errors.New("it has another id")
+func (m *Memory) keep(id investigation.ID, next investigation.Record) error {
+	err := valid(id, next)
+	if err != nil {
+		return err
 	}
+	err = CheckChange(m.records[id], next)
 	if err != nil {
 		panic(fmt.Sprintf("ledgertest: the record of action %s is not to be kept: %v", id.ActionID, err))
 	}
 	m.records[id] = next
+	return nil
 }

@@ -10,10 +10,58 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	ledgertest.Run(t, func(*testing.T) (one, other ledgertest.Ledger) {
+	ledgertest.Run(t, func(*testing.T) (one, other ledgertest.Ledger, spoil ledgertest.Spoil) {
 		m := ledgertest.NewMemory()
-		return m, m
+		return m, m, func(t *testing.T, id investigation.ID, field string, value any) {
+			t.Helper()
+			m.Damage(id, func(r *investigation.Record) { set(t, r, field, value) })
+		}
 	})
+}
+
+// set puts a stored value in the place of a field.
+func set(t *testing.T, r *investigation.Record, field string, value any) {
+	t.Helper()
+	number, _ := value.(int)
+	text, _ := value.(string)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil && value != nil { // this ledger has no other way to keep what is not a time
+		at = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	switch field {
+	case "state":
+		r.State = investigation.State(text)
+	case "reason":
+		r.Reason = investigation.Reason(text)
+	case "actionId":
+		r.ActionID = text
+	case "machineId":
+		r.MachineID = text
+	case "owner":
+		r.Owner = text
+	case "claims":
+		r.Claims = investigation.Claims(text)
+	case "strangers":
+		r.Strangers = investigation.Strangers(text)
+	case "attempts":
+		r.Attempts = number
+	case "expiredLinks":
+		r.ExpiredLinks = number
+	case "createdAt":
+		r.CreatedAt = at
+	case "lastUpdatedAt":
+		r.LastUpdatedAt = at
+	case "observedAt":
+		r.ObservedAt = at
+	case "leaseUntil":
+		r.LeaseUntil = at
+	case "archivedAt":
+		r.ArchivedAt = at
+	case "announcedAt":
+		r.AnnouncedAt = at
+	default:
+		t.Fatalf("no field is stored as %s", field)
+	}
 }
 
 var now = time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)

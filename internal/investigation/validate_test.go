@@ -1,0 +1,219 @@
+package investigation_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// walker takes a record from transition to transition, legal or not, with every argument that the
+// use cases can give.
+type walker struct {
+	random *rand.Rand
+	now    time.Time
+	head   investigation.Head
+}
+
+func pick[T any](w *walker, from ...T) T { return from[w.random.IntN(len(from))] }
+
+// step returns what one transition makes of the record, and the record itself where it is refused.
+func (w *walker) step(r investigation.Record) investigation.Record {
+	w.now = w.now.Add(time.Duration(w.random.Int64N(int64(2 * lease))))
+	owner, later := pick(w, "ada", "bob"), w.now.Add(lease)
+	next, head, err := r, w.head, error(nil)
+	switch w.random.IntN(8) {
+	case 0:
+		next, _ = r.Observe(w.action(), w.now)
+	case 1, 2:
+		next, err = r.Claim(owner, w.now, later)
+	case 3:
+		next, err = r.Renew(owner, later)
+	case 4:
+		next, err = r.Release(owner, investigation.Release{At: w.now, Message: "it did not come",
+			DueAt:  pick(w, time.Time{}, w.now, w.now.Add(24*time.Hour)), // a postponement may name no time
+			Charge: pick(w, investigation.ChargeAttempt, investigation.ChargeLink, investigation.ChargeNothing)})
+	case 5:
+		next, err = pick(w, w.archived, w.notCollected)(r, owner)
+	case 6:
+		next, head, err = r.Sealed(w.head, scribe{})
+	case 7:
+		next, err = r.Announced(investigation.Conclusion{At: w.now})
+	}
+	if err != nil {
+		return r
+	}
+	w.head = head
+	return next
+}
+
+func (w *walker) action() investigation.Action {
+	a := seen(pick(w, investigation.Status("Pending"), "New", "", "Succeeded", "Succeeded", "Failed", "TimeOut", "Cancelled"))
+	a.CreatedAt = pick(w, a.CreatedAt, w.now.AddDate(0, 0, -7),
+		time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC))
+	a.LastUpdatedAt = pick(w, a.LastUpdatedAt, time.Time{}, a.CreatedAt, time.Unix(0, 0),
+		time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", 3600)))
+	return a
+}
+
+func (w *walker) archived(r investigation.Record, owner string) (investigation.Record, error) {
+	stored := receipt()
+	stored.Size, stored.PartSize, stored.VersionID = pick(w, int64(0), 1<<40), pick(w, int64(0), 64<<20), pick(w, "", "v")
+	stored.Retention = investigation.Lock{Mode: pick(w, "", "GOVERNANCE", "COMPLIANCE"), For: 36500 * 24 * time.Hour}.From(w.now)
+	return r.Archived(owner, investigation.Arrival{At: w.now, Receipt: stored})
+}
+
+func (w *walker) notCollected(r investigation.Record, owner string) (investigation.Record, error) {
+	c := investigation.Closing{At: w.now, Reason: pick(w, investigation.ReasonExpired, investigation.ReasonInvalid)}
+	if c.Reason == investigation.ReasonInvalid {
+		c.Quarantine = pick(w, investigation.Receipt{}, receipt())
+	}
+	return r.NotCollected(owner, c)
+}
+
+// What the transitions make of valid actions is valid, wherever they lead: a ledger that refuses what
+// does not make sense refuses nothing that does. Nor does it refuse what earlier versions wrote.
+func TestTransitionsMakeValidRecords(t *testing.T) {
+	reached := map[investigation.State]int{}
+	for seed := range uint64(3000) {
+		w := &walker{random: rand.New(rand.NewPCG(seed, 0)), now: t0}
+		var r investigation.Record
+		for range 40 {
+			next := w.step(r)
+			if next == r {
+				continue
+			}
+			r = next
+			reached[r.State]++
+			old := r // before there were chains, and a lane for what is settled
+			old.Seal, old.QuarantineSeal = investigation.Seal{}, investigation.Seal{}
+			if old.Lane == investigation.LaneSettled {
+				old.Lane = pick(w, investigation.LaneLive, investigation.LaneBacklog)
+			}
+			if old.State == investigation.StateDone {
+				old.ManifestKey = ""
+			}
+			for _, rec := range []investigation.Record{r, old} {
+				if err := rec.Validate(); err != nil {
+					t.Fatalf("seed %d: %v in %#v", seed, err, rec)
+				}
+			}
+		}
+	}
+	for _, state := range investigation.States()[1:] {
+		if reached[state] < 100 {
+			t.Errorf("the walks were %d times in state %s", reached[state], state)
+		}
+	}
+}
+
+func TestValidateRefuses(t *testing.T) {
+	fetching := in(t, investigation.StateFetching)
+	closing := investigation.Closing{At: t0, Reason: investigation.ReasonInvalid, Quarantine: receipt()}
+	quarantined, err := fetching.NotCollected("ada", closing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := map[string]investigation.Record{"quarantined": sealed(t, quarantined),
+		"sealed": sealed(t, in(t, investigation.StateArchived))}
+	for _, state := range investigation.States() {
+		records[string(state)] = in(t, state)
+	}
+	late := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	early := time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC)
+	type record = investigation.Record
+	for _, tt := range []struct {
+		name, of string
+		spoil    func(*record)
+		words    string
+	}{
+		{"an action never seen", "", func(*record) {}, "id"},
+		{"no state", "ready", func(r *record) { r.State = "" }, "state"},
+		{"a state of somebody else's", "ready", func(r *record) { r.State = "nonsense" }, `"nonsense"`},
+		{"a path for an id", "ready", func(r *record) { r.ActionID = "../x" }, "action id"},
+		{"created too late", "ready", func(r *record) { r.CreatedAt = late }, "creation time"},
+		{"updated too late", "ready", func(r *record) { r.LastUpdatedAt = late }, "last update"},
+		{"updated too early", "ready", func(r *record) { r.LastUpdatedAt = early }, "last update"},
+		{"never seen", "ready", func(r *record) { r.ObservedAt = time.Time{} }, "first sight"},
+		{"seen too late", "ready", func(r *record) { r.ObservedAt = late }, "first sight"},
+		{"due too late", "ready", func(r *record) { r.DueAt = late }, "due time"},
+		{"due too early", "ready", func(r *record) { r.DueAt = early }, "due time"},
+		{"leased too long", "fetching", func(r *record) { r.LeaseUntil = late }, "lease"},
+		{"locked too long", "sealed", func(r *record) { r.Receipt.Retention.Until = late }, "retention"},
+		{"locked too long in quarantine", "quarantined", func(r *record) {
+			r.Quarantine.Retention.Until = late
+		}, "retention"},
+		{"archived too late", "sealed", func(r *record) { r.ArchivedAt = late }, "archiving"},
+		{"archived never", "sealed", func(r *record) { r.ArchivedAt = time.Time{} }, "archived at"},
+		{"announced never", "done", func(r *record) { r.AnnouncedAt = time.Time{} }, "announced at"},
+		{"announced too early", "sealed", func(r *record) { r.AnnouncedAt = t0 }, "announced at"},
+		{"an owner too many", "ready", func(r *record) { r.Owner = "ada" }, "owner"},
+		{"an owner too few", "fetching", func(r *record) { r.Owner = "" }, "owner"},
+		{"no lease", "fetching", func(r *record) { r.LeaseUntil = time.Time{} }, "owner"},
+		{"fewer than no attempts", "ready", func(r *record) { r.Attempts = -1 }, "-1 attempts"},
+		{"fewer than no links", "ready", func(r *record) { r.ExpiredLinks = -1 }, "-1 expired links"},
+		{"no attempt counted", "fetching", func(r *record) { r.Attempts = 0 }, "no attempt"},
+		{"a lane of its own", "ready", func(r *record) { r.Lane = "express" }, `"express"`},
+		{"ready in no lane", "ready", func(r *record) { r.Lane = "" }, "lane"},
+		{"ready and settled", "ready", func(r *record) { r.Lane = "settled" }, "lane"},
+		{"waiting in a lane", "waiting", func(r *record) { r.Lane = "live" }, "lane"},
+		{"done and due", "done", func(r *record) { r.DueAt = t0ms }, "due at"},
+		{"archived nowhere", "archived", func(r *record) {
+			r.Receipt, r.ArchivedAt = investigation.Receipt{}, time.Time{}
+		}, "receipt"},
+		{"a receipt without a key", "archived", func(r *record) { r.Receipt.Key = "" }, "receipt"},
+		{"a size below 0", "archived", func(r *record) { r.Receipt.Size = -1 }, "-1 bytes"},
+		{"parts below 0", "quarantined", func(r *record) { r.Quarantine.PartSize = -8 }, "parts of -8"},
+		{"ready for a reason", "ready", func(r *record) { r.Reason = "Failed" }, "reason"},
+		{"not collected for none", "notCollected", func(r *record) { r.Reason = "" }, "reason"},
+		{"not collected on a whim", "notCollected", func(r *record) { r.Reason = "whim" }, `"whim"`},
+		{"archived and not collected", "archived", func(r *record) { r.Reason = "Failed" }, "reason"},
+		{"done with nothing", "done", func(r *record) {
+			r.Receipt, r.ArchivedAt = investigation.Receipt{}, time.Time{}
+		}, "receipt"},
+		{"a quarantine for no reason", "archived", func(r *record) { r.Quarantine = receipt() }, "quarantine"},
+		{"sealed too early", "ready", func(r *record) { r.Seal = records["sealed"].Seal }, "sealed"},
+		{"sealed in no place", "sealed", func(r *record) { r.Seal.Sequence = 0 }, "number 0"},
+		{"a short digest", "sealed", func(r *record) { r.Seal.Digest = r.Seal.Digest[2:] }, "digest"},
+		{"another's manifest", "sealed", func(r *record) { r.Seal.Manifest += " " }, "another manifest"},
+		{"sealed and no manifest", "sealed", func(r *record) { r.Seal.Manifest = "" }, "missing"},
+		{"a manifest without a key", "sealed", func(r *record) { r.ManifestKey = "" }, "key"},
+		{"a quarantine not sealed", "quarantined", func(r *record) {
+			r.QuarantineSeal = investigation.Seal{}
+		}, "quarantine"},
+		{"seals that are apart", "quarantined", func(r *record) { r.Seal.Sequence = 9 }, "number 1"},
+		{"one manifest of two", "quarantined", func(r *record) { r.QuarantineSeal.Manifest = "" }, "missing"},
+	} {
+		rec := records[tt.of]
+		if err := rec.Validate(); tt.of != "" && err != nil {
+			t.Fatalf("%s: before it is spoilt: %v", tt.name, err)
+		}
+		tt.spoil(&rec)
+		err := rec.Validate()
+		if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), tt.words) {
+			t.Errorf("%s: got %v, want ErrBadRecord with %q", tt.name, err, tt.words)
+		}
+	}
+}
+
+func TestValidateHead(t *testing.T) {
+	digest := strings.Repeat("0f", 32)
+	for _, tt := range []struct {
+		head investigation.Head
+		good bool
+	}{
+		{investigation.Head{Sequence: 1, Digest: digest}, true},
+		{investigation.Head{}, false},
+		{investigation.Head{Sequence: -1, Digest: digest}, false},
+		{investigation.Head{Sequence: 1, Digest: strings.ToUpper(digest)}, false},
+		{investigation.Head{Sequence: 1, Digest: digest + "0"}, false},
+	} {
+		err := tt.head.Validate()
+		if (err == nil) != tt.good || (err != nil && !errors.Is(err, investigation.ErrBadRecord)) {
+			t.Errorf("%+v: got %v", tt.head, err)
+		}
+	}
+}
