@@ -37,8 +37,9 @@ func (c *Client) packageURI(ctx context.Context, actionID string) (
 	if err != nil {
 		return investigation.Link{}, none, err
 	}
-	body, exchange, err := c.call(ctx, c.linker, c.api("machineactions", id, "getPackageUri"),
-		linkAnswerBytesMax)
+	var body []byte
+	exchange, err := c.call(ctx, c.linker, c.api("machineactions", id, "getPackageUri"),
+		keepAtMost(&body, linkAnswerBytesMax))
 	if err != nil {
 		return investigation.Link{}, none, err
 	}

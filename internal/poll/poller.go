@@ -16,8 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -53,13 +51,15 @@ type Poller struct {
 	now        func() time.Time
 	logger     *slog.Logger
 
-	known     map[string]sighting // by action id: what the ledger has been told
-	skipped   map[string]bool     // rows that made no sense and were logged
+	memory    memory
+	listing   investigation.Listing // under way, or the last one
+	listedNew bool                  // that listing has shown a waiting action that is young
+	odd       map[string]bool       // rows that made no sense and were logged
 	handed    map[investigation.ID]handover
 	settled   map[investigation.ID]time.Time // when it was handed over to be concluded
 	sweptAt   time.Time                      // when the last sweep was begun
 	postponed time.Time                      // Defender asked not to be listed before
-	young     bool                           // the last sweep saw a waiting action that is young
+	young     bool                           // the last listing showed a waiting action that is young
 	busy      bool                           // as the last step left things
 
 	answer Answer // of the present tick
@@ -82,8 +82,8 @@ func New(
 	return &Poller{
 		defender: defender, ledger: ledger, bus: bus, budget: budget, tenantID: tenantID,
 		cases: cases, lookback: lookback, sweepEvery: sweepEvery, now: now, logger: logger,
-		known:   map[string]sighting{},
-		skipped: map[string]bool{},
+		memory:  newMemory(),
+		odd:     map[string]bool{},
 		handed:  map[investigation.ID]handover{},
 		settled: map[investigation.ID]time.Time{},
 	}
@@ -91,9 +91,14 @@ func New(
 
 // Progress says where a step left things.
 type Progress struct {
-	Next  time.Time // when the next step is due
-	Busy  bool      // something is young, ready or to be announced: the next step is worth waiting for
-	Swept bool      // this step listed the tenant, and the ledger knows all of it
+	Next time.Time // when the next step is due
+	// Busy says that something is young, ready, to be listed or announced: the next step is worth waiting
+	// for.
+	Busy  bool
+	Swept bool // this step listed the tenant to the end, and the ledger knows all of it
+	// Listing says that a listing is under way: later steps go on with it. Until then the ledger may lack
+	// actions that Defender has.
+	Listing bool
 }
 
 // Tick takes steps until nothing is worth waiting for, or the next step would come after until, and
@@ -123,20 +128,23 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	swept := false
 	if !p.now().Before(p.nextSweep()) {
 		began := p.now()
-		sweepErr = p.Sweep(ctx)
-		swept = sweepErr == nil
-		p.answer.swept(p.now().Sub(began))
-		if errors.Is(sweepErr, investigation.ErrBudgetSpent) {
-			sweepErr = nil // a later step sweeps; that is no failure
+		listErr, observeErr := p.sweep(ctx)
+		if errors.Is(listErr, investigation.ErrBudgetSpent) {
+			listErr = nil // a later step goes on; that is no failure
 		}
+		sweepErr = errors.Join(listErr, observeErr)
+		swept = sweepErr == nil && p.listing.Done
+		p.answer.swept(p.now().Sub(began))
 	}
 	due, dueErr := p.due(ctx)
 	settleErr := p.settle(ctx, due)
 	nextHandover, dispatchErr := p.dispatch(ctx, due)
 
-	p.busy = p.young || len(due) > 0
+	underWay := p.listing.UnderWay()
+	p.busy = p.young || len(due) > 0 || underWay
 	p.answer.Due, p.answer.OldestReadySeconds = len(due), int(oldestReady(due, p.now()).Seconds())
-	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept}
+	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept,
+		Listing: underWay}
 	return progress, errors.Join(sweepErr, dueErr, settleErr, dispatchErr)
 }
 
@@ -163,60 +171,6 @@ func (p *Poller) nextSweep() time.Time {
 	}
 	return next
 }
-
-// Sweep looks at the tenant once and tells the ledger what changed. It costs one list call a page
-// and one write an action that changed; the first sweep also reads the known states. An error that
-// wraps *[investigation.PostponedError] names when Defender may be asked again.
-func (p *Poller) Sweep(ctx context.Context) error {
-	now := p.now()
-	p.sweptAt = now
-	actions, skipped, err := p.defender.List(ctx, now.Add(-p.lookback))
-	if err != nil {
-		if postponed, ok := errors.AsType[*investigation.PostponedError](err); ok {
-			p.postponed = postponed.RetryAt
-		}
-		return fmt.Errorf("list the tenant's actions: %w", err)
-	}
-	p.report(ctx, skipped)
-	for i := range actions {
-		actions[i].CaseID = p.cases.Find(actions[i].RequestorComment)
-	}
-	err = p.observe(ctx, actions, now)
-	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-		return err
-	}
-	p.forget(actions)
-	p.young = slices.ContainsFunc(actions, func(a investigation.Action) bool {
-		return p.known[a.ActionID].state == investigation.StateWaiting &&
-			now.Sub(a.CreatedAt) < YoungFor
-	})
-	return err // of records that make no sense: the sweep is done with all others
-}
-
-// forget drops the memory of actions that left the look-back window.
-func (p *Poller) forget(listed []investigation.Action) {
-	still := make(map[string]bool, len(listed))
-	for _, a := range listed {
-		still[a.ActionID] = true
-	}
-	maps.DeleteFunc(p.known, func(id string, _ sighting) bool { return !still[id] })
-}
-
-// report logs each row that made no sense once.
-func (p *Poller) report(ctx context.Context, skipped []error) {
-	for _, row := range skipped {
-		text := row.Error()
-		if p.skipped[text] || len(p.skipped) >= skippedMax {
-			continue
-		}
-		p.skipped[text] = true
-		p.logger.WarnContext(ctx, "a listed action makes no sense and is skipped",
-			slog.String("error", text))
-	}
-}
-
-// skippedMax bounds what is remembered of senseless rows; a tenant that sends more has been heard.
-const skippedMax = 1000
 
 // due returns what is due within the horizon, live before backlog. Beside an error it returns what
 // could be read.
