@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"time"
 
+	"packhorse/internal/hostlist"
 	"packhorse/internal/investigation"
 )
 
@@ -58,7 +59,7 @@ type Client struct {
 	lister    http.RoundTripper
 	linker    http.RoundTripper
 	downloads http.RoundTripper
-	hosts     linkHosts
+	hosts     hostlist.List
 	now       func() time.Time
 }
 
@@ -79,7 +80,10 @@ func New(base *url.URL, tenantID string, lister, linker, downloads http.RoundTri
 	if base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" {
 		return nil, fmt.Errorf("API address: %q is not a plain https address", base.Redacted())
 	}
-	hosts, err := parseLinkHosts(linkHosts)
+	hosts, err := hostlist.Parse(linkHosts)
+	if err == nil && len(hosts) == 0 {
+		err = errors.New("there are none, and no package could be downloaded")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("link hosts: %w", err)
 	}

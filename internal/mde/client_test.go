@@ -132,8 +132,8 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"query":      {"https://api.example?x=1", tenant, []string{"a.example"}, "https"},
 		"tenant":     {"https://api.example", "contoso.com", []string{"a.example"}, "tenant"},
 		"no hosts":   {"https://api.example", tenant, nil, "link hosts"},
-		"url":        {"https://api.example", tenant, []string{"https://a.example"}, "https://a.example"},
-		"both named": {"https://api.example", tenant, []string{"*.a", "b:0"}, "b:0"},
+		"url":        {"https://api.example", tenant, []string{"https://a.example"}, "entry 1"},
+		"both named": {"https://api.example", tenant, []string{"*.a", "b:0"}, "entry 1, entry 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base, err := url.Parse(tt.base)

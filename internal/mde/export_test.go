@@ -75,15 +75,3 @@ func ParseRetryAfter(value string, now time.Time) time.Duration { return parseRe
 func ParseContentRange(value string) (first, total int64, err error) { return parseContentRange(value) }
 
 func ParseTime(s string) (time.Time, error) { return parseTime(s) }
-
-func LinkHostsAllow(entries []string, address string) (bool, error) {
-	hosts, err := parseLinkHosts(entries)
-	if err != nil {
-		return false, err
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return false, err
-	}
-	return hosts.allow(u), nil
-}

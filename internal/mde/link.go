@@ -84,7 +84,7 @@ func (c *Client) admit(address *url.URL) error {
 		return errors.New("the link is not an https address")
 	case address.Host == "" || address.User != nil:
 		return errors.New("the link is not a plain https address")
-	case !c.hosts.allow(address):
+	case !c.hosts.Admits(address):
 		return &investigation.PostponedError{
 			RetryAt: c.now().Add(credentialPause),
 			Err: fmt.Errorf("the link leads to %.100q, which is not among the allowed link hosts"+
