@@ -106,7 +106,9 @@ func (w *world) sweep(b *testing.B, bootstrap string) (peakMiB float64) {
 	if err := cmd.Process.Kill(); err != nil {
 		b.Fatal(err)
 	}
-	<-ended
+	if err := <-ended; err == nil {
+		b.Fatal("the function ended by itself")
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.failures) > 0 {

@@ -113,6 +113,7 @@ func (c *Client) call(ctx context.Context, via http.RoundTripper, target *url.UR
 	if err != nil {
 		return none, c.unanswered(ctx, withoutURL(err))
 	}
+	naming(resp, req)
 	exchange := watch.exchange(resp)
 	defer func() { _ = resp.Body.Close() }() // it was read as far as it is wanted
 	if !successful(resp.StatusCode) {
@@ -123,6 +124,14 @@ func (c *Client) call(ctx context.Context, via http.RoundTripper, target *url.UR
 		return none, err
 	}
 	return exchange, nil
+}
+
+// naming makes an answer name its request, which a RoundTripper need not do. Where one adds the token, it
+// names the request that has it.
+func naming(resp *http.Response, req *http.Request) {
+	if resp.Request == nil {
+		resp.Request = req
+	}
 }
 
 // refused says what an answer that is not a success means for the caller's timing.

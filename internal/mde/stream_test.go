@@ -67,7 +67,8 @@ func TestListHoldsABatch(t *testing.T) {
 	client := newClient(t, transports{lister: pages(page)})
 	handed, batches := 0, 0
 	at := investigation.NewListing(noon)
-	for err := error(nil); !at.Done; {
+	for !at.Done {
+		var err error
 		at, err = client.List(t.Context(), at, func(batch []investigation.Action, _ []error) bool {
 			held := 0
 			for _, a := range batch {
