@@ -131,7 +131,7 @@ func start(b *testing.B, path string) (init time.Duration, rssMiB float64) {
 	case err := <-ended:
 		b.Fatalf("%s ended before it asked for an event: %v", path, err)
 	}
-	rssMiB = residentMiB(b, cmd.Process.Pid)
+	rssMiB = statusMiB(b, cmd.Process.Pid, "VmRSS")
 	if err := cmd.Process.Kill(); err != nil {
 		b.Fatal(err)
 	}
@@ -141,18 +141,17 @@ func start(b *testing.B, path string) (init time.Duration, rssMiB float64) {
 	return init, rssMiB
 }
 
-var residentLine = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
-
-// residentMiB is the memory of a process, which Linux tells.
-func residentMiB(b *testing.B, pid int) float64 {
+// statusMiB is what Linux tells of a process's memory: VmRSS is what is resident, VmHWM the most that
+// ever was.
+func statusMiB(b *testing.B, pid int, name string) float64 {
 	b.Helper()
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	found := residentLine.FindSubmatch(status)
+	found := regexp.MustCompile(`(?m)^` + name + `:\s+(\d+) kB$`).FindSubmatch(status)
 	if found == nil {
-		b.Fatal("the kernel does not tell the resident memory")
+		b.Fatalf("the kernel does not tell %s", name)
 	}
 	kib, err := strconv.Atoi(string(found[1]))
 	if err != nil {

@@ -295,6 +295,26 @@ func TestNoLink(t *testing.T) {
 	}
 }
 
+// TestNoSecretInAnyForm: the same of what is escaped, and of links without a scheme.
+func TestNoSecretInAnyForm(t *testing.T) {
+	t.Parallel()
+	for _, message := range []string{
+		"refused: sig%3Dcanary%2B", `refused: \u0026sig\u003dcanary`, "refused: %73ig=canary", "Bearer%20canary-canary",
+		"get x.blob.core.windows.net/canary?x", "get //x/canary", `{\"token\":\"canary\"}`,
+	} {
+		given, err := fetching().NotCollected("worker-1", investigation.Closing{
+			At: createdAt, Reason: investigation.ReasonExpired, Message: message,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		given, _ = seal(t, given, investigation.Stored{}, investigation.Head{})
+		if text := given.Seal.Manifest; strings.Contains(text, "canary") || !strings.Contains(text, "redacted]") {
+			t.Errorf("%s: the manifest shows it: %s", message, text)
+		}
+	}
+}
+
 // TestParse: what is not exactly what a Writer makes is refused, however alike it reads.
 func TestParse(t *testing.T) {
 	t.Parallel()

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -141,7 +140,7 @@ func (s sealer) Outcome(rec investigation.Record, head investigation.Head) ([]by
 		return canonical(m)
 	}
 	m.Outcome = OutcomeNotCollected
-	m.NotCollected = &NotCollected{Reason: rec.Reason, Message: withoutLinks(rec.Message)}
+	m.NotCollected = &NotCollected{Reason: rec.Reason, Message: investigation.Redact(rec.Message)}
 	if rec.Attempts > 0 || rec.ExpiredLinks > 0 {
 		m.Collection = &Collection{
 			Attempts: rec.Attempts + rec.ExpiredLinks, Earlier: earlier(rec, time.Time{}),
@@ -240,23 +239,16 @@ func contentOf(c investigation.Content) *Content {
 	}
 }
 
-// earlier returns the attempts that ended before an instant; the zero time means all.
+// earlier returns the attempts that ended before an instant; the zero time means all. That no message
+// has a link in it is not left to others alone: a manifest is kept for years and shown to many.
 func earlier(rec investigation.Record, before time.Time) []EarlierAttempt {
 	attempts := []EarlierAttempt{}
 	for _, entry := range rec.Journal.Entries() {
 		if before.IsZero() || entry.At.Before(before) {
 			attempts = append(attempts, EarlierAttempt{
-				EndedAt: entry.At, Message: withoutLinks(entry.Message),
+				EndedAt: entry.At, Message: investigation.Redact(entry.Message),
 			})
 		}
 	}
 	return attempts
-}
-
-// What an error's text says has no link in it. A manifest is kept for years and shown to many, so
-// that is not left to others alone.
-var linkForm = regexp.MustCompile(`(?i)\b[a-z][a-z0-9+.-]*://[^\s"'<>]*`)
-
-func withoutLinks(message string) string {
-	return linkForm.ReplaceAllLiteralString(message, "[link redacted]")
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"packhorse/internal/investigation"
 )
 
 // messageBytesMax is how much of somebody else's sentence is kept.
@@ -157,16 +159,11 @@ func parseRefusal(status int, body []byte, secret string) *Error {
 	return refused
 }
 
-var tokenForm = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*`)
-
 // clean makes a foreign text fit for an error: valid, on one line, short, and without the secret or
-// anything that looks like a token.
+// anything that looks like a link or a token.
 func clean(text, secret string) string {
-	if secret != "" {
-		text = strings.ReplaceAll(text, secret, "[redacted]")
-	}
-	text = tokenForm.ReplaceAllLiteralString(text, "[redacted]")
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
+	text = investigation.Redact(strings.ToValidUTF8(text, "\uFFFD"), secret)
+	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > messageBytesMax {
 		text = strings.ToValidUTF8(text[:messageBytesMax], "")
 	}

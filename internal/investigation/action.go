@@ -92,7 +92,7 @@ func (a Action) Validate() error {
 			return fmt.Errorf("%w: %s %q is not in canonical form", ErrBadAction, part.name, part.value)
 		}
 	}
-	if y := a.CreatedAt.UTC().Year(); y < yearMin || y > yearMax {
+	if !InRange(a.CreatedAt) {
 		return fmt.Errorf("%w: creation time %s is out of range",
 			ErrBadAction, a.CreatedAt.UTC().Format(time.RFC3339))
 	}
@@ -103,7 +103,7 @@ func (a Action) Validate() error {
 	return nil
 }
 
-// The years a creation time may lie in: Defender for Endpoint (then Defender ATP) appeared in 2016,
+// The years a time may lie in: Defender for Endpoint (then Defender ATP) appeared in 2016,
 // and a key's time stamp has four digits.
 const (
 	yearMin = 2016

@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"time"
 
+	"packhorse/internal/hostlist"
 	"packhorse/internal/investigation"
 )
 
@@ -58,7 +59,7 @@ type Client struct {
 	lister    http.RoundTripper
 	linker    http.RoundTripper
 	downloads http.RoundTripper
-	hosts     linkHosts
+	hosts     hostlist.List
 	now       func() time.Time
 }
 
@@ -79,7 +80,10 @@ func New(base *url.URL, tenantID string, lister, linker, downloads http.RoundTri
 	if base.Scheme != "https" || base.Host == "" || base.User != nil || base.RawQuery != "" {
 		return nil, fmt.Errorf("API address: %q is not a plain https address", base.Redacted())
 	}
-	hosts, err := parseLinkHosts(linkHosts)
+	hosts, err := hostlist.Parse(linkHosts)
+	if err == nil && len(hosts) == 0 {
+		err = errors.New("there are none, and no package could be downloaded")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("link hosts: %w", err)
 	}
@@ -89,36 +93,45 @@ func New(base *url.URL, tenantID string, lister, linker, downloads http.RoundTri
 	}, nil
 }
 
-// call sends one GET and returns the body of a 2xx answer, and the exchange. A longer body than
-// bytesMax is an error.
-func (c *Client) call(ctx context.Context, via http.RoundTripper, target *url.URL, bytesMax int64) (
-	[]byte, investigation.Exchange, error,
-) {
+// call sends one GET, passes the body of a 2xx answer to read, and returns the exchange. The connection
+// is closed when call returns.
+func (c *Client) call(ctx context.Context, via http.RoundTripper, target *url.URL,
+	read func(body io.Reader) error,
+) (investigation.Exchange, error) {
 	none := investigation.Exchange{}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	observed, watch := c.observe(ctx, target.Host)
 	req, err := http.NewRequestWithContext(observed, http.MethodGet, target.String(), nil)
 	if err != nil {
-		return nil, none, fmt.Errorf("make the request: %w", withoutURL(err))
+		return none, fmt.Errorf("make the request: %w", withoutURL(err))
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
 	// RoundTrip and not a Client: no redirect is followed, no cookie kept, no URL in its errors.
 	resp, err := via.RoundTrip(req)
 	if err != nil {
-		return nil, none, c.unanswered(ctx, withoutURL(err))
+		return none, c.unanswered(ctx, withoutURL(err))
 	}
+	naming(resp, req)
 	exchange := watch.exchange(resp)
 	defer func() { _ = resp.Body.Close() }() // it was read as far as it is wanted
 	if !successful(resp.StatusCode) {
-		return nil, none, c.refused(statusErrorOf(resp, c.now()))
+		return none, c.refused(statusErrorOf(resp, c.now()))
 	}
-	body, err := readAtMost(resp.Body, bytesMax)
+	err = read(resp.Body)
 	if err != nil {
-		return nil, none, err
+		return none, err
 	}
-	return body, exchange, nil
+	return exchange, nil
+}
+
+// naming makes an answer name its request, which a RoundTripper need not do. Where one adds the token, it
+// names the request that has it.
+func naming(resp *http.Response, req *http.Request) {
+	if resp.Request == nil {
+		resp.Request = req
+	}
 }
 
 // refused says what an answer that is not a success means for the caller's timing.
@@ -158,14 +171,18 @@ func (c *Client) unanswered(ctx context.Context, err error) error {
 
 func successful(status int) bool { return status >= 200 && status <= 299 }
 
-// readAtMost returns all of r, or an error if that is more than bytesMax bytes.
-func readAtMost(r io.Reader, bytesMax int64) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, bytesMax+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+// keepAtMost returns a reader of bodies for [Client.call]: it puts the whole body into kept. A longer body
+// than bytesMax is an error.
+func keepAtMost(kept *[]byte, bytesMax int64) func(io.Reader) error {
+	return func(body io.Reader) error {
+		all, err := io.ReadAll(io.LimitReader(body, bytesMax+1))
+		if err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		if int64(len(all)) > bytesMax {
+			return fmt.Errorf("the answer is longer than %d bytes", bytesMax)
+		}
+		*kept = all
+		return nil
 	}
-	if int64(len(body)) > bytesMax {
-		return nil, fmt.Errorf("the answer is longer than %d bytes", bytesMax)
-	}
-	return body, nil
 }

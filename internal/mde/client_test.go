@@ -132,8 +132,8 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"query":      {"https://api.example?x=1", tenant, []string{"a.example"}, "https"},
 		"tenant":     {"https://api.example", "contoso.com", []string{"a.example"}, "tenant"},
 		"no hosts":   {"https://api.example", tenant, nil, "link hosts"},
-		"url":        {"https://api.example", tenant, []string{"https://a.example"}, "https://a.example"},
-		"both named": {"https://api.example", tenant, []string{"*.a", "b:0"}, "b:0"},
+		"url":        {"https://api.example", tenant, []string{"https://a.example"}, "entry 1"},
+		"both named": {"https://api.example", tenant, []string{"*.a", "b:0"}, "entry 1, entry 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base, err := url.Parse(tt.base)
@@ -176,7 +176,7 @@ func TestRefusalsOfTheAPI(t *testing.T) {
 			client := newClient(t, transports{lister: refuse, linker: refuse})
 			_, _, linkErr := client.PackageURI(t.Context(), action)
 			_, getErr := client.Get(t.Context(), action)
-			_, _, listErr := client.List(t.Context(), noon)
+			_, _, listErr := client.ListAll(t.Context(), noon)
 			for _, err := range []error{linkErr, getErr, listErr} {
 				checkNoSecret(t, err)
 				refused, ok := errors.AsType[*mde.StatusError](err)
@@ -220,7 +220,7 @@ func TestOnlyConnectionsThatNeverCameAboutArePostponed(t *testing.T) {
 			client := newClient(t, transports{lister: fail, linker: fail, downloads: fail})
 			_, _, linkErr := client.PackageURI(t.Context(), action)
 			_, openErr := client.Open(t.Context(), investigation.NewLink(link))
-			_, _, listErr := client.List(t.Context(), noon)
+			_, _, listErr := client.ListAll(t.Context(), noon)
 			for _, err := range []error{linkErr, openErr, listErr} {
 				checkNoSecret(t, err)
 				if tt.postponed {
@@ -242,7 +242,7 @@ func TestDenialsOfTheTransportsAreHandedOn(t *testing.T) {
 	client := newClient(t, transports{lister: deny, linker: deny})
 	_, _, err := client.PackageURI(t.Context(), action)
 	checkPostponed(t, err, denied.RetryAt)
-	_, _, err = client.List(t.Context(), noon)
+	_, _, err = client.ListAll(t.Context(), noon)
 	checkPostponed(t, err, denied.RetryAt)
 }
 

@@ -68,7 +68,7 @@ func (c *Client) open(ctx context.Context, link investigation.Link) (investigati
 	}
 	body := newBody(ctx, cancel, c, link, answer)
 	head := bufio.NewReaderSize(body, headBytesMax)
-	err = examine(head)
+	err = examine(head, answer.secrets)
 	if err != nil {
 		_ = body.Close() // nobody will read it
 		return investigation.Package{}, err
@@ -101,7 +101,7 @@ func acceptWhole(resp *http.Response) error {
 
 // examine looks at the first bytes. A success without any, or with a message in place of a ZIP
 // that says so, is how some hosts refuse a link that is too old (both were seen in the wild).
-func examine(head *bufio.Reader) error {
+func examine(head *bufio.Reader, secrets []string) error {
 	first, err := head.Peek(2)
 	if len(first) == 0 {
 		if errors.Is(err, io.EOF) {
@@ -115,7 +115,7 @@ func examine(head *bufio.Reader) error {
 	message, _ := head.Peek(headBytesMax) // a reading error comes again when it is read
 	if saysExpired(message) {
 		return fmt.Errorf("%w: the answer is a message in place of a package: %s",
-			investigation.ErrLinkExpired, clean(string(message)))
+			investigation.ErrLinkExpired, clean(string(message), secrets...))
 	}
 	return nil
 }
@@ -200,6 +200,8 @@ type exchange struct {
 	resp   *http.Response
 	source io.ReadCloser // the answer's body
 	facts  investigation.Exchange
+
+	secrets []string // the link
 }
 
 func (c *Client) exchange(ctx context.Context, address *url.URL, header http.Header) (
@@ -217,7 +219,7 @@ func (c *Client) exchange(ctx context.Context, address *url.URL, header http.Hea
 	// transport from unpacking them.
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", userAgent)
-	e := &exchange{ctx: ctx, cancel: cancel}
+	e := &exchange{ctx: ctx, cancel: cancel, secrets: secretsIn(req)}
 	e.timer = time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
 	resp, err := c.downloads.RoundTrip(req) //nolint:bodyclose // exchange.close does
 	e.timer.Stop()
@@ -226,6 +228,7 @@ func (c *Client) exchange(ctx context.Context, address *url.URL, header http.Hea
 		cancel(nil)
 		return nil, err
 	}
+	naming(resp, req)
 	e.resp, e.source, e.facts = resp, resp.Body, watch.exchange(resp)
 	return e, nil
 }
@@ -246,7 +249,7 @@ func (e *exchange) explain(err error) error {
 	if cause := context.Cause(e.ctx); cause != nil {
 		return cause
 	}
-	return withoutURL(err)
+	return without(e.secrets, withoutURL(err))
 }
 
 // close ends the exchange. It may be called more than once.

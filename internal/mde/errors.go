@@ -11,11 +11,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"packhorse/internal/investigation"
 )
 
 const (
@@ -55,11 +56,12 @@ func (e *StatusError) Error() string {
 	return text.String()
 }
 
-// statusErrorOf reads the answer's body, as far as it is wanted, and does not close it.
+// statusErrorOf reads the answer's body, as far as it is wanted, and does not close it. The answer MUST
+// name its request.
 func statusErrorOf(resp *http.Response, now time.Time) *StatusError {
 	// A body that breaks off still says what it says.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, errorBodyBytesMax))
-	e := parseErrorBody(body)
+	e := parseErrorBody(body, secretsIn(resp.Request)...)
 	e.Status = resp.StatusCode
 	e.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), now)
 	return e
@@ -67,7 +69,8 @@ func statusErrorOf(resp *http.Response, now time.Time) *StatusError {
 
 // parseErrorBody takes what it can from an error's body: Defender's JSON, the XML of a storage
 // account, or the beginning of whatever else it is.
-func parseErrorBody(body []byte) *StatusError {
+func parseErrorBody(body []byte, secrets ...string) *StatusError {
+	clean := func(s string) string { return clean(s, secrets...) }
 	var fromAPI struct {
 		Error struct{ Code, Message, Target loose }
 	}
@@ -126,32 +129,23 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 	return min(max(date.Sub(now), 0), retryAfterMax)
 }
 
-// What could open something: whole URLs (their path may be as good as their query), the values of
-// signing parameters wherever they stand, bearer values and JSON web tokens.
-var (
-	urlForm    = regexp.MustCompile(`(?i)https?(?::|%3a)(?:\\?/|%2f){2}[^\s"'<>]*`)
-	secretForm = regexp.MustCompile(
-		`(?i)(sig|signature|token|access_token|secret|client_secret|assertion)` +
-			`(["']?\s*[=:]\s*["']?|%3d)[^\s"'&<>]+`)
-	bearerForm = regexp.MustCompile(`(?i)bearer\s+[^\s"'<>]+`)
-	jwtForm    = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*`)
-)
-
-// redact replaces what could be a link or a token.
-func redact(s string) string {
-	s = urlForm.ReplaceAllLiteralString(s, "[link redacted]")
-	s = bearerForm.ReplaceAllLiteralString(s, "[token redacted]")
-	s = jwtForm.ReplaceAllLiteralString(s, "[token redacted]")
-	return secretForm.ReplaceAllString(s, "$1=[redacted]")
+// secretsIn returns what a request was sent with that opens something: the token, or, of a download, which
+// has none, the link.
+func secretsIn(req *http.Request) []string {
+	if _, token, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
+		return []string{token}
+	}
+	return investigation.SecretsOf(req.URL.String())
 }
 
-// clean makes a foreign text fit for an error: valid, on one line, redacted and short.
-func clean(s string) string {
+// clean makes a foreign text fit for an error: valid, on one line, without links, tokens and the given
+// secrets, and short.
+func clean(s string, secrets ...string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
-	return cut(redact(s), messageBytesMax)
+	return cut(investigation.Redact(s, secrets...), messageBytesMax)
 }
 
 // withoutURL drops the URL from an error of net/http's, which for a download is the link.
@@ -164,6 +158,32 @@ func withoutURL(err error) error {
 		err = fmt.Errorf("%s: %w", with.Op, with.Err)
 	}
 }
+
+// without returns err, with a text from which the secrets are gone: what a server sends that makes no
+// sense, net/http quotes.
+func without(secrets []string, err error) error {
+	text := err.Error()
+	redacted := investigation.Redact(text, secrets...)
+	if redacted == text {
+		return err
+	}
+	return &redactedError{text: redacted, cause: err}
+}
+
+// redactedError is an error whose own text is not to be shown. It can be told what it is, but not
+// unwrapped.
+type redactedError struct {
+	text  string
+	cause error
+}
+
+func (e *redactedError) Error() string { return e.text }
+
+// Is lets errors.Is find what the cause wraps.
+func (e *redactedError) Is(target error) bool { return errors.Is(e.cause, target) }
+
+// As lets errors.As find what the cause wraps. Decide by it; don't print it.
+func (e *redactedError) As(target any) bool { return errors.As(e.cause, target) }
 
 // neverConnected reports whether the request cannot have reached the server: name, address, proxy
 // or certificate stood in the way.

@@ -87,8 +87,8 @@ func (w *watch) exchange(resp *http.Response) investigation.Exchange {
 	e := investigation.Exchange{
 		AskedAt: asked.UTC().Round(0), AnsweredAt: answered.UTC().Round(0), // no monotonic clock
 		Host:          strings.ToLower(w.host),
-		RequestID:     idIn(resp.Header, requestIDHeaders),
-		CorrelationID: idIn(resp.Header, correlationIDHeaders),
+		RequestID:     idIn(resp, requestIDHeaders),
+		CorrelationID: idIn(resp, correlationIDHeaders),
 	}
 	if resp.TLS == nil {
 		return e
@@ -102,15 +102,18 @@ func (w *watch) exchange(resp *http.Response) investigation.Exchange {
 }
 
 // idIn returns the first id that one of the names has, as printable ASCII, redacted and short.
-func idIn(header http.Header, names []string) string {
+func idIn(resp *http.Response, names []string) string {
 	for _, name := range names {
 		id := strings.Map(func(r rune) rune {
 			if r < ' ' || r > '~' {
 				return -1
 			}
 			return r
-		}, cut(header.Get(name), headBytesMax)) // what is cut off in a secret's middle is still one
-		id = strings.TrimSpace(redact(id))
+		}, cut(resp.Header.Get(name), headBytesMax)) // what is cut off in a secret's middle is still one
+		if id == "" {
+			continue
+		}
+		id = strings.TrimSpace(investigation.Redact(id, secretsIn(resp.Request)...))
 		if id != "" {
 			return id[:min(len(id), idBytesMax)]
 		}

@@ -1,6 +1,8 @@
 package mde
 
 import (
+	"context"
+	"io"
 	"net/url"
 	"time"
 
@@ -11,6 +13,11 @@ import (
 const (
 	PageRows         = pageRows
 	PagesMax         = pagesMax
+	ListingPagesMax  = listingPagesMax
+	PageBytesMax     = pageBytesMax
+	PageTimeMax      = pageTimeMax
+	BatchBytesMax    = batchBytesMax
+	ActionBytesMax   = actionBytesMax
 	NameBytesMax     = nameBytesMax
 	CommentBytesMax  = commentBytesMax
 	MessageBytesMax  = messageBytesMax
@@ -27,9 +34,34 @@ func DecodeRow(tenantID string, raw []byte) (investigation.Action, bool, error) 
 	return decodeRow(tenantID, raw)
 }
 
-func ParsePage(body []byte) (rows int, nextLink string, err error) {
-	p, err := parsePage(body)
-	return len(p.rows), p.nextLink, err
+// ParsePage reads a page of the test's tenant and returns how many rows it has.
+func ParsePage(body io.Reader) (rows int, nextLink string, err error) {
+	c := &Client{now: time.Now}
+	p := c.newPage(time.Time{}, func([]investigation.Action, []error) bool { return true })
+	err = p.readFrom(body)
+	return p.read, p.nextLink, err
+}
+
+// ListAll reads a whole listing, and returns each action as it was seen last.
+func (c *Client) ListAll(ctx context.Context, since time.Time) (
+	actions []investigation.Action, odd []error, err error,
+) {
+	place := map[string]int{}
+	for at := investigation.NewListing(since); at.UnderWay() && err == nil; {
+		at, err = c.List(ctx, at, func(batch []investigation.Action, odds []error) bool {
+			odd = append(odd, odds...)
+			for _, a := range batch {
+				if i, again := place[a.ActionID]; again {
+					actions[i] = a
+					continue
+				}
+				place[a.ActionID] = len(actions)
+				actions = append(actions, a)
+			}
+			return true
+		})
+	}
+	return actions, odd, err
 }
 
 func Follow(api, current *url.URL, link string) (*url.URL, error) { return follow(api, current, link) }
@@ -43,15 +75,3 @@ func ParseRetryAfter(value string, now time.Time) time.Duration { return parseRe
 func ParseContentRange(value string) (first, total int64, err error) { return parseContentRange(value) }
 
 func ParseTime(s string) (time.Time, error) { return parseTime(s) }
-
-func LinkHostsAllow(entries []string, address string) (bool, error) {
-	hosts, err := parseLinkHosts(entries)
-	if err != nil {
-		return false, err
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return false, err
-	}
-	return hosts.allow(u), nil
-}

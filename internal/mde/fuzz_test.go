@@ -1,6 +1,7 @@
 package mde_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"strings"
@@ -19,14 +20,58 @@ func FuzzParsePage(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		rows, _, err := mde.ParsePage(body)
-		if err == nil && !json.Valid(body) {
-			t.Error("no JSON was taken for a page")
+		rows, next, err := mde.ParsePage(bytes.NewReader(body))
+		// encoding/json is the judge of what is a page. Where a name comes twice the two may differ, and a
+		// page with a bad row is a page here.
+		lists, links := 0, 0
+		for _, name := range namesIn(body) {
+			if strings.EqualFold(name, "value") {
+				lists++
+			}
+			if strings.EqualFold(name, "@odata.nextLink") {
+				links++
+			}
 		}
-		if err != nil && rows != 0 {
-			t.Errorf("%d rows and an error: %v", rows, err)
+		if !json.Valid(body) || lists > 1 || links > 1 {
+			return
+		}
+		var want struct {
+			Value    *[]json.RawMessage `json:"value"`
+			NextLink *string            `json:"@odata.nextLink"`
+		}
+		isPage := json.Unmarshal(body, &want) == nil && want.Value != nil
+		if isPage != (err == nil) {
+			t.Fatalf("%s: got %v, and encoding/json takes it for a page: %t", body, err, isPage)
+		}
+		if !isPage {
+			return
+		}
+		if want.NextLink == nil {
+			want.NextLink = new(string)
+		}
+		if rows != len(*want.Value) || next != *want.NextLink {
+			t.Errorf("%s: got %d rows and %q, want %d and %q", body, rows, next, len(*want.Value),
+				*want.NextLink)
 		}
 	})
+}
+
+// namesIn returns the names of an object, as far as it is one.
+func namesIn(object []byte) []string {
+	in := json.NewDecoder(bytes.NewReader(object))
+	var names []string
+	_, err := in.Token()
+	for err == nil && in.More() {
+		var name json.Token
+		name, err = in.Token()
+		text, isText := name.(string)
+		if err != nil || !isText {
+			break
+		}
+		names = append(names, text)
+		err = in.Decode(new(json.RawMessage))
+	}
+	return names
 }
 
 func FuzzFollow(f *testing.F) {
@@ -76,12 +121,12 @@ func FuzzDecodeRow(f *testing.F) {
 		a, ok, err := mde.DecodeRow(tenant, raw)
 		switch {
 		case err != nil:
+			if ok && a.Validate() != nil {
+				t.Error("an action that cannot be carried")
+			}
 			if text := err.Error(); len(text) > 4*mde.MessageBytesMax || !utf8.ValidString(text) ||
 				strings.ContainsAny(text, "\r\n") {
 				t.Errorf("an unwieldy error: %q", text)
-			}
-			if ok {
-				t.Error("an action and an error")
 			}
 		case ok:
 			if err := a.Validate(); err != nil {
@@ -130,28 +175,6 @@ func FuzzParseLinkAnswer(f *testing.F) {
 		// Whatever was in the answer may have been the link: the error is one of a few sentences.
 		if strings.Contains(err.Error(), secret) || len(err.Error()) > 100 {
 			t.Errorf("the error shows the answer: %v", err)
-		}
-	})
-}
-
-func FuzzLinkHosts(f *testing.F) {
-	for _, seed := range []string{link, "https://a.blob.core.windows.net:443", "https://evil.example",
-		"https://x@a.blob.core.windows.net", "https://a.blob.core.windows.net.evil.example",
-		"https://a.blob.core.windows.net:0443/", "https://.blob.core.windows.net"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, address string) {
-		allowed, err := mde.LinkHostsAllow([]string{".blob.core.windows.net"}, address)
-		if err != nil || !allowed {
-			return
-		}
-		u, err := url.Parse(address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(strings.ToLower(u.Hostname()), ".blob.core.windows.net") ||
-			(u.Port() != "" && u.Port() != "443") {
-			t.Errorf("%q is allowed", address)
 		}
 	})
 }

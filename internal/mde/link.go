@@ -37,8 +37,9 @@ func (c *Client) packageURI(ctx context.Context, actionID string) (
 	if err != nil {
 		return investigation.Link{}, none, err
 	}
-	body, exchange, err := c.call(ctx, c.linker, c.api("machineactions", id, "getPackageUri"),
-		linkAnswerBytesMax)
+	var body []byte
+	exchange, err := c.call(ctx, c.linker, c.api("machineactions", id, "getPackageUri"),
+		keepAtMost(&body, linkAnswerBytesMax))
 	if err != nil {
 		return investigation.Link{}, none, err
 	}
@@ -83,7 +84,7 @@ func (c *Client) admit(address *url.URL) error {
 		return errors.New("the link is not an https address")
 	case address.Host == "" || address.User != nil:
 		return errors.New("the link is not a plain https address")
-	case !c.hosts.allow(address):
+	case !c.hosts.Admits(address):
 		return &investigation.PostponedError{
 			RetryAt: c.now().Add(credentialPause),
 			Err: investigation.Because(investigation.CauseLinkHost,

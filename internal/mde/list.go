@@ -1,14 +1,12 @@
 package mde
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/url"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,61 +16,74 @@ import (
 
 const (
 	// pageRows is asked for as $top. Microsoft allows 10,000; half of that keeps a page of full
-	// rows (1 to 2 KiB each) within the deadline of a call on a slow line.
+	// rows (1 to 2 KiB each) within the deadline of a call on a slow line, and one of the longest rows
+	// that make sense (13 KiB) within pageBytesMax.
 	pageRows = 5_000
 
-	// pageRowsMax is the documented maximum: more is not what was asked for.
-	pageRowsMax = 10_000
-
-	// pagesMax bounds a listing at what the list budget has for a minute (25 calls): a longer one
-	// could never be finished. 125,000 actions are six times what the budget of getPackageUri can
-	// carry in the default look-back of a week.
+	// pagesMax bounds the pages of one call of List at what the list budget has for a minute (25
+	// calls). 125,000 actions are six times what the budget of getPackageUri can carry in the default
+	// look-back of a week.
 	pagesMax = 25
 
-	// pageBytesMax allows pageRows rows of 13 KiB.
-	pageBytesMax = 64 << 20
-
-	// actionBytesMax bounds the answer of Get.
-	actionBytesMax = 1 << 20
-
-	// nextLinkBytesMax bounds @odata.nextLink.
-	nextLinkBytesMax = 8 << 10
+	// listingPagesMax bounds a listing, however many calls of List it takes: five million actions. A
+	// service whose pages never end must not keep the reader from starting over.
+	listingPagesMax = 1_000
 )
 
-// List returns the CollectInvestigationPackage actions created at or after since, each of them
-// once and valid. Rows that make no sense are returned as skipped errors, which quote them.
+// Seer is handed what was read of a listing: actions, each of them valid, and odd, the errors of rows
+// that make no sense and are left out, and of parts of a row that are left out of its action. Each
+// error quotes its row. A Seer that returns false did not take the batch: the listing stops, and goes
+// on with the same rows later.
+type Seer = func(actions []investigation.Action, odd []error) bool
+
+// List reads on in a listing of the CollectInvestigationPackage actions, hands them to see in batches
+// of bounded size, and returns how far it came. It reads until the listing is Done, see returns false,
+// or it has read as many pages as the list budget has calls in a minute. Each page is one call.
 //
-// An error that wraps *investigation.PostponedError names when to ask again. A listing is whole or
-// an error: a page that cannot be had fails it.
+// Beside an error it returns how far it came without it; the rows read before the error were handed
+// on. An error that wraps *investigation.PostponedError names when to ask again. After any other
+// error, start over: a page that can't be had would otherwise hide the newest actions.
 //
 // No order is asked for ($orderby is not documented for this list). By default the newest come
-// first, so actions that appear between two pages make the pages overlap; and an action listed
-// twice is returned as it was seen last.
-func (c *Client) List(ctx context.Context, since time.Time) (
-	actions []investigation.Action, skipped []error, err error,
+// first, so actions that appear between two pages make the pages overlap: an action may come twice.
+func (c *Client) List(ctx context.Context, at investigation.Listing, see Seer) (
+	investigation.Listing, error,
 ) {
-	listing := listing{tenantID: c.tenantID, since: since, at: map[string]int{}}
-	route := route{api: c.api(), next: c.api("machineactions")}
-	route.next.RawQuery = listQuery(since, 0)
 	for range pagesMax {
-		body, _, err := c.call(ctx, c.lister, route.next, pageBytesMax)
-		if err != nil {
-			return nil, nil, fmt.Errorf("list machine actions: %w", err)
+		if at.Done {
+			return at, nil
 		}
-		page, err := parsePage(body)
+		next, more, err := c.readPage(ctx, at, see)
 		if err != nil {
-			return nil, nil, fmt.Errorf("list machine actions: %w", err)
+			return next, fmt.Errorf("list machine actions: %w", err)
 		}
-		listing.add(page.rows)
-		more, err := route.advance(page, since)
-		if err != nil {
-			return nil, nil, fmt.Errorf("list machine actions: %w", err)
-		}
+		at = next
 		if !more {
-			return listing.actions, listing.skipped, nil
+			return at, nil
 		}
 	}
-	return nil, nil, fmt.Errorf("list machine actions: there are more than %d pages", pagesMax)
+	return at, nil
+}
+
+// readPage reads one page. more is false where see wants no more for now.
+func (c *Client) readPage(ctx context.Context, at investigation.Listing, see Seer) (
+	next investigation.Listing, more bool, err error,
+) {
+	target, err := c.pageAt(at)
+	if err != nil {
+		return at, false, err
+	}
+	page := c.newPage(at.Since, see)
+	_, err = c.call(ctx, c.lister, target, page.readFrom)
+	page.flush()
+	if err != nil {
+		return at, false, err
+	}
+	next, err = c.advance(at, page, target)
+	if err != nil {
+		return at, false, err
+	}
+	return next, !page.stopped, nil
 }
 
 // Get returns one action. An unknown id is a *[StatusError] with status 404; an action of another
@@ -82,7 +93,8 @@ func (c *Client) Get(ctx context.Context, actionID string) (investigation.Action
 	if err != nil {
 		return investigation.Action{}, fmt.Errorf("get machine action: %w", err)
 	}
-	body, _, err := c.call(ctx, c.lister, c.api("machineactions", id), actionBytesMax)
+	var body []byte
+	_, err = c.call(ctx, c.lister, c.api("machineactions", id), keepAtMost(&body, actionBytesMax))
 	if err != nil {
 		return investigation.Action{}, fmt.Errorf("get machine action %s: %w", id, err)
 	}
@@ -90,7 +102,7 @@ func (c *Client) Get(ctx context.Context, actionID string) (investigation.Action
 	if err == nil && !ok {
 		err = errors.New("it is not one that collects an investigation package")
 	}
-	if err != nil {
+	if !ok {
 		return investigation.Action{}, fmt.Errorf("get machine action %s: %w", id, err)
 	}
 	return a, nil
@@ -101,105 +113,59 @@ func (c *Client) api(elements ...string) *url.URL {
 	return c.base.JoinPath(append([]string{"api"}, elements...)...)
 }
 
-// listing gathers the actions of the pages.
-type listing struct {
-	tenantID string
-	since    time.Time
-	actions  []investigation.Action
-	at       map[string]int // action id → its place in actions
-	skipped  []error
+// pageAt returns the address of the page that follows what was read. An address the service named is
+// looked at again, however the listing was kept meanwhile: the bearer token goes there.
+func (c *Client) pageAt(at investigation.Listing) (*url.URL, error) {
+	if at.Next != "" {
+		return follow(c.api(), c.api(), at.Next)
+	}
+	target := c.api("machineactions")
+	target.RawQuery = listQuery(at.Since, at.Rows)
+	return target, nil
 }
 
-func (l *listing) add(rows []json.RawMessage) {
-	for _, raw := range rows {
-		a, ok, err := decodeRow(l.tenantID, raw)
-		if err != nil {
-			l.skipped = append(l.skipped, err)
-			continue
-		}
-		if !ok || a.CreatedAt.Before(l.since) {
-			continue
-		}
-		if i, again := l.at[a.ActionID]; again {
-			l.actions[i] = a
-			continue
-		}
-		l.at[a.ActionID] = len(l.actions)
-		l.actions = append(l.actions, a)
+// advance returns the listing after a page. Where the service gives a link, the link is followed.
+// Where it gives none, only an empty page is believed to be the end: a service that caps pages below
+// $top would otherwise hide all but the newest actions. That costs a call a sweep, of a budget of 25 a
+// minute. A page of which a part was left goes on after that part, by $skip.
+func (c *Client) advance(at investigation.Listing, p *page, from *url.URL) (
+	investigation.Listing, error,
+) {
+	if p.stopped && p.taken == 0 {
+		return at, nil
 	}
-}
-
-// page is one answer of the list.
-type page struct {
-	rows     []json.RawMessage
-	nextLink string // empty where the service named none
-}
-
-func parsePage(body []byte) (page, error) {
-	var wire struct {
-		Value    *[]json.RawMessage `json:"value"`
-		NextLink *string            `json:"@odata.nextLink"`
-	}
-	if err := json.Unmarshal(body, &wire); err != nil || wire.Value == nil {
-		return page{}, errors.New("the answer is no list: a JSON object with a value is expected")
-	}
-	if len(*wire.Value) > pageRowsMax {
-		return page{}, fmt.Errorf("the page has %d rows, more than %d", len(*wire.Value), pageRowsMax)
-	}
-	p := page{rows: *wire.Value}
-	if wire.NextLink != nil {
-		p.nextLink = *wire.NextLink
-	}
-	if len(p.nextLink) > nextLinkBytesMax {
-		return page{}, fmt.Errorf("the next page's address is longer than %d bytes", nextLinkBytesMax)
-	}
-	return p, nil
-}
-
-// route is the way through the pages.
-type route struct {
-	api  *url.URL // below it lies every page
-	next *url.URL
-
-	rows     int // so far
-	linked   bool
-	visited  []string
-	previous []json.RawMessage
-}
-
-// advance sets next to the page that follows p, and reports whether there is one. Where the service
-// gives a link, the link is followed. Where it gives none, only an empty page is believed to be the
-// end: a service that caps pages below $top would otherwise hide all but the newest actions. That
-// costs a call a sweep, of a budget of 25 a minute.
-func (r *route) advance(p page, since time.Time) (more bool, err error) {
-	again := len(p.rows) > 0 && slices.EqualFunc(p.rows, r.previous, sameRow)
-	short := len(p.rows) < pageRows
-	r.previous = p.rows
-	r.rows += len(p.rows)
-	r.visited = append(r.visited, r.next.String())
+	linked := at.Next != ""
+	var sum [sha256.Size]byte
+	p.sum.Sum(sum[:0])
+	again := p.read > 0 && sum == at.Last
+	short := p.read < pageRows
+	at.Pages, at.Rows, at.Last, at.Next = at.Pages+1, at.Rows+p.taken, sum, ""
 	switch {
+	case at.Pages > listingPagesMax:
+		return at, fmt.Errorf("there are more than %d pages", listingPagesMax)
+	case p.stopped:
+	case again && !linked && p.nextLink == "" && (p.cut || !short):
+		return at, errors.New("the same page came twice")
+	case p.cut:
 	case p.nextLink != "":
-		r.linked = true
-		r.next, err = follow(r.api, r.next, p.nextLink)
-		if err == nil && slices.Contains(r.visited, r.next.String()) {
-			err = errors.New("the pages lead in a circle")
+		next, err := follow(c.api(), from, p.nextLink)
+		if err != nil {
+			return at, err
 		}
-		return err == nil, err
-	case r.linked, len(p.rows) == 0:
-		return false, nil
-	case again && short:
-		return false, nil // $skip was ignored, and what came is less than was asked for: it is all
+		at.Next = next.String()
+		if at.Next == at.Mark || at.Next == from.String() {
+			return at, errors.New("the pages lead in a circle")
+		}
+		if at.Pages&(at.Pages-1) == 0 { // at each power of two, so a circle of any length is noticed
+			at.Mark = at.Next
+		}
+	case linked, p.read == 0:
+		at.Done = true
 	case again:
-		return false, errors.New("the same page came twice")
-	default:
-		next := *r.next
-		next.RawQuery = listQuery(since, r.rows)
-		r.next = &next
-		return true, nil
+		at.Done = true // $skip was ignored, and what came is less than was asked for: it is all
 	}
+	return at, nil
 }
-
-func sameRow(a, b json.RawMessage) bool { return bytes.Equal(a, b) }
 
 // follow returns the address link means, if it lies below api. The bearer token goes where this
 // leads: nothing but the API's own server will do. The error names the host only.

@@ -41,11 +41,11 @@ type row struct {
 // decodeRow makes an Action of one row. ok is false, without an error, for an action of another
 // type. What the object key and the state depend on must make sense; what is only told along
 // (names, comment, last update) is left empty where it does not: a package is worth more than its
-// label. An unknown status is kept as it came.
-func decodeRow(tenantID string, raw []byte) (a investigation.Action, ok bool, err error) {
+// label. Then ok is true, and odd says what was left out. An unknown status is kept as it came.
+func decodeRow(tenantID string, raw []byte) (a investigation.Action, ok bool, odd error) {
 	var r row
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return a, false, senseless(raw, errors.New("it is no JSON object"))
+		return a, false, senseless(raw, errors.New("it is not a JSON object"))
 	}
 	kind, err := text(r.Type, nameBytesMax)
 	if err != nil || kind == "" {
@@ -58,7 +58,11 @@ func decodeRow(tenantID string, raw []byte) (a investigation.Action, ok bool, er
 	if err != nil {
 		return investigation.Action{}, false, senseless(raw, err)
 	}
-	return a, true, nil
+	a.LastUpdatedAt, err = r.lastUpdate()
+	if err != nil {
+		odd = senseless(raw, fmt.Errorf("%w: it is left out", err))
+	}
+	return a, true, odd
 }
 
 func (r row) action(tenantID string) (investigation.Action, error) {
@@ -78,10 +82,6 @@ func (r row) action(tenantID string) (investigation.Action, error) {
 	if err != nil {
 		return investigation.Action{}, fmt.Errorf("creationDateTimeUtc: %w", err)
 	}
-	updated, err := instant(r.LastUpdate)
-	if err != nil {
-		updated, _ = instant(r.LastUpdateShort) // zero where it is missing too
-	}
 	a := investigation.Action{
 		ID:               investigation.ID{TenantID: tenantID, ActionID: actionID},
 		MachineID:        machineID,
@@ -91,14 +91,26 @@ func (r row) action(tenantID string) (investigation.Action, error) {
 		RequestSource:    label(r.RequestSource, nameBytesMax),
 		Status:           investigation.Status(status),
 		CreatedAt:        created,
-		LastUpdatedAt:    updated,
 	}
 	return a, a.Validate()
 }
 
+// lastUpdate returns the zero time where the row has none, and beside an error.
+func (r row) lastUpdate() (time.Time, error) {
+	updated, err := instant(r.LastUpdate)
+	if err != nil {
+		updated, _ = instant(r.LastUpdateShort) // zero where it is missing too
+	}
+	if updated.IsZero() || investigation.InRange(updated) {
+		return updated, nil // .NET writes a time that was never set as the first instant of year 1
+	}
+	return time.Time{}, fmt.Errorf("its last update lies in the year %d", updated.Year())
+}
+
 // senseless says which row makes no sense and why, quoting as much of it as is safe and useful.
 func senseless(raw []byte, err error) error {
-	return fmt.Errorf("machine action %q: %w", cut(clean(string(raw)), excerptBytesMax), err)
+	beginning := string(raw[:min(len(raw), headBytesMax)])
+	return fmt.Errorf("machine action %q: %w", cut(clean(beginning), excerptBytesMax), err)
 }
 
 var errNoText = errors.New("it is no text")
@@ -152,7 +164,8 @@ func parseTime(s string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%.64q is no time", s)
 }
 
-// cut returns s, or as many whole runes of it as fit into bytesMax.
+// cut returns s, or a copy of as many whole runes of it as fit into bytesMax: a part of s would keep all
+// of it in memory.
 func cut(s string, bytesMax int) string {
 	if len(s) <= bytesMax {
 		return s
@@ -160,5 +173,5 @@ func cut(s string, bytesMax int) string {
 	for bytesMax > 0 && !utf8.RuneStart(s[bytesMax]) {
 		bytesMax--
 	}
-	return s[:bytesMax]
+	return strings.Clone(s[:bytesMax])
 }

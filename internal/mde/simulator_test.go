@@ -101,7 +101,7 @@ func TestSimulatedListing(t *testing.T) {
 			for _, a := range mdesim.OtherActions(1, time.Now()) {
 				sim.Add(a)
 			}
-			actions, skipped, err := client.List(t.Context(), time.Now().Add(-24*time.Hour))
+			actions, skipped, err := client.ListAll(t.Context(), time.Now().Add(-24*time.Hour))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -217,7 +217,7 @@ func TestSimulatedCredentials(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sim, client := startSimulator(t, unlimited())
 			sim.SetFaults(tt.faults)
-			_, _, err := client.List(t.Context(), time.Now().Add(-time.Hour))
+			_, _, err := client.ListAll(t.Context(), time.Now().Add(-time.Hour))
 			if _, ok := errors.AsType[*investigation.PostponedError](err); !ok {
 				t.Errorf("got %v, which is not postponed", err)
 			}
@@ -234,7 +234,7 @@ func TestSimulatedCredentials(t *testing.T) {
 		config := unlimited()
 		config.Roles = []string{"Machine.Isolate"}
 		_, client := startSimulator(t, config)
-		_, _, err := client.List(t.Context(), time.Now().Add(-time.Hour))
+		_, _, err := client.ListAll(t.Context(), time.Now().Add(-time.Hour))
 		if _, ok := errors.AsType[*investigation.PostponedError](err); !ok ||
 			!strings.Contains(err.Error(), "Machine.Isolate") {
 			t.Errorf("got %v, want it postponed with Defender's words", err)

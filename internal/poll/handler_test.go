@@ -29,13 +29,16 @@ type world struct {
 	ledger  *ledgertest.Memory
 }
 
-func (w *world) List(context.Context, time.Time) ([]investigation.Action, []error, error) {
+func (w *world) List(_ context.Context, at investigation.Listing,
+	see func([]investigation.Action, []error) bool,
+) (investigation.Listing, error) {
 	w.listed++
 	time.Sleep(250 * time.Millisecond)
 	if w.listed == 2 && w.second != nil {
 		w.actions = w.second
 	}
-	return slices.Clone(w.actions), nil, w.fails
+	at.Done = w.fails == nil && see(slices.Clone(w.actions), nil)
+	return at, w.fails
 }
 
 func (w *world) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {

@@ -4,81 +4,118 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"packhorse/internal/investigation"
 )
 
-// sighting is what the ledger was last told of an action, and what it made of it.
-type sighting struct {
-	status      investigation.Status
-	lastUpdated time.Time
-	name        string // of the host; it can be missing at first
-	state       investigation.State
+const (
+	// loadMax is how many records are read from the ledger at a time: what DynamoDB reads at once. More
+	// would only take memory, because each can hold a comment of 4 KiB.
+	loadMax = 100
+
+	// failuresInARow is how many actions the ledger may fail for, one after the other, until that is
+	// taken to be the ledger's fault and not theirs.
+	failuresInARow = 5
+)
+
+// observation is how one sweep tells the ledger of the actions it sees.
+type observation struct {
+	poller *Poller
+	now    time.Time
+	until  time.Time // when to stop
+
+	trouble *trouble
+	inARow  int  // failures since the last success
+	broken  bool // the ledger fails for every action
 }
 
-// unchanged reports whether the ledger need not hear of a again.
-func (s sighting) unchanged(a investigation.Action) bool {
-	return s.status == a.Status && s.name == a.ComputerDNSName &&
-		s.lastUpdated.Equal(a.LastUpdatedAt)
+// observe tells the ledger of every action of a batch that is new or has changed since it was seen last.
+// What the Poller does not remember is read from the ledger first, a hundred at a time, because a
+// read costs less than a write that changes nothing.
+//
+// An action that the ledger fails for costs no other. observe returns false if it did not come to the end
+// of the batch: the time is up, or the ledger fails for everything.
+func (o *observation) observe(ctx context.Context, batch []investigation.Action) bool {
+	for some := range slices.Chunk(batch, loadMax) {
+		loaded, err := o.load(ctx, some)
+		if err != nil {
+			o.trouble.add(err)
+			o.broken = true
+			return false
+		}
+		for _, a := range some {
+			if o.poller.now().After(o.until) {
+				return false
+			}
+			o.one(ctx, a, loaded)
+			if o.inARow == failuresInARow || ctx.Err() != nil {
+				o.broken = true
+				return false
+			}
+		}
+	}
+	return true
 }
 
-// observe tells the ledger of every action that is new or changed since the last sweep. What the
-// Poller does not remember is read from the ledger first, in one batch, because a read costs less
-// than a write that changes nothing. Whatever one action fails with, the others are observed.
-func (p *Poller) observe(ctx context.Context, actions []investigation.Action, now time.Time,
-	t *trouble,
+// one tells the ledger of one action, unless that is known to change nothing.
+func (o *observation) one(ctx context.Context, a investigation.Action,
+	loaded map[investigation.ID]investigation.Record,
 ) {
-	var changed []investigation.Action
+	p := o.poller
+	before, _, changed := p.memory.recall(a)
+	after := before
+	if changed {
+		a.CaseID = p.cases.Find(a.RequestorComment)
+		rec, found := loaded[a.ID]
+		before = max(rec.State, before) // one of them is nothing
+		_, differs := rec.Observe(a, o.now)
+		if !found || differs {
+			var err error
+			rec, err = p.ledger.Observe(ctx, a, o.now)
+			if err != nil {
+				o.failed(fmt.Errorf("observe action %s: %w", a.ActionID, err))
+				return
+			}
+			o.inARow = 0
+		}
+		after = rec.State
+		p.answer.observed(before, after)
+		p.memory.remember(a, after)
+	}
+	if after == investigation.StateWaiting && o.now.Sub(a.CreatedAt) < YoungFor {
+		p.listedNew = true
+	}
+}
+
+// failed notes that the ledger failed for an action. A record that makes no sense is that action's own
+// affair.
+func (o *observation) failed(err error) {
+	o.trouble.add(err)
+	if !errors.Is(err, investigation.ErrBadRecord) {
+		o.inARow++
+	}
+}
+
+// load returns the ledger's records of those actions that the Poller does not remember. It leaves out
+// records that make no sense: to observe such an action is an error of its own.
+func (o *observation) load(ctx context.Context, actions []investigation.Action) (
+	map[investigation.ID]investigation.Record, error,
+) {
 	var forgotten []investigation.ID
 	for _, a := range actions {
-		seen, remembered := p.known[a.ActionID]
-		if remembered && seen.unchanged(a) {
-			continue
-		}
-		changed = append(changed, a)
-		if !remembered {
+		if _, remembered, _ := o.poller.memory.recall(a); !remembered {
 			forgotten = append(forgotten, a.ID)
 		}
 	}
-	loaded, err := p.load(ctx, forgotten)
-	if err != nil {
-		t.add(err)
-		return
-	}
-	for _, a := range changed {
-		if ctx.Err() != nil {
-			t.add(fmt.Errorf("observe action %s: %w", a.ActionID, context.Cause(ctx)))
-			return
-		}
-		rec, found := loaded[a.ID]
-		before := max(rec.State, p.known[a.ActionID].state) // one of them is nothing
-		_, differs := rec.Observe(a, now)
-		if !found || differs {
-			rec, err = p.ledger.Observe(ctx, a, now)
-			if err != nil {
-				t.add(fmt.Errorf("observe action %s: %w", a.ActionID, err))
-				continue
-			}
-		}
-		p.answer.observed(before, rec.State)
-		p.known[a.ActionID] = sighting{
-			status: a.Status, lastUpdated: a.LastUpdatedAt, name: a.ComputerDNSName, state: rec.State,
-		}
-	}
-}
-
-// load leaves out records that make no sense: to observe such an action is an error of its own.
-func (p *Poller) load(ctx context.Context, ids []investigation.ID) (
-	map[investigation.ID]investigation.Record, error,
-) {
-	loaded := make(map[investigation.ID]investigation.Record, len(ids))
-	if len(ids) == 0 {
+	loaded := make(map[investigation.ID]investigation.Record, len(forgotten))
+	if len(forgotten) == 0 {
 		return loaded, nil
 	}
-	records, err := p.ledger.Load(ctx, ids)
+	records, err := o.poller.ledger.Load(ctx, forgotten)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-		return nil, fmt.Errorf("load the known states of %d actions: %w", len(ids), err)
+		return nil, fmt.Errorf("load the known states of %d actions: %w", len(forgotten), err)
 	}
 	for _, rec := range records {
 		loaded[rec.ID] = rec

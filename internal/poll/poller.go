@@ -16,8 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -53,13 +51,15 @@ type Poller struct {
 	now        func() time.Time
 	logger     *slog.Logger
 
-	known     map[string]sighting // by action id: what the ledger has been told
-	skipped   map[string]bool     // rows that made no sense and were logged
+	memory    memory
+	listing   investigation.Listing // under way, or the last one
+	listedNew bool                  // that listing has shown a waiting action that is young
+	odd       map[string]bool       // rows that made no sense and were logged
 	handed    map[investigation.ID]handover
 	settled   map[investigation.ID]time.Time // when it was handed over to be concluded
 	sweptAt   time.Time                      // when the last sweep was begun
 	postponed time.Time                      // Defender asked not to be listed before
-	young     bool                           // the last sweep saw a waiting action that is young
+	young     bool                           // the last listing showed a waiting action that is young
 	busy      bool                           // as the last step left things
 
 	answer Answer // of the present tick
@@ -82,8 +82,8 @@ func New(
 	return &Poller{
 		defender: defender, ledger: ledger, bus: bus, budget: budget, tenantID: tenantID,
 		cases: cases, lookback: lookback, sweepEvery: sweepEvery, now: now, logger: logger,
-		known:   map[string]sighting{},
-		skipped: map[string]bool{},
+		memory:  newMemory(),
+		odd:     map[string]bool{},
 		handed:  map[investigation.ID]handover{},
 		settled: map[investigation.ID]time.Time{},
 	}
@@ -91,11 +91,18 @@ func New(
 
 // Progress says where a step left things.
 type Progress struct {
-	Next  time.Time // when the next step is due
-	Busy  bool      // something is young, ready or to be announced: the next step is worth waiting for
-	Swept bool      // this step listed the tenant, and the ledger knows all of it that makes sense
-	// Bad: the step's error tells of actions and records that make no sense, and of nothing else. The
-	// step is done with all others.
+	Next time.Time // when the next step is due
+	// Busy says that something is young, ready, to be listed or announced: the next step is worth waiting
+	// for.
+	Busy bool
+	// Swept says that this step listed the tenant to the end, and the ledger knows all of it that makes
+	// sense.
+	Swept bool
+	// Listing says that a listing is under way: later steps go on with it. Until then the ledger may lack
+	// actions that Defender has.
+	Listing bool
+	// Bad says that the step's error tells of actions and records that make no sense, and of nothing
+	// else. The step is done with all others.
 	Bad bool
 }
 
@@ -127,9 +134,9 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	if !p.now().Before(p.nextSweep()) {
 		began := p.now()
 		err := p.sweep(ctx, &t)
-		swept = err == nil && len(t.failed) == 0
+		swept = err == nil && len(t.failed.named) == 0 && p.listing.Done
 		p.answer.swept(p.now().Sub(began))
-		if !errors.Is(err, investigation.ErrBudgetSpent) { // a later step sweeps; that is no failure
+		if !errors.Is(err, investigation.ErrBudgetSpent) { // a later step goes on; that is no failure
 			t.add(err)
 		}
 	}
@@ -138,10 +145,11 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	nextHandover, err := p.dispatch(ctx, due)
 	t.add(err)
 
-	p.busy = p.young || len(due) > 0
+	underWay := p.listing.UnderWay()
+	p.busy = p.young || len(due) > 0 || underWay
 	p.answer.Due, p.answer.OldestReadySeconds = len(due), int(oldestReady(due, p.now()).Seconds())
 	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept,
-		Bad: len(t.bad) > 0 && len(t.failed) == 0}
+		Listing: underWay, Bad: t.onlyBad()}
 	return progress, t.err()
 }
 
@@ -168,66 +176,6 @@ func (p *Poller) nextSweep() time.Time {
 	}
 	return next
 }
-
-// Sweep looks at the tenant once and tells the ledger what changed. It costs one list call a page
-// and one write an action that changed; the first sweep also reads the known states. An error that
-// wraps *[investigation.PostponedError] names when Defender may be asked again; one that wraps
-// [investigation.ErrBadRecord] or [investigation.ErrBadAction] says what makes no sense, and the sweep
-// is done with all others.
-func (p *Poller) Sweep(ctx context.Context) error {
-	var t trouble
-	t.add(p.sweep(ctx, &t))
-	return t.err()
-}
-
-// sweep returns why the tenant could not be listed, and notes what went wrong with single actions.
-func (p *Poller) sweep(ctx context.Context, t *trouble) error {
-	now := p.now()
-	p.sweptAt = now
-	actions, skipped, err := p.defender.List(ctx, now.Add(-p.lookback))
-	if err != nil {
-		if postponed, ok := errors.AsType[*investigation.PostponedError](err); ok {
-			p.postponed = postponed.RetryAt
-		}
-		return fmt.Errorf("list the tenant's actions: %w", err)
-	}
-	p.report(ctx, skipped)
-	for i := range actions {
-		actions[i].CaseID = p.cases.Find(actions[i].RequestorComment)
-	}
-	p.observe(ctx, actions, now, t)
-	p.forget(actions)
-	p.young = slices.ContainsFunc(actions, func(a investigation.Action) bool {
-		return p.known[a.ActionID].state == investigation.StateWaiting &&
-			now.Sub(a.CreatedAt) < YoungFor
-	})
-	return nil
-}
-
-// forget drops the memory of actions that left the look-back window.
-func (p *Poller) forget(listed []investigation.Action) {
-	still := make(map[string]bool, len(listed))
-	for _, a := range listed {
-		still[a.ActionID] = true
-	}
-	maps.DeleteFunc(p.known, func(id string, _ sighting) bool { return !still[id] })
-}
-
-// report logs each row that made no sense once.
-func (p *Poller) report(ctx context.Context, skipped []error) {
-	for _, row := range skipped {
-		text := row.Error()
-		if p.skipped[text] || len(p.skipped) >= skippedMax {
-			continue
-		}
-		p.skipped[text] = true
-		p.logger.WarnContext(ctx, "a listed action makes no sense and is skipped",
-			slog.String("error", text))
-	}
-}
-
-// skippedMax bounds what is remembered of senseless rows; a tenant that sends more has been heard.
-const skippedMax = 1000
 
 // due returns what is due within the horizon, live before backlog, as far as it could be read.
 func (p *Poller) due(ctx context.Context, t *trouble) []investigation.Record {

@@ -9,13 +9,17 @@ import (
 
 // Defender is the tenant whose actions are listed.
 type Defender interface {
-	// List returns every CollectInvestigationPackage action created at or after since, in any
-	// order, each of them valid (investigation.Action.Validate). Rows that make no sense are left
-	// out and returned as skipped errors; they do not fail the listing.
+	// List reads on in a listing of the CollectInvestigationPackage actions and returns how far it
+	// came; it need not come to the end (investigation.Listing.Done). It hands what it reads to see, in
+	// batches of bounded size: actions, in any order, each of them valid
+	// (investigation.Action.Validate), and odd, the errors of rows, or parts of rows, that make no sense
+	// and are left out. see returns false if it did not take the batch: then the listing stops, and goes
+	// on with it later. An action may come more than once.
 	//
-	// An error that wraps *investigation.PostponedError names when to ask again.
-	List(ctx context.Context, since time.Time) (
-		actions []investigation.Action, skipped []error, err error)
+	// Beside an error it returns how far it came before it. One that wraps *investigation.PostponedError
+	// names when to ask again; after any other the listing is to be started over.
+	List(ctx context.Context, at investigation.Listing,
+		see func(actions []investigation.Action, odd []error) bool) (investigation.Listing, error)
 }
 
 // Ledger is the durable record of every action, as far as a sweep needs it.

@@ -32,8 +32,11 @@ func (f faulty) Observe(ctx context.Context, a investigation.Action, now time.Ti
 
 type tenantOf []investigation.Action
 
-func (d tenantOf) List(context.Context, time.Time) ([]investigation.Action, []error, error) {
-	return d, nil, nil
+func (d tenantOf) List(_ context.Context, at investigation.Listing,
+	see func([]investigation.Action, []error) bool,
+) (investigation.Listing, error) {
+	at.Done = see(d, nil)
+	return at, nil
 }
 
 // free is a budget of which nothing is spent, and a bus that takes everything.
@@ -114,48 +117,5 @@ func TestOneActionDoesNotStopTheOthers(t *testing.T) {
 		if want := []investigation.ID{tenant[0].ID, tenant[2].ID}; !slices.Equal(others.handed, want) {
 			t.Errorf("%s: handed over %v, want %v", name, others.handed, want)
 		}
-	}
-}
-
-// A ledger that is out of reach fails for every action. The error names some and counts the others.
-func TestManyFailuresAreOneError(t *testing.T) {
-	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
-	var tenant tenantOf
-	for i := range 100 {
-		a := threeReady(now)[0]
-		a.ActionID = fmt.Sprintf("%040x", i)
-		tenant = append(tenant, a)
-	}
-	errGone := errors.New("no route to host")
-	tries := 0
-	ledger := faulty{ledgertest.NewMemory(), func(investigation.ID) error { tries++; return errGone }}
-	others := &free{}
-	p := poll.New(tenant, ledger, others, others, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
-		func() time.Time { return now }, slog.New(slog.DiscardHandler))
-	_, err := p.Step(t.Context())
-	if tries != len(tenant) {
-		t.Errorf("%d of %d actions were observed", tries, len(tenant))
-	}
-	if got := strings.Count(err.Error(), errGone.Error()); got != 20 ||
-		!strings.Contains(err.Error(), "and 80 more") {
-		t.Errorf("it names %d failures: %v", got, err)
-	}
-}
-
-// A sweep ends with its context, whatever is left to observe.
-func TestSweepEndsWithItsContext(t *testing.T) {
-	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
-	ctx, cancel := context.WithCancel(t.Context())
-	tries := 0
-	ledger := faulty{ledgertest.NewMemory(), func(investigation.ID) error {
-		tries++
-		cancel()
-		return ctx.Err()
-	}}
-	others := &free{}
-	p := poll.New(threeReady(now), ledger, others, others, tenantID, investigation.DefaultCases(), 168*time.Hour,
-		10*time.Second, func() time.Time { return now }, slog.New(slog.DiscardHandler))
-	if err := p.Sweep(ctx); !errors.Is(err, context.Canceled) || tries != 1 {
-		t.Errorf("got %v after %d tries", err, tries)
 	}
 }

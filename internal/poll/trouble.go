@@ -9,8 +9,8 @@ import (
 
 // trouble is what went wrong with some of the actions while the others were served.
 type trouble struct {
-	bad    []error // actions and records that make no sense: they will not get better by themselves
-	failed []error // what may succeed next time
+	bad    errorList // actions and records that make no sense: they will not get better by themselves
+	failed errorList // what may succeed next time
 }
 
 // add takes an error of the ledger's. By contract one that wraps investigation.ErrBadRecord tells of
@@ -19,22 +19,38 @@ func (t *trouble) add(err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, investigation.ErrBadRecord), errors.Is(err, investigation.ErrBadAction):
-		t.bad = append(t.bad, err)
+		t.bad.add(err)
 	default:
-		t.failed = append(t.failed, err)
+		t.failed.add(err)
 	}
 }
 
-// err names the first of each kind and counts the others: a ledger that is out of reach fails for
-// every action of a tenant, and its error is a line of a log.
-func (t *trouble) err() error { return errors.Join(bounded(t.bad), bounded(t.failed)) }
+// onlyBad reports whether something makes no sense, and nothing else went wrong.
+func (t *trouble) onlyBad() bool { return len(t.bad.named) > 0 && len(t.failed.named) == 0 }
 
-// namedMax is how many errors of one kind a sweep names.
+func (t *trouble) err() error { return errors.Join(t.bad.join(), t.failed.join()) }
+
+// namedMax is how many errors of one kind a step names: its error is a line of a log, and a ledger
+// that is out of reach fails for every action of a tenant.
 const namedMax = 20
 
-func bounded(errs []error) error {
-	if len(errs) <= namedMax {
-		return errors.Join(errs...)
+// errorList names the first errors and counts the others.
+type errorList struct {
+	named []error
+	more  int
+}
+
+func (l *errorList) add(err error) {
+	if len(l.named) == namedMax {
+		l.more++
+		return
 	}
-	return errors.Join(append(errs[:namedMax:namedMax], fmt.Errorf("and %d more", len(errs)-namedMax))...)
+	l.named = append(l.named, err)
+}
+
+func (l *errorList) join() error {
+	if l.more == 0 {
+		return errors.Join(l.named...)
+	}
+	return errors.Join(errors.Join(l.named...), fmt.Errorf("and %d more", l.more))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"packhorse/internal/hostlist"
 	"packhorse/internal/investigation"
 )
 
@@ -368,11 +369,11 @@ func parseRoot(text string) (url.URL, error) {
 		strings.HasSuffix(text, "#"), u.Opaque != "":
 		return url.URL{}, fmt.Errorf("%w: something follows the host", errBadRoot)
 	}
-	host, ok := linkHost(strings.ToLower(u.Host))
-	if !ok || strings.HasPrefix(host, ".") {
+	hosts, err := hostlist.Parse([]string{u.Host})
+	if err != nil || strings.HasPrefix(u.Host, ".") {
 		return url.URL{}, fmt.Errorf("%w: the host is none", errBadRoot)
 	}
-	return url.URL{Scheme: "https", Host: host}, nil
+	return url.URL{Scheme: "https", Host: hosts.Strings()[0]}, nil
 }
 
 // validScope reports whether a client-credentials token can be asked for so.

@@ -219,7 +219,7 @@ func (p *Process) loop(ctx context.Context, untilIdle bool) error {
 				return err
 			}
 		}
-		if untilIdle && failed == 0 {
+		if untilIdle && failed == 0 && !progress.Listing {
 			idle, err := p.idle(ctx)
 			if err != nil || idle {
 				return err

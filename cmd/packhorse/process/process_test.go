@@ -36,6 +36,7 @@ type station struct {
 
 	mu      sync.Mutex // guards what follows
 	actions []investigation.Action
+	rest    []investigation.Action // of what a listing shows first
 	listed  int
 	list    func(n int) error // what the nth listing (from 1) comes to
 	stored  map[investigation.Key]int
@@ -53,11 +54,23 @@ func newStation(actions ...investigation.Action) *station {
 	}
 }
 
-func (s *station) List(context.Context, time.Time) ([]investigation.Action, []error, error) {
+// List shows what there is, and the rest with the next call.
+func (s *station) List(_ context.Context, at investigation.Listing,
+	see func([]investigation.Action, []error) bool,
+) (investigation.Listing, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.listed++
-	return s.actions, nil, s.list(s.listed)
+	actions, err := s.actions, s.list(s.listed)
+	if at.Pages > 0 {
+		actions = s.rest
+	}
+	s.mu.Unlock() // what is seen is told of
+	if err != nil {
+		return at, err
+	}
+	at.Pages++
+	at.Done = see(actions, nil) && (len(s.rest) == 0 || at.Pages > 1)
+	return at, nil
 }
 
 func (s *station) PackageURI(context.Context, string) (
@@ -226,6 +239,20 @@ func TestCarriesBesideADamagedRecord(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A tenant with more actions than one sweep lists is not idle before the last of them was seen.
+func TestIdleWaitsForTheWholeListing(t *testing.T) {
+	today(t, func(t *testing.T) {
+		s := newStation(action(1, "Failed", time.Hour))
+		s.rest = []investigation.Action{action(2, "Succeeded", time.Hour)}
+		if err := s.process(io.Discard).Run(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.stored) != 1 {
+			t.Errorf("got %d packages, want the one that the second sweep shows", len(s.stored))
+		}
+	})
 }
 
 // A waiting action keeps the process for as long as it is young, and not longer.

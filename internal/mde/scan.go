@@ -1,0 +1,114 @@
+package mde
+
+import (
+	"bufio"
+	"errors"
+	"io"
+)
+
+// errNotJSON says that the answer's outer form is not JSON. The values in it are checked when they are
+// decoded, each by itself.
+var errNotJSON = errors.New("the answer is not valid JSON")
+
+// scanner takes JSON apart into its values as the bytes come, without decoding them. encoding/json's
+// Decoder would do, but it holds a whole value however long it is, and after a value that is not
+// valid it can't find the next one; here a bad row costs only itself.
+type scanner struct {
+	in   *bufio.Reader
+	kept []byte // the beginning of the value that was read last; the next value overwrites it
+}
+
+// scanBytes is the size of the scanner's buffer.
+const scanBytes = 32 << 10
+
+func newScanner(r io.Reader) *scanner { return &scanner{in: bufio.NewReaderSize(r, scanBytes)} }
+
+// value reads one value and keeps its first bytesMax bytes. whole is false if there were more.
+func (s *scanner) value(bytesMax int) (whole bool, err error) {
+	c, err := s.next()
+	if err != nil {
+		return false, err
+	}
+	s.kept, whole = s.kept[:0], true
+	depth, text, escaped := 0, false, false
+	for ; ; c, err = s.in.ReadByte() {
+		if err != nil {
+			return false, err
+		}
+		if !text && depth == 0 && ends(c) { // a number or a word ends where the next thing begins
+			return whole, s.in.UnreadByte()
+		}
+		if len(s.kept) < bytesMax {
+			s.kept = append(s.kept, c)
+		} else {
+			whole = false
+		}
+		switch {
+		case text:
+			text = escaped || c != '"'
+			escaped = !escaped && c == '\\'
+		case c == '"':
+			text = true
+		case c == '{', c == '[':
+			depth++
+		case c == '}', c == ']':
+			depth--
+		}
+		if !text && depth == 0 && (c == '"' || c == '}' || c == ']') {
+			return whole, nil
+		}
+	}
+}
+
+// ends reports whether c ends a number or a word.
+func ends(c byte) bool { return c == ',' || c == ':' || c == '}' || c == ']' || isSpace(c) }
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+// each reads what stands between opening and closing, separated by commas. item reads one of them.
+func (s *scanner) each(opening, closing byte, item func() error) error {
+	err := s.expect(opening)
+	if err != nil {
+		return err
+	}
+	c, err := s.next()
+	if err != nil || c == closing {
+		return err
+	}
+	err = s.in.UnreadByte()
+	for err == nil {
+		err = item()
+		if err != nil {
+			return err
+		}
+		c, err = s.next()
+		switch {
+		case err != nil:
+			return err
+		case c == closing:
+			return nil
+		case c != ',':
+			return errNotJSON
+		}
+	}
+	return err
+}
+
+// expect reads one character, which must be want.
+func (s *scanner) expect(want byte) error {
+	c, err := s.next()
+	if err == nil && c != want {
+		err = errNotJSON
+	}
+	return err
+}
+
+// next returns the next character that is not white space.
+func (s *scanner) next() (byte, error) {
+	for {
+		c, err := s.in.ReadByte()
+		if err != nil || !isSpace(c) {
+			return c, err
+		}
+	}
+}

@@ -1,0 +1,280 @@
+package poll_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/poll"
+)
+
+// long is a tenant with more actions than one call of List shows: a page at a time.
+type long struct {
+	pages [][]investigation.Action
+	odd   []error
+	fails map[int]error // by the call, from 1
+	asked []int         // the pages that were asked for
+}
+
+func (l *long) List(_ context.Context, at investigation.Listing,
+	see func([]investigation.Action, []error) bool,
+) (investigation.Listing, error) {
+	l.asked = append(l.asked, at.Pages)
+	if err := l.fails[len(l.asked)]; err != nil {
+		return at, err
+	}
+	if see(l.pages[at.Pages], l.odd) {
+		at.Pages++
+		at.Done = at.Pages == len(l.pages)
+	}
+	return at, nil
+}
+
+// waiting are actions that nothing is to be done for, of which each page has as many.
+func waiting(pages, each int) [][]investigation.Action {
+	var all [][]investigation.Action
+	for page := range pages {
+		var actions []investigation.Action
+		for i := range each {
+			a := someAction("Pending", 2*time.Hour)
+			a.ActionID = fmt.Sprintf("%040x", page*each+i)
+			actions = append(actions, a)
+		}
+		all = append(all, actions)
+	}
+	return all
+}
+
+// slow is a ledger that takes its time, and fails for some actions.
+type slow struct {
+	*ledgertest.Memory
+	pause    time.Duration
+	fails    map[string]bool
+	observed []string
+}
+
+var errLedger = errors.New("the ledger is on fire")
+
+func (s *slow) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+	investigation.Record, error,
+) {
+	time.Sleep(s.pause)
+	s.observed = append(s.observed, a.ActionID)
+	if s.fails[a.ActionID] {
+		return investigation.Record{}, errLedger
+	}
+	return s.Memory.Observe(ctx, a, now)
+}
+
+func pollerOf(t *testing.T, tenant poll.Defender, ledger poll.Ledger, log *strings.Builder) *poll.Poller {
+	t.Helper()
+	others := &free{}
+	return poll.New(tenant, ledger, others, others, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
+		time.Now, slog.New(slog.NewTextHandler(log, nil)))
+}
+
+// bubble runs a test in today's fake time.
+func bubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		untilDefender()
+		test(t)
+	})
+}
+
+func (s *slow) known(t *testing.T, actions []investigation.Action) int {
+	t.Helper()
+	var ids []investigation.ID
+	for _, a := range actions {
+		ids = append(ids, a.ID)
+	}
+	records, err := s.Load(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(records)
+}
+
+// A listing that one sweep does not come to the end of goes on with the next, and says so meanwhile.
+func TestListingGoesOn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tenant, ledger := &long{pages: waiting(3, 4)}, &slow{Memory: ledgertest.NewMemory()}
+		p := pollerOf(t, tenant, ledger, &strings.Builder{})
+		for step := 1; step <= 4; step++ {
+			progress, err := p.Step(t.Context())
+			whole := step == 3
+			if err != nil || progress.Swept != whole || progress.Listing == (step >= 3 && whole) ||
+				(progress.Listing && (!progress.Busy || progress.Next.After(time.Now().Add(10*time.Second)))) {
+				t.Errorf("step %d: got %+v, %v", step, progress, err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if want := []int{0, 1, 2, 0}; !slices.Equal(tenant.asked, want) {
+			t.Errorf("asked for pages %v, want %v", tenant.asked, want)
+		}
+		if got := len(ledger.observed); got != 12 {
+			t.Errorf("%d observations, want one of each of 12 actions", got)
+		}
+	})
+}
+
+// A Poller that starts in the middle of another's listing sees all of it.
+func TestListingStartsOverInANewProcess(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tenant, ledger := &long{pages: waiting(2, 3)}, &slow{Memory: ledgertest.NewMemory()}
+		if _, err := pollerOf(t, tenant, ledger, &strings.Builder{}).Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p := pollerOf(t, tenant, ledger, &strings.Builder{})
+		for range 2 {
+			if err := p.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := []int{0, 0, 1}; !slices.Equal(tenant.asked, want) {
+			t.Errorf("asked for pages %v, want %v", tenant.asked, want)
+		}
+		if got := len(ledger.observed); got != 6 {
+			t.Errorf("%d writes, want 6: what the ledger has is only read", got)
+		}
+	})
+}
+
+// A postponed listing goes on where it was; after any other failure the newest are looked at first.
+func TestListingAfterAFailure(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		want []int
+	}{
+		"postponed": {&investigation.PostponedError{RetryAt: time.Now(), Err: investigation.ErrBudgetSpent},
+			[]int{0, 1, 1, 2}},
+		"failed": {errors.New("the answer was 500"), []int{0, 1, 0, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tenant := &long{pages: waiting(3, 1), fails: map[int]error{2: tt.err}}
+				p := pollerOf(t, tenant, &slow{Memory: ledgertest.NewMemory()}, &strings.Builder{})
+				for range 4 {
+					_ = p.Sweep(t.Context()) // the second fails, as it should
+				}
+				if !slices.Equal(tenant.asked, tt.want) {
+					t.Errorf("asked for pages %v, want %v", tenant.asked, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// A sweep that takes too long is ended, so that what is ready is handed over meanwhile.
+func TestSweepTakesItsTimeInParts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tenant := &long{pages: waiting(1, 100)}
+		ledger := &slow{Memory: ledgertest.NewMemory(), pause: time.Second}
+		p := pollerOf(t, tenant, ledger, &strings.Builder{})
+		steps := 0
+		for swept := false; !swept; steps++ {
+			began := time.Now()
+			progress, err := p.Step(t.Context())
+			if took := time.Since(began); err != nil || took > 22*time.Second {
+				t.Fatalf("a step took %v, %v", took, err)
+			}
+			swept = progress.Swept
+			if steps > 10 {
+				t.Fatal("it does not come to an end")
+			}
+			time.Sleep(time.Until(progress.Next))
+		}
+		if len(ledger.observed) != 100 || steps < 4 {
+			t.Errorf("%d observations in %d steps, want one of each of 100 actions", len(ledger.observed), steps)
+		}
+	})
+}
+
+// An action that the ledger fails for, for whatever reason, costs no other its observation.
+func TestOneFailureCostsNoOtherAction(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tenant := &long{pages: waiting(1, 6)}
+		all := tenant.pages[0]
+		ledger := &slow{Memory: ledgertest.NewMemory(), fails: map[string]bool{
+			all[0].ActionID: true, all[2].ActionID: true,
+		}}
+		p := pollerOf(t, tenant, ledger, &strings.Builder{})
+		progress, err := p.Step(t.Context())
+		if !errors.Is(err, errLedger) || !strings.Contains(err.Error(), all[2].ActionID) || progress.Swept {
+			t.Errorf("got %+v, %v", progress, err)
+		}
+		if got := ledger.known(t, all); got != 4 {
+			t.Errorf("the ledger knows %d of 6 actions, want the 4 it does not fail for", got)
+		}
+	})
+}
+
+// A ledger that fails for everything is not asked for each of a thousand actions.
+func TestABrokenLedgerEndsTheSweep(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tenant := &long{pages: waiting(1, 1000)}
+		ledger := &slow{Memory: ledgertest.NewMemory(), fails: map[string]bool{}}
+		for _, a := range tenant.pages[0] {
+			ledger.fails[a.ActionID] = true
+		}
+		_, err := pollerOf(t, tenant, ledger, &strings.Builder{}).Step(t.Context())
+		if !errors.Is(err, errLedger) || len(ledger.observed) != 5 {
+			t.Errorf("got %v after %d observations, want 5", err, len(ledger.observed))
+		}
+	})
+}
+
+// Every row that makes no sense is logged, once.
+func TestOddRowsAreLogged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log strings.Builder
+		tenant := &long{pages: waiting(1, 1), odd: []error{errors.New("row 7: year 10000")}}
+		p := pollerOf(t, tenant, &slow{Memory: ledgertest.NewMemory()}, &log)
+		for range 2 {
+			if err := p.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if strings.Count(log.String(), "year 10000") != 1 {
+			t.Errorf("logged %s", log.String())
+		}
+	})
+}
+
+// What leaves the window is forgotten: an action that comes again is read from the ledger again.
+func TestMemoryForgets(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tenant := &long{pages: waiting(1, 2)}
+		both := tenant.pages[0]
+		ledger := &slow{Memory: ledgertest.NewMemory()}
+		counted := &loads{slow: ledger}
+		p := pollerOf(t, tenant, counted, &strings.Builder{})
+		for _, shown := range [][]investigation.Action{both, both, both[:1], both} {
+			tenant.pages[0] = shown
+			if err := p.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := []int{2, 1}; !slices.Equal(counted.asked, want) {
+			t.Errorf("loaded %v actions, want %v", counted.asked, want)
+		}
+	})
+}
+
+type loads struct {
+	*slow
+	asked []int
+}
+
+func (l *loads) Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error) {
+	l.asked = append(l.asked, len(ids))
+	return l.slow.Load(ctx, ids)
+}
