@@ -152,7 +152,7 @@ func (a *Archive) hash(ctx context.Context, s investigation.Stranger) (investiga
 }
 
 func (a *Archive) sum(ctx context.Context, s investigation.Stranger) (sum string, err error) {
-	body, _, err := a.open(ctx, s.Key, s.VersionID)
+	body, err := a.open(ctx, s.Key, s.VersionID)
 	if err != nil {
 		return "", err
 	}

@@ -300,7 +300,7 @@ func (a *Archive) readBack(ctx context.Context, f found) (s investigation.Stored
 	if err != nil {
 		return investigation.Stored{}, err
 	}
-	body, _, err := a.open(ctx, f.Receipt.Key, f.Receipt.VersionID)
+	body, err := a.open(ctx, f.Receipt.Key, f.Receipt.VersionID)
 	if err != nil {
 		return investigation.Stored{}, err
 	}
@@ -323,15 +323,15 @@ func (a *Archive) readBack(ctx context.Context, f found) (s investigation.Stored
 	return s, nil
 }
 
-// open returns the bytes of one version, which the caller closes, and the version's id.
-func (a *Archive) open(ctx context.Context, key, version string) (io.ReadCloser, string, error) {
+// open returns the bytes of one version, which the caller closes.
+func (a *Archive) open(ctx context.Context, key, version string) (io.ReadCloser, error) {
 	out, err := a.s3.GetObject(ctx, &s3.GetObjectInput{
 		Bucket: &a.bucket, Key: &key, VersionId: versionParameter(version),
 	})
 	if err != nil {
-		return nil, "", a.explain("read", key, err)
+		return nil, a.explain("read", key, err)
 	}
-	return out.Body, versionOf(out.VersionId), nil
+	return out.Body, nil
 }
 
 // versionParameter returns a version's id as requests have it: none for the newest.

@@ -136,7 +136,7 @@ func (a *Archive) putSmall(ctx context.Context, key string, body []byte) error {
 }
 
 func (a *Archive) readSmall(ctx context.Context, v listedVersion) (body []byte, err error) {
-	from, _, err := a.open(ctx, v.key, v.id)
+	from, err := a.open(ctx, v.key, v.id)
 	if err != nil {
 		return nil, err
 	}
