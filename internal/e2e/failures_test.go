@@ -109,10 +109,10 @@ type world struct {
 	schemas eventschema.Schemas
 
 	actions []investigation.Action // with what their keys are made of
-	target  investigation.Action   // beside whose objects somebody planted something
-	planted map[string][]string    // versions that somebody else put in the bucket, by key
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex           // guards what follows
+	planted  map[string][]string  // versions that somebody else put in the bucket, by key
+	target   investigation.Action // beside whose objects
 	seen     bytes.Buffer
 	told     map[investigation.ID]int // how often its outcome was announced
 	repeated int                      // Ready events whose claim found nothing to do

@@ -74,10 +74,13 @@ func TestNoRoom(t *testing.T) {
 	} {
 		ledger := ledgertest.NewMemory()
 		id := investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)}
-		_, err := ledger.Observe(t.Context(), investigation.Action{
+		_, err := ledger.Change(t.Context(), investigation.Action{
 			ID: id, MachineID: strings.Repeat("cd", 20), Status: investigation.StatusSucceeded,
 			CreatedAt: now.Add(-time.Hour), LastUpdatedAt: now.Add(-time.Hour),
-		}, now)
+		}.ID, investigation.Observe(investigation.Action{
+			ID: id, MachineID: strings.Repeat("cd", 20), Status: investigation.StatusSucceeded,
+			CreatedAt: now.Add(-time.Hour), LastUpdatedAt: now.Add(-time.Hour),
+		}, now))
 		if err != nil {
 			t.Fatal(err)
 		}

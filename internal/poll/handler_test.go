@@ -50,11 +50,11 @@ func (w *world) Ready(_ context.Context, ids []investigation.ID) ([]investigatio
 func (w *world) Settled(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	w.settled += len(ids)
 	for _, id := range ids {
-		_, err := w.ledger.Seal(ctx, id, sealer{})
+		_, err := w.ledger.Seal(ctx, id, investigation.Unchanged(), sealer{})
 		if err != nil {
 			return nil, err
 		}
-		_, err = w.ledger.Announced(ctx, id, investigation.Conclusion{At: time.Now()})
+		_, err = w.ledger.Change(ctx, id, investigation.Announce(investigation.Conclusion{At: time.Now()}))
 		if err != nil {
 			return nil, err
 		}

@@ -21,13 +21,13 @@ type faulty struct {
 	fails func(investigation.ID) error
 }
 
-func (f faulty) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+func (f faulty) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
-	if err := f.fails(a.ID); err != nil {
-		return investigation.Record{}, err
+	if err := f.fails(id); err != nil {
+		return investigation.Record{}, c.Explain(id, err)
 	}
-	return f.Memory.Observe(ctx, a, now)
+	return f.Memory.Change(ctx, id, c)
 }
 
 type tenantOf []investigation.Action

@@ -63,15 +63,15 @@ type slow struct {
 
 var errLedger = errors.New("the ledger is on fire")
 
-func (s *slow) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+func (s *slow) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
 	time.Sleep(s.pause)
-	s.observed = append(s.observed, a.ActionID)
-	if s.fails[a.ActionID] {
-		return investigation.Record{}, errLedger
+	s.observed = append(s.observed, id.ActionID)
+	if s.fails[id.ActionID] {
+		return investigation.Record{}, c.Explain(id, errLedger)
 	}
-	return s.Memory.Observe(ctx, a, now)
+	return s.Memory.Change(ctx, id, c)
 }
 
 func pollerOf(t *testing.T, tenant poll.Defender, ledger poll.Ledger, log *strings.Builder) *poll.Poller {

@@ -190,7 +190,7 @@ func together(f func(i int) error) []error {
 func (b *bench) oneWins(id investigation.ID, now time.Time) {
 	b.t.Helper()
 	errs := together(func(i int) error {
-		_, err := b.ledger.Claim(b.ctx(), id, fmt.Sprint("claimer ", i), now, now.Add(lease))
+		_, err := b.ledger.Change(b.ctx(), id, investigation.Claim(fmt.Sprint("claimer ", i), now, now.Add(lease)))
 		return err
 	})
 	winner := ""
@@ -205,7 +205,7 @@ func (b *bench) oneWins(id investigation.ID, now time.Time) {
 			b.t.Errorf("claimer %d: got %v, want a refusal", i, err)
 		}
 	}
-	want, err := b.model[id].Claim(winner, now, now.Add(lease))
+	want, err := investigation.Claim(winner, now, now.Add(lease)).Apply(b.model[id])
 	if err != nil {
 		b.t.Fatalf("nobody could have won: %v", err)
 	}
@@ -226,13 +226,13 @@ func testConcurrentObserve(t *testing.T, b *bench) {
 		records := make([]investigation.Record, crowd)
 		errs := together(func(i int) error {
 			var err error
-			records[i], err = b.ledger.Observe(b.ctx(), a, t0.Add(time.Duration(i)*time.Second))
+			records[i], err = b.ledger.Change(b.ctx(), a.ID, investigation.Observe(a, t0.Add(time.Duration(i)*time.Second)))
 			return err
 		})
 		if err := errors.Join(errs...); err != nil {
 			t.Fatalf("observe: %v", err)
 		}
-		want, _ := investigation.Record{}.Observe(a, records[0].ObservedAt)
+		want, _ := investigation.Observe(a, records[0].ObservedAt).Apply(investigation.Record{})
 		for _, got := range records {
 			if got != want {
 				t.Errorf("got\n%+v, want\n%+v", got, want)
@@ -253,7 +253,7 @@ func testConcurrentArchived(t *testing.T, b *bench) {
 			if i%2 == 1 {
 				c = b.claim(id, "bob", t0.Add(lease))
 			}
-			_, err := c.do(b.ctx(), b.ledger)
+			_, err := b.do(b.ctx(), c, b.ledger)
 			return err
 		})
 		archived, claimed := 0, 0
@@ -296,7 +296,7 @@ func testCancelled(t *testing.T, b *bench) {
 			_, err := b.ledger.Due(ctx, b.tenant, live, t0, 10)
 			return err
 		},
-		"observe": func() error { _, err := b.ledger.Observe(ctx, fresh, t0); return err },
+		"observe": func() error { _, err := b.ledger.Change(ctx, fresh.ID, investigation.Observe(fresh, t0)); return err },
 		"head":    func() error { _, err := b.ledger.Head(ctx, b.tenant); return err },
 		"records": func() error { _, err := b.ledger.Records(ctx, b.tenant); return err },
 	}
@@ -305,7 +305,7 @@ func testCancelled(t *testing.T, b *bench) {
 		b.release(held, "ada", investigation.Release{}), b.archived(held, "ada", t0),
 		b.notCollected(held, "ada"), b.seal(settled), b.announced(sealed, t0),
 	} {
-		calls[c.name] = func() error { _, err := c.do(ctx, b.ledger); return err }
+		calls[c.String()] = func() error { _, err := b.do(ctx, c, b.ledger); return err }
 	}
 	for name, f := range calls {
 		if err := f(); err == nil {

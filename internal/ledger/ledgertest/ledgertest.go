@@ -145,8 +145,12 @@ func (b *bench) action(status investigation.Status) investigation.Action {
 // observe has the ledger observe the action, and checks it.
 func (b *bench) observe(a investigation.Action, now time.Time) investigation.Record {
 	b.t.Helper()
-	want, _ := b.model[a.ID].Observe(a, now)
-	got, err := b.ledger.Observe(b.ctx(), a, now)
+	observe := investigation.Observe(a, now)
+	want, err := observe.Apply(b.model[a.ID])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	got, err := b.ledger.Change(b.ctx(), a.ID, observe)
 	if err != nil || got != want {
 		b.t.Fatalf("observe: got\n%+v, %v; want\n%+v", got, err, want)
 	}
@@ -168,20 +172,28 @@ func (b *bench) claimed(owner string) investigation.ID {
 	return id
 }
 
-// call is one call of the ledger, and the transition it stands for.
+// call is one change of a record by the ledger.
 type call struct {
-	name  string
-	id    investigation.ID
-	do    func(context.Context, Ledger) (investigation.Record, error)
-	model func(investigation.Record) (investigation.Record, error)
-	seals bool // what the transition gives is sealed, too
+	id     investigation.ID
+	change investigation.Change
+	seals  bool // the result is sealed, too
+}
+
+func (c call) String() string { return fmt.Sprintf("%s action %s", c.change.Name, c.id.ActionID) }
+
+// do makes the call.
+func (b *bench) do(ctx context.Context, c call, l Ledger) (investigation.Record, error) {
+	if c.seals {
+		return l.Seal(ctx, c.id, c.change, b.sealer)
+	}
+	return l.Change(ctx, c.id, c.change)
 }
 
 // expect returns what the call makes of a record and its tenant's head.
 func (b *bench) expect(c call, r investigation.Record, head investigation.Head) (
 	investigation.Record, investigation.Head, error,
 ) {
-	next, err := c.model(r)
+	next, err := c.change.Apply(r)
 	if err != nil || !c.seals {
 		return next, head, err
 	}
@@ -189,51 +201,24 @@ func (b *bench) expect(c call, r investigation.Record, head investigation.Head) 
 }
 
 func (b *bench) claim(id investigation.ID, owner string, now time.Time) call {
-	return call{
-		"claim by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Claim(ctx, id, owner, now, now.Add(lease))
-		},
-		func(r investigation.Record) (investigation.Record, error) {
-			return r.Claim(owner, now, now.Add(lease))
-		}, false,
-	}
+	return call{id: id, change: investigation.Claim(owner, now, now.Add(lease))}
 }
 
 func (b *bench) renew(id investigation.ID, owner string, until time.Time) call {
-	return call{
-		"renew by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Renew(ctx, id, owner, until)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Renew(owner, until) }, false,
-	}
+	return call{id: id, change: investigation.Renew(owner, until)}
 }
 
 func (b *bench) release(id investigation.ID, owner string, rel investigation.Release) call {
-	return call{
-		"release by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Release(ctx, id, owner, rel)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Release(owner, rel) }, false,
-	}
+	return call{id: id, change: investigation.GiveBack(owner, rel)}
 }
 
 func (b *bench) archived(id investigation.ID, owner string, now time.Time) call {
 	receipt := investigation.Receipt{Bucket: "evidence", Key: "packages/" + id.ActionID + ".zip",
 		VersionID: "v-1", Size: 5_000_000_000_123, SHA256: fmt.Sprintf("%064x", 7), CRC32C: "yZRlqg==",
 		PartSize: 64 << 20, Retention: retention(t0)}
-	arrival := investigation.Arrival{At: now, Receipt: receipt, Strangers: strangers("packages/" + id.ActionID)}
-	return call{
-		"archived by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Archived(ctx, id, owner, arrival, b.sealer)
-		},
-		func(r investigation.Record) (investigation.Record, error) {
-			return r.Archived(owner, arrival)
-		}, true,
-	}
+	return call{id: id, seals: true, change: investigation.Archive(owner, investigation.Arrival{
+		At: now, Receipt: receipt, Strangers: strangers("packages/" + id.ActionID),
+	})}
 }
 
 // strangers is what somebody put in an action's places.
@@ -265,35 +250,17 @@ func (b *bench) quarantined(id investigation.ID, owner string) call {
 }
 
 func (b *bench) closed(id investigation.ID, owner string, c investigation.Closing) call {
-	return call{
-		"notCollected by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.NotCollected(ctx, id, owner, c, b.sealer)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r.NotCollected(owner, c) },
-		true,
-	}
+	return call{id: id, seals: true, change: investigation.Close(owner, c)}
 }
 
 func (b *bench) seal(id investigation.ID) call {
-	return call{
-		"seal", id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Seal(ctx, id, b.sealer)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r, nil }, true,
-	}
+	return call{id: id, seals: true, change: investigation.Unchanged()}
 }
 
 func (b *bench) announced(id investigation.ID, now time.Time) call {
-	conclusion := investigation.Conclusion{At: now, Strangers: strangers("packages/" + id.ActionID + ".json")}
-	return call{
-		"announced", id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Announced(ctx, id, conclusion)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Announced(conclusion) }, false,
-	}
+	return call{id: id, change: investigation.Announce(investigation.Conclusion{
+		At: now, Strangers: strangers("packages/" + id.ActionID + ".json"),
+	})}
 }
 
 // check makes the call and fails unless the ledger answers as the transition does, and then holds
@@ -306,13 +273,13 @@ func (b *bench) check(c call) error {
 	if known {
 		want, wantHead, wantErr = b.expect(c, before, head)
 	}
-	got, err := c.do(b.ctx(), b.ledger)
+	got, err := b.do(b.ctx(), c, b.ledger)
 	if !sameKind(err, wantErr) {
-		b.t.Fatalf("%s: got error %v, want %v", c.name, err, wantErr)
+		b.t.Fatalf("%s: got error %v, want %v", c, err, wantErr)
 	}
 	switch {
 	case err == nil && got != want:
-		b.t.Fatalf("%s: got\n%+v, want\n%+v", c.name, got, want)
+		b.t.Fatalf("%s: got\n%+v, want\n%+v", c, got, want)
 	case err == nil:
 		b.holds(want)
 		head = wantHead

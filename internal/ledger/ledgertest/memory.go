@@ -82,30 +82,6 @@ func (m *Memory) Damage(id investigation.ID, change func(*investigation.Record))
 	m.records[id] = rec
 }
 
-// Observe implements poll.Ledger.
-func (m *Memory) Observe(ctx context.Context, a investigation.Action, now time.Time) (
-	investigation.Record, error,
-) {
-	if err := ctx.Err(); err != nil {
-		return investigation.Record{}, fmt.Errorf("observe action %s: %w", a.ActionID, err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known, ok := m.records[a.ID]
-	if ok {
-		if err := valid(a.ID, known); err != nil {
-			return investigation.Record{}, fmt.Errorf("observe action %s: %w", a.ActionID, err)
-		}
-	}
-	next, changed := known.Observe(a, now)
-	if changed {
-		if err := m.keep(a.ID, next); err != nil {
-			return investigation.Record{}, fmt.Errorf("observe action %s: %w", a.ActionID, err)
-		}
-	}
-	return next, nil
-}
-
 // Due implements poll.Ledger.
 func (m *Memory) Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time,
 	limit int,
@@ -122,66 +98,30 @@ func (m *Memory) Due(ctx context.Context, tenantID string, lane investigation.La
 	return due[:min(limit, len(due))], err
 }
 
-// Claim implements fetch.Ledger.
-func (m *Memory) Claim(ctx context.Context, id investigation.ID, owner string,
-	now, leaseUntil time.Time,
-) (investigation.Record, error) {
-	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Claim(owner, now, leaseUntil)
-	})
-}
-
-// Renew implements fetch.Ledger.
-func (m *Memory) Renew(ctx context.Context, id investigation.ID, owner string,
-	leaseUntil time.Time,
-) (investigation.Record, error) {
-	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Renew(owner, leaseUntil)
-	})
-}
-
-// Release implements fetch.Ledger.
-func (m *Memory) Release(ctx context.Context, id investigation.ID, owner string,
-	rel investigation.Release,
-) (investigation.Record, error) {
-	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Release(owner, rel)
-	})
-}
-
-// Archived implements fetch.Ledger.
-func (m *Memory) Archived(ctx context.Context, id investigation.ID, owner string,
-	a investigation.Arrival, by investigation.Sealer,
-) (investigation.Record, error) {
-	return m.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r.Archived(owner, a)
-	})
-}
-
-// NotCollected implements fetch.Ledger.
-func (m *Memory) NotCollected(ctx context.Context, id investigation.ID, owner string,
-	c investigation.Closing, by investigation.Sealer,
-) (investigation.Record, error) {
-	return m.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r.NotCollected(owner, c)
+// Change implements poll.Ledger and fetch.Ledger.
+func (m *Memory) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
+	investigation.Record, error,
+) {
+	return m.change(ctx, id, c, func(r investigation.Record, head investigation.Head) (
+		investigation.Record, investigation.Head, error,
+	) {
+		next, err := c.Apply(r)
+		return next, head, err
 	})
 }
 
 // Seal implements fetch.Ledger.
-func (m *Memory) Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
-	investigation.Record, error,
-) {
-	return m.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r, nil
-	})
-}
-
-// Announced implements fetch.Ledger.
-func (m *Memory) Announced(ctx context.Context, id investigation.ID, c investigation.Conclusion) (
-	investigation.Record, error,
-) {
-	return m.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Announced(c)
+func (m *Memory) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
+	by investigation.Sealer,
+) (investigation.Record, error) {
+	return m.change(ctx, id, c, func(r investigation.Record, head investigation.Head) (
+		investigation.Record, investigation.Head, error,
+	) {
+		decided, err := c.Apply(r)
+		if err != nil {
+			return investigation.Record{}, head, err
+		}
+		return decided.Sealed(head, by)
 	})
 }
 
@@ -207,57 +147,27 @@ func (m *Memory) Records(ctx context.Context, tenantID string) ([]investigation.
 	return all, err
 }
 
-func (m *Memory) change(ctx context.Context, id investigation.ID,
-	transition func(investigation.Record) (investigation.Record, error),
-) (investigation.Record, error) {
-	return m.changeWithHead(ctx, id, func(r investigation.Record, head investigation.Head) (
-		investigation.Record, investigation.Head, error,
-	) {
-		next, err := transition(r)
-		return next, head, err
-	})
-}
-
-// seal applies a transition, and what Record.Sealed makes of its result.
-func (m *Memory) seal(ctx context.Context, id investigation.ID, by investigation.Sealer,
-	transition func(investigation.Record) (investigation.Record, error),
-) (investigation.Record, error) {
-	return m.changeWithHead(ctx, id, func(r investigation.Record, head investigation.Head) (
-		investigation.Record, investigation.Head, error,
-	) {
-		next, err := transition(r)
-		if err != nil {
-			return next, head, err
-		}
-		return next.Sealed(head, by)
-	})
-}
-
-// changeWithHead keeps the record and the head of its tenant's chain that transition gives: both, or
-// neither.
-func (m *Memory) changeWithHead(ctx context.Context, id investigation.ID,
-	transition func(investigation.Record, investigation.Head) (
-		investigation.Record, investigation.Head, error),
+// change keeps the record that decide makes, and the head of its tenant's chain: both, or neither.
+func (m *Memory) change(ctx context.Context, id investigation.ID, c investigation.Change,
+	decide func(investigation.Record, investigation.Head) (investigation.Record, investigation.Head, error),
 ) (investigation.Record, error) {
 	if err := ctx.Err(); err != nil {
-		return investigation.Record{}, fmt.Errorf("change action %s: %w", id.ActionID, err)
+		return investigation.Record{}, c.Explain(id, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known, ok := m.records[id]
-	if !ok {
-		return investigation.Record{}, fmt.Errorf("action %s: %w", id.ActionID,
-			investigation.ErrUnknownAction)
+	if ok {
+		if err := valid(id, known); err != nil {
+			return investigation.Record{}, c.Explain(id, err)
+		}
 	}
-	if err := valid(id, known); err != nil {
-		return investigation.Record{}, err
-	}
-	next, head, err := transition(known, m.heads[id.TenantID])
-	if err == nil {
+	next, head, err := decide(known, m.heads[id.TenantID])
+	if err == nil && next != known {
 		err = m.keep(id, next)
 	}
 	if err != nil {
-		return investigation.Record{}, err
+		return investigation.Record{}, c.Explain(id, err)
 	}
 	m.heads[id.TenantID] = head
 	return next, nil

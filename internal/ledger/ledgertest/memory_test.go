@@ -73,9 +73,9 @@ func observed(t *testing.T, status investigation.Status) investigation.Record {
 		ID: investigation.ID{TenantID: guid, ActionID: guid}, MachineID: guid, Status: status,
 		CreatedAt: now.Add(-time.Hour),
 	}
-	rec, changed := investigation.Record{}.Observe(a, now)
-	if !changed {
-		t.Fatal("nothing was observed")
+	rec, err := investigation.Observe(a, now).Apply(investigation.Record{})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return rec
 }
@@ -84,7 +84,7 @@ func observed(t *testing.T, status investigation.Status) investigation.Record {
 func TestCheckChangeFindsFault(t *testing.T) {
 	ready := observed(t, investigation.StatusSucceeded)
 	waiting := observed(t, investigation.StatusPending)
-	fetching, err := ready.Claim("ada", now, now.Add(time.Minute))
+	fetching, err := investigation.Claim("ada", now, now.Add(time.Minute)).Apply(ready)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,12 +97,12 @@ func TestCheckChangeFindsFault(t *testing.T) {
 		}
 		return r
 	}
-	archived := sealed(fetching.Archived("ada", investigation.Arrival{At: now, Receipt: investigation.Receipt{Key: "k"}}))
-	invalid := sealed(fetching.NotCollected("ada", investigation.Closing{At: now, Reason: "Invalid",
-		Quarantine: investigation.Receipt{Key: "q"}}))
+	archived := sealed(investigation.Archive("ada", investigation.Arrival{At: now, Receipt: investigation.Receipt{Key: "k"}}).Apply(fetching))
+	invalid := sealed(investigation.Close("ada", investigation.Closing{At: now, Reason: "Invalid",
+		Quarantine: investigation.Receipt{Key: "q"}}).Apply(fetching))
 	open := observed(t, investigation.StatusFailed)
 	closed := sealed(open, nil)
-	done, err := archived.Announced(investigation.Conclusion{At: now})
+	done, err := investigation.Announce(investigation.Conclusion{At: now}).Apply(archived)
 	if err != nil {
 		t.Fatal(err)
 	}
