@@ -25,15 +25,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/custody"
 	"packhorse/internal/eventbus"
 	"packhorse/internal/eventbus/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
 	"packhorse/internal/mde"
 	"packhorse/internal/mde/mdesim"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 	"packhorse/internal/ratelimit"
 )
@@ -99,9 +98,9 @@ type world struct {
 	sim     *mdesim.Simulator
 	config  mdesim.Config
 	token   string
-	ledger  *ledgertest.Memory
+	ledger  *memory.Ledger
 	counter *ratelimit.Memory
-	bucket  *s3memory.Bucket
+	bucket  *memory.Bucket
 	signer  *custody.Local
 	fault   *fault
 	leases  atomic.Int32
@@ -148,7 +147,7 @@ func newWorld(t *testing.T, ctx context.Context, plan scenario, f *fault) *world
 	w := &world{
 		schemas: schemas, plan: plan, signer: signer,
 		t: t, ctx: ctx, sim: mdesim.New(config, now), config: config,
-		ledger: ledgertest.NewMemory(), counter: ratelimit.NewMemory(), bucket: s3memory.New(), fault: f,
+		ledger: memory.NewLedger(), counter: ratelimit.NewMemory(), bucket: memory.NewBucket(), fault: f,
 		told: map[investigation.ID]int{}, planted: map[string][]string{},
 	}
 	w.sim.SetFaults(mdesim.Faults{Downloads: map[string][]mdesim.Download{"": plan.arrives}})

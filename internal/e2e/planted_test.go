@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
 // The columns of the table of strangers.
@@ -110,7 +110,7 @@ var plantedBody = []byte("PK\x05\x06" + strings.Repeat("\x00", 18))
 // plant puts the row's object under its key.
 func (w *world) plant(p planting, target investigation.Action) {
 	key := p.key(target)
-	id := w.bucket.Plant(key, s3memory.Object{Body: plantedBody, Metadata: p.metadata(w, target)})
+	id := w.bucket.Plant(key, memory.Object{Body: plantedBody, Metadata: p.metadata(w, target)})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.planted[key] = append(w.planted[key], id)

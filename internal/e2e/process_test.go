@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/ratelimit"
 )
 
@@ -83,7 +83,7 @@ func (p *proc) doTo(row, subject string, effect func() error) error {
 
 // ledgerPort is one process's way to the ledger. What is not overridden is no row of the table.
 type ledgerPort struct {
-	*ledgertest.Memory
+	*memory.Ledger
 	p *proc
 }
 
@@ -91,7 +91,7 @@ func (l ledgerPort) Due(ctx context.Context, tenant string, lane investigation.L
 	limit int,
 ) ([]investigation.Record, error) {
 	l.p.live()
-	return l.Memory.Due(ctx, tenant, lane, now, limit)
+	return l.Ledger.Due(ctx, tenant, lane, now, limit)
 }
 
 // ledgerRows are the steps that change a record. Another change is not a row.
@@ -108,7 +108,7 @@ func (l ledgerPort) Change(ctx context.Context, id investigation.ID, c investiga
 	rec investigation.Record, err error,
 ) {
 	err = l.p.doTo(ledgerRows[c.Name], id.ActionID, func() error {
-		rec, err = l.Memory.Change(ctx, id, c)
+		rec, err = l.Ledger.Change(ctx, id, c)
 		return err
 	})
 	return rec, err
@@ -118,7 +118,7 @@ func (l ledgerPort) Seal(ctx context.Context, id investigation.ID, c investigati
 	by investigation.Sealer,
 ) (rec investigation.Record, err error) {
 	err = l.p.doTo(ledgerRows[c.Name], id.ActionID, func() error {
-		rec, err = l.Memory.Seal(ctx, id, c, by)
+		rec, err = l.Ledger.Seal(ctx, id, c, by)
 		return err
 	})
 	return rec, err

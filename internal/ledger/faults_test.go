@@ -16,7 +16,7 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -106,7 +106,7 @@ func TestLostAnswers(t *testing.T) {
 			return err
 		}, investigation.StateFetching},
 		{"archived", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Seal(ctx, a.ID, investigation.Archive("bob", investigation.Arrival{At: t0, Receipt: receipt(a)}), &ledgertest.Sealer{})
+			_, err := l.Seal(ctx, a.ID, investigation.Archive("bob", investigation.Arrival{At: t0, Receipt: receipt(a)}), &memory.Sealer{})
 			return err
 		}, investigation.StateArchived},
 		{"announced", func(ctx context.Context, l *ledger.Ledger) error {
@@ -165,7 +165,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			return err
 		},
 		"TransactWriteItems": func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Seal(ctx, action(1, "").ID, investigation.Unchanged(), &ledgertest.Sealer{})
+			_, err := l.Seal(ctx, action(1, "").ID, investigation.Unchanged(), &memory.Sealer{})
 			return err
 		},
 		"Scan": func(ctx context.Context, l *ledger.Ledger) error {
@@ -431,7 +431,7 @@ func TestStrangers(t *testing.T) {
 				return newLedger(table, w).Change(t.Context(), a.ID, investigation.Observe(a, t0))
 			},
 			"seal": func() (investigation.Record, error) {
-				return newLedger(table, w).Seal(t.Context(), a.ID, investigation.Unchanged(), &ledgertest.Sealer{})
+				return newLedger(table, w).Seal(t.Context(), a.ID, investigation.Unchanged(), &memory.Sealer{})
 			},
 			"claim": func() (investigation.Record, error) {
 				return newLedger(table, w).Change(t.Context(), a.ID, investigation.Claim("ada", t0, t0.Add(time.Minute)))

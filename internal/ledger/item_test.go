@@ -10,7 +10,7 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
@@ -32,7 +32,7 @@ func everyRecord(tb testing.TB) []investigation.Record {
 	sealed := func(r investigation.Record, err error) investigation.Record {
 		tb.Helper()
 		next, _, err := must(r, err).Sealed(
-			investigation.Head{Sequence: 41, Digest: strings.Repeat("ab", 32)}, &ledgertest.Sealer{})
+			investigation.Head{Sequence: 41, Digest: strings.Repeat("ab", 32)}, &memory.Sealer{})
 		return must(next, err)
 	}
 	archived := sealed(investigation.Archive("ada", investigation.Arrival{At: t0.Add(1), Receipt: receipt(action(1, ""))}).Apply(fetching))

@@ -13,8 +13,8 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
-	"packhorse/internal/ledger/ledgertest"
 	"packhorse/internal/localcloud/dynamotest"
+	"packhorse/internal/memory"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -48,7 +48,7 @@ func failed(t *testing.T, table string, n int) investigation.Action {
 
 func seal(t *testing.T, l *ledger.Ledger, a investigation.Action) (investigation.Record, error) {
 	t.Helper()
-	return l.Seal(t.Context(), a.ID, investigation.Unchanged(), &ledgertest.Sealer{})
+	return l.Seal(t.Context(), a.ID, investigation.Unchanged(), &memory.Sealer{})
 }
 
 func put(t *testing.T, table string, it map[string]types.AttributeValue) {
@@ -138,7 +138,7 @@ func TestSealFaults(t *testing.T) {
 				}
 				return s()
 			}}
-			var sealer ledgertest.Sealer
+			var sealer memory.Sealer
 			rec, err := newLedger(table, w).Seal(t.Context(), a.ID, investigation.Unchanged(), &sealer)
 			if err != nil || rec.Seal.Sequence != 2 {
 				t.Fatalf("got %+v, %v, want number 2", rec, err)

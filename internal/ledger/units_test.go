@@ -10,7 +10,7 @@ import (
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ledger/ledgertables"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -129,7 +129,7 @@ const budgetUnits = 2
 
 // ofThree makes manifests of some three kilobytes, with which items have the size that
 // docs/ledger.md counts with.
-func ofThree() *ledgertest.Sealer { return &ledgertest.Sealer{Words: strings.Repeat("evidence", 360)} }
+func ofThree() *memory.Sealer { return &memory.Sealer{Words: strings.Repeat("evidence", 360)} }
 
 type step struct {
 	name   string
@@ -160,7 +160,7 @@ func (m *meter) begin() {
 	if _, err := m.ledger.Change(m.t.Context(), a.ID, investigation.Observe(a, t0)); err != nil {
 		m.t.Fatal(err)
 	}
-	if _, err := m.ledger.Seal(m.t.Context(), a.ID, investigation.Unchanged(), &ledgertest.Sealer{}); err != nil {
+	if _, err := m.ledger.Seal(m.t.Context(), a.ID, investigation.Unchanged(), &memory.Sealer{}); err != nil {
 		m.t.Fatal(err)
 	}
 }

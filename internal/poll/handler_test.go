@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 )
 
@@ -26,7 +26,7 @@ type world struct {
 	listed  int
 	ready   int
 	settled int
-	ledger  *ledgertest.Memory
+	ledger  *memory.Ledger
 }
 
 func (w *world) List(_ context.Context, at investigation.Listing,
@@ -71,7 +71,7 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	t.Helper()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	w.ledger = ledgertest.NewMemory()
+	w.ledger = memory.NewLedger()
 	poller := poll.New(w, w.ledger, w, w, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
 		time.Now, logger)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)

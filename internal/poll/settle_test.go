@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 )
 
@@ -44,14 +44,14 @@ func (sealer) Quarantined(investigation.Record, investigation.Head) ([]byte, err
 type bench struct {
 	t      *testing.T
 	now    time.Time
-	ledger *ledgertest.Memory
+	ledger *memory.Ledger
 	bus    *settledBus
 	poller *poll.Poller
 }
 
 func newBench(t *testing.T, failed int) *bench {
 	b := &bench{
-		t: t, now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC), ledger: ledgertest.NewMemory(),
+		t: t, now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC), ledger: memory.NewLedger(),
 		bus: &settledBus{takes: 100},
 	}
 	var tenant tenantOf

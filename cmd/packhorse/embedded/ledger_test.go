@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/embedded"
+	conformance "packhorse/internal/conformance/ledger"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 )
 
 func TestLedger(t *testing.T) {
-	ledgertest.Run(t, func(t *testing.T) (one, other ledgertest.Ledger, spoil ledgertest.Spoil) {
+	conformance.Run(t, func(t *testing.T) (one, other conformance.Ledger, spoil conformance.Spoil) {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "packhorse.db")
 		db := openDB(t, path)
@@ -26,7 +27,7 @@ func TestLedger(t *testing.T) {
 }
 
 // spoilIn damages records in the file.
-func spoilIn(db *embedded.DB) ledgertest.Spoil {
+func spoilIn(db *embedded.DB) conformance.Spoil {
 	return func(t *testing.T, id investigation.ID, field string, value any) {
 		t.Helper()
 		change := fmt.Sprintf("json_remove(record, '$.%s')", field)
@@ -126,7 +127,7 @@ func TestRecordOnDisk(t *testing.T) {
 	receipt := investigation.Receipt{Bucket: "b", Key: "k.zip", VersionID: "v", Size: 7, SHA256: "s",
 		CRC32C: "c", PartSize: 8, Retention: investigation.Retention{Mode: "COMPLIANCE",
 			Until: now.Truncate(time.Second), LegalHold: true}}
-	rec, err := ledger.Seal(t.Context(), id, investigation.Archive("ada", investigation.Arrival{At: now, Receipt: receipt}), &ledgertest.Sealer{})
+	rec, err := ledger.Seal(t.Context(), id, investigation.Archive("ada", investigation.Arrival{At: now, Receipt: receipt}), &memory.Sealer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestQuarantineOnDisk(t *testing.T) {
 		_, err = ledger.Seal(t.Context(), a.ID, investigation.Close("ada", investigation.Closing{
 			At: now, Reason: investigation.ReasonInvalid, Message: "it is no ZIP",
 			Quarantine: investigation.Receipt{Bucket: "b", Key: "q.bin", Size: 7, SHA256: "s", CRC32C: "c"},
-		}), &ledgertest.Sealer{})
+		}), &memory.Sealer{})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -195,13 +196,13 @@ func TestHeadIsGone(t *testing.T) {
 		}
 		actions = append(actions, a)
 	}
-	if _, err := ledger.Seal(t.Context(), actions[0].ID, investigation.Unchanged(), &ledgertest.Sealer{}); err != nil {
+	if _, err := ledger.Seal(t.Context(), actions[0].ID, investigation.Unchanged(), &memory.Sealer{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Exec(t.Context(), "DELETE FROM chains"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := ledger.Seal(t.Context(), actions[1].ID, investigation.Unchanged(), &ledgertest.Sealer{})
+	_, err := ledger.Seal(t.Context(), actions[1].ID, investigation.Unchanged(), &memory.Sealer{})
 	_, headErr := ledger.Head(t.Context(), tenant)
 	for call, err := range map[string]error{"seal": err, "head": headErr} {
 		if !errors.Is(err, investigation.ErrBadRecord) {
@@ -283,7 +284,7 @@ func TestDamagedHead(t *testing.T) {
 			if _, err := ledger.Change(t.Context(), a.ID, investigation.Observe(a, now)); err != nil {
 				t.Fatal(err)
 			}
-			_, err := ledger.Seal(t.Context(), a.ID, investigation.Unchanged(), &ledgertest.Sealer{})
+			_, err := ledger.Seal(t.Context(), a.ID, investigation.Unchanged(), &memory.Sealer{})
 			return err
 		}
 		if err := errors.Join(seal(tenant, "1"), seal(other, "1")); err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/ratelimit"
 )
 
@@ -106,7 +106,7 @@ func TestFileOfVersionOne(t *testing.T) {
 		t.Errorf("got %+v, %v", held, err)
 	}
 	for i, rec := range due[:2] {
-		sealed, err := ledger.Seal(t.Context(), rec.ID, investigation.Unchanged(), &ledgertest.Sealer{})
+		sealed, err := ledger.Seal(t.Context(), rec.ID, investigation.Unchanged(), &memory.Sealer{})
 		if err != nil || sealed.Seal.Sequence != int64(i+1) || sealed.Receipt != rec.Receipt {
 			t.Errorf("got %+v, %v", sealed, err)
 		}

@@ -1,4 +1,4 @@
-package ledgertest
+package ledger
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
 // errSealer is what a sealer of these tests fails with.
@@ -40,7 +41,7 @@ func (b *bench) chain(tenantID string) int {
 			b.t.Errorf("number %d comes after number %d", seal.Sequence, last.Sequence)
 		}
 		if seal.Manifest != "" {
-			var m Manifest
+			var m memory.Manifest
 			if err := json.Unmarshal([]byte(seal.Manifest), &m); err != nil {
 				b.t.Fatalf("manifest %d: %v", seal.Sequence, err)
 			}

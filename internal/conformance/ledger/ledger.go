@@ -1,8 +1,8 @@
-// Package ledgertest holds what every ledger must do, as tests, and a strict ledger in memory.
+// Package ledger holds what every ledger must do, as tests, and a strict ledger in memory.
 //
 // Call [Run] from the test of an implementation. It compares each answer, and each record read
 // back, with what the pure transition of package investigation gives for the same arguments.
-package ledgertest
+package ledger
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 )
 
@@ -108,14 +109,14 @@ type bench struct {
 	other  Ledger // on the same store
 	spoil  Spoil
 	tenant string
-	sealer *Sealer
+	sealer *memory.Sealer
 
 	model map[investigation.ID]investigation.Record // what the ledger should hold
 	heads map[string]investigation.Head             // likewise, by tenant
 }
 
 func newBench(t *testing.T, one, other Ledger, spoil Spoil) *bench {
-	return &bench{t: t, ledger: one, other: other, spoil: spoil, tenant: newGUID(), sealer: &Sealer{},
+	return &bench{t: t, ledger: one, other: other, spoil: spoil, tenant: newGUID(), sealer: &memory.Sealer{},
 		model: map[investigation.ID]investigation.Record{}, heads: map[string]investigation.Head{}}
 }
 
@@ -197,7 +198,7 @@ func (b *bench) expect(c call, r investigation.Record, head investigation.Head) 
 	if err != nil || !c.seals {
 		return next, head, err
 	}
-	return next.Sealed(head, &Sealer{Words: b.sealer.Words, Err: b.sealer.Err})
+	return next.Sealed(head, &memory.Sealer{Words: b.sealer.Words, Err: b.sealer.Err})
 }
 
 func (b *bench) claim(id investigation.ID, owner string, now time.Time) call {

@@ -1,17 +1,18 @@
-package ledgertest_test
+package memory_test
 
 import (
 	"strings"
 	"testing"
 	"time"
 
+	conformance "packhorse/internal/conformance/ledger"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 )
 
 func TestMemory(t *testing.T) {
-	ledgertest.Run(t, func(*testing.T) (one, other ledgertest.Ledger, spoil ledgertest.Spoil) {
-		m := ledgertest.NewMemory()
+	conformance.Run(t, func(*testing.T) (one, other conformance.Ledger, spoil conformance.Spoil) {
+		m := memory.NewLedger()
 		return m, m, func(t *testing.T, id investigation.ID, field string, value any) {
 			t.Helper()
 			m.Damage(id, func(r *investigation.Record) { set(t, r, field, value) })
@@ -90,7 +91,7 @@ func TestCheckChangeFindsFault(t *testing.T) {
 	}
 	sealed := func(r investigation.Record, err error) investigation.Record {
 		if err == nil {
-			r, _, err = r.Sealed(investigation.Head{}, &ledgertest.Sealer{})
+			r, _, err = r.Sealed(investigation.Head{}, &memory.Sealer{})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -164,7 +165,7 @@ func TestCheckChangeFindsFault(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.spoil(&tt.after)
-			err := ledgertest.CheckChange(tt.before, tt.after)
+			err := memory.CheckChange(tt.before, tt.after)
 			if err == nil || !strings.Contains(err.Error(), tt.words) {
 				t.Errorf("got %v, want %q in it", err, tt.words)
 			}
@@ -173,7 +174,7 @@ func TestCheckChangeFindsFault(t *testing.T) {
 	for _, good := range [][2]record{{{}, waiting}, {{}, ready}, {waiting, ready}, {ready, fetching},
 		{fetching, archived}, {archived, done}, {done, done}, {{}, open}, {open, closed},
 		{closed, closed}, {fetching, invalid}} {
-		if err := ledgertest.CheckChange(good[0], good[1]); err != nil {
+		if err := memory.CheckChange(good[0], good[1]); err != nil {
 			t.Errorf("%q to %q: %v", good[0].State, good[1].State, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package ledgertest
+package memory
 
 import (
 	"cmp"
@@ -12,24 +12,24 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Memory is a ledger in memory, for tests. It is strict: like every ledger it refuses a record that is
+// Ledger is a ledger in memory, for tests. It is strict: like every ledger it refuses a record that is
 // not valid, and it panics before it keeps one that [CheckChange] finds fault with. It is safe for
 // concurrent use.
-type Memory struct {
+type Ledger struct {
 	mu      sync.Mutex // guards what follows
 	records map[investigation.ID]investigation.Record
 	heads   map[string]investigation.Head // by tenant
 }
 
-// NewMemory returns a ledger that has seen nothing.
-func NewMemory() *Memory {
-	return &Memory{
+// NewLedger returns a ledger that has seen nothing.
+func NewLedger() *Ledger {
+	return &Ledger{
 		records: map[investigation.ID]investigation.Record{}, heads: map[string]investigation.Head{},
 	}
 }
 
 // Load implements poll.Ledger.
-func (m *Memory) Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error) {
+func (m *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("load %d actions: %w", len(ids), err)
 	}
@@ -41,7 +41,7 @@ func (m *Memory) Load(ctx context.Context, ids []investigation.ID) ([]investigat
 }
 
 // find returns the records that match, and beside them an error that names each that makes no sense.
-func (m *Memory) find(matches func(investigation.ID, investigation.Record) bool) (
+func (m *Ledger) find(matches func(investigation.ID, investigation.Record) bool) (
 	[]investigation.Record, error,
 ) {
 	m.mu.Lock()
@@ -74,7 +74,7 @@ func valid(id investigation.ID, rec investigation.Record) error {
 }
 
 // Damage changes the record of an action past every check, as somebody else's hand would.
-func (m *Memory) Damage(id investigation.ID, change func(*investigation.Record)) {
+func (m *Ledger) Damage(id investigation.ID, change func(*investigation.Record)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	rec := m.records[id]
@@ -83,7 +83,7 @@ func (m *Memory) Damage(id investigation.ID, change func(*investigation.Record))
 }
 
 // Due implements poll.Ledger.
-func (m *Memory) Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time,
+func (m *Ledger) Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time,
 	limit int,
 ) ([]investigation.Record, error) {
 	if err := ctx.Err(); err != nil {
@@ -99,7 +99,7 @@ func (m *Memory) Due(ctx context.Context, tenantID string, lane investigation.La
 }
 
 // Change implements poll.Ledger and fetch.Ledger.
-func (m *Memory) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
+func (m *Ledger) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
 	return m.change(ctx, id, c, func(r investigation.Record, head investigation.Head) (
@@ -111,7 +111,7 @@ func (m *Memory) Change(ctx context.Context, id investigation.ID, c investigatio
 }
 
 // Seal implements fetch.Ledger.
-func (m *Memory) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
+func (m *Ledger) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
 	by investigation.Sealer,
 ) (investigation.Record, error) {
 	return m.change(ctx, id, c, func(r investigation.Record, head investigation.Head) (
@@ -126,7 +126,7 @@ func (m *Memory) Seal(ctx context.Context, id investigation.ID, c investigation.
 }
 
 // Head returns the end of the tenant's chain.
-func (m *Memory) Head(ctx context.Context, tenantID string) (investigation.Head, error) {
+func (m *Ledger) Head(ctx context.Context, tenantID string) (investigation.Head, error) {
 	if err := ctx.Err(); err != nil {
 		return investigation.Head{}, fmt.Errorf("read the head: %w", err)
 	}
@@ -136,7 +136,7 @@ func (m *Memory) Head(ctx context.Context, tenantID string) (investigation.Head,
 }
 
 // Records returns everything the ledger knows of the tenant, in the order of creation.
-func (m *Memory) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
+func (m *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("list the records: %w", err)
 	}
@@ -148,7 +148,7 @@ func (m *Memory) Records(ctx context.Context, tenantID string) ([]investigation.
 }
 
 // change keeps the record that decide makes, and the head of its tenant's chain: both, or neither.
-func (m *Memory) change(ctx context.Context, id investigation.ID, c investigation.Change,
+func (m *Ledger) change(ctx context.Context, id investigation.ID, c investigation.Change,
 	decide func(investigation.Record, investigation.Head) (investigation.Record, investigation.Head, error),
 ) (investigation.Record, error) {
 	if err := ctx.Err(); err != nil {
@@ -174,14 +174,14 @@ func (m *Memory) change(ctx context.Context, id investigation.ID, c investigatio
 }
 
 // keep stores next under id. m.mu MUST be held.
-func (m *Memory) keep(id investigation.ID, next investigation.Record) error {
+func (m *Ledger) keep(id investigation.ID, next investigation.Record) error {
 	err := valid(id, next)
 	if err != nil {
 		return err
 	}
 	err = CheckChange(m.records[id], next)
 	if err != nil {
-		panic(fmt.Sprintf("ledgertest: the record of action %s is not to be kept: %v", id.ActionID, err))
+		panic(fmt.Sprintf("memory: the record of action %s is not to be kept: %v", id.ActionID, err))
 	}
 	m.records[id] = next
 	return nil
