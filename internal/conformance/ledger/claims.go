@@ -30,96 +30,6 @@ func sameKind(got, want error) bool {
 	return (got == nil) == (want == nil)
 }
 
-func testClaimTwice(t *testing.T, b *bench) {
-	id := b.claimed("ada")
-	err := b.check(b.claim(id, "bob", t0.Add(time.Second)))
-	refusal, ok := errors.AsType[*investigation.NotClaimableError](err)
-	if !ok || !refusal.Until.Equal(b.model[id].LeaseUntil) {
-		t.Errorf("got %v, want a refusal until %v", err, b.model[id].LeaseUntil)
-	}
-}
-
-func testClaimEarly(t *testing.T, b *bench) {
-	id := b.claimed("ada")
-	b.check(b.release(id, "ada", investigation.Release{DueAt: t0.Add(time.Hour)}))
-	err := b.check(b.claim(id, "bob", t0.Add(time.Hour-2*time.Millisecond)))
-	if _, ok := errors.AsType[*investigation.NotClaimableError](err); !ok {
-		t.Errorf("got %v, want a refusal", err)
-	}
-	if err := b.check(b.claim(id, "bob", t0.Add(time.Hour))); err != nil {
-		t.Errorf("at its time: %v", err)
-	}
-	waiting := b.observe(b.action("Pending"), t0)
-	b.check(b.claim(waiting.ID, "ada", t0.Add(1000*time.Hour)))
-}
-
-func testClaimRepeated(t *testing.T, b *bench) {
-	id := b.claimed("ada")
-	if err := b.check(b.claim(id, "ada", t0.Add(time.Second))); err != nil {
-		t.Errorf("got %v, want the claim again", err)
-	}
-	if got := b.model[id].Attempts; got != 1 {
-		t.Errorf("got %d attempts, want 1", got)
-	}
-}
-
-func testTakeover(t *testing.T, b *bench) {
-	ends := map[string]func(id investigation.ID) call{
-		"renew":    func(id investigation.ID) call { return b.renew(id, "ada", t0.Add(time.Hour)) },
-		"archived": func(id investigation.ID) call { return b.archived(id, "ada", t0.Add(lease)) },
-		"release": func(id investigation.ID) call {
-			return b.release(id, "ada", investigation.Release{})
-		},
-		"notCollected": func(id investigation.ID) call { return b.notCollected(id, "ada") },
-	}
-	for name, end := range ends {
-		id := b.claimed("ada")
-		b.check(b.claim(id, "bob", t0.Add(lease-2*time.Millisecond))) // refused
-		if err := b.check(b.claim(id, "bob", t0.Add(lease))); err != nil {
-			t.Fatalf("take over: %v", err)
-		}
-		if err := b.check(end(id)); !errors.Is(err, investigation.ErrLeaseLost) {
-			t.Errorf("%s by who lost the lease: got %v, want ErrLeaseLost", name, err)
-		}
-		if err := b.check(b.archived(id, "bob", t0.Add(lease))); err != nil {
-			t.Errorf("archived by who took over: %v", err)
-		}
-		b.check(end(id)) // and after that, too
-	}
-}
-
-func testRenew(t *testing.T, b *bench) {
-	id := b.claimed("ada")
-	if err := b.check(b.renew(id, "ada", t0.Add(2*lease))); err != nil {
-		t.Errorf("by its owner: %v", err)
-	}
-	b.check(b.renew(id, "bob", t0.Add(3*lease)))
-	b.check(b.claim(id, "bob", t0.Add(lease))) // refused: it was renewed
-	// Late, but nobody was there in between.
-	if err := b.check(b.renew(id, "ada", t0.Add(time.Hour))); err != nil {
-		t.Errorf("late: %v", err)
-	}
-}
-
-func testRelease(t *testing.T, b *bench) {
-	id := b.ready()
-	now := t0
-	for i, charge := range []investigation.Charge{
-		investigation.ChargeAttempt, investigation.ChargeLink, investigation.ChargeNothing,
-		investigation.ChargeAttempt, investigation.ChargeLink,
-	} {
-		b.check(b.claim(id, "ada", now))
-		now = now.Add(time.Minute)
-		b.check(b.release(id, "bob", investigation.Release{DueAt: now, Charge: charge}))
-		b.check(b.release(id, "ada", investigation.Release{
-			DueAt: now, Message: fmt.Sprint("failure ", i), Charge: charge}))
-		b.check(b.release(id, "ada", investigation.Release{DueAt: now, Charge: charge}))
-	}
-	if rec := b.model[id]; rec.Attempts != 2 || rec.ExpiredLinks != 2 {
-		t.Errorf("got %d attempts and %d links, want 2 and 2", rec.Attempts, rec.ExpiredLinks)
-	}
-}
-
 func testArchived(_ *testing.T, b *bench) {
 	id := b.claimed("ada")
 	b.check(b.archived(id, "bob", t0))
@@ -154,17 +64,6 @@ func (b *bench) announce(id investigation.ID) {
 		b.t.Errorf("announce again: %v", err)
 	}
 	b.check(b.claim(id, "bob", t0.Add(time.Hour)))
-}
-
-func testAnnouncedEarly(t *testing.T, b *bench) {
-	for _, id := range []investigation.ID{
-		b.observe(b.action("Pending"), t0).ID, b.ready(), b.claimed("ada"),
-		b.observe(b.action("Failed"), t0).ID, // settled, and not sealed
-	} {
-		if err := b.check(b.announced(id, t0)); !errors.Is(err, investigation.ErrIllegalChange) {
-			t.Errorf("%s: got %v, want ErrIllegalChange", b.model[id].State, err)
-		}
-	}
 }
 
 // crowd is how many do the same at once.
