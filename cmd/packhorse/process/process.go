@@ -267,35 +267,25 @@ func (p *Process) work(ctx context.Context) {
 	}
 }
 
-// carry fetches one package and reports what came of it where the bus has not.
+// carry fetches one package and reports what came of it where the bus has not. A refusal is no news:
+// the event came twice, or another process was faster.
 func (p *Process) carry(ctx context.Context, id investigation.ID) {
-	rec, err := p.fetcher.Fetch(ctx, id)
-	if err == nil {
-		return
+	switch r := p.fetcher.Fetch(ctx, id); r.Outcome {
+	case fetch.OutcomePostponed:
+		p.reporter.Postponed(r.Record, r.Err)
+	case fetch.OutcomeArchived, fetch.OutcomeNotCollected:
+		p.concluded(ctx, id, r.Err)
+	case fetch.OutcomeFailed:
+		p.logger.ErrorContext(ctx, "a fetch ended without a trace in the ledger; its lease will run out",
+			slog.String("actionId", id.ActionID), slog.String("error", r.Err.Error()))
 	}
-	if _, ok := errors.AsType[*investigation.NotClaimableError](err); ok {
-		return // the event came twice, or another process was faster
-	}
-	if rec.State == investigation.StateReady {
-		p.reporter.Postponed(rec, err)
-		return
-	}
-	if rec.State == investigation.StateDone {
-		return // reported as an outcome
-	}
-	if rec.State.Settled() {
-		p.concluded(ctx, id, err)
-		return
-	}
-	p.logger.ErrorContext(ctx, "a fetch ended without a trace in the ledger; its lease will run out",
-		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
 }
 
 // conclude records and announces what became of an action.
 func (p *Process) conclude(ctx context.Context, id investigation.ID) {
-	_, err := p.fetcher.Conclude(ctx, id)
+	r := p.fetcher.Conclude(ctx, id)
 	if ctx.Err() == nil {
-		p.concluded(ctx, id, err)
+		p.concluded(ctx, id, r.Err)
 	}
 }
 
