@@ -44,17 +44,13 @@ func (o object) action() investigation.Action {
 
 // objects returns the package that comes in parts of partSize bytes (0: in one piece), and what is
 // stored if it turns out to be none; that has no key if it shall not be.
-func (a *Archive) objects(place investigation.Placement, pkg investigation.Package,
-	partSize int64,
-) (whole, quarantined object, err error) {
-	collection := place.Collection
-	collection.Download = pkg.Source
-	written, err := writeCollection(collection, partSize)
+func (a *Archive) objects(place investigation.Placement, partSize int64) (whole, quarantined object, err error) {
+	written, err := writeCollection(place.Collection, partSize)
 	if err != nil {
 		return object{}, object{}, err
 	}
 	// Read again, because what is returned now has to be what the metadata says later.
-	collection, _, err = readCollection(written)
+	collection, _, err := readCollection(written)
 	if err != nil {
 		return object{}, object{}, err
 	}

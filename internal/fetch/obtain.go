@@ -169,6 +169,7 @@ func (f *Fetcher) transfer(ctx context.Context, place investigation.Placement,
 	if err != nil {
 		return investigation.Stored{}, err
 	}
+	place.Collection.Download = pkg.Source
 	stored, err := f.archive.Store(ctx, place, pkg)
 	if err == nil {
 		return stored, nil

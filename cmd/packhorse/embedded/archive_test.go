@@ -402,7 +402,7 @@ func placeOf(key, quarantine investigation.Key) investigation.Placement {
 	action.CaseID = caseID
 	return investigation.Placement{
 		Key: key, Quarantine: quarantine, Action: action, Claim: claim,
-		Collection: investigation.Collection{Attempt: collection.Attempt, Link: collection.Link},
+		Collection: collection,
 	}
 }
 
