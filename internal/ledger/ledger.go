@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -248,7 +249,7 @@ func (l *Ledger) write(ctx context.Context, next versioned, was string) (version
 	case refused: // no item came along: it is gone, or the server does not send it
 		current, err = l.read(ctx, next.ID)
 	case inTransaction: // somebody seals it at this moment
-		err = wait(ctx, conflictPause(0))
+		err = pause.For(ctx, conflictPause(0))
 		if err == nil {
 			current, err = l.read(ctx, next.ID)
 		}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -92,7 +93,7 @@ func (l *Ledger) applySealed(ctx context.Context, id investigation.ID, by invest
 		if errors.Is(refusal, errBegun) {
 			begun++
 		}
-		err = wait(ctx, conflictPause(n))
+		err = pause.For(ctx, conflictPause(n))
 		if err != nil {
 			return investigation.Record{}, err
 		}
