@@ -159,8 +159,7 @@ func (s *station) simulate(ctx context.Context) (err error) {
 	return s.openApp()
 }
 
-// openCustody opens the signing key, and publishes it in the archive: what is not written there can be
-// checked by nobody later.
+// openCustody opens the signing key, and makes sure that what it signs can be stored, and checked later.
 func (s *station) openCustody(ctx context.Context) error {
 	var err error
 	s.signer, err = custody.OpenLocal(s.options.data)
@@ -168,7 +167,7 @@ func (s *station) openCustody(ctx context.Context) error {
 		return err
 	}
 	s.custody = custody.NewWriter(s.signer, s.bucket, s.settings.Lock(), s.scene, time.Now)
-	return s.custody.Publish(ctx, s.archive.StoreManifest)
+	return fetch.NewPreflight(s.archive, s.custody).Run(ctx)
 }
 
 // scene is what a manifest says of this program and who runs it.
