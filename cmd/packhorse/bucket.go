@@ -19,8 +19,8 @@ import (
 // embeddedBucket is the bucket of the embedded S3 server, and so a folder's name.
 const embeddedBucket = "evidence"
 
-// openArchive opens the bucket of the command line, or the embedded one, and makes sure that it
-// can be used before any budget is spent.
+// openArchive opens the bucket of the command line, or the embedded one. Whether it can be used is for
+// the preflight to find out.
 func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
 	client, bucket, err := s.s3Client(ctx)
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *station) openArchive(ctx context.Context, logger *slog.Logger) error {
 	s.bucket = bucket
 	s.archive = archive.New(client, bucket, s.settings.Lock(), archive.PartSize, archive.PartsInFlight,
 		time.Now, logger)
-	return s.archive.Ready(ctx)
+	return nil
 }
 
 func (s *station) s3Client(ctx context.Context) (*s3.Client, string, error) {

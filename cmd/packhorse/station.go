@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -19,11 +17,9 @@ import (
 	"packhorse/cmd/packhorse/process"
 	"packhorse/internal/archive"
 	"packhorse/internal/custody"
-	"packhorse/internal/entra"
+	"packhorse/internal/defender"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
-	"packhorse/internal/mde"
-	"packhorse/internal/ratelimit"
 	"packhorse/internal/settings"
 )
 
@@ -33,13 +29,6 @@ const (
 
 	// lease is how long the package of a killed process lies idle. A live one renews it.
 	lease = 30 * time.Second
-
-	// What Defender allows of list and get calls. The sweep needs a tenth of it.
-	listPerMinute = 100
-	listPerHour   = 1500
-
-	// connectTimeout bounds how long a host may take to accept a connection and shake hands.
-	connectTimeout = 15 * time.Second
 )
 
 // station is everything one run has open.
@@ -56,10 +45,8 @@ type station struct {
 	bucket     string // of the archive
 	signer     *custody.Local
 	custody    *custody.Writer
-	transport  *http.Transport // trusts who the settings say
-	tokens     *entra.TokenSource
-	defender   *mde.Client
-	budget     ratelimit.Budget
+	app        *defender.App
+	defender   defender.Client
 
 	closers []func() error // in the order things were opened
 }
@@ -135,17 +122,14 @@ func (s *station) prepare(ctx context.Context, environ []string, logger *slog.Lo
 
 // firstToken gets a token, and waits for it while Entra ID cannot be reached.
 func (s *station) firstToken(ctx context.Context, logger *slog.Logger) error {
-	err := s.openTokens()
+	err := s.openApp()
 	if err != nil {
 		return err
 	}
 	patience := process.Patience{
 		UntilIdle: s.options.untilIdle, Mendable: mendable, Now: time.Now, Logger: logger,
 	}
-	return patience.Await(ctx, func(ctx context.Context) error {
-		_, err := s.tokens.Token(ctx)
-		return err
-	})
+	return patience.Await(ctx, s.app.SignIn)
 }
 
 func (s *station) onClose(f func() error) { s.closers = append(s.closers, f) }
@@ -172,11 +156,10 @@ func (s *station) simulate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.openTokens()
+	return s.openApp()
 }
 
-// openCustody opens the signing key, and publishes it in the archive: what is not written there can be
-// checked by nobody later.
+// openCustody opens the signing key, and makes sure that what it signs can be stored, and checked later.
 func (s *station) openCustody(ctx context.Context) error {
 	var err error
 	s.signer, err = custody.OpenLocal(s.options.data)
@@ -184,7 +167,7 @@ func (s *station) openCustody(ctx context.Context) error {
 		return err
 	}
 	s.custody = custody.NewWriter(s.signer, s.bucket, s.settings.Lock(), s.scene, time.Now)
-	return s.custody.Publish(ctx, s.archive.StoreManifest)
+	return fetch.NewPreflight(s.archive, s.custody).Run(ctx)
 }
 
 // scene is what a manifest says of this program and who runs it.
@@ -202,43 +185,27 @@ func (s *station) scene(context.Context) (custody.Scene, error) {
 	}, nil
 }
 
-// openTokens builds the way to tokens.
-func (s *station) openTokens() error {
+// openApp opens the tenant's app registration, for which tokens can be had.
+func (s *station) openApp() error {
 	roots, err := s.settings.RootCAs()
 	if err != nil {
 		return err
 	}
-	s.transport = http.DefaultTransport.(*http.Transport).Clone()
-	s.transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	s.transport.TLSHandshakeTimeout = connectTimeout
-	s.tokens = entra.NewTokenSource(entra.Application{
-		TenantID:     s.settings.TenantID,
-		ClientID:     s.settings.ClientID,
-		AuthorityURL: s.settings.AuthorityURL.String(),
-		Scope:        s.settings.Scope,
-	}, s.secret, s.transport, time.Now)
+	s.app = defender.NewApp(defender.Tenant{
+		ID: s.settings.TenantID, ClientID: s.settings.ClientID,
+		APIURL: s.settings.APIURL, AuthorityURL: s.settings.AuthorityURL,
+		Scope: s.settings.Scope, LinkHosts: s.settings.LinkHosts, Secret: s.secret,
+		Links: defender.Limits{
+			PerMinute: s.settings.PackageURIPerMinute, PerHour: s.settings.PackageURIPerHour,
+		},
+	}, defender.Transport(roots), time.Now)
 	return nil
 }
 
-// openDefender builds the client: the token outside, the count inside, so that waiting for a token
-// is no part of a call's lease.
+// openDefender builds the client, whose calls are all counted in the database.
 func (s *station) openDefender(logger *slog.Logger) error {
-	name := s.settings.TenantID + "#" + s.settings.ClientID + "#"
-	s.budget = ratelimit.Budget{
-		Name:      name + "getPackageUri",
-		PerMinute: s.settings.PackageURIPerMinute,
-		PerHour:   s.settings.PackageURIPerHour,
-	}
-	counted := func(b ratelimit.Budget) http.RoundTripper {
-		return entra.NewTransport(ratelimit.NewTransport(ratelimit.FreshConnections(s.transport), s.counter,
-			b, time.Now, rand.Text, logger), s.tokens, s.settings.APIURL)
-	}
 	var err error
-	s.defender, err = mde.New(s.settings.APIURL, s.settings.TenantID,
-		counted(ratelimit.Budget{
-			Name: name + "machineactions", PerMinute: listPerMinute, PerHour: listPerHour,
-		}),
-		counted(s.budget), s.transport, s.settings.LinkHosts, time.Now)
+	s.defender, err = s.app.Client(defender.Counters{Links: s.counter, Lists: s.counter}, rand.Text, logger)
 	return err
 }
 
@@ -250,7 +217,7 @@ func (s *station) secret(context.Context, string) (string, error) {
 // process wires the use cases to what is open.
 func (s *station) process(reporter process.Reporter, logger *slog.Logger) *process.Process {
 	return process.New(s.defender, s.ledger, s.archive, s.space, s.custody,
-		ratelimit.NewGauge(s.counter, s.budget),
+		s.defender.Gauge,
 		process.SweepSettings{
 			TenantID:  s.settings.TenantID,
 			Simulated: s.simulated,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 // startPauseMax bounds the pause between two tries at the start, which begins at failurePause and
@@ -31,27 +32,27 @@ type Patience struct {
 // context's. Each failure is logged. The next try comes no earlier than a
 // *[investigation.PostponedError] asks for. A budget that is spent is not a failure.
 func (p Patience) Await(ctx context.Context, try func(context.Context) error) error {
-	pause := failurePause
+	between := failurePause
 	for failed := 0; ; {
 		err := try(ctx)
 		if err == nil || ctx.Err() != nil || p.Mendable(err) {
 			return err
 		}
-		next := p.Now().Add(pause)
+		next := p.Now().Add(between)
 		postponed, ok := errors.AsType[*investigation.PostponedError](err)
 		if ok && postponed.RetryAt.After(next) {
 			next = postponed.RetryAt
 		}
 		if !errors.Is(err, investigation.ErrBudgetSpent) {
 			failed++
-			pause = min(2*pause, startPauseMax)
+			between = min(2*between, startPauseMax)
 		}
 		if p.UntilIdle && failed == stepsFailedMax {
 			return fmt.Errorf("%d tries to start did not succeed: %w", failed, err)
 		}
 		p.Logger.WarnContext(ctx, "the start has to wait, trying again",
 			slog.Time("until", next.UTC().Truncate(time.Second)), slog.String("error", err.Error()))
-		err = wait(ctx, next.Sub(p.Now()), nil)
+		err = pause.For(ctx, next.Sub(p.Now()))
 		if err != nil {
 			return err
 		}
