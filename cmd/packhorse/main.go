@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -33,23 +32,7 @@ const (
 )
 
 func main() {
-	stdout, stderr := claimOutput()
-	os.Exit(Main{Environ: os.Environ(), Stdout: stdout, Stderr: stderr}.Run(os.Args[1:]))
-}
-
-// claimOutput returns standard output and standard error, and nobody else prints on them any more.
-// The library of the embedded S3 server does: a word about its folders would spoil the JSON lines, and
-// it colors its internal errors, which reach us as answers to our requests anyway. A panic still shows.
-func claimOutput() (stdout, stderr *os.File) {
-	stdout, stderr = os.Stdout, os.Stderr
-	silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		os.Stdout = os.Stderr // the next best: JSON lines stay JSON lines
-		return stdout, stderr
-	}
-	os.Stdout, os.Stderr = silence, silence
-	log.SetOutput(silence)
-	return stdout, stderr
+	os.Exit(Main{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}.Run(os.Args[1:]))
 }
 
 // Main is the program with everything it takes from its surroundings, so that a test can run it.
