@@ -13,7 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"packhorse/cmd/packhorse/advice"
 	"packhorse/cmd/packhorse/console"
+	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/internal/settings"
 )
 
@@ -58,22 +60,32 @@ func (m Main) Run(args []string) int {
 		return exitDone
 	}
 	fmt.Fprintf(m.Stderr, "packhorse: %s\n", console.CleanText(err.Error()))
-	if hint := hintFor(err); hint != "" {
-		fmt.Fprintf(m.Stderr, "hint: %s\n", hint)
+	if advice := advice.For(err); advice != "" {
+		fmt.Fprintf(m.Stderr, "hint: %s\n", advice)
 	}
+	return exitCode(err)
+}
+
+// exitCode returns the exit code of a command that ended with the error.
+func exitCode(err error) int {
 	if _, ok := errors.AsType[*settings.Error](err); ok {
 		return exitUsage
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}
-	if _, ok := errors.AsType[*folderError](err); ok {
+	if _, ok := errors.AsType[*datafolder.Error](err); ok {
 		return exitUsage
 	}
-	if verdict, ok := errors.AsType[*verdictError](err); ok {
-		return verdict.code
+	verdict, ok := errors.AsType[*verdictError](err)
+	switch {
+	case !ok, !verdict.partial:
+		return exitFailed
+	case verdict.keyNotTrusted:
+		return exitKeyNotTrusted
+	default:
+		return exitPartial
 	}
-	return exitFailed
 }
 
 func (m Main) command() *cobra.Command {
@@ -93,33 +105,8 @@ and stores each package exactly once, hashed and verified.`,
 		Args:          usageArgs(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{command: cmd.CommandPath(), err: err}
-	})
-	root.AddCommand(m.runCommand(), m.simulateCommand(), m.verifyCommand(), m.listCommand(),
-		m.custodyCommand(), m.publicKeyCommand())
+	root.SetFlagErrorFunc(usage)
+	root.AddCommand(runCommand(m.Environ), simulateCommand(), verifyCommand(), listCommand(),
+		custodyCommand(), publicKeyCommand())
 	return root
-}
-
-// usageError is a command line that cannot be understood.
-type usageError struct {
-	command string
-	err     error
-}
-
-func (e *usageError) Error() string {
-	return fmt.Sprintf("%v (see %s --help)", e.err, e.command)
-}
-
-func (e *usageError) Unwrap() error { return e.err }
-
-// usageArgs makes what an argument check refuses a usage error.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		err := check(cmd, args)
-		if err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
-		}
-		return nil
-	}
 }

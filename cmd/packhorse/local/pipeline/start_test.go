@@ -1,4 +1,4 @@
-package process_test
+package pipeline_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"packhorse/cmd/packhorse/process"
+	"packhorse/cmd/packhorse/local/pipeline"
 	"packhorse/internal/investigation"
 )
 
@@ -64,7 +64,7 @@ func TestFirstSweep(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			today(t, func(t *testing.T) {
-				s := newStation()
+				s := newWorld()
 				s.list = func(n int) error {
 					if n <= test.failing {
 						return test.fails()
@@ -78,7 +78,7 @@ func TestFirstSweep(t *testing.T) {
 				}
 				began := time.Now()
 				var log bytes.Buffer
-				err := s.process(&log).Run(ctx, !test.forGood)
+				err := s.pipeline(&log).Run(ctx, !test.forGood)
 				if !errors.Is(err, test.want) || (test.want == nil && err != nil) {
 					t.Errorf("got %v, want %v", err, test.want)
 				}
@@ -95,13 +95,13 @@ func TestFirstSweep(t *testing.T) {
 
 // TestInterruptedAtTheStart: an interruption while Defender is down is as clean as any other.
 func TestInterruptedAtTheStart(t *testing.T) {
-	for untilIdle, want := range map[bool]error{false: nil, true: process.ErrStopped} {
+	for untilIdle, want := range map[bool]error{false: nil, true: pipeline.ErrStopped} {
 		today(t, func(t *testing.T) {
-			s := newStation(action(1, "Succeeded", time.Hour))
+			s := newWorld(action(1, "Succeeded", time.Hour))
 			s.list = func(int) error { return errors.New("503 Service Unavailable") }
 			ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 			defer cancel()
-			err := s.process(io.Discard).Run(ctx, untilIdle)
+			err := s.pipeline(io.Discard).Run(ctx, untilIdle)
 			if !errors.Is(err, want) || (want == nil && err != nil) {
 				t.Errorf("until idle %t: got %v, want %v", untilIdle, err, want)
 			}
@@ -120,7 +120,7 @@ func TestFullDisk(t *testing.T) {
 		"for this one":    func(size int64) bool { return size != investigation.SizeUnknown },
 	} {
 		today(t, func(t *testing.T) {
-			s := newStation(action(1, "Succeeded", time.Hour), action(2, "Succeeded", time.Hour))
+			s := newWorld(action(1, "Succeeded", time.Hour), action(2, "Succeeded", time.Hour))
 			began := time.Now()
 			noRoom := 0
 			s.room = func(size int64) error {
@@ -135,7 +135,7 @@ func TestFullDisk(t *testing.T) {
 					RetryAt: time.Now().Add(time.Minute), Err: errors.New("the disk is full"),
 				}
 			}
-			if err := s.process(io.Discard).Run(t.Context(), true); err != nil {
+			if err := s.pipeline(io.Discard).Run(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
 			records, err := s.Records(t.Context(), tenant)

@@ -1,4 +1,4 @@
-package process
+package pipeline
 
 import (
 	"context"
@@ -20,8 +20,8 @@ type bus struct {
 
 // job is an event for a worker.
 type job struct {
-	id      investigation.ID
-	settled bool // it is to be concluded, not fetched
+	id       investigation.ID
+	conclude bool // conclude the action, do not fetch its package
 }
 
 // queueMax bounds the events that wait for a worker. The poller hands over no more than the budget
@@ -47,11 +47,11 @@ func (b *bus) Settled(_ context.Context, ids []investigation.ID) ([]investigatio
 	return b.queue(ids, true), nil
 }
 
-func (b *bus) queue(ids []investigation.ID, settled bool) (taken []investigation.ID) {
+func (b *bus) queue(ids []investigation.ID, conclude bool) (taken []investigation.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, id := range ids {
-		j := job{id: id, settled: settled}
+		j := job{id: id, conclude: conclude}
 		if b.queued[j] {
 			continue
 		}

@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"crypto/tls"
@@ -9,8 +9,8 @@ import (
 	"packhorse/internal/mde"
 )
 
-// mendable reports whether only a person can mend err: a setting that is wrong, or a credential that
-// is refused. What a service may get over by itself is not.
+// mendable reports whether only a person can mend err: a wrong setting or a refused credential. It returns
+// false for what a service may get over by itself.
 func mendable(err error) bool {
 	if refusal, ok := errors.AsType[*entra.Error](err); ok {
 		return !refusal.Passing()

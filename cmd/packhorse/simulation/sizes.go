@@ -1,4 +1,4 @@
-package main
+package simulation
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// sizeList is a flag: sizes in bytes, written with binary units.
-type sizeList []int64
+// Sizes is a flag: sizes of packages in bytes, written with binary units.
+type Sizes []int64
 
 var sizeUnits = []struct {
 	suffix string
@@ -18,7 +18,7 @@ var sizeUnits = []struct {
 const sizeMax = 1 << 40 // bytes
 
 // Set parses "SIZE[,SIZE…]". Each call adds to the list.
-func (l *sizeList) Set(text string) error {
+func (l *Sizes) Set(text string) error {
 	for part := range strings.SplitSeq(text, ",") {
 		size, err := parseSize(strings.TrimSpace(part))
 		if err != nil {
@@ -30,7 +30,7 @@ func (l *sizeList) Set(text string) error {
 }
 
 // String writes the list as Set reads it.
-func (l *sizeList) String() string {
+func (l *Sizes) String() string {
 	parts := make([]string, len(*l))
 	for i, size := range *l {
 		parts[i] = strconv.FormatInt(size, 10)
@@ -39,7 +39,7 @@ func (l *sizeList) String() string {
 }
 
 // Type names the flag's kind in the help text.
-func (l *sizeList) Type() string { return "sizes" }
+func (l *Sizes) Type() string { return "sizes" }
 
 func parseSize(text string) (int64, error) {
 	for _, unit := range sizeUnits {

@@ -1,4 +1,4 @@
-package process_test
+package pipeline_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"packhorse/cmd/packhorse/process"
+	"packhorse/cmd/packhorse/local/pipeline"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger/ledgertest"
 	"packhorse/internal/ratelimit"
@@ -30,8 +30,8 @@ func today(t *testing.T, f func(*testing.T)) {
 	})
 }
 
-// station is all that a process needs, in memory.
-type station struct {
+// world is all that a pipeline needs, in memory.
+type world struct {
 	*ledgertest.Memory
 
 	mu      sync.Mutex // guards what follows
@@ -47,15 +47,15 @@ type station struct {
 	told    []string
 }
 
-func newStation(actions ...investigation.Action) *station {
-	return &station{
+func newWorld(actions ...investigation.Action) *world {
+	return &world{
 		Memory: ledgertest.NewMemory(), actions: actions, stored: map[investigation.Key]int{},
 		list: func(int) error { return nil }, room: func(int64) error { return nil }, sign: func(int) error { return nil },
 	}
 }
 
 // List shows what there is, and the rest with the next call.
-func (s *station) List(_ context.Context, at investigation.Listing,
+func (s *world) List(_ context.Context, at investigation.Listing,
 	see func([]investigation.Action, []error) bool,
 ) (investigation.Listing, error) {
 	s.mu.Lock()
@@ -73,7 +73,7 @@ func (s *station) List(_ context.Context, at investigation.Listing,
 	return at, nil
 }
 
-func (s *station) PackageURI(context.Context, string) (
+func (s *world) PackageURI(context.Context, string) (
 	investigation.Link, investigation.Exchange, error,
 ) {
 	s.mu.Lock()
@@ -82,17 +82,17 @@ func (s *station) PackageURI(context.Context, string) (
 	return investigation.NewLink("https://host.example/package"), investigation.Exchange{}, nil
 }
 
-func (s *station) Open(context.Context, investigation.Link) (investigation.Package, error) {
+func (s *world) Open(context.Context, investigation.Link) (investigation.Package, error) {
 	return investigation.Package{Size: 4, Body: io.NopCloser(strings.NewReader("pack"))}, nil
 }
 
-func (s *station) Look(_ context.Context, _ investigation.Record, key investigation.Key, _ bool) (
+func (s *world) Look(_ context.Context, _ investigation.Record, key investigation.Key, _ bool) (
 	investigation.Found, error,
 ) {
 	return investigation.Found{Free: key}, nil
 }
 
-func (s *station) Store(_ context.Context, place investigation.Placement, pkg investigation.Package) (
+func (s *world) Store(_ context.Context, place investigation.Placement, pkg investigation.Package) (
 	investigation.Stored, error,
 ) {
 	body, err := io.ReadAll(pkg.Body)
@@ -105,59 +105,59 @@ func (s *station) Store(_ context.Context, place investigation.Placement, pkg in
 	}}, err
 }
 
-func (*station) StoreManifest(_ context.Context, key string, _ []byte) (investigation.Placed, error) {
+func (*world) StoreManifest(_ context.Context, key string, _ []byte) (investigation.Placed, error) {
 	return investigation.Placed{Key: key}, nil
 }
 
-func (*station) StoreSignature(_ context.Context, key string, _ []byte, _ func([]byte) error) (
+func (*world) StoreSignature(_ context.Context, key string, _ []byte, _ func([]byte) error) (
 	investigation.Placed, error,
 ) {
 	return investigation.Placed{Key: key}, nil
 }
 
 // Sealer, Outcome and Quarantined make manifests of no interest.
-func (s *station) Sealer(context.Context, investigation.Stored) (investigation.Sealer, error) {
+func (s *world) Sealer(context.Context, investigation.Stored) (investigation.Sealer, error) {
 	return s, nil
 }
 
-func (*station) Outcome(investigation.Record, investigation.Head) ([]byte, error) {
+func (*world) Outcome(investigation.Record, investigation.Head) ([]byte, error) {
 	return []byte("{}"), nil
 }
 
-func (*station) Quarantined(investigation.Record, investigation.Head) ([]byte, error) {
+func (*world) Quarantined(investigation.Record, investigation.Head) ([]byte, error) {
 	return []byte("{}"), nil
 }
 
-func (*station) Bucket() string { return "evidence" }
+func (*world) Bucket() string { return "evidence" }
 
-func (s *station) Sign(context.Context, []byte) ([]byte, error) {
+func (s *world) Sign(context.Context, []byte) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.signed++
 	return []byte("signed"), s.sign(s.signed)
 }
 
-func (*station) Verify(context.Context, []byte, []byte) error { return nil }
+func (*world) Verify(context.Context, []byte, []byte) error { return nil }
 
-func (s *station) Room(_ context.Context, _ investigation.ID, size int64) error { return s.room(size) }
+func (s *world) Room(_ context.Context, _ investigation.ID, size int64) error { return s.room(size) }
 
 // errRefused is what only a person can mend.
 var errRefused = errors.New("refused")
 
 // tell is the reporter, which writes down one word a fact.
-func (s *station) tell(words ...any) {
+func (s *world) tell(words ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.told = append(s.told, fmt.Sprint(words...))
 }
 
-func (*station) Began(bool)                                      {}
-func (s *station) Observed(rec investigation.Record)             { s.tell(rec.State) }
-func (s *station) Fetching(investigation.Record)                 { s.tell("claimed") }
-func (s *station) Settled(rec investigation.Record)              { s.tell("settled ", rec.State) }
-func (s *station) Postponed(_ investigation.Record, cause error) { s.tell("postponed: ", cause) }
-func (s *station) Budget([]time.Time)                            {}
-func (s *station) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser {
+func (*world) Began(bool)                                      {}
+func (s *world) Observed(rec investigation.Record)             { s.tell(rec.State) }
+func (s *world) Fetching(investigation.Record)                 { s.tell("claimed") }
+func (s *world) Settled(rec investigation.Record)              { s.tell("settled ", rec.State) }
+func (s *world) Postponed(_ investigation.Record, cause error) { s.tell("postponed: ", cause) }
+func (s *world) Budget([]time.Time)                            {}
+func (s *world) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser {
 	s.tell("downloading")
 	return body
 }
@@ -172,23 +172,25 @@ func action(i int, status investigation.Status, age time.Duration) investigation
 	}
 }
 
-// new wires the station. Its log goes to log.
-func (s *station) process(log io.Writer) *process.Process {
+// pipeline wires the world. Its log goes to log.
+func (s *world) pipeline(log io.Writer) *pipeline.Pipeline {
 	budget := ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
-	return process.New(s, s.Memory, s, s, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
-		process.SweepSettings{TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
-			Mendable: func(err error) bool { return errors.Is(err, errRefused) }},
-		process.FetchSettings{
-			Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
-		}, s, time.Now, slog.New(slog.NewTextHandler(log, nil)))
+	return pipeline.New(pipeline.Config{
+		Defender: s, Ledger: s.Memory, Archive: s, Space: s, Custody: s,
+		Budget:   ratelimit.NewGauge(ratelimit.NewMemory(), budget),
+		TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
+		Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
+		Mendable: func(err error) bool { return errors.Is(err, errRefused) },
+		Reporter: s, Now: time.Now, Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
 }
 
 func TestCarriesUntilIdle(t *testing.T) {
 	today(t, func(t *testing.T) {
-		s := newStation(action(1, "Succeeded", time.Hour), action(2, "Succeeded", time.Hour),
+		s := newWorld(action(1, "Succeeded", time.Hour), action(2, "Succeeded", time.Hour),
 			action(3, "Failed", time.Hour), action(4, "Pending", 2*time.Hour))
 		var log bytes.Buffer
-		if err := s.process(&log).Run(t.Context(), true); err != nil {
+		if err := s.pipeline(&log).Run(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 		if len(s.stored) != 2 || s.links != 2 {
@@ -216,7 +218,7 @@ func TestCarriesUntilIdle(t *testing.T) {
 func TestCarriesBesideADamagedRecord(t *testing.T) {
 	for name, damageAt := range map[string]int{"before the first sweep": 1, "later": 2} {
 		today(t, func(t *testing.T) {
-			s := newStation(action(1, "Succeeded", time.Hour), action(2, "Pending", time.Hour),
+			s := newWorld(action(1, "Succeeded", time.Hour), action(2, "Pending", time.Hour),
 				action(3, "Succeeded", time.Hour), action(4, "Failed", time.Hour), action(5, "Pending", 10*time.Minute))
 			s.list = func(n int) error {
 				if n == damageAt {
@@ -227,7 +229,7 @@ func TestCarriesBesideADamagedRecord(t *testing.T) {
 				return nil
 			}
 			var log bytes.Buffer
-			err := s.process(&log).Run(t.Context(), true)
+			err := s.pipeline(&log).Run(t.Context(), true)
 			if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), s.actions[1].ActionID) {
 				t.Errorf("%s: got %v", name, err)
 			}
@@ -244,9 +246,9 @@ func TestCarriesBesideADamagedRecord(t *testing.T) {
 // A tenant with more actions than one sweep lists is not idle before the last of them was seen.
 func TestIdleWaitsForTheWholeListing(t *testing.T) {
 	today(t, func(t *testing.T) {
-		s := newStation(action(1, "Failed", time.Hour))
+		s := newWorld(action(1, "Failed", time.Hour))
 		s.rest = []investigation.Action{action(2, "Succeeded", time.Hour)}
-		if err := s.process(io.Discard).Run(t.Context(), true); err != nil {
+		if err := s.pipeline(io.Discard).Run(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 		if len(s.stored) != 1 {
@@ -258,9 +260,9 @@ func TestIdleWaitsForTheWholeListing(t *testing.T) {
 // A waiting action keeps the process for as long as it is young, and not longer.
 func TestIdleWaitsForTheYoung(t *testing.T) {
 	today(t, func(t *testing.T) {
-		s := newStation(action(1, "Pending", 20*time.Minute))
+		s := newWorld(action(1, "Pending", 20*time.Minute))
 		began := time.Now()
-		if err := s.process(io.Discard).Run(t.Context(), true); err != nil {
+		if err := s.pipeline(io.Discard).Run(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 		took := time.Since(began)
@@ -275,14 +277,14 @@ func TestGivesUp(t *testing.T) {
 	outage := errors.New("outage")
 	for failures, want := range map[int]error{9: nil, 1000: outage} {
 		today(t, func(t *testing.T) {
-			s := newStation(action(1, "Pending", 20*time.Minute))
+			s := newWorld(action(1, "Pending", 20*time.Minute))
 			s.list = func(n int) error {
 				if n > 1 && n <= 1+failures {
 					return outage
 				}
 				return nil
 			}
-			err := s.process(io.Discard).Run(t.Context(), true)
+			err := s.pipeline(io.Discard).Run(t.Context(), true)
 			if !errors.Is(err, want) || (want == nil && err != nil) {
 				t.Errorf("after %d failures: got %v, want %v", failures, err, want)
 			}
@@ -296,7 +298,7 @@ func TestGivesUpConcluding(t *testing.T) {
 	outage := errors.New("the signing key is gone")
 	for failures, want := range map[int]error{6: nil, 1000: outage} {
 		today(t, func(t *testing.T) {
-			s := newStation(action(1, "Failed", time.Hour), action(2, "Succeeded", time.Hour))
+			s := newWorld(action(1, "Failed", time.Hour), action(2, "Succeeded", time.Hour))
 			s.sign = func(n int) error {
 				if n <= failures {
 					return outage
@@ -304,7 +306,7 @@ func TestGivesUpConcluding(t *testing.T) {
 				return nil
 			}
 			began := time.Now()
-			err := s.process(io.Discard).Run(t.Context(), true)
+			err := s.pipeline(io.Discard).Run(t.Context(), true)
 			if !errors.Is(err, want) || (want == nil && err != nil) {
 				t.Errorf("after %d failures: got %v, want %v", failures, err, want)
 			}
@@ -320,12 +322,12 @@ func TestGivesUpConcluding(t *testing.T) {
 
 // An interruption is a clean end, unless there was something to be finished.
 func TestInterrupted(t *testing.T) {
-	for untilIdle, want := range map[bool]error{false: nil, true: process.ErrStopped} {
+	for untilIdle, want := range map[bool]error{false: nil, true: pipeline.ErrStopped} {
 		today(t, func(t *testing.T) {
-			s := newStation(action(1, "Pending", time.Minute))
+			s := newWorld(action(1, "Pending", time.Minute))
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			err := s.process(io.Discard).Run(ctx, untilIdle)
+			err := s.pipeline(io.Discard).Run(ctx, untilIdle)
 			if !errors.Is(err, want) || (want == nil && err != nil) {
 				t.Errorf("until idle %t: got %v, want %v", untilIdle, err, want)
 			}

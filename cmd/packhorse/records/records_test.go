@@ -1,4 +1,4 @@
-package catalog_test
+package records_test
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"packhorse/cmd/packhorse/catalog"
+	"packhorse/cmd/packhorse/records"
 	"packhorse/internal/investigation"
 )
 
@@ -30,7 +30,7 @@ func record(id, host, requestor, caseID string, daysAgo int, archived bool) inve
 	return rec
 }
 
-func records() []investigation.Record {
+func some() []investigation.Record {
 	return []investigation.Record{
 		record("3", "fin-ws-17.contoso.com", "a@contoso.com", "INC-1", 1, true),
 		record("1", "fin-ws-17.contoso.com", "a@contoso.com", "INC-1", 9, true),
@@ -51,7 +51,7 @@ func ids(records []investigation.Record) string {
 func TestSelect(t *testing.T) {
 	t.Parallel()
 	at := func(text string) time.Time {
-		got, err := catalog.ParseTime(text, now)
+		got, err := records.ParseTime(text, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,54 +59,54 @@ func TestSelect(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		filter catalog.Filter
+		filter records.Filter
 		want   string
 	}{
-		{"all", catalog.Filter{}, "1 2 5 3 4"},
-		{"full name", catalog.Filter{Machine: "FIN-ws-17.CONTOSO.com"}, "1 2 3 4"},
-		{"short name", catalog.Filter{Machine: "fin-ws-17"}, "1 2 3 4"},
-		{"part of a name", catalog.Filter{Machine: "fin"}, ""},
-		{"machine id", catalog.Filter{Machine: strings.Repeat("A", 40)}, "1 2 5 3 4"},
-		{"requestor", catalog.Filter{Requestor: "B@contoso.com"}, "2 4"},
-		{"case", catalog.Filter{Case: "inc-1"}, "1 3"},
-		{"archived", catalog.Filter{State: "archived"}, "1 2 3"},
-		{"not collected", catalog.Filter{State: "notCollected"}, "5 4"},
-		{"reason", catalog.Filter{State: "TimeOut"}, "5 4"},
-		{"since", catalog.Filter{Since: at("72h")}, "5 3 4"},
-		{"until", catalog.Filter{Until: at("2026-03-05")}, "1"},
-		{"both", catalog.Filter{Since: at("2026-03-05T00:00:00Z"), Until: at("2026-03-08")}, "2 5"},
+		{"all", records.Filter{}, "1 2 5 3 4"},
+		{"full name", records.Filter{Machine: "FIN-ws-17.CONTOSO.com"}, "1 2 3 4"},
+		{"short name", records.Filter{Machine: "fin-ws-17"}, "1 2 3 4"},
+		{"part of a name", records.Filter{Machine: "fin"}, ""},
+		{"machine id", records.Filter{Machine: strings.Repeat("A", 40)}, "1 2 5 3 4"},
+		{"requestor", records.Filter{Requestor: "B@contoso.com"}, "2 4"},
+		{"case", records.Filter{Case: "inc-1"}, "1 3"},
+		{"archived", records.Filter{State: "archived"}, "1 2 3"},
+		{"not collected", records.Filter{State: "notCollected"}, "5 4"},
+		{"reason", records.Filter{State: "TimeOut"}, "5 4"},
+		{"since", records.Filter{Since: at("72h")}, "5 3 4"},
+		{"until", records.Filter{Until: at("2026-03-05")}, "1"},
+		{"both", records.Filter{Since: at("2026-03-05T00:00:00Z"), Until: at("2026-03-08")}, "2 5"},
 	} {
-		if got := ids(catalog.Select(records(), tt.filter)); got != tt.want {
+		if got := ids(records.Select(some(), tt.filter)); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
 	for _, bad := range []string{"", "yesterday", "-3h", "2026-13-01"} {
-		if _, err := catalog.ParseTime(bad, now); err == nil {
+		if _, err := records.ParseTime(bad, now); err == nil {
 			t.Errorf("the time %q was taken", bad)
 		}
 	}
-	if got, err := catalog.ParseState("NOTcollected"); err != nil || got != "notCollected" {
+	if got, err := records.ParseState("NOTcollected"); err != nil || got != "notCollected" {
 		t.Errorf("state: %q, %v", got, err)
 	}
-	if _, err := catalog.ParseState("lost"); err == nil {
+	if _, err := records.ParseState("lost"); err == nil {
 		t.Error("a state that there is not was taken")
 	}
 }
 
 func TestNewestPair(t *testing.T) {
 	t.Parallel()
-	all := catalog.Select(records(), catalog.Filter{Machine: "fin-ws-17"})
-	pair, err := catalog.NewestPair(all)
+	all := records.Select(some(), records.Filter{Machine: "fin-ws-17"})
+	pair, err := records.NewestPair(all)
 	if err != nil || ids(pair) != "2 3" {
 		t.Errorf("got %q, %v", ids(pair), err)
 	}
-	_, err = catalog.NewestPair(all[:1])
-	if !errors.Is(err, catalog.ErrNoPair) || !strings.Contains(err.Error(), "has 1 archived") {
+	_, err = records.NewestPair(all[:1])
+	if !errors.Is(err, records.ErrNoPair) || !strings.Contains(err.Error(), "has 1 archived") {
 		t.Errorf("one: %v", err)
 	}
 	other := slices.Clone(all)
 	other[0].MachineID = strings.Repeat("b", 40)
-	if _, err = catalog.NewestPair(other); !errors.Is(err, catalog.ErrNoPair) {
+	if _, err = records.NewestPair(other); !errors.Is(err, records.ErrNoPair) {
 		t.Errorf("two hosts: %v", err)
 	}
 }
@@ -114,7 +114,7 @@ func TestNewestPair(t *testing.T) {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := catalog.Table(&out, catalog.Select(records(), catalog.Filter{})); err != nil {
+	if err := records.Table(&out, records.Select(some(), records.Filter{})); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"2026-03-01 12:00:00Z  fin-ws-17.contoso.com", "hr?[2J",
@@ -124,7 +124,7 @@ func TestTable(t *testing.T) {
 		}
 	}
 	out.Reset()
-	if err := catalog.JSON(&out, records()); err != nil || bytes.Count(out.Bytes(), []byte("\n")) != 5 {
+	if err := records.JSON(&out, some()); err != nil || bytes.Count(out.Bytes(), []byte("\n")) != 5 {
 		t.Errorf("JSON: %s, %v", out.String(), err)
 	}
 }
@@ -137,8 +137,8 @@ func TestStrangers(t *testing.T) {
 		investigation.Stranger{Key: "packages/a.zip", VersionID: "v1", Size: 7, SHA256: strings.Repeat("5", 64), FoundAt: now},
 		investigation.Stranger{Key: "packages/\x1b[2Ja~1.zip", Size: 8, Note: "it is too large", FoundAt: now})
 	var table, lines bytes.Buffer
-	if err := errors.Join(catalog.Table(&table, []investigation.Record{rec}),
-		catalog.JSON(&lines, []investigation.Record{rec})); err != nil {
+	if err := errors.Join(records.Table(&table, []investigation.Record{rec}),
+		records.JSON(&lines, []investigation.Record{rec})); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -156,7 +156,7 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("got %s", lines.String())
 	}
 	table.Reset()
-	if err := catalog.Table(&table, []investigation.Record{record("b", "h", "x", "", 1, true)}); err != nil {
+	if err := records.Table(&table, []investigation.Record{record("b", "h", "x", "", 1, true)}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(table.String(), "Stranger") {

@@ -1,6 +1,6 @@
-// Package catalog finds records of the ledger by what people know of them: the host, who asked, the
+// Package records finds records of the ledger by what people know of them: the host, who asked, the
 // case, the time. It only reads what it is given.
-package catalog
+package records
 
 import (
 	"cmp"

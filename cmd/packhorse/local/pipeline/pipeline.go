@@ -1,6 +1,6 @@
 // Package process runs both use cases in one process: the poller in a loop, and a few fetchers
 // that take its Ready events from a queue instead of a bus.
-package process
+package pipeline
 
 import (
 	"context"
@@ -16,18 +16,10 @@ import (
 )
 
 const (
-	// Workers is how many packages are fetched at once. Two may start each minute; more than two
-	// run at once only where a download takes over a minute, and then bandwidth is what is short.
-	Workers = 4
-
-	// stepsFailedMax is how many steps may fail with no good sweep between before a process that was
+	// stepsFailedMax is how many steps may fail with no good sweep between before a pipeline that was
 	// asked to end when idle gives up instead: with nobody watching, waiting for good would look
 	// like working. A step in which nothing was due proves nothing, so it is not counted.
 	stepsFailedMax = 10
-
-	// concludePatience is how long conclusions may fail, with none between that succeeds, likewise: a
-	// key or an archive that is gone does not come back by itself. Each is tried once a minute.
-	concludePatience = 5 * time.Minute
 
 	// failurePause keeps a failing step from being repeated at once.
 	failurePause = 5 * time.Second
@@ -45,8 +37,52 @@ type Records interface {
 	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
-// Process is one run of Packhorse on one machine.
-type Process struct {
+// Ledger is what both use cases need of the ledger, and the list of all it knows.
+type Ledger interface {
+	poll.Ledger
+	fetch.Ledger
+	Records
+}
+
+// Defender is what both use cases need of the tenant.
+type Defender interface {
+	poll.Defender
+	fetch.Defender
+}
+
+// Config is everything a pipeline is made of.
+type Config struct {
+	// What the use cases reach.
+	Defender Defender
+	Ledger   Ledger
+	Archive  fetch.Archive
+	Space    fetch.Space
+	Custody  fetch.Custody
+	Budget   poll.Budget // of links
+
+	// Whose packages are fetched, and how they are found.
+	TenantID  string
+	Simulated bool // the tenant is a simulator's
+	Cases     investigation.CasePattern
+	Lookback  time.Duration // how far back the tenant's actions are listed
+	Every     time.Duration // the pause between sweeps while something is young or ready
+
+	// How they are stored.
+	Prefix   string        // before every object key
+	Lease    time.Duration // how long a killed process's package lies idle
+	NewOwner func() string
+
+	// Mendable reports whether an error is a setting or a credential that was refused: waiting does not
+	// help, and a pipeline that never swept ends with it.
+	Mendable func(error) bool
+
+	Reporter Reporter
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Pipeline connects a poller and a fetcher. Run it once.
+type Pipeline struct {
 	poller    *poll.Poller
 	fetcher   *fetch.Fetcher
 	bus       *bus
@@ -67,63 +103,19 @@ type Process struct {
 	lastFailure  error
 }
 
-// Ledger is what both use cases need of the ledger, and the list of all it knows.
-type Ledger interface {
-	poll.Ledger
-	fetch.Ledger
-	Records
-}
-
-// Defender is what both use cases need of the tenant.
-type Defender interface {
-	poll.Defender
-	fetch.Defender
-}
-
-// FetchSettings are the parts of a fetcher that are no dependency.
-type FetchSettings struct {
-	Prefix   string        // before every object key
-	Lease    time.Duration // how long a killed process's package lies idle
-	NewOwner func() string
-}
-
-// SweepSettings are the parts of a poller that are no dependency.
-type SweepSettings struct {
-	TenantID  string
-	Simulated bool // the tenant is a simulator's
-	Cases     investigation.CasePattern
-	Lookback  time.Duration // how far back the tenant's actions are listed
-	Every     time.Duration // the pause between sweeps while something is young or ready
-
-	// Mendable reports whether an error is a setting or a credential that was refused: waiting does
-	// not help, and a process that never swept ends with it.
-	Mendable func(error) bool
-}
-
 // New wires both use cases to each other and to the reporter.
-func New(
-	defender Defender,
-	ledger Ledger,
-	archive fetch.Archive,
-	space fetch.Space,
-	custody fetch.Custody,
-	budget poll.Budget,
-	sweep SweepSettings,
-	fetching FetchSettings,
-	reporter Reporter,
-	now func() time.Time,
-	logger *slog.Logger,
-) *Process {
-	b := newBus(reporter)
-	watched := reportedLedger{Ledger: ledger, reporter: reporter}
-	return &Process{
-		poller: poll.New(defender, watched, b, budget, sweep.TenantID, sweep.Cases, sweep.Lookback,
-			sweep.Every, now, logger),
-		fetcher: fetch.New(defender, watched, reportedArchive{Archive: archive, reporter: reporter},
-			space, b, custody, fetching.Prefix, fetching.Lease, now, fetching.NewOwner, logger),
-		bus: b, budget: budget, records: ledger, tenantID: sweep.TenantID,
-		simulated: sweep.Simulated, mendable: sweep.Mendable, reporter: reporter, now: now,
-		logger: logger, wake: make(chan struct{}, 1), bad: map[string]bool{},
+func New(c Config) *Pipeline {
+	b := newBus(c.Reporter)
+	ledger := reportedLedger{Ledger: c.Ledger, reporter: c.Reporter}
+	archive := reportedArchive{Archive: c.Archive, reporter: c.Reporter}
+	return &Pipeline{
+		poller: poll.New(c.Defender, ledger, b, c.Budget, c.TenantID, c.Cases, c.Lookback, c.Every, c.Now,
+			c.Logger),
+		fetcher: fetch.New(c.Defender, ledger, archive, c.Space, b, c.Custody, c.Prefix, c.Lease, c.Now,
+			c.NewOwner, c.Logger),
+		bus: b, budget: c.Budget, records: c.Ledger, tenantID: c.TenantID,
+		simulated: c.Simulated, mendable: c.Mendable, reporter: c.Reporter, now: c.Now,
+		logger: c.Logger, wake: make(chan struct{}, 1), bad: map[string]bool{},
 	}
 }
 
@@ -138,7 +130,7 @@ var ErrStopped = errors.New("stopped before everything was done; run again to go
 //
 // On return no fetch is under way. A context that ends is a clean stop: nil, or ErrStopped where
 // the process was to go on until idle.
-func (p *Process) Run(ctx context.Context, untilIdle bool) error {
+func (p *Pipeline) Run(ctx context.Context, untilIdle bool) error {
 	p.reporter.Began(p.simulated)
 	err := p.firstSweep(ctx, untilIdle)
 	switch {
@@ -172,7 +164,7 @@ func Interrupted(untilIdle bool) error {
 
 // firstSweep sweeps until that succeeds once: what the ledger knows without a sweep may be nothing.
 // An earlier run may just have spent the budget of listing, or Defender may be down: both pass.
-func (p *Process) firstSweep(ctx context.Context, untilIdle bool) error {
+func (p *Pipeline) firstSweep(ctx context.Context, untilIdle bool) error {
 	patience := Patience{UntilIdle: untilIdle, Mendable: p.mendable, Now: p.now, Logger: p.logger}
 	return patience.Await(ctx, func(ctx context.Context) error {
 		err := p.poller.Sweep(ctx)
@@ -184,7 +176,7 @@ func (p *Process) firstSweep(ctx context.Context, untilIdle bool) error {
 }
 
 // loop takes the poller's steps. It returns nil when idle, else what ended it.
-func (p *Process) loop(ctx context.Context, untilIdle bool) error {
+func (p *Pipeline) loop(ctx context.Context, untilIdle bool) error {
 	failed := 0
 	for {
 		progress, err := p.poller.Step(ctx)
@@ -246,87 +238,8 @@ func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	}
 }
 
-// work carries one package after another.
-func (p *Process) work(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case j := <-p.bus.work:
-			p.bus.started(j)
-			if j.settled {
-				p.conclude(ctx, j.id)
-			} else {
-				p.carry(ctx, j.id)
-			}
-			select {
-			case p.wake <- struct{}{}:
-			default: // the loop has not yet woken for the last one
-			}
-		}
-	}
-}
-
-// carry fetches one package and reports what came of it where the bus has not.
-func (p *Process) carry(ctx context.Context, id investigation.ID) {
-	rec, err := p.fetcher.Fetch(ctx, id)
-	if err == nil {
-		return
-	}
-	if _, ok := errors.AsType[*investigation.NotClaimableError](err); ok {
-		return // the event came twice, or another process was faster
-	}
-	if rec.State == investigation.StateReady {
-		p.reporter.Postponed(rec, err)
-		return
-	}
-	if rec.State == investigation.StateDone {
-		return // reported as an outcome
-	}
-	if rec.State.Settled() {
-		p.concluded(ctx, id, err)
-		return
-	}
-	p.logger.ErrorContext(ctx, "a fetch ended without a trace in the ledger; its lease will run out",
-		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
-}
-
-// conclude records and announces what became of an action.
-func (p *Process) conclude(ctx context.Context, id investigation.ID) {
-	_, err := p.fetcher.Conclude(ctx, id)
-	if ctx.Err() == nil {
-		p.concluded(ctx, id, err)
-	}
-}
-
-// concluded remembers how a conclusion ended, and tells of one that failed.
-func (p *Process) concluded(ctx context.Context, id investigation.ID, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err == nil {
-		p.failingSince = time.Time{}
-		return
-	}
-	if p.failingSince.IsZero() {
-		p.failingSince = p.now()
-	}
-	p.lastFailure = fmt.Errorf("conclude action %s: %w", id.ActionID, err)
-	p.logger.WarnContext(ctx, "an action could not be concluded, trying again in a minute",
-		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
-}
-
-// cannotConclude returns why conclusions have failed for too long, or nil.
-func (p *Process) cannotConclude() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.failingSince.IsZero() || p.now().Sub(p.failingSince) < concludePatience {
-		return nil
-	}
-	return fmt.Errorf("for %v nothing could be concluded: %w", concludePatience, p.lastFailure)
-}
-
 // tellBad logs records that make no sense, once in the same words.
-func (p *Process) tellBad(ctx context.Context, err error) {
+func (p *Pipeline) tellBad(ctx context.Context, err error) {
 	text := err.Error()
 	if p.bad[text] || len(p.bad) >= badMax {
 		return
@@ -338,7 +251,7 @@ func (p *Process) tellBad(ctx context.Context, err error) {
 
 // idle reports whether nothing is ready, in flight or to be announced, and no waiting action is
 // young enough to become ready any moment. Beside true its error names the records that make no sense.
-func (p *Process) idle(ctx context.Context) (bool, error) {
+func (p *Pipeline) idle(ctx context.Context) (bool, error) {
 	records, bad := p.records.Records(ctx, p.tenantID)
 	if bad != nil {
 		bad = fmt.Errorf("list the ledger's records: %w", bad)
@@ -361,7 +274,7 @@ func (p *Process) idle(ctx context.Context) (bool, error) {
 	return true, bad
 }
 
-func (p *Process) reportBudget(ctx context.Context) error {
+func (p *Pipeline) reportBudget(ctx context.Context) error {
 	freeAt, err := p.budget.FreeAt(ctx)
 	if err != nil {
 		return fmt.Errorf("look at the budget: %w", err)

@@ -1,0 +1,296 @@
+// Package local is Packhorse on one machine: Open builds everything that a run needs around SQLite and an
+// embedded S3 server (or a bucket of the user's), Run works, and Result says what came of it.
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"packhorse/cmd/packhorse/datafolder"
+	"packhorse/cmd/packhorse/embedded"
+	"packhorse/cmd/packhorse/local/pipeline"
+	"packhorse/cmd/packhorse/simulation"
+	"packhorse/internal/archive"
+	"packhorse/internal/custody"
+	"packhorse/internal/entra"
+	"packhorse/internal/fetch"
+	"packhorse/internal/mde"
+	"packhorse/internal/ratelimit"
+	"packhorse/internal/settings"
+)
+
+const (
+	// lease is how long the package of a killed process lies idle. A live one renews it.
+	lease = 30 * time.Second
+
+	// What Defender allows of list and get calls. The sweep needs a tenth of it.
+	listPerMinute = 100
+	listPerHour   = 1500
+
+	// connectTimeout bounds how long a host may take to accept a connection and shake hands.
+	connectTimeout = 15 * time.Second
+)
+
+// Options say what a run does, and where.
+type Options struct {
+	Environ  []string // the settings of a real tenant, as "NAME=value"
+	Data     string   // the data folder, made if it is not there
+	Bucket   string   // of the archive; empty: the embedded one
+	Endpoint string   // of the S3 service with the bucket; empty: AWS
+
+	Simulate int     // actions of a simulated tenant in this process; 0: a real tenant
+	Sizes    []int64 // of its packages, in turn; none: mixed
+
+	UntilIdle bool // end when nothing is left to do
+
+	// Of this program, for the manifests.
+	Version, Commit string
+}
+
+// Interrupted is the error of a run whose context ended: nil, or [ErrStopped] if it was to work until
+// idle.
+func (o Options) Interrupted() error { return pipeline.Interrupted(o.UntilIdle) }
+
+// ErrStopped says that a run was interrupted before it was idle.
+var ErrStopped = pipeline.ErrStopped
+
+// Reporter is told what happens during a run.
+type Reporter = pipeline.Reporter
+
+// Runtime is everything one run has open. It MUST be closed.
+type Runtime struct {
+	options   Options // Data is absolute
+	settings  settings.Settings
+	simulated bool               // the tenant is a simulator's, here or elsewhere
+	tenant    *simulation.Tenant // nil: it is not simulated in this process
+	db        *embedded.DB
+	ledger    *embedded.Ledger
+	counter   *embedded.Counter
+	archive   *archive.Archive
+	space     fetch.Space
+	bucket    string // of the archive
+	signer    *custody.Local
+	custody   *custody.Writer
+	transport *http.Transport // trusts who the settings say
+	tokens    *entra.TokenSource
+	defender  *mde.Client
+	budget    ratelimit.Budget
+
+	closers []func() error // in the order things were opened
+}
+
+// Open opens everything a run needs. What is most likely wrong comes first: settings, whether the data
+// folder may be used, the credential, then the disk and the archive. Nothing is made before the first
+// token, and nothing is asked of Defender yet.
+func Open(ctx context.Context, o Options, logger *slog.Logger) (_ *Runtime, err error) {
+	r := &Runtime{options: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	r.options.Data, err = filepath.Abs(o.Data) // a run outlives its working directory
+	if err != nil {
+		return nil, fmt.Errorf("find the data folder: %w", err)
+	}
+	err = r.prepare(ctx, logger)
+	if err != nil {
+		return nil, err
+	}
+	r.db, err = embedded.OpenDB(ctx, filepath.Join(r.options.Data, datafolder.Database))
+	if err != nil {
+		return nil, err
+	}
+	r.onClose(r.db.Close)
+	r.ledger, r.counter = embedded.NewLedger(r.db), embedded.NewCounter(r.db)
+	if o.Simulate > 0 {
+		err = r.simulate(ctx)
+		if err != nil {
+			return nil, err
+		}
+	}
+	err = r.openArchive(ctx, logger)
+	if err != nil {
+		return nil, err
+	}
+	err = r.openCustody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.openDefender(logger)
+}
+
+// prepare takes the settings, checks the data folder, gets a token, and only then makes the folder. A
+// simulation has no credential that could be refused, and its settings come later.
+func (r *Runtime) prepare(ctx context.Context, logger *slog.Logger) error {
+	var err error
+	r.simulated = r.options.Simulate > 0
+	if !r.simulated {
+		r.settings, err = settings.ParseCLI(settings.Map(r.options.Environ))
+		if err != nil {
+			return err
+		}
+		r.simulated = r.settings.TenantID == simulation.TenantID()
+	}
+	origin := datafolder.Origin{Simulated: r.simulated}
+	err = datafolder.Check(ctx, r.options.Data, origin, logger)
+	if err != nil {
+		return err
+	}
+	if r.options.Simulate == 0 {
+		err = r.firstToken(ctx, logger)
+		if err != nil {
+			return err
+		}
+	}
+	return datafolder.Claim(ctx, r.options.Data, origin, logger)
+}
+
+// firstToken gets a token, and waits for it while Entra ID cannot be reached.
+func (r *Runtime) firstToken(ctx context.Context, logger *slog.Logger) error {
+	err := r.openTokens()
+	if err != nil {
+		return err
+	}
+	patience := pipeline.Patience{
+		UntilIdle: r.options.UntilIdle, Mendable: mendable, Now: time.Now, Logger: logger,
+	}
+	return patience.Await(ctx, func(ctx context.Context) error {
+		_, err := r.tokens.Token(ctx)
+		return err
+	})
+}
+
+func (r *Runtime) onClose(f func() error) { r.closers = append(r.closers, f) }
+
+// Close closes what is open, the last first. It may be called more than once.
+func (r *Runtime) Close() error {
+	var failures []error
+	for len(r.closers) > 0 {
+		last := len(r.closers) - 1
+		failures = append(failures, r.closers[last]())
+		r.closers = r.closers[:last]
+	}
+	return errors.Join(failures...)
+}
+
+// simulate starts the simulated tenant and takes its settings.
+func (r *Runtime) simulate(ctx context.Context) (err error) {
+	r.tenant, err = simulation.Resume(ctx, filepath.Join(r.options.Data, simulation.PlanFile),
+		r.options.Simulate, r.options.Sizes, r.ledger)
+	if err != nil {
+		return fmt.Errorf("start the simulator: %w", err)
+	}
+	r.onClose(r.tenant.Close)
+	r.settings, err = settings.ParseCLI(settings.Map(append(r.tenant.Environ(),
+		"DEFENDER_CA_PEM="+string(r.tenant.RootPEM()),
+		"SWEEP_INTERVAL=5s"))) // the shortest: there is somebody watching
+	if err != nil {
+		return err
+	}
+	return r.openTokens()
+}
+
+// openCustody opens the signing key and publishes it in the archive: later, nobody could check a signature
+// by a key that is not there.
+func (r *Runtime) openCustody(ctx context.Context) error {
+	var err error
+	r.signer, err = custody.OpenLocal(r.options.Data)
+	if err != nil {
+		return err
+	}
+	r.custody = custody.NewWriter(r.signer, r.bucket, r.settings.Lock(), r.provenance, time.Now)
+	return r.custody.Publish(ctx, r.archive.StoreManifest)
+}
+
+// provenance is what a manifest says of this program and who runs it.
+func (r *Runtime) provenance(context.Context) (custody.Scene, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return custody.Scene{}, fmt.Errorf("find this machine's name: %w", err)
+	}
+	name := strconv.Itoa(os.Getuid()) // where it has no name, as in some containers
+	if who, err := user.Current(); err == nil {
+		name = who.Username
+	}
+	return custody.Scene{
+		Simulated: r.simulated, Version: r.options.Version, Commit: r.options.Commit, Principal: name + "@" + host,
+	}, nil
+}
+
+// openTokens builds the way to tokens.
+func (r *Runtime) openTokens() error {
+	roots, err := r.settings.RootCAs()
+	if err != nil {
+		return err
+	}
+	r.transport = http.DefaultTransport.(*http.Transport).Clone()
+	r.transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	r.transport.TLSHandshakeTimeout = connectTimeout
+	r.tokens = entra.NewTokenSource(entra.Application{
+		TenantID:     r.settings.TenantID,
+		ClientID:     r.settings.ClientID,
+		AuthorityURL: r.settings.AuthorityURL.String(),
+		Scope:        r.settings.Scope,
+	}, r.secret, r.transport, time.Now)
+	return nil
+}
+
+// openDefender builds the client. The token is outside and the count inside: waiting for a token must not
+// use up a call's lease.
+func (r *Runtime) openDefender(logger *slog.Logger) error {
+	name := r.settings.TenantID + "#" + r.settings.ClientID + "#"
+	r.budget = ratelimit.Budget{
+		Name:      name + "getPackageUri",
+		PerMinute: r.settings.PackageURIPerMinute,
+		PerHour:   r.settings.PackageURIPerHour,
+	}
+	counted := func(b ratelimit.Budget) http.RoundTripper {
+		return entra.NewTransport(ratelimit.NewTransport(ratelimit.FreshConnections(r.transport), r.counter,
+			b, time.Now, rand.Text, logger), r.tokens, r.settings.APIURL)
+	}
+	var err error
+	r.defender, err = mde.New(r.settings.APIURL, r.settings.TenantID,
+		counted(ratelimit.Budget{
+			Name: name + "machineactions", PerMinute: listPerMinute, PerHour: listPerHour,
+		}),
+		counted(r.budget), r.transport, r.settings.LinkHosts, time.Now)
+	return err
+}
+
+// secret is the client secret of the environment, the only one.
+func (r *Runtime) secret(context.Context, string) (string, error) {
+	return r.settings.ClientSecret.Reveal(), nil
+}
+
+// Run works until the context ends or, with UntilIdle, until nothing is left to do. After [ErrStopped] and
+// an error that wraps investigation.ErrBadRecord, too, there is a Result.
+func (r *Runtime) Run(ctx context.Context, reporter Reporter, logger *slog.Logger) error {
+	return pipeline.New(pipeline.Config{
+		Defender: r.defender, Ledger: r.ledger, Archive: r.archive, Space: r.space, Custody: r.custody,
+		Budget:    ratelimit.NewGauge(r.counter, r.budget),
+		TenantID:  r.settings.TenantID,
+		Simulated: r.simulated,
+		Cases:     r.settings.CasePattern,
+		Lookback:  r.settings.Lookback,
+		Every:     r.settings.SweepInterval,
+		Prefix:    r.settings.ArchivePrefix,
+		Lease:     lease,
+		NewOwner:  newOwner,
+		Mendable:  mendable,
+		Reporter:  reporter, Now: time.Now, Logger: logger,
+	}).Run(ctx, r.options.UntilIdle)
+}
+
+// newOwner returns a name unlike any other that tells a person which process it was.
+func newOwner() string { return fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()) }
