@@ -48,11 +48,12 @@ func oldFolder(t *testing.T, plan bool, tenants ...string) string {
 		t.Fatal(err)
 	}
 	for _, tenant := range tenants {
-		_, err = embedded.NewLedger(db).Observe(t.Context(), investigation.Action{
+		a := investigation.Action{
 			ID:        investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)},
 			MachineID: strings.Repeat("cd", 20), Status: "Pending",
 			CreatedAt: time.Now(), LastUpdatedAt: time.Now(),
-		}, time.Now())
+		}
+		_, err = embedded.NewLedger(db).Change(t.Context(), a.ID, investigation.Observe(a, time.Now()))
 		if err != nil {
 			t.Fatal(err)
 		}

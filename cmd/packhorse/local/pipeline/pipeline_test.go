@@ -15,7 +15,7 @@ import (
 
 	"packhorse/cmd/packhorse/local/pipeline"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/ratelimit"
 )
 
@@ -32,7 +32,7 @@ func today(t *testing.T, f func(*testing.T)) {
 
 // world is all that a pipeline needs, in memory.
 type world struct {
-	*ledgertest.Memory
+	*memory.Ledger
 
 	mu      sync.Mutex // guards what follows
 	actions []investigation.Action
@@ -49,7 +49,7 @@ type world struct {
 
 func newWorld(actions ...investigation.Action) *world {
 	return &world{
-		Memory: ledgertest.NewMemory(), actions: actions, stored: map[investigation.Key]int{},
+		Ledger: memory.NewLedger(), actions: actions, stored: map[investigation.Key]int{},
 		list: func(int) error { return nil }, room: func(int64) error { return nil }, sign: func(int) error { return nil },
 	}
 }
@@ -176,7 +176,7 @@ func action(i int, status investigation.Status, age time.Duration) investigation
 func (s *world) pipeline(log io.Writer) *pipeline.Pipeline {
 	budget := ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
 	return pipeline.New(pipeline.Config{
-		Defender: s, Ledger: s.Memory, Archive: s, Space: s, Custody: s,
+		Defender: s, Ledger: s.Ledger, Archive: s, Space: s, Custody: s,
 		Budget:   ratelimit.NewGauge(ratelimit.NewMemory(), budget),
 		TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
 		Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
