@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"packhorse/cmd/packhorse/records"
 	"packhorse/internal/entra"
 )
 
@@ -38,8 +37,6 @@ func For(err error) string {
 		return adviser.Advice()
 	}
 	switch {
-	case errors.Is(err, records.ErrNoPair):
-		return "packhorse list --machine NAME shows what there is of the host"
 	case strings.Contains(err.Error(), "failed to retrieve credentials"),
 		strings.Contains(err.Error(), "get identity: get credentials"):
 		return "there are no AWS credentials: sign in (aws sso login), or set AWS_PROFILE"

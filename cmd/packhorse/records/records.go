@@ -4,7 +4,6 @@ package records
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -113,7 +112,14 @@ func Select(records []investigation.Record, f Filter) []investigation.Record {
 }
 
 // ErrNoPair says that there are not two packages to be compared.
-var ErrNoPair = errors.New("there is no pair of packages")
+var ErrNoPair error = noPair{}
+
+type noPair struct{}
+
+func (noPair) Error() string { return "there is no pair of packages" }
+
+// Advice says how to find out what there is.
+func (noPair) Advice() string { return "packhorse list --machine NAME shows what there is of the host" }
 
 // NewestPair returns the two newest archived packages among selected records, the older first. All
 // have to be of one host. Errors wrap [ErrNoPair].

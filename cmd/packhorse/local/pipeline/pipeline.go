@@ -1,5 +1,5 @@
-// Package process runs both use cases in one process: the poller in a loop, and a few fetchers
-// that take its Ready events from a queue instead of a bus.
+// Package pipeline runs both use cases in one process: a loop of the poller's steps fills a queue, and a
+// few workers fetch or conclude what is in it.
 package pipeline
 
 import (
