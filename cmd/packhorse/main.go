@@ -16,6 +16,7 @@ import (
 	"packhorse/cmd/packhorse/advice"
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
+	"packhorse/cmd/packhorse/local"
 	"packhorse/internal/settings"
 )
 
@@ -106,7 +107,7 @@ and stores each package exactly once, hashed and verified.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(usage)
-	root.AddCommand(runCommand(m.Environ), simulateCommand(), verifyCommand(), listCommand(),
-		custodyCommand(), publicKeyCommand())
+	root.AddCommand(runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
+		simulateCommand(), verifyCommand(), listCommand(), custodyCommand(), publicKeyCommand())
 	return root
 }

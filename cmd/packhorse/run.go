@@ -15,8 +15,8 @@ import (
 	"packhorse/internal/investigation"
 )
 
-func runCommand(environ []string) *cobra.Command {
-	o := local.Options{Environ: environ, Version: version, Commit: commit}
+// runCommand has the command complete the options with its flags.
+func runCommand(o local.Options) *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
 		Use:   "run",

@@ -17,22 +17,21 @@ import (
 // AWS. A killed process leaves one.
 const stale = 24 * time.Hour
 
-// prepare makes the bucket and takes stale uploads away.
-func (s *S3) prepare(ctx context.Context) error {
-	client := s.Client()
+// prepare makes the bucket, one whose objects can be locked if asked to, and takes stale uploads away.
+func prepare(ctx context.Context, client *s3.Client, bucket string, lock bool) error {
 	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{
-		Bucket: &s.config.Bucket, ObjectLockEnabledForBucket: &s.config.ObjectLock,
+		Bucket: &bucket, ObjectLockEnabledForBucket: &lock,
 	})
 	if err != nil && !strings.Contains(err.Error(), "BucketAlready") {
 		return err
 	}
-	if err != nil && s.config.ObjectLock {
-		err = s.enableLock(ctx, client)
+	if err != nil && lock {
+		err = enableLock(ctx, client, bucket)
 		if err != nil {
 			return err
 		}
 	}
-	uploads, err := client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &s.config.Bucket})
+	uploads, err := client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &bucket})
 	if err != nil {
 		return fmt.Errorf("list unfinished uploads: %w", err)
 	}
@@ -41,7 +40,7 @@ func (s *S3) prepare(ctx context.Context) error {
 			continue
 		}
 		_, err = client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-			Bucket: &s.config.Bucket, Key: upload.Key, UploadId: upload.UploadId,
+			Bucket: &bucket, Key: upload.Key, UploadId: upload.UploadId,
 		})
 		if err != nil {
 			return fmt.Errorf("take a stale upload away: %w", err)
@@ -52,21 +51,21 @@ func (s *S3) prepare(ctx context.Context) error {
 
 // enableLock turns on what a bucket of an earlier version lacks. What the server refuses to turn on
 // stays off: whoever asks for a lock looks first, and has the better words for it.
-func (s *S3) enableLock(ctx context.Context, client *s3.Client) error {
+func enableLock(ctx context.Context, client *s3.Client, bucket string) error {
 	_, err := client.GetObjectLockConfiguration(ctx,
-		&s3.GetObjectLockConfigurationInput{Bucket: &s.config.Bucket})
+		&s3.GetObjectLockConfigurationInput{Bucket: &bucket})
 	if err == nil {
 		return nil // nor is a default retention that somebody gave it taken away
 	}
 	_, err = client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
-		Bucket: &s.config.Bucket,
+		Bucket: &bucket,
 		VersioningConfiguration: &types.VersioningConfiguration{
 			Status: types.BucketVersioningStatusEnabled,
 		},
 	})
 	if err == nil {
 		_, err = client.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{
-			Bucket: &s.config.Bucket,
+			Bucket: &bucket,
 			ObjectLockConfiguration: &types.ObjectLockConfiguration{
 				ObjectLockEnabled: types.ObjectLockEnabledEnabled,
 			},

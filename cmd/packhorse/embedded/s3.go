@@ -114,7 +114,7 @@ func StartS3(ctx context.Context, config S3Config) (_ *S3, err error) {
 	if config.Bucket == "" {
 		return server, nil
 	}
-	err = server.prepare(ctx)
+	err = prepare(ctx, server.Client(), config.Bucket, config.ObjectLock)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare the bucket %s: %w", config.Bucket, err), server.Close())
 	}

@@ -20,10 +20,8 @@ import (
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/local/pipeline"
 	"packhorse/cmd/packhorse/simulation"
-	"packhorse/internal/archive"
 	"packhorse/internal/custody"
 	"packhorse/internal/entra"
-	"packhorse/internal/fetch"
 	"packhorse/internal/mde"
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/settings"
@@ -41,26 +39,6 @@ const (
 	connectTimeout = 15 * time.Second
 )
 
-// Options say what a run does, and where.
-type Options struct {
-	Environ  []string // the settings of a real tenant, as "NAME=value"
-	Data     string   // the data folder, made if it is not there
-	Bucket   string   // of the archive; empty: the embedded one
-	Endpoint string   // of the S3 service with the bucket; empty: AWS
-
-	Simulate int     // actions of a simulated tenant in this process; 0: a real tenant
-	Sizes    []int64 // of its packages, in turn; none: mixed
-
-	UntilIdle bool // end when nothing is left to do
-
-	// Of this program, for the manifests.
-	Version, Commit string
-}
-
-// Interrupted is the error of a run whose context ended: nil, or [ErrStopped] if it was to work until
-// idle.
-func (o Options) Interrupted() error { return pipeline.Interrupted(o.UntilIdle) }
-
 // ErrStopped says that a run was interrupted before it was idle.
 var ErrStopped = pipeline.ErrStopped
 
@@ -76,9 +54,7 @@ type Runtime struct {
 	db        *embedded.DB
 	ledger    *embedded.Ledger
 	counter   *embedded.Counter
-	archive   *archive.Archive
-	space     fetch.Space
-	bucket    string // of the archive
+	store     store
 	signer    *custody.Local
 	custody   *custody.Writer
 	transport *http.Transport // trusts who the settings say
@@ -119,10 +95,11 @@ func Open(ctx context.Context, o Options, logger *slog.Logger) (_ *Runtime, err 
 			return nil, err
 		}
 	}
-	err = r.openArchive(ctx, logger)
+	r.store, err = openStore(ctx, r.options, r.settings.Lock(), logger)
 	if err != nil {
 		return nil, err
 	}
+	r.onClose(r.store.close)
 	err = r.openCustody(ctx)
 	if err != nil {
 		return nil, err
@@ -209,8 +186,8 @@ func (r *Runtime) openCustody(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.custody = custody.NewWriter(r.signer, r.bucket, r.settings.Lock(), r.provenance, time.Now)
-	return r.custody.Publish(ctx, r.archive.StoreManifest)
+	r.custody = custody.NewWriter(r.signer, r.store.bucket, r.settings.Lock(), r.provenance, time.Now)
+	return r.custody.Publish(ctx, r.store.archive.StoreManifest)
 }
 
 // provenance is what a manifest says of this program and who runs it.
@@ -277,7 +254,7 @@ func (r *Runtime) secret(context.Context, string) (string, error) {
 // an error that wraps investigation.ErrBadRecord, too, there is a Result.
 func (r *Runtime) Run(ctx context.Context, reporter Reporter, logger *slog.Logger) error {
 	return pipeline.New(pipeline.Config{
-		Defender: r.defender, Ledger: r.ledger, Archive: r.archive, Space: r.space, Custody: r.custody,
+		Defender: r.defender, Ledger: r.ledger, Archive: r.store.archive, Space: r.store.space, Custody: r.custody,
 		Budget:    ratelimit.NewGauge(r.counter, r.budget),
 		TenantID:  r.settings.TenantID,
 		Simulated: r.simulated,

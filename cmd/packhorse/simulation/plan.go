@@ -19,6 +19,9 @@ import (
 // PlanFile is the plan's name in a data folder. An interrupted run continues with the tenant it had.
 const PlanFile = "simulation.json"
 
+// TenantID is the id of every simulated tenant, in this process or another.
+func TenantID() string { return mdesim.Defaults().TenantID }
+
 // Plan determines all actions of a simulated tenant.
 type Plan struct {
 	Seed      uint64    `json:"seed"`

@@ -9,9 +9,6 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// TenantID is the id of every simulated tenant, in this process or another.
-func TenantID() string { return mdesim.Defaults().TenantID }
-
 // Tenant is a simulated tenant, served in this process. It MUST be closed.
 type Tenant struct {
 	server *mdesim.Server

@@ -10,9 +10,19 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// startPauseMax bounds the pause between two tries at the start, which begins at failurePause and
-// doubles.
-const startPauseMax = time.Minute
+const (
+	// stepsFailedMax is how many steps may fail with no good sweep between before a pipeline that was
+	// asked to end when idle gives up instead: with nobody watching, waiting for good would look
+	// like working. A step in which nothing was due proves nothing, so it is not counted.
+	stepsFailedMax = 10
+
+	// failurePause keeps a failing step from being repeated at once.
+	failurePause = 5 * time.Second
+
+	// startPauseMax bounds the pause between two tries at the start, which begins at failurePause and
+	// doubles.
+	startPauseMax = time.Minute
+)
 
 // Patience is how a process that starts waits for what is not there yet: a service that is down now
 // is ridden out like one that goes down later.
@@ -55,5 +65,19 @@ func (p Patience) Await(ctx context.Context, try func(context.Context) error) er
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// wait returns after d, or when woken, or with the context's error.
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-wake:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }

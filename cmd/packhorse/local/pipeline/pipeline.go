@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"packhorse/internal/fetch"
@@ -16,14 +15,6 @@ import (
 )
 
 const (
-	// stepsFailedMax is how many steps may fail with no good sweep between before a pipeline that was
-	// asked to end when idle gives up instead: with nobody watching, waiting for good would look
-	// like working. A step in which nothing was due proves nothing, so it is not counted.
-	stepsFailedMax = 10
-
-	// failurePause keeps a failing step from being repeated at once.
-	failurePause = 5 * time.Second
-
 	// badMax bounds what is logged of records that make no sense: a new one changes the words.
 	badMax = 100
 
@@ -31,24 +22,6 @@ const (
 	// have changed the ledger.
 	stepPauseMax = 15 * time.Second
 )
-
-// Records lists everything the ledger knows of the tenant.
-type Records interface {
-	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
-}
-
-// Ledger is what both use cases need of the ledger, and the list of all it knows.
-type Ledger interface {
-	poll.Ledger
-	fetch.Ledger
-	Records
-}
-
-// Defender is what both use cases need of the tenant.
-type Defender interface {
-	poll.Defender
-	fetch.Defender
-}
 
 // Config is everything a pipeline is made of.
 type Config struct {
@@ -84,8 +57,7 @@ type Config struct {
 // Pipeline connects a poller and a fetcher. Run it once.
 type Pipeline struct {
 	poller    *poll.Poller
-	fetcher   *fetch.Fetcher
-	bus       *bus
+	workers   *workers
 	budget    poll.Budget
 	records   Records
 	tenantID  string
@@ -95,12 +67,7 @@ type Pipeline struct {
 	now       func() time.Time
 	logger    *slog.Logger
 
-	wake chan struct{}   // holds a token when a fetch has ended since the last step
-	bad  map[string]bool // what was logged of records that make no sense
-
-	mu           sync.Mutex // guards what follows
-	failingSince time.Time  // from when on no conclusion succeeded; zero: the last one did
-	lastFailure  error
+	bad map[string]bool // what was logged of records that make no sense
 }
 
 // New wires both use cases to each other and to the reporter.
@@ -108,14 +75,14 @@ func New(c Config) *Pipeline {
 	b := newBus(c.Reporter)
 	ledger := reportedLedger{Ledger: c.Ledger, reporter: c.Reporter}
 	archive := reportedArchive{Archive: c.Archive, reporter: c.Reporter}
+	fetcher := fetch.New(c.Defender, ledger, archive, c.Space, b, c.Custody, c.Prefix, c.Lease, c.Now,
+		c.NewOwner, c.Logger)
 	return &Pipeline{
 		poller: poll.New(c.Defender, ledger, b, c.Budget, c.TenantID, c.Cases, c.Lookback, c.Every, c.Now,
 			c.Logger),
-		fetcher: fetch.New(c.Defender, ledger, archive, c.Space, b, c.Custody, c.Prefix, c.Lease, c.Now,
-			c.NewOwner, c.Logger),
-		bus: b, budget: c.Budget, records: c.Ledger, tenantID: c.TenantID,
-		simulated: c.Simulated, mendable: c.Mendable, reporter: c.Reporter, now: c.Now,
-		logger: c.Logger, wake: make(chan struct{}, 1), bad: map[string]bool{},
+		workers: newWorkers(fetcher, b, c.Reporter, c.Now, c.Logger),
+		budget:  c.Budget, records: c.Ledger, tenantID: c.TenantID, simulated: c.Simulated,
+		mendable: c.Mendable, reporter: c.Reporter, now: c.Now, logger: c.Logger, bad: map[string]bool{},
 	}
 }
 
@@ -140,13 +107,10 @@ func (p *Pipeline) Run(ctx context.Context, untilIdle bool) error {
 		return err
 	}
 	working, stop := context.WithCancel(ctx)
-	var workers sync.WaitGroup
-	for range Workers {
-		workers.Go(func() { p.work(working) })
-	}
+	finished := p.workers.start(working)
 	err = p.loop(ctx, untilIdle)
 	stop()
-	workers.Wait()
+	finished()
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
@@ -206,7 +170,7 @@ func (p *Pipeline) loop(ctx context.Context, untilIdle bool) error {
 			return err
 		}
 		if untilIdle {
-			err = p.cannotConclude()
+			err = p.workers.cannotConclude()
 			if err != nil {
 				return err
 			}
@@ -217,24 +181,10 @@ func (p *Pipeline) loop(ctx context.Context, untilIdle bool) error {
 				return err
 			}
 		}
-		err = wait(ctx, next.Sub(p.now()), p.wake)
+		err = wait(ctx, next.Sub(p.now()), p.workers.wake)
 		if err != nil {
 			return err
 		}
-	}
-}
-
-// wait returns after d, or when woken, or with the context's error.
-func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-wake:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

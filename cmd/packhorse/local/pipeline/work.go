@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 )
 
 const (
-	// Workers is how many packages are fetched at once. Two may start each minute; more than two run at
+	// fetchesMax is how many packages are fetched at once. Two may start each minute; more than two run at
 	// once only if a download takes over a minute, and then bandwidth is the bottleneck.
-	Workers = 4
+	fetchesMax = 4
 
 	// concludePatience is how long conclusions may fail, with no success between, before a pipeline that
 	// was asked to end when idle gives up: a key or an archive that is gone does not come back by itself.
@@ -21,21 +23,53 @@ const (
 	concludePatience = 5 * time.Minute
 )
 
-// work carries one package after another.
-func (p *Pipeline) work(ctx context.Context) {
+// workers fetch packages and conclude actions.
+type workers struct {
+	fetcher  *fetch.Fetcher
+	bus      *bus
+	reporter Reporter
+	now      func() time.Time
+	logger   *slog.Logger
+
+	wake chan struct{} // holds a token if a job has ended since somebody last looked
+
+	mu           sync.Mutex // guards what follows
+	failingSince time.Time  // since when no conclusion succeeded; zero: the last one did
+	lastFailure  error
+}
+
+func newWorkers(fetcher *fetch.Fetcher, b *bus, reporter Reporter, now func() time.Time,
+	logger *slog.Logger,
+) *workers {
+	return &workers{
+		fetcher: fetcher, bus: b, reporter: reporter, now: now, logger: logger, wake: make(chan struct{}, 1),
+	}
+}
+
+// start lets them work until the context ends, and returns how to wait for the end of their last jobs.
+func (w *workers) start(ctx context.Context) (wait func()) {
+	var all sync.WaitGroup
+	for range fetchesMax {
+		all.Go(func() { w.work(ctx) })
+	}
+	return all.Wait
+}
+
+// work does one job after another.
+func (w *workers) work(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case j := <-p.bus.work:
-			p.bus.started(j)
+		case j := <-w.bus.work:
+			w.bus.started(j)
 			if j.conclude {
-				p.conclude(ctx, j.id)
+				w.conclude(ctx, j.id)
 			} else {
-				p.carry(ctx, j.id)
+				w.carry(ctx, j.id)
 			}
 			select {
-			case p.wake <- struct{}{}:
+			case w.wake <- struct{}{}:
 			default: // the loop has not yet woken for the last one
 			}
 		}
@@ -43,8 +77,8 @@ func (p *Pipeline) work(ctx context.Context) {
 }
 
 // carry fetches one package and reports what came of it where the bus has not.
-func (p *Pipeline) carry(ctx context.Context, id investigation.ID) {
-	rec, err := p.fetcher.Fetch(ctx, id)
+func (w *workers) carry(ctx context.Context, id investigation.ID) {
+	rec, err := w.fetcher.Fetch(ctx, id)
 	if err == nil {
 		return
 	}
@@ -52,50 +86,50 @@ func (p *Pipeline) carry(ctx context.Context, id investigation.ID) {
 		return // the event came twice, or another process was faster
 	}
 	if rec.State == investigation.StateReady {
-		p.reporter.Postponed(rec, err)
+		w.reporter.Postponed(rec, err)
 		return
 	}
 	if rec.State == investigation.StateDone {
 		return // reported as an outcome
 	}
 	if rec.State.Settled() {
-		p.concluded(ctx, id, err)
+		w.concluded(ctx, id, err)
 		return
 	}
-	p.logger.ErrorContext(ctx, "a fetch ended without a trace in the ledger; its lease will run out",
+	w.logger.ErrorContext(ctx, "a fetch ended without a trace in the ledger; its lease will run out",
 		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
 }
 
 // conclude records and announces what became of an action.
-func (p *Pipeline) conclude(ctx context.Context, id investigation.ID) {
-	_, err := p.fetcher.Conclude(ctx, id)
+func (w *workers) conclude(ctx context.Context, id investigation.ID) {
+	_, err := w.fetcher.Conclude(ctx, id)
 	if ctx.Err() == nil {
-		p.concluded(ctx, id, err)
+		w.concluded(ctx, id, err)
 	}
 }
 
 // concluded remembers how a conclusion ended, and tells of one that failed.
-func (p *Pipeline) concluded(ctx context.Context, id investigation.ID, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (w *workers) concluded(ctx context.Context, id investigation.ID, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if err == nil {
-		p.failingSince = time.Time{}
+		w.failingSince = time.Time{}
 		return
 	}
-	if p.failingSince.IsZero() {
-		p.failingSince = p.now()
+	if w.failingSince.IsZero() {
+		w.failingSince = w.now()
 	}
-	p.lastFailure = fmt.Errorf("conclude action %s: %w", id.ActionID, err)
-	p.logger.WarnContext(ctx, "an action could not be concluded, trying again in a minute",
+	w.lastFailure = fmt.Errorf("conclude action %s: %w", id.ActionID, err)
+	w.logger.WarnContext(ctx, "an action could not be concluded, trying again in a minute",
 		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
 }
 
 // cannotConclude returns why conclusions have failed for too long, or nil.
-func (p *Pipeline) cannotConclude() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.failingSince.IsZero() || p.now().Sub(p.failingSince) < concludePatience {
+func (w *workers) cannotConclude() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failingSince.IsZero() || w.now().Sub(w.failingSince) < concludePatience {
 		return nil
 	}
-	return fmt.Errorf("for %v nothing could be concluded: %w", concludePatience, p.lastFailure)
+	return fmt.Errorf("for %v nothing could be concluded: %w", concludePatience, w.lastFailure)
 }
