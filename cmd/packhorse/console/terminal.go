@@ -38,9 +38,13 @@ func (b *packageBar) say(phase string) { b.phase.Store(&phase) }
 
 // NewTerminal starts drawing on out, which MUST be a terminal.
 func NewTerminal(out io.Writer, now func() time.Time) *Terminal {
+	return newTerminal(now, mpb.WithOutput(out))
+}
+
+func newTerminal(now func() time.Time, output mpb.ContainerOption) *Terminal {
 	t := &Terminal{
 		now:      now,
-		progress: mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
+		progress: mpb.New(output, mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
 		bars:     map[string]*packageBar{},
 	}
 	t.freeAt.Store(&[]time.Time{})

@@ -136,9 +136,11 @@ type VerifyBars struct {
 }
 
 // NewVerifyBars starts drawing on out, which MUST be a terminal.
-func NewVerifyBars(out io.Writer) *VerifyBars {
+func NewVerifyBars(out io.Writer) *VerifyBars { return newVerifyBars(mpb.WithOutput(out)) }
+
+func newVerifyBars(output mpb.ContainerOption) *VerifyBars {
 	return &VerifyBars{
-		progress: mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
+		progress: mpb.New(output, mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
 		bars:     map[string]*mpb.Bar{},
 	}
 }
