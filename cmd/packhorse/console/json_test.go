@@ -236,3 +236,17 @@ func TestWriteJSONFails(t *testing.T) {
 		t.Errorf("got %v, want %v", err, errFull)
 	}
 }
+
+// TestJSONTellsTheFirstFailure: a line that is lost ends the output, and a reader who is gone is told of once.
+func TestJSONTellsTheFirstFailure(t *testing.T) {
+	t.Parallel()
+	out := &full{takes: 1}
+	j := console.NewJSON(out, clock)
+	for range 3 {
+		j.Observed(ready("host"))
+	}
+	err := j.Summary(summary())
+	if !errors.Is(err, errFull) || strings.Count(err.Error(), errFull.Error()) != 1 || out.writes != 2 {
+		t.Errorf("got %v after %d writes, want %v once after 2", err, out.writes, errFull)
+	}
+}
