@@ -103,3 +103,17 @@ func TestLinesGoOnWhenWritesFail(t *testing.T) {
 		t.Errorf("got %d writes and %q, want 3 and one line", out.writes, out.took.String())
 	}
 }
+
+// TestOutcomesAreToldOnce: an action that Defender gave up on before anybody saw it is one line, not two.
+func TestOutcomesAreToldOnce(t *testing.T) {
+	t.Parallel()
+	rec := notCollected("fin-ws-17.contoso.com", investigation.ReasonFailed)
+	var out bytes.Buffer
+	l := console.NewLines(&out, clock)
+	l.Observed(rec)
+	l.Settled(rec)
+	const want = "06:06:07Z  not collected fin-ws-17.contoso.com: Failed\n"
+	if got := out.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

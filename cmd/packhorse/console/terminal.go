@@ -82,8 +82,12 @@ func (t *Terminal) Began(simulated bool) {
 	}
 }
 
-// Observed scrolls a line.
-func (t *Terminal) Observed(rec investigation.Record) { t.println(observed(rec)) }
+// Observed scrolls a line, except for an action that is decided already: Settled tells of that.
+func (t *Terminal) Observed(rec investigation.Record) {
+	if !rec.State.Settled() {
+		t.println(observed(rec))
+	}
+}
 
 // Fetching begins the package's bar.
 func (t *Terminal) Fetching(rec investigation.Record) {

@@ -193,6 +193,7 @@ func TestTerminalTellsOutcomesWithoutABar(t *testing.T) {
 		s := &screen{width: 120, height: 24}
 		term := console.NewTerminalOn(s, time.Now)
 		term.Settled(archived("stored.contoso.com", 1<<20))
+		term.Observed(notCollected("failed.contoso.com", investigation.ReasonFailed))
 		term.Settled(notCollected("failed.contoso.com", investigation.ReasonFailed))
 		term.Postponed(postponed("later.contoso.com"), errors.New("x"))
 		scrolled, bars := s.shows()
