@@ -187,6 +187,47 @@ func TestTerminalDownloadWithoutABar(t *testing.T) {
 	})
 }
 
+// TestTerminalDoesNotFlood: after more packages than the terminal has lines each of them is on one line,
+// and the next frames add none.
+func TestTerminalDoesNotFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 10}
+		term := console.NewTerminalOn(s, time.Now)
+		term.Budget([]time.Time{time.Now(), time.Now()})
+		for i := range 50 {
+			id := fmt.Sprintf("host-%02d", i)
+			term.Fetching(other(fetching(id, 1), id))
+			pull(t, term.Download(id, 1<<20, body(1<<20)), 1<<20)
+			term.Settled(other(archived(id, 1<<20), id))
+			s.shows()
+		}
+		scrolled, bars := s.shows()
+		term.Close()
+		if len(scrolled) != 50 || !strings.HasPrefix(scrolled[49], "archived      host-49: 1.0 MiB, SHA-256 ") {
+			t.Errorf("got %d lines that end in %q, want one for each of 50 packages", len(scrolled),
+				scrolled[len(scrolled)-1])
+		}
+		if len(bars) != 1 || bars[0] != "budget: 2 of 2 calls free" {
+			t.Errorf("got bars %q, want the budget", bars)
+		}
+	})
+}
+
+// TestTerminalCloseLeavesWhatWasUnfinished: whoever interrupts a run sees how far each package was.
+func TestTerminalCloseLeavesWhatWasUnfinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		term.Fetching(other(fetching("half", 1), "1"))
+		pull(t, term.Download("1", 4<<20, body(4<<20)), 2<<20)
+		term.Close()
+		_, bars := s.shows()
+		if line := only(t, bars, "half"); len(bars) != 1 || strings.Count(line, "━") != 16 {
+			t.Errorf("got %q, want half of a bar and no budget", bars)
+		}
+	})
+}
+
 // TestTerminalTellsOutcomesWithoutABar: what another process fetched, or nobody, is a line of text.
 func TestTerminalTellsOutcomesWithoutABar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
