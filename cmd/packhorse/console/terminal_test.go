@@ -228,6 +228,23 @@ func TestTerminalCloseLeavesWhatWasUnfinished(t *testing.T) {
 	})
 }
 
+// TestTerminalShowsTheLastLine: what is told right before Close is not lost, however soon that comes.
+func TestTerminalShowsTheLastLine(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Millisecond, 149 * time.Millisecond, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &screen{width: 80, height: 24}
+			term := console.NewTerminalOn(s, time.Now)
+			term.Fetching(fetching("last", 1))
+			time.Sleep(after)
+			term.Settled(archived("last", 1))
+			term.Close()
+			if scrolled, _ := s.shows(); len(scrolled) != 1 || !strings.HasPrefix(scrolled[0], "archived      last") {
+				t.Errorf("after %s: got %q, want it archived", after, scrolled)
+			}
+		})
+	}
+}
+
 // TestTerminalTellsOutcomesWithoutABar: what another process fetched, or nobody, is a line of text.
 func TestTerminalTellsOutcomesWithoutABar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
