@@ -132,7 +132,7 @@ type VerifyBars struct {
 
 	mu    sync.Mutex // guards what follows
 	total *mpb.Bar
-	bars  map[string]*mpb.Bar
+	open  map[*mpb.Bar]bool // the bars of large objects that are being read
 }
 
 // NewVerifyBars starts drawing on out, which MUST be a terminal.
@@ -141,7 +141,7 @@ func NewVerifyBars(out io.Writer) *VerifyBars { return newVerifyBars(mpb.WithOut
 func newVerifyBars(output mpb.ContainerOption) *VerifyBars {
 	return &VerifyBars{
 		progress: mpb.New(output, mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
-		bars:     map[string]*mpb.Bar{},
+		open:     map[*mpb.Bar]bool{},
 	}
 }
 
@@ -149,8 +149,7 @@ func newVerifyBars(output mpb.ContainerOption) *VerifyBars {
 func (b *VerifyBars) Begin(_ int, size int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.total = b.progress.New(size+1, style(), // the last step is Close
-		mpb.BarPriority(1<<30),
+	b.total = b.bar(size, mpb.BarPriority(1<<30),
 		mpb.PrependDecorators(decor.Name("all", decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(
 			decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace),
@@ -158,25 +157,42 @@ func (b *VerifyBars) Begin(_ int, size int64) {
 		))
 }
 
-// Reading lets the bars grow with the bytes.
+// bar adds a bar that only Abort ends: more bytes than were announced do not.
+func (b *VerifyBars) bar(size int64, options ...mpb.BarOption) *mpb.Bar {
+	bar := b.progress.New(0, style(), options...)
+	bar.SetTotal(size, false)
+	return bar
+}
+
+// Reading lets the bars grow with the bytes. A large object's own bar goes with its last byte; several
+// versions of one object may be read while it is checked.
 func (b *VerifyBars) Reading(key string, size int64, body io.Reader) io.Reader {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	counted := counter{source: body, bars: []*mpb.Bar{b.total}}
+	counted := counter{source: body, bars: []*mpb.Bar{b.total}, end: func() {}}
 	if size >= barFrom {
 		name := []rune(Clean(path.Base(key)))
-		bar := b.progress.New(size+1, style(),
-			mpb.PrependDecorators(decor.Name(string(name[:min(24, len(name))]), decor.WCSyncSpaceR)),
+		bar := b.bar(size, mpb.PrependDecorators(decor.Name(string(name[:min(24, len(name))]), decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace)))
-		b.bars[key] = bar
+		b.open[bar] = true
 		counted.bars = append(counted.bars, bar)
+		counted.end = func() { b.end(bar) }
 	}
 	return counted
+}
+
+// end takes a bar away.
+func (b *VerifyBars) end(bar *mpb.Bar) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bar.Abort(true)
+	delete(b.open, bar)
 }
 
 type counter struct {
 	source io.Reader
 	bars   []*mpb.Bar
+	end    func() // called with every error, io.EOF among them
 }
 
 func (c counter) Read(p []byte) (int, error) {
@@ -184,18 +200,14 @@ func (c counter) Read(p []byte) (int, error) {
 	for _, bar := range c.bars {
 		bar.IncrBy(n)
 	}
+	if err != nil {
+		c.end()
+	}
 	return n, err
 }
 
-// Checked takes the object's bar away.
-func (b *VerifyBars) Checked(s verify.Subject) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if bar, ok := b.bars[s.Key]; ok {
-		bar.Abort(true)
-		delete(b.bars, s.Key)
-	}
-}
+// Checked does nothing: the object's bar is gone by then.
+func (b *VerifyBars) Checked(verify.Subject) {}
 
 // Found scrolls a line.
 func (b *VerifyBars) Found(f verify.Finding) {
@@ -218,7 +230,7 @@ const foundMax = 78
 // Close takes the bars away. It may be called more than once.
 func (b *VerifyBars) Close() {
 	b.mu.Lock()
-	for _, bar := range b.bars {
+	for bar := range b.open {
 		bar.Abort(true)
 	}
 	if b.total != nil {

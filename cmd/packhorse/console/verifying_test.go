@@ -153,9 +153,11 @@ func TestVerifyBarsAtTwoWidths(t *testing.T) {
 				bars.Found(f)
 			}
 			got.WriteString(s.text("half of one and a quarter of the other were read"))
-			pull(t, one, large/2)
+			if _, err := io.Copy(io.Discard, one); err != nil {
+				t.Error(err)
+			}
 			bars.Checked(first)
-			got.WriteString(s.text("one was checked"))
+			got.WriteString(s.text("one was read to its end"))
 			bars.Close()
 			got.WriteString(s.text("closed"))
 			golden(t, fmt.Sprintf("verifybars%d.txt", width), got.String())
@@ -260,6 +262,49 @@ func TestVerifyBarsLeaveNothing(t *testing.T) {
 		bars.Close()
 		if scrolled, left := s.shows(); len(scrolled) != 1 || len(left) != 0 {
 			t.Errorf("got %q and %q, want one finding", scrolled, left)
+		}
+	})
+}
+
+// TestVerifyBarsOfTwoVersions: two versions of one object are read while it is checked, the later one of
+// another size than the first. Each has its bar, both go, and Close returns.
+func TestVerifyBarsOfTwoVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 80, height: 24}
+		bars := console.NewVerifyBarsOn(s)
+		bars.Begin(1, large)
+		named := bars.Reading("packages/a.zip", large, body(large))
+		above := bars.Reading("packages/a.zip", large, body(2*large))
+		if _, drawn := s.shows(); len(drawn) != 3 {
+			t.Errorf("two are read: got %q, want a bar each, and all", drawn)
+		}
+		for _, r := range []io.Reader{named, above} {
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				t.Error(err)
+			}
+		}
+		bars.Checked(verify.Subject{Key: "packages/a.zip"})
+		s.shows()
+		if _, drawn := s.shows(); len(drawn) != 1 || !strings.HasPrefix(drawn[0], "all ") {
+			t.Errorf("both were read: got %q, want the bar of all", drawn)
+		}
+		bars.Close()
+	})
+}
+
+// TestVerifyBarsOfAStranger: nobody says that it was checked, so its bar goes with its last byte.
+func TestVerifyBarsOfAStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 80, height: 24}
+		bars := console.NewVerifyBarsOn(s)
+		defer bars.Close()
+		bars.Begin(1, large)
+		if _, err := io.Copy(io.Discard, bars.Reading("packages/a~1.zip", large, body(large))); err != nil {
+			t.Error(err)
+		}
+		s.shows()
+		if _, drawn := s.shows(); len(drawn) != 1 || !strings.HasPrefix(drawn[0], "all ") {
+			t.Errorf("got %q, want the bar of all", drawn)
 		}
 	})
 }
