@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -91,7 +92,9 @@ func (s Summary) current() []investigation.Record {
 
 // Table writes the summary for a person: a row per action, the stored objects in the form that
 // sha256sum -c reads, the totals, and the judge's verdict where there is one.
-func (s Summary) Table(out io.Writer) error {
+func (s Summary) Table(out io.Writer) error { return atOnce(out, s.table) }
+
+func (s Summary) table(out io.Writer) error {
 	if s.Simulated {
 		fmt.Fprintf(out, "\n%s\n", simulation)
 	}
@@ -115,6 +118,18 @@ func (s Summary) Table(out io.Writer) error {
 	s.evidence(out)
 	s.verdict(out)
 	return nil
+}
+
+// atOnce passes on what write wrote in one write: of many, some could be lost without anybody hearing
+// of it.
+func atOnce(out io.Writer, write func(io.Writer) error) error {
+	var text bytes.Buffer
+	err := write(&text)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(text.Bytes())
+	return err
 }
 
 func (s Summary) stored(out io.Writer) {

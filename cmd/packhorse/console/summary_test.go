@@ -2,7 +2,9 @@ package console_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +145,31 @@ func TestOutcome(t *testing.T) {
 	} {
 		if got := console.Outcome(tt.rec); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.rec.State, got, tt.want)
+		}
+	}
+}
+
+// TestTablesTellThatTheyWereNotWritten: whoever redirects a table to a full disk hears of it, whatever
+// part of it was lost, and once.
+func TestTablesTellThatTheyWereNotWritten(t *testing.T) {
+	t.Parallel()
+	one := wrong()
+	one.Scope.Key = one.Subjects[0].Key
+	for name, write := range map[string]func(io.Writer) error{
+		"summary":                 summary(archived("host", 1)).Table,
+		"verification":            console.Verification{Summary: wrong()}.Table,
+		"verification of one":     console.Verification{Summary: one}.Table,
+		"verification of nothing": console.Verification{}.Table,
+	} {
+		out := &full{takes: 100}
+		if err := write(out); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for takes := range out.writes {
+			err := write(&full{takes: takes})
+			if !errors.Is(err, errFull) || strings.Count(err.Error(), errFull.Error()) != 1 {
+				t.Errorf("%s: after %d writes: got %v, want %v", name, takes, err, errFull)
+			}
 		}
 	}
 }

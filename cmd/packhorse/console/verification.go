@@ -18,7 +18,9 @@ type Verification struct {
 }
 
 // Table writes what was verified and what it came to.
-func (v Verification) Table(out io.Writer) error {
+func (v Verification) Table(out io.Writer) error { return atOnce(out, v.table) }
+
+func (v Verification) table(out io.Writer) error {
 	fmt.Fprintf(out, "\nArchive  %s\n", CleanLine(v.Where))
 	if v.Ledger != "" {
 		fmt.Fprintf(out, "Ledger   %s\n", CleanLine(v.Ledger))
