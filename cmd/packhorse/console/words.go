@@ -59,12 +59,13 @@ func host(a investigation.Action) string {
 // Bytes shows a size in binary units.
 func Bytes(n int64) string {
 	const unit = 1024
+	const rounded = unit - 0.05 // from here on one digit would show 1024.0
 	if n < unit {
 		return fmt.Sprintf("%d B", n)
 	}
 	size, suffix := float64(n)/unit, "KiB"
 	for _, next := range []string{"MiB", "GiB", "TiB"} {
-		if size < unit {
+		if size < rounded {
 			break
 		}
 		size, suffix = size/unit, next
