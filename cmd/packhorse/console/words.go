@@ -131,8 +131,8 @@ func WriteJSON(out io.Writer, v any) error {
 	return err
 }
 
-// plainWord is what a shell takes as it stands.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./-]*$`)
+// plainWord is what a shell takes as it stands. In zsh a leading = expands to the path of a command.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$`)
 
 // ShellQuote returns text as one word of a shell's command line, whatever is in it. Text that begins
 // with a hyphen stays one: whoever uses it as a name puts something before.

@@ -213,6 +213,8 @@ func TestShellQuote(t *testing.T) {
 		{"*?[a]{b}~!#", "'*?[a]{b}~!#'"},
 		{"line\nend", "'line\nend'"},
 		{"end\n", "'end\n'"},
+		{"=ls", "'=ls'"},
+		{"a=b", "a=b"},
 		{"~root", "'~root'"},
 		{"--help", "'--help'"},
 		{"調査", "'調査'"},
