@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mattn/go-runewidth"
+
 	"packhorse/internal/investigation"
 )
 
@@ -134,4 +136,10 @@ func (f *full) Write(p []byte) (int, error) {
 		return 0, errFull
 	}
 	return f.took.Write(p)
+}
+
+// TestMain draws bars as in a European locale: in an East Asian one mpb takes "━" for two columns.
+func TestMain(m *testing.M) {
+	runewidth.DefaultCondition.EastAsianWidth = false
+	os.Exit(m.Run())
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -98,18 +98,18 @@ func (s Summary) table(out io.Writer) error {
 	if s.Simulated {
 		fmt.Fprintf(out, "\n%s\n", simulation)
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "\nHOST\tASKED FOR BY\tRESULT\tSIZE\tATTEMPTS\tREADY → ARCHIVED\n")
+	var g grid
+	g.row("HOST", "ASKED FOR BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
 	for _, rec := range s.current() {
 		size, took := "–", "–"
 		if rec.Receipt.Key != "" {
 			size = Bytes(rec.Receipt.Size)
 			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n",
-			host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, rec.Attempts, took)
+		g.row(host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
 	}
-	err := w.Flush()
+	fmt.Fprintln(out)
+	_, err := g.WriteTo(out)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,10 @@ func TestSummaryTables(t *testing.T) {
 	}
 	hostile := done(archived("host\tSIZE\nFAKE  archived\x1b[2J\u202e", 5), later)
 	hostile.Requestor = "a\vb\fc\x00" + strings.Repeat("x", 60)
+	wide := done(archived(strings.Repeat(wideHost, 5), 5), later)
+	wide.Requestor = "調査 e\u0301ne\u0301 🐎"
 	for name, s := range map[string]console.Summary{
+		"wide":  summary(wide, done(archived("narrow", 5), later)),
 		"empty": summary(), "full": full, "hostile": summary(hostile), "simulated": simulated, "judged": failed,
 	} {
 		golden(t, "summary_"+name+".txt", table(t, s))

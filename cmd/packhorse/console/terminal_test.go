@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mattn/go-runewidth"
+
 	"packhorse/cmd/packhorse/console"
 	"packhorse/internal/investigation"
 )
@@ -102,24 +104,12 @@ func TestTerminalLineFits(t *testing.T) {
 				t.Errorf("at %d columns: got %d bars, want 3 and the budget: %q", width, len(bars), bars)
 			}
 			for _, line := range bars {
-				if got := columns(line); got > width {
+				if got := runewidth.StringWidth(line); got > width {
 					t.Errorf("at %d columns: got %d in %q", width, got, line)
 				}
 			}
 		})
 	}
-}
-
-// columns is how wide a line is, for the letters of these tests.
-func columns(line string) int {
-	n := 0
-	for _, r := range line {
-		n++
-		if r >= 0x1100 && (r <= 0x115f || r >= 0x2e80 && r <= 0xffe6 || r >= 0x1f300) {
-			n++
-		}
-	}
-	return n
 }
 
 // TestTerminalBarGrowsWithTheBytes: each half of the package is half of the bar, and the bytes come

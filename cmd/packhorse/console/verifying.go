@@ -171,8 +171,7 @@ func (b *VerifyBars) Reading(key string, size int64, body io.Reader) io.Reader {
 	defer b.mu.Unlock()
 	counted := counter{source: body, bars: []*mpb.Bar{b.total}, end: func() {}}
 	if size >= barFrom {
-		name := []rune(Clean(path.Base(key)))
-		bar := b.bar(size, mpb.PrependDecorators(decor.Name(string(name[:min(24, len(name))]), decor.WCSyncSpaceR)),
+		bar := b.bar(size, mpb.PrependDecorators(decor.Name(cut(Clean(path.Base(key)), nameMax, ""), decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace)))
 		b.open[bar] = true
 		counted.bars = append(counted.bars, bar)
@@ -218,14 +217,17 @@ func (b *VerifyBars) Found(f verify.Finding) {
 	case f.Unread:
 		word = "NOT READ  "
 	}
-	line := []rune(CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
-		cmp.Or(f.Headline, f.What))))
+	line := CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
+		cmp.Or(f.Headline, f.What)))
 	// One line each, and the whole of it below, sorted by cause. There is no screen after Close.
-	_, _ = io.WriteString(b.progress, string(line[:min(foundMax, len(line))])+"\n")
+	_, _ = io.WriteString(b.progress, cut(line, foundMax, "")+"\n")
 }
 
-// foundMax is how many characters are shown of a finding while it goes on.
-const foundMax = 78
+// Columns of an 80-column terminal.
+const (
+	nameMax  = 24 // of an object's name before its bar
+	foundMax = 78 // of a finding while others are looked for
+)
 
 // Close takes the bars away. It may be called more than once.
 func (b *VerifyBars) Close() {

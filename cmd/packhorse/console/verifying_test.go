@@ -218,6 +218,8 @@ func TestFindingsScroll(t *testing.T) {
 			"FAIL  object k: a [2J PASS"},
 		{verify.Finding{Key: "k", Check: verify.CheckObject, What: strings.Repeat("x", 200)},
 			"FAIL  object k: " + strings.Repeat("x", 62)},
+		{verify.Finding{Key: "k", Check: verify.CheckObject, What: strings.Repeat("漢", 200)},
+			"FAIL  object k: " + strings.Repeat("漢", 31)},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &screen{width: 120, height: 24}

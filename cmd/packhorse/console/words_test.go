@@ -169,6 +169,9 @@ func TestClean(t *testing.T) {
 		{"broken \xff\xfe", "broken \ufffd\ufffd"},
 		{strings.Repeat("x", 40), strings.Repeat("x", 40)},
 		{strings.Repeat("x", 41), strings.Repeat("x", 39) + "…"},
+		{strings.Repeat("漢", 20), strings.Repeat("漢", 20)},
+		{strings.Repeat("漢", 21), strings.Repeat("漢", 19) + "…"},
+		{strings.Repeat("e\u0301", 40), strings.Repeat("e\u0301", 40)},
 		{strings.Repeat("é", 100), strings.Repeat("é", 39) + "…"},
 	} {
 		if got := console.Clean(tt.text); got != tt.want {
@@ -261,6 +264,7 @@ func TestFill(t *testing.T) {
 		{"a long word stands alone", "a " + strings.Repeat("x", 120) + " b", "", "  ",
 			"a\n  " + strings.Repeat("x", 120) + "\n  b"},
 		{"a long word first", strings.Repeat("x", 120) + " b", "L ", "  ", "L " + strings.Repeat("x", 120) + "\n  b"},
+		{"columns, not letters", strings.Repeat("漢", 49) + " 漢 漢", "", "", strings.Repeat("漢", 49) + "\n漢 漢"},
 		{"letters, not bytes", strings.Repeat("é", 49) + " " + strings.Repeat("é", 50), "", "",
 			strings.Repeat("é", 49) + " " + strings.Repeat("é", 50)},
 	} {
