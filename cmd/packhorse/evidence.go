@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/verify"
-	"packhorse/internal/archive"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 )
@@ -257,12 +255,6 @@ func (e *evidence) keyOf(argument, absolute string) (string, error) {
 	}
 	return "", fmt.Errorf("%.200q is no key of an archive: those look like packages/TENANT/MACHINE/"+
 		"TIME_ACTION.zip (packhorse list shows them)", argument)
-}
-
-// inspect lends the archive's judgement to a verifier.
-func inspect(r io.Reader, judge bool) (verify.Inspection, error) {
-	i, err := archive.Inspect(r, judge)
-	return verify.Inspection(i), err
 }
 
 // lieError is the first finding, as the error of the command.

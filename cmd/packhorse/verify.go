@@ -134,6 +134,6 @@ func verifyOne(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, args [
 			return verify.Summary{}, nil, &usageError{command: cmd.CommandPath(), err: err}
 		}
 	}
-	summary, err := verify.New(e.archive, e.trust, e.ledger, inspect, time.Now, reporter).Run(ctx, scope)
+	summary, err := verify.New(e.archive, e.trust, e.ledger, time.Now, reporter).Run(ctx, scope)
 	return summary, e, err
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"packhorse/internal/custody"
+	"packhorse/internal/zipinspect"
 )
 
 // object reads the object's bytes again, or makes sure that there is none where none may be.
@@ -72,14 +73,14 @@ func (v *Verifier) noObject(s *Subject, inv inventory, u unit) {
 
 // read streams an object through the inspection.
 func (v *Verifier) read(ctx context.Context, o *Object, version string, judge bool) (
-	i Inspection, err error,
+	i zipinspect.Inspection, err error,
 ) {
 	body, err := v.archive.Open(ctx, o.Key, version)
 	if err != nil {
-		return Inspection{}, err
+		return zipinspect.Inspection{}, err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	return v.inspect(v.reporter.Reading(o.Key, o.Size, obedient{ctx, body}), judge)
+	return zipinspect.Inspect(v.reporter.Reading(o.Key, o.Size, obedient{ctx, body}), judge)
 }
 
 // obedient is a reader that ends with its context.
@@ -97,7 +98,7 @@ func (o obedient) Read(p []byte) (int, error) {
 
 // compare holds the bytes against the manifest. Of other bytes it says only that they are others:
 // everything else follows from that.
-func (v *Verifier) compare(ctx context.Context, s *Subject, i Inspection) {
+func (v *Verifier) compare(ctx context.Context, s *Subject, i zipinspect.Inspection) {
 	m := s.Manifest
 	lie := func(what, expected, found string) {
 		s.lie(Finding{Check: CheckObject, What: what, Expected: expected, Found: found})

@@ -5,7 +5,7 @@
 // is found on the way; nothing is unpacked, changed or made. What lies in an archive is foreign:
 // texts of a [Finding] have to be cleaned before a terminal shows them.
 //
-// The package does not know what a ZIP is, nor how the ledger is kept: see [Inspect] and [Ledger].
+// The package does not know how the ledger is kept: see [Ledger].
 package verify
 
 import (
@@ -21,20 +21,6 @@ import (
 	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
 )
-
-// Inspection is what can be said of bytes.
-type Inspection struct {
-	Size    int64  // bytes
-	SHA256  string // lower-case hexadecimal
-	CRC32C  string // base64 of the big-endian sum
-	Content investigation.Content
-	// NotAPackage says why the bytes are no package. It is nil if they are one, or were not judged.
-	NotAPackage error
-}
-
-// Inspect reads r to its end and says what it is; with judge also what is in the package. It unpacks
-// nothing, and its memory has a limit. The error is r's.
-type Inspect func(r io.Reader, judge bool) (Inspection, error)
 
 // Ledger is what the archive is compared with.
 type Ledger interface {
@@ -77,7 +63,6 @@ type Verifier struct {
 	archive  Archive
 	trust    Trust
 	ledger   *records // nil: there is none
-	inspect  Inspect
 	now      func() time.Time
 	reporter Reporter
 
@@ -87,10 +72,9 @@ type Verifier struct {
 
 // New returns a Verifier. ledger is nil where there is none. A trust of [TrustArchive] makes the
 // summary say so.
-func New(archive Archive, trust Trust, ledger Ledger, inspect Inspect, now func() time.Time,
-	reporter Reporter,
+func New(archive Archive, trust Trust, ledger Ledger, now func() time.Time, reporter Reporter,
 ) *Verifier {
-	v := &Verifier{archive: archive, trust: trust, inspect: inspect, now: now, reporter: reporter}
+	v := &Verifier{archive: archive, trust: trust, now: now, reporter: reporter}
 	if ledger != nil {
 		v.ledger = newRecords(ledger)
 	}

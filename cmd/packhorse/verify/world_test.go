@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/verify"
-	"packhorse/internal/archive"
 	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/zipinspect"
 )
 
 const (
@@ -293,7 +293,7 @@ func (w *world) exchange(host string) investigation.Exchange {
 
 func (w *world) storeObject(t testing.TB, key string, body []byte, judge bool) investigation.Stored {
 	t.Helper()
-	i, err := archive.Inspect(bytes.NewReader(body), judge)
+	i, err := zipinspect.Inspect(bytes.NewReader(body), judge)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -444,11 +444,6 @@ func (s *silent) add(n *int) {
 	*n++
 }
 
-func inspect(r io.Reader, judge bool) (verify.Inspection, error) {
-	i, err := archive.Inspect(r, judge)
-	return verify.Inspection(i), err
-}
-
 var verifiedAt = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 
 // run verifies with the ledger, and fails the test if what is reported is not what is returned.
@@ -462,7 +457,7 @@ func runOn(t testing.TB, a verify.Archive, trust verify.Trust, ledger verify.Led
 ) verify.Summary {
 	t.Helper()
 	reporter := &silent{}
-	sum, err := verify.New(a, trust, ledger, inspect, func() time.Time { return verifiedAt }, reporter).
+	sum, err := verify.New(a, trust, ledger, func() time.Time { return verifiedAt }, reporter).
 		Run(t.Context(), scope)
 	if err != nil {
 		t.Fatal(err)

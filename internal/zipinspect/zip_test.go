@@ -1,4 +1,4 @@
-package archive_test
+package zipinspect_test
 
 import (
 	"archive/zip"
@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,9 +14,34 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"packhorse/internal/archive"
 	"packhorse/internal/investigation"
+	"packhorse/internal/zipinspect"
 )
+
+// zipOf is a ZIP of a little more than size bytes that do not compress.
+func zipOf(tb testing.TB, size int) []byte {
+	tb.Helper()
+	var file bytes.Buffer
+	w := zip.NewWriter(&file)
+	random := rand.New(rand.NewPCG(1, uint64(size)))
+	for _, name := range []string{"Autoruns/autoruns.csv", "Processes/processes.csv"} {
+		entry, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		body := make([]byte, size/2)
+		for i := range body {
+			body[i] = byte(random.Uint32())
+		}
+		if _, err := entry.Write(body); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return file.Bytes()
+}
 
 // many is a ZIP of n empty files, with a comment.
 func many(tb testing.TB, n int, comment string) []byte {
@@ -55,7 +81,7 @@ func seeds(tb testing.TB) map[string][]byte {
 func TestAccepted(t *testing.T) {
 	for name, file := range seeds(t) {
 		for _, step := range []int{1 << 20, 4096, 7} {
-			if _, err := archive.Check(file, int64(len(file)), step); err != nil {
+			if _, err := zipinspect.Check(file, step); err != nil {
 				t.Errorf("%s in steps of %d: %v", name, step, err)
 			}
 		}
@@ -66,7 +92,7 @@ func TestAccepted(t *testing.T) {
 func TestRefused(t *testing.T) {
 	file := zipOf(t, 2000)
 	for n := range len(file) {
-		_, err := archive.Check(file[:n], investigation.SizeUnknown, 512)
+		_, err := zipinspect.Check(file[:n], 512)
 		if !errors.Is(err, investigation.ErrNotAPackage) {
 			t.Fatalf("cut to %d of %d bytes: got %v", n, len(file), err)
 		}
@@ -78,7 +104,7 @@ func TestRefused(t *testing.T) {
 	} {
 		broken := bytes.Clone(file)
 		broken[at] ^= 0x40
-		_, err := archive.Check(broken, int64(len(broken)), 512)
+		_, err := zipinspect.Check(broken, 512)
 		if !errors.Is(err, investigation.ErrNotAPackage) {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -109,8 +135,8 @@ func FuzzZip(f *testing.F) {
 	}
 	f.Add([]byte("PK\x05\x06"), 1)
 	f.Fuzz(func(t *testing.T, file []byte, step int) {
-		got, err := archive.Check(file, int64(len(file)), max(1, step))
-		whole, wholeErr := archive.Check(file, int64(len(file)), max(1, len(file)))
+		got, err := zipinspect.Check(file, max(1, step))
+		whole, wholeErr := zipinspect.Check(file, max(1, len(file)))
 		if (err == nil) != (wholeErr == nil) || !reflect.DeepEqual(got, whole) {
 			t.Fatalf("in steps of %d: %+v, %v, at once: %+v, %v", step, got, err, whole, wholeErr)
 		}
@@ -157,11 +183,11 @@ func checkBounded(t *testing.T, c investigation.Content) {
 	if c.Entries < 0 || c.UncompressedSize < 0 || c.UncompressedSize > 1<<53-1 {
 		t.Errorf("%d entries, %d bytes", c.Entries, c.UncompressedSize)
 	}
-	if len(c.TopLevel) > archive.TopMax || len(c.Remarks) > remarksMax {
+	if len(c.TopLevel) > zipinspect.TopMax || len(c.Remarks) > remarksMax {
 		t.Errorf("%d names and %d remarks", len(c.TopLevel), len(c.Remarks))
 	}
 	for _, name := range c.TopLevel {
-		if len(name) > archive.QuotedMax+len("…/") || !utf8.ValidString(name) {
+		if len(name) > zipinspect.QuotedMax+len("…/") || !utf8.ValidString(name) {
 			t.Errorf("a name at the top of %d bytes: %q", len(name), name)
 		}
 	}
@@ -172,7 +198,7 @@ func checkBounded(t *testing.T, c investigation.Content) {
 			t.Errorf("a remark that cannot be shown: %q", remark)
 		}
 	}
-	if total > remarksMax*200+archive.ExamplesMax*(archive.QuotedMax*4+4) {
+	if total > remarksMax*200+zipinspect.ExamplesMax*(zipinspect.QuotedMax*4+4) {
 		t.Errorf("the remarks have %d bytes", total)
 	}
 }

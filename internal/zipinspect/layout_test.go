@@ -1,4 +1,4 @@
-package archive_test
+package zipinspect_test
 
 import (
 	"encoding/binary"

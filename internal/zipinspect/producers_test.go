@@ -1,4 +1,4 @@
-package archive_test
+package zipinspect_test
 
 // The layouts that the programs people make ZIPs with give their files, byte by byte. Those named
 // for Info-ZIP (zip 3.0), 7-Zip (26.02), libarchive (bsdtar 3.6.2), CPython (3.11, with ZIP64_LIMIT

@@ -1,17 +1,21 @@
-package archive_test
+package zipinspect_test
 
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"reflect"
 	"strings"
 	"testing"
 
-	"packhorse/internal/archive"
 	"packhorse/internal/investigation"
+	"packhorse/internal/zipinspect"
 )
 
 // zipWith is a ZIP of stored files with the given headers and one byte each, or none for a folder.
@@ -115,7 +119,7 @@ func hostile(tb testing.TB) map[string]inventoryTest {
 func TestInventory(t *testing.T) {
 	for name, test := range hostile(t) {
 		for range 3 { // it is the same every time
-			got, err := archive.Check(test.file, int64(len(test.file)), 1000)
+			got, err := zipinspect.Check(test.file, 1000)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				break
@@ -137,13 +141,13 @@ func TestInventory(t *testing.T) {
 
 // What is listed at the top is bounded, and what is left out is counted.
 func TestManyAtTheTop(t *testing.T) {
-	names := make([]string, archive.TopMax+7)
+	names := make([]string, zipinspect.TopMax+7)
 	for i := range names {
 		names[len(names)-1-i] = fmt.Sprintf("%03d/x", i)
 	}
 	file := named(t, names...)
-	got, err := archive.Check(file, int64(len(file)), 1000)
-	if err != nil || len(got.TopLevel) != archive.TopMax || got.TopLevel[0] != "000/" ||
+	got, err := zipinspect.Check(file, 1000)
+	if err != nil || len(got.TopLevel) != zipinspect.TopMax || got.TopLevel[0] != "000/" ||
 		!reflect.DeepEqual(got.Remarks, []string{"At the top there are 7 names more than are listed."}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -152,8 +156,8 @@ func TestManyAtTheTop(t *testing.T) {
 // A hundred thousand entries take the records for large archives, and are all looked at.
 func TestManyEntries(t *testing.T) {
 	file := many(t, 100_000, "")
-	got, err := archive.Check(file, int64(len(file)), 1<<20)
-	if err != nil || got.Entries != 100_000 || len(got.TopLevel) != archive.TopMax {
+	got, err := zipinspect.Check(file, 1<<20)
+	if err != nil || got.Entries != 100_000 || len(got.TopLevel) != zipinspect.TopMax {
 		t.Errorf("%d entries, %v, %v", got.Entries, got.Remarks, err)
 	}
 }
@@ -161,19 +165,19 @@ func TestManyEntries(t *testing.T) {
 // Of a directory that is larger than what is kept, only its end is believed.
 func TestHugeDirectory(t *testing.T) {
 	file := many(t, 180_000, "")
-	got, err := archive.Check(file, int64(len(file)), 1<<20)
+	got, err := zipinspect.Check(file, 1<<20)
 	if err != nil || got.Entries != 180_000 || got.TopLevel != nil ||
 		len(got.Remarks) != 1 || !strings.Contains(got.Remarks[0], "what is in the package is not known") {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	// The same behind a stub that its offsets count, and behind one that they do not.
 	counted := changed(t, file, 0, []byte("MZ\x90\x00"))
-	got, err = archive.Check(counted, int64(len(counted)), 1<<20)
+	got, err = zipinspect.Check(counted, 1<<20)
 	if err != nil || len(got.Remarks) != 2 || got.Remarks[1] != "It does not begin with an entry." {
 		t.Errorf("stub: got %+v, %v", got, err)
 	}
 	uncounted := append([]byte("MZ\x90\x00"), file...)
-	got, err = archive.Check(uncounted, int64(len(uncounted)), 1<<20)
+	got, err = zipinspect.Check(uncounted, 1<<20)
 	if err != nil || len(got.Remarks) != 2 || !strings.Contains(got.Remarks[0], "4 bytes lie before the first entry") {
 		t.Errorf("stub, uncounted: got %+v, %v", got, err)
 	}
@@ -183,11 +187,11 @@ func TestHugeDirectory(t *testing.T) {
 // that tail wraps.
 func TestBeyondTheTail(t *testing.T) {
 	z := infoZip()["Info-ZIP, from a pipe"]
-	for before := archive.TailMax - len(z.bytes()) - 5; before < archive.TailMax+5; before += 37 {
+	for before := zipinspect.TailMax - len(z.bytes()) - 5; before < zipinspect.TailMax+5; before += 37 {
 		for _, z.uncounted = range []bool{false, true} {
 			z.before = strings.Repeat("x", before)
 			file := z.bytes()
-			got, err := archive.Check(file, int64(len(file)), 1<<20)
+			got, err := zipinspect.Check(file, 1<<20)
 			if err != nil || got.Entries != 1 || len(got.Remarks) != 1 ||
 				!strings.HasPrefix(got.Remarks[0], fmt.Sprint(before, " bytes lie before")) {
 				t.Errorf("after %d bytes: got %+v, %v", before, got, err)
@@ -206,7 +210,7 @@ func TestBytesBetween(t *testing.T) {
 	end := len(file) - 22
 	binary.LittleEndian.PutUint32(file[end+16:], binary.LittleEndian.Uint32(file[end+16:])+gap)
 	file = patched(t, file, 1, 42, uint32(second+gap))
-	got, err := archive.Check(file, int64(len(file)), 4096)
+	got, err := zipinspect.Check(file, 4096)
 	if err != nil || len(got.Remarks) != 1 ||
 		!strings.Contains(got.Remarks[0], "bytes lie between the entries") {
 		t.Errorf("got %+v, %v", got, err)
@@ -215,17 +219,19 @@ func TestBytesBetween(t *testing.T) {
 
 func TestInspect(t *testing.T) {
 	body := zipOf(t, 3000)
-	got, err := archive.Inspect(bytes.NewReader(body), true)
-	want := receiptOf(body)
-	if err != nil || got.NotAPackage != nil || got.Size != want.Size || got.SHA256 != want.SHA256 ||
-		got.CRC32C != want.CRC32C || got.Content.Entries != 2 {
+	got, err := zipinspect.Inspect(bytes.NewReader(body), true)
+	sum := sha256.Sum256(body)
+	crc := binary.BigEndian.AppendUint32(nil, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+	if err != nil || got.NotAPackage != nil || got.Size != int64(len(body)) ||
+		got.SHA256 != hex.EncodeToString(sum[:]) ||
+		got.CRC32C != base64.StdEncoding.EncodeToString(crc) || got.Content.Entries != 2 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	got, err = archive.Inspect(bytes.NewReader(body[:2000]), true)
+	got, err = zipinspect.Inspect(bytes.NewReader(body[:2000]), true)
 	if err != nil || !errors.Is(got.NotAPackage, investigation.ErrNotAPackage) || got.Size != 2000 {
 		t.Errorf("a part of it: got %+v, %v", got, err)
 	}
-	got, err = archive.Inspect(bytes.NewReader(body[:2000]), false)
+	got, err = zipinspect.Inspect(bytes.NewReader(body[:2000]), false)
 	if err != nil || got.NotAPackage != nil || !reflect.DeepEqual(got.Content, investigation.Content{}) {
 		t.Errorf("not judged: got %+v, %v", got, err)
 	}
@@ -236,7 +242,7 @@ func BenchmarkInventory(b *testing.B) {
 	file := many(b, 100_000, "")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := archive.Check(file, int64(len(file)), 1<<20); err != nil {
+		if _, err := zipinspect.Check(file, 1<<20); err != nil {
 			b.Fatal(err)
 		}
 	}

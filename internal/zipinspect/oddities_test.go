@@ -1,4 +1,4 @@
-package archive_test
+package zipinspect_test
 
 import (
 	"archive/zip"
@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"packhorse/internal/archive"
 	"packhorse/internal/investigation"
+	"packhorse/internal/zipinspect"
 )
 
 // What common programs write is stored, with nothing to remark upon but a name that has no
@@ -25,7 +25,7 @@ func TestProducers(t *testing.T) {
 			remarks = []string{`1 name is not UTF-8: "M\x81ller.txt".`}
 		}
 		for _, step := range []int{1, 7, len(file)} {
-			got, err := archive.Check(file, int64(len(file)), step)
+			got, err := zipinspect.Check(file, step)
 			if err != nil || got.Entries != int64(len(z.entries)) || !reflect.DeepEqual(got.Remarks, remarks) {
 				t.Errorf("%s in steps of %d: got %+v, %v", name, step, got, err)
 			}
@@ -36,7 +36,7 @@ func TestProducers(t *testing.T) {
 		}
 		// A package that came in part is refused, wherever it ends.
 		for n := range len(file) {
-			if _, err := archive.Check(file[:n], investigation.SizeUnknown, n+1); !errors.Is(err, investigation.ErrNotAPackage) {
+			if _, err := zipinspect.Check(file[:n], n+1); !errors.Is(err, investigation.ErrNotAPackage) {
 				t.Errorf("%s, cut to %d of %d bytes: got %v", name, n, len(file), err)
 			}
 		}
@@ -127,7 +127,7 @@ func TestOddities(t *testing.T) {
 	for name, test := range odd() {
 		file := test.bytes()
 		for _, step := range []int{100, len(file)} {
-			got, err := archive.Check(file, int64(len(file)), step)
+			got, err := zipinspect.Check(file, step)
 			if err != nil || got.Entries != int64(len(test.entries)) {
 				t.Errorf("%s: got %+v, %v", name, got, err)
 				break
@@ -194,7 +194,7 @@ func TestRefusedForCause(t *testing.T) {
 		"bytes and no entries":       {zipLayout{before: "MZ and so on"}.bytes(), "no entries, and 12 bytes before"},
 		"a page":                     {[]byte("<html>sign in</html>"), "does not begin like a ZIP (20 bytes came)"},
 	} {
-		got, err := archive.Check(test.file, int64(len(test.file)), 4096)
+		got, err := zipinspect.Check(test.file, 4096)
 		if !errors.Is(err, investigation.ErrNotAPackage) || !strings.Contains(err.Error(), test.want) ||
 			!reflect.DeepEqual(got, investigation.Content{}) {
 			t.Errorf("%s: got %+v, %v, want %q", name, got, err, test.want)
