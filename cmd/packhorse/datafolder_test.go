@@ -17,6 +17,7 @@ import (
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde/mdesim"
 )
 
@@ -327,7 +328,7 @@ func TestSimulationIsMarked(t *testing.T) {
 }
 
 // manifests are those in a data folder.
-func manifests(t *testing.T, data string) (all []custody.Manifest) {
+func manifests(t *testing.T, data string) (all []manifest.Manifest) {
 	t.Helper()
 	root := filepath.Join(data, s3Folder, embeddedBucket)
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
@@ -338,7 +339,7 @@ func manifests(t *testing.T, data string) (all []custody.Manifest) {
 		if err != nil {
 			return err
 		}
-		var m custody.Manifest
+		var m manifest.Manifest
 		if err := json.Unmarshal(text, &m); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 	"packhorse/internal/entra"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde"
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/settings"
@@ -183,21 +184,21 @@ func (s *station) openCustody(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.custody = custody.NewWriter(s.signer, s.bucket, s.settings.Lock(), s.scene, time.Now)
+	s.custody = custody.NewWriter(s.signer, s.bucket, s.settings.Lock(), s.provenance, time.Now)
 	return s.custody.Publish(ctx, s.archive.StoreManifest)
 }
 
-// scene is what a manifest says of this program and who runs it.
-func (s *station) scene(context.Context) (custody.Scene, error) {
+// provenance is what a manifest says of this program and who runs it.
+func (s *station) provenance(context.Context) (manifest.Provenance, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return custody.Scene{}, fmt.Errorf("find this machine's name: %w", err)
+		return manifest.Provenance{}, fmt.Errorf("find this machine's name: %w", err)
 	}
 	name := strconv.Itoa(os.Getuid()) // where it has no name, as in some containers
 	if who, err := user.Current(); err == nil {
 		name = who.Username
 	}
-	return custody.Scene{
+	return manifest.Provenance{
 		Simulated: s.simulated, Version: version, Commit: commit, Principal: name + "@" + host,
 	}, nil
 }

@@ -60,7 +60,7 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 	store := archive.New(bucket, s.ArchiveBucket, s.Lock(), archive.PartSize, archive.PartsInFlight,
 		time.Now, logger)
 	writer := custody.NewWriter(custody.NewKMS(kms.NewFromConfig(parts.AWS), s.SigningKeyID),
-		s.ArchiveBucket, s.Lock(), sceneOf(parts.AWS), time.Now)
+		s.ArchiveBucket, s.Lock(), provenanceOf(parts.AWS), time.Now)
 	publish := untilDone(func(ctx context.Context) error {
 		return writer.Publish(ctx, store.StoreManifest)
 	})

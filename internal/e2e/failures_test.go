@@ -32,6 +32,7 @@ import (
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde"
 	"packhorse/internal/mde/mdesim"
 	"packhorse/internal/poll"
@@ -246,7 +247,7 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 		ctx, p := w.proc()
 		defer p.end()
 		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, w.archive(p), fetch.Unlimited{}, busPort{p},
-			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, scene, now), "packages/", lease, now, rand.Text, w.logger())
+			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, provenance, now), "packages/", lease, now, rand.Text, w.logger())
 		carry := fetcher.Fetch
 		if detailType == eventbus.TypeSettled {
 			carry = fetcher.Conclude
@@ -263,8 +264,8 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 	})
 }
 
-func scene(context.Context) (custody.Scene, error) {
-	return custody.Scene{Version: "1", Principal: "tester"}, nil
+func provenance(context.Context) (manifest.Provenance, error) {
+	return manifest.Provenance{Version: "1", Principal: "tester"}, nil
 }
 
 // outcome is what a run cost and who saw something twice.

@@ -22,10 +22,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/eventbus"
 	"packhorse/internal/investigation"
 	"packhorse/internal/localcloud"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde/mdesim"
 )
 
@@ -115,7 +115,7 @@ func (a *account) checkEvidence(b bucketServer, stacks []map[string]string,
 // checkMaker makes sure that a manifest says which function of which build wrote it, and as whom.
 func (a *account) checkMaker(text []byte, outputs map[string]string) {
 	a.t.Helper()
-	m, err := custody.Parse(text)
+	m, err := manifest.Parse(text)
 	if err != nil {
 		a.t.Fatal(err)
 	}

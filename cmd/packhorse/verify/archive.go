@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // Archive is what is verified: a bucket, or a folder with a copy of one. Implementations MUST be
@@ -187,7 +187,7 @@ func ownKey(ctx context.Context, a Archive, o Object) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	m, err := custody.Parse(text)
+	m, err := manifest.Parse(text)
 	if err != nil {
 		return "", false
 	}

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // clockSlack is how long before its predecessor a manifest may have been sealed by its own account:
@@ -122,11 +122,11 @@ func count(id string, subjects []*Subject) Tenant {
 		}
 		keys[s.Manifest.Signature.KeyID] = true
 		switch s.Manifest.Outcome {
-		case custody.OutcomeArchived:
+		case manifest.OutcomeArchived:
 			t.Archived++
-		case custody.OutcomeNotCollected:
+		case manifest.OutcomeNotCollected:
 			t.NotCollected++
-		case custody.OutcomeQuarantined:
+		case manifest.OutcomeQuarantined:
 			t.Quarantined++
 		}
 	}
@@ -242,7 +242,7 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 			key: sealed.key, sequence: sealed.seal.Sequence, digest: sealed.seal.Digest, signed: true,
 			pending: true,
 		}
-		if m, err := custody.Parse([]byte(sealed.seal.Manifest)); err == nil {
+		if m, err := manifest.Parse([]byte(sealed.seal.Manifest)); err == nil {
 			l.previous, l.sealedAt = m.Chain.Previous, m.Custody.SealedAt
 		}
 		others = append(others, l)

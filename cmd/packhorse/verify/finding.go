@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // Check names one thing that is held against another.
@@ -133,8 +133,8 @@ type Subject struct {
 	// SignatureKey is where the manifest's signature lies; empty if there is none.
 	SignatureKey string
 	TenantID     string
-	Manifest     custody.Manifest // zero where it could not be read
-	Digest       string           // SHA-256 of the manifest's bytes; empty where there are none
+	Manifest     manifest.Manifest // zero where it could not be read
+	Digest       string            // SHA-256 of the manifest's bytes; empty where there are none
 	Results      []Result
 	Findings     []Finding
 	Bytes        int64 // that were read

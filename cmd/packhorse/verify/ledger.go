@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"sync"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // records is what the ledger says, at two moments: before the archive was listed and after. A run
@@ -178,7 +178,7 @@ func disagreements(s *Subject, snap *snapshot) []Finding {
 		return findings
 	}
 	seal, receipt, manifestKey := rec.Seal, rec.Receipt, rec.ManifestKey
-	if m.Outcome == custody.OutcomeQuarantined {
+	if m.Outcome == manifest.OutcomeQuarantined {
 		seal, receipt = rec.QuarantineSeal, rec.Quarantine
 		manifestKey = investigation.Key(receipt.Key).Manifest()
 	}
@@ -196,7 +196,7 @@ func disagreements(s *Subject, snap *snapshot) []Finding {
 	}
 	// Where another file lay in its place, the ledger knows of the outcome's manifest where it went in
 	// the end, and of the quarantine's only where it belongs.
-	exact := m.Outcome != custody.OutcomeQuarantined && rec.State == investigation.StateDone
+	exact := m.Outcome != manifest.OutcomeQuarantined && rec.State == investigation.StateDone
 	if n, _ := parseName(manifestKey); manifestKey != s.ManifestKey && (exact || n.stem() != s.stem) {
 		lie("the ledger has the manifest under another key", manifestKey, s.ManifestKey)
 	}
@@ -213,13 +213,13 @@ func disagreements(s *Subject, snap *snapshot) []Finding {
 }
 
 func receiptText(r investigation.Receipt) string {
-	return objectText(custody.Object{
+	return objectText(manifest.Object{
 		Bucket: r.Bucket, Key: r.Key, VersionID: r.VersionID, Size: r.Size, SHA256: r.SHA256,
 		CRC32C: r.CRC32C,
 	})
 }
 
-func objectText(o custody.Object) string {
+func objectText(o manifest.Object) string {
 	return fmt.Sprintf("%s/%s version %q, %d bytes, SHA-256 %s, CRC-32C %s", o.Bucket, o.Key, o.VersionID,
 		o.Size, o.SHA256, o.CRC32C)
 }

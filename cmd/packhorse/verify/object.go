@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"packhorse/internal/custody"
+	"packhorse/internal/manifest"
 	"packhorse/internal/zipinspect"
 )
 
@@ -39,7 +39,7 @@ func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit
 		s.lie(Finding{Check: CheckObject, What: "every version of the object is deleted"})
 		return
 	}
-	i, err := v.read(ctx, u.object.Object, version, m.Outcome == custody.OutcomeArchived)
+	i, err := v.read(ctx, u.object.Object, version, m.Outcome == manifest.OutcomeArchived)
 	s.Bytes = i.Size
 	if err != nil {
 		s.lie(Finding{

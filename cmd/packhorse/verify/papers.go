@@ -6,8 +6,8 @@ import (
 	"encoding/hex"
 	"slices"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // paper is one version of what lies in a manifest's place: a manifest, or what passes itself off as
@@ -17,7 +17,7 @@ type paper struct {
 	version string // to be opened; empty in an archive without versions
 	digest  string // SHA-256 of its bytes; empty if they could not be read
 	text    []byte // kept only as long as its signatures are looked for
-	m       custody.Manifest
+	m       manifest.Manifest
 	unread  error // why its bytes cannot be read
 	bad     error // why they are not a manifest
 	// belongs: it lies in a place of the key that it calls for.
@@ -99,7 +99,7 @@ func (v *Verifier) papers(ctx context.Context, f *family, at placed) []*paper {
 		}
 		sum := sha256.Sum256(p.text)
 		p.digest = hex.EncodeToString(sum[:])
-		p.m, p.bad = custody.Parse(p.text)
+		p.m, p.bad = manifest.Parse(p.text)
 		if p.bad == nil {
 			_, p.belongs = place(p.m, at.name)
 			v.sign(ctx, f, p)
@@ -241,8 +241,8 @@ func (v *Verifier) disown(ctx context.Context, r *resolved, outcome *paper) {
 }
 
 // bodies maps the SHA-256 of every object that a manifest vouches for to that manifest.
-func bodies(all []*resolved) map[string]custody.Manifest {
-	known := map[string]custody.Manifest{}
+func bodies(all []*resolved) map[string]manifest.Manifest {
+	known := map[string]manifest.Manifest{}
 	for _, r := range all {
 		for _, u := range r.units {
 			if u.paper != nil && u.paper.valid() && u.paper.m.Object != nil {

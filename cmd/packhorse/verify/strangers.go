@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // Stranger is something that lies where Packhorse stores its files, and that Packhorse did not store.
@@ -38,8 +38,8 @@ func (s *Stranger) String() string {
 }
 
 // names reports whether a manifest names a stranger.
-func names(m custody.Manifest, key, version string) bool {
-	return slices.ContainsFunc(m.Strangers, func(s custody.Stranger) bool {
+func names(m manifest.Manifest, key, version string) bool {
+	return slices.ContainsFunc(m.Strangers, func(s manifest.Stranger) bool {
 		return s.Key == key && (version == "" || s.VersionID == version)
 	})
 }

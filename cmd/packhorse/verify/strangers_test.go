@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/verify"
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // moved moves what lies under a key to another: as if the first had been taken when it was stored.
@@ -276,14 +276,14 @@ func TestStrangerOfNothing(t *testing.T) {
 	if sum.Verdict() != verify.Fail {
 		t.Errorf("nobody named it: %s", sum.Verdict())
 	}
-	manifest := key("not-collected/", 4, ".json")
-	m, err := custody.Parse(w.store.body(manifest))
+	manifestKey := key("not-collected/", 4, ".json")
+	m, err := manifest.Parse(w.store.body(manifestKey))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Strangers = []custody.Stranger{{Key: at, VersionID: id, Size: 7, FoundAt: time.Unix(0, 0).UTC()}}
-	w.reseal(t, manifest, m)
-	sum = w.run(t, verify.Scope{Key: manifest})
+	m.Strangers = []manifest.Stranger{{Key: at, VersionID: id, Size: 7, FoundAt: time.Unix(0, 0).UTC()}}
+	w.reseal(t, manifestKey, m)
+	sum = w.run(t, verify.Scope{Key: manifestKey})
 	if sum.Subjects[0].Result(verify.CheckObject).Verdict != verify.VerdictOK {
 		t.Errorf("the manifest names it: %q", sum.Findings)
 	}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // signatureAlgorithm is the one there is.
@@ -82,7 +82,7 @@ func (v *Verifier) manifest(s *Subject, u unit) {
 	case p.bad != nil:
 		s.lie(Finding{
 			Key: s.ManifestKey, Check: CheckManifest, What: "it is not a manifest as it was written",
-			Found: strings.TrimPrefix(p.bad.Error(), custody.ErrBadManifest.Error()+": "),
+			Found: strings.TrimPrefix(p.bad.Error(), manifest.ErrBadManifest.Error()+": "),
 		})
 		s.unfounded("the manifest is not as it was written", checksAfterManifest...)
 		return
@@ -100,7 +100,7 @@ func (v *Verifier) manifest(s *Subject, u unit) {
 
 // place returns the key that a manifest's own facts call for, and whether it lies in a place of that
 // key.
-func place(m custody.Manifest, at name) (expected string, ok bool) {
+func place(m manifest.Manifest, at name) (expected string, ok bool) {
 	action := investigation.Action{
 		ID:        investigation.ID{TenantID: m.Action.TenantID, ActionID: m.Action.ID},
 		MachineID: m.Action.MachineID, CreatedAt: m.Action.CreatedAt,
@@ -111,13 +111,13 @@ func place(m custody.Manifest, at name) (expected string, ok bool) {
 	}
 	var byAction string
 	switch m.Outcome {
-	case custody.OutcomeArchived:
+	case manifest.OutcomeArchived:
 		key, err := investigation.KeyOf(at.folder, action)
 		if err != nil {
 			return expected, false
 		}
 		byAction = key.Manifest()
-	case custody.OutcomeQuarantined:
+	case manifest.OutcomeQuarantined:
 		key, err := investigation.QuarantineKeyOf(action)
 		if err != nil {
 			return expected, false
@@ -210,7 +210,7 @@ func (v *Verifier) quarantines(subjects []Subject, lie func(*Subject, Finding)) 
 }
 
 // quarantined finds the manifest that another names: it may lie in a later place than that says.
-func quarantined(subjects []Subject, named custody.Quarantine) *Subject {
+func quarantined(subjects []Subject, named manifest.Quarantine) *Subject {
 	n, ok := parseName(named.ManifestKey)
 	var closest *Subject
 	for i := range subjects {

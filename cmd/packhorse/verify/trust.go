@@ -15,6 +15,7 @@ import (
 
 	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // TrustedKey is a public key that signatures are checked with.
@@ -25,15 +26,15 @@ type TrustedKey struct {
 
 // Trust is the keys that signatures are checked with, and nothing else is. The zero Trust has none.
 type Trust struct {
-	keys map[string]custody.Key
+	keys map[string]manifest.Key
 	from map[string]string
 	// came: the keys came with the archive.
 	came bool
 }
 
-func (t *Trust) add(key custody.Key, from string) {
+func (t *Trust) add(key manifest.Key, from string) {
 	if t.keys == nil {
-		t.keys, t.from = map[string]custody.Key{}, map[string]string{}
+		t.keys, t.from = map[string]manifest.Key{}, map[string]string{}
 	}
 	if _, known := t.keys[key.ID]; !known {
 		t.keys[key.ID], t.from[key.ID] = key, from
@@ -103,7 +104,7 @@ func TrustFiles(paths []string) (Trust, error) {
 		if err != nil {
 			return Trust{}, fmt.Errorf("read the public key: %w", err)
 		}
-		keys, err := custody.ParseKeys(text)
+		keys, err := manifest.ParseKeys(text)
 		if err != nil {
 			return Trust{}, fmt.Errorf("read the public key %s: %w (packhorse public-key prints one)",
 				path, err)
@@ -140,7 +141,7 @@ func TrustData(dir string) (_ Trust, present string, err error) {
 }
 
 // keysOf reads the public keys of a file, which has public keys or one private.
-func keysOf(file string) ([]custody.Key, error) {
+func keysOf(file string) ([]manifest.Key, error) {
 	text, err := readFile(file)
 	if err != nil {
 		return nil, err
@@ -198,7 +199,7 @@ func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
 
 // published reads one published key: the newest version that is what its name says. The finding is
 // about the one that everybody sees, if that is not it.
-func published(ctx context.Context, a Archive, o Object, id string) (custody.Key, *Finding) {
+func published(ctx context.Context, a Archive, o Object, id string) (manifest.Key, *Finding) {
 	var seen *Finding
 	versions := o.readable()
 	if o.Irregular != "" {
@@ -228,23 +229,23 @@ func published(ctx context.Context, a Archive, o Object, id string) (custody.Key
 			seen = f
 		}
 	}
-	return custody.Key{}, seen
+	return manifest.Key{}, seen
 }
 
 // publishedAs reads a public key that has to be the one of that id.
-func publishedAs(text []byte, id string) (custody.Key, *Finding) {
-	keys, err := custody.ParseKeys(text)
+func publishedAs(text []byte, id string) (manifest.Key, *Finding) {
+	keys, err := manifest.ParseKeys(text)
 	if err != nil || len(keys) != 1 {
-		return custody.Key{}, &Finding{What: "it is not one public key", Expected: "the key " + id}
+		return manifest.Key{}, &Finding{What: "it is not one public key", Expected: "the key " + id}
 	}
 	if keys[0].ID != id {
-		return custody.Key{}, &Finding{
+		return manifest.Key{}, &Finding{
 			What: "the published key is another than its name says", Expected: id, Found: keys[0].ID,
 		}
 	}
 	own, err := keys[0].PEM()
 	if err != nil || !bytes.Equal(own, text) {
-		return custody.Key{}, &Finding{What: "the published key is not written as Packhorse writes it"}
+		return manifest.Key{}, &Finding{What: "the published key is not written as Packhorse writes it"}
 	}
 	return keys[0], nil
 }

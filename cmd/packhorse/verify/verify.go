@@ -18,8 +18,8 @@ import (
 	"sync"
 	"time"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // Ledger is what the archive is compared with.
@@ -67,7 +67,7 @@ type Verifier struct {
 	reporter Reporter
 
 	about  About
-	bodies map[string]custody.Manifest // by the SHA-256 of the object that each vouches for
+	bodies map[string]manifest.Manifest // by the SHA-256 of the object that each vouches for
 }
 
 // New returns a Verifier. ledger is nil where there is none. A trust of [TrustArchive] makes the

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/verify"
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 func TestTrue(t *testing.T) {
@@ -301,7 +301,7 @@ func foreign(t *testing.T, w *world) {
 }
 
 func previousOf(t *testing.T, w *world, n int) string {
-	m, err := custody.Parse(w.store.body(key(prefix, n, ".json")))
+	m, err := manifest.Parse(w.store.body(key(prefix, n, ".json")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,18 +6,18 @@ import (
 	"fmt"
 	"time"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // comparable reports whether the archive is the bucket that the manifest speaks of, so that its
 // versions and locks can be compared.
-func (v *Verifier) comparable(m custody.Manifest) bool {
+func (v *Verifier) comparable(m manifest.Manifest) bool {
 	return v.about.Versioned && m.Custody.Bucket == v.about.Bucket
 }
 
 // incomparable says why not.
-func (v *Verifier) incomparable(m custody.Manifest) string {
+func (v *Verifier) incomparable(m manifest.Manifest) string {
 	switch {
 	case v.about.Bucket == "":
 		return "this is a copy, which has no versions and locks"
@@ -43,7 +43,7 @@ func (s *Subject) incomparable(check Check, why string) {
 const WhyAttributesLost = "attributes lost in copying: the manifest records them, and the folder has none"
 
 // recordsAttributes reports whether a manifest speaks of versions or locks.
-func recordsAttributes(m custody.Manifest) bool {
+func recordsAttributes(m manifest.Manifest) bool {
 	return m.Object != nil && (m.Object.VersionID != "" || m.Object.Retention != nil) ||
 		m.Custody.Retention != nil
 }
@@ -98,7 +98,7 @@ func other(o Object, version string) string {
 const nullVersion = "null"
 
 // versionOf returns the version that the manifest names, as a bucket with versions calls it.
-func versionOf(m custody.Manifest) string { return cmp.Or(m.Object.VersionID, nullVersion) }
+func versionOf(m manifest.Manifest) string { return cmp.Or(m.Object.VersionID, nullVersion) }
 
 func (v *Verifier) objectVersion(ctx context.Context, s *Subject, o placed) {
 	want := versionOf(s.Manifest)
@@ -154,7 +154,7 @@ func (v *Verifier) locks(ctx context.Context, s *Subject, u unit) {
 }
 
 // lock compares one object's lock. One that has run out may be gone.
-func (v *Verifier) lock(ctx context.Context, s *Subject, promised custody.Retention, key, version string) {
+func (v *Verifier) lock(ctx context.Context, s *Subject, promised manifest.Retention, key, version string) {
 	is, err := v.archive.Retention(ctx, key, version)
 	if err != nil {
 		s.lie(Finding{

@@ -18,6 +18,7 @@ import (
 	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/zipinspect"
 )
 
@@ -243,8 +244,8 @@ func (w *world) openWriter() {
 	if w.unlocked {
 		kept = investigation.Lock{}
 	}
-	w.writer = custody.NewWriter(w.local, bucket, kept, func(context.Context) (custody.Scene, error) {
-		return custody.Scene{Version: "1.2.3", Commit: "abcdef", Principal: "root@station"}, nil
+	w.writer = custody.NewWriter(w.local, bucket, kept, func(context.Context) (manifest.Provenance, error) {
+		return manifest.Provenance{Version: "1.2.3", Commit: "abcdef", Principal: "root@station"}, nil
 	}, func() time.Time { return w.now })
 }
 
@@ -478,7 +479,7 @@ func first(sum verify.Summary) error {
 }
 
 // reseal writes a manifest again, as if it had been sealed so, and signs it.
-func (w *world) reseal(t testing.TB, key string, m custody.Manifest) {
+func (w *world) reseal(t testing.TB, key string, m manifest.Manifest) {
 	t.Helper()
 	text := canonical(t, m)
 	signature, err := w.writer.Sign(t.Context(), text)
@@ -490,7 +491,7 @@ func (w *world) reseal(t testing.TB, key string, m custody.Manifest) {
 }
 
 // canonical is a manifest's JSON with its names in order, which is all that makes it canonical.
-func canonical(t testing.TB, m custody.Manifest) []byte {
+func canonical(t testing.TB, m manifest.Manifest) []byte {
 	t.Helper()
 	text, err := json.Marshal(m)
 	if err != nil {

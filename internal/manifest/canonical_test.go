@@ -1,9 +1,9 @@
-package custody_test
+package manifest_test
 
 import (
 	"testing"
 
-	"packhorse/internal/custody"
+	"packhorse/internal/manifest"
 )
 
 // The vectors are those of RFC 8785, sections 3.2.2 to 3.2.3, without numbers that are no whole ones,
@@ -26,17 +26,17 @@ func TestCanonical(t *testing.T) {
 		{"nested", map[string]any{"z": []any{map[string]any{"y": []any{}, "x": map[string]any{}}}},
 			`{"z":[{"x":{},"y":[]}]}`},
 	} {
-		got, err := custody.Canonical(tt.in)
+		got, err := manifest.Canonical(tt.in)
 		if err != nil || string(got) != tt.want {
 			t.Errorf("%s: got %s, %v; want %s", tt.name, got, err, tt.want)
 			continue
 		}
-		if err := custody.CheckCanonical(got); err != nil {
+		if err := manifest.CheckCanonical(got); err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
 	for _, bad := range []any{1.5, int64(1 << 53), uint64(1 << 63)} {
-		if got, err := custody.Canonical(bad); err == nil {
+		if got, err := manifest.Canonical(bad); err == nil {
 			t.Errorf("%v: got %s", bad, got)
 		}
 	}

@@ -1,15 +1,12 @@
-package custody_test
+package manifest_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"flag"
 	"os"
@@ -20,8 +17,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/strictschema"
 )
 
@@ -116,40 +113,32 @@ func stored() investigation.Stored {
 	}
 }
 
-func scene(context.Context) (custody.Scene, error) {
-	return custody.Scene{
-		Version: "1.2.3", Commit: "98d0f6d",
-		FunctionARN:     "arn:aws:lambda:eu-west-1:123456789012:function:packhorse-fetch-package",
-		FunctionVersion: "$LATEST",
-		Principal:       "arn:aws:sts::123456789012:assumed-role/fetch/packhorse-fetch-package",
-		Account:         "123456789012", Region: "eu-west-1",
-	}, nil
+var provenance = manifest.Provenance{
+	Version: "1.2.3", Commit: "98d0f6d",
+	FunctionARN:     "arn:aws:lambda:eu-west-1:123456789012:function:packhorse-fetch-package",
+	FunctionVersion: "$LATEST",
+	Principal:       "arn:aws:sts::123456789012:assumed-role/fetch/packhorse-fetch-package",
+	Account:         "123456789012", Region: "eu-west-1",
 }
 
-// writer returns a Writer with the same key each time, and a clock that stands.
-func writer(t *testing.T) *custody.Writer {
+// facts are the same each time, for the package or what lies in quarantine.
+func facts(t *testing.T, s investigation.Stored) manifest.Facts {
 	t.Helper()
-	lock := investigation.Lock{Mode: "GOVERNANCE", For: 365 * 24 * time.Hour}
-	return custody.NewWriter(testKey(t), "contoso-evidence", lock, scene,
-		func() time.Time { return createdAt.Add(16 * time.Minute) })
+	return manifest.Facts{
+		Stored: s, Bucket: "contoso-evidence", Key: testKey(t).KeyRef, Provenance: provenance,
+		Lock:     investigation.Lock{Mode: "GOVERNANCE", For: 365 * 24 * time.Hour},
+		SealedAt: createdAt.Add(16 * time.Minute),
+	}
 }
 
-func testKey(t *testing.T) *custody.Local {
+// testKey is the key that all manifests here name. Package custody signs its tests' with it.
+func testKey(t *testing.T) manifest.Key {
 	t.Helper()
 	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := os.WriteFile(filepath.Join(dir, "signing-key.pem"), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	key, err := custody.OpenLocal(dir)
+	key, err := manifest.NewKey("signing-key.pem", &private.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,11 +149,7 @@ func testKey(t *testing.T) *custody.Local {
 func seal(t *testing.T, rec investigation.Record, s investigation.Stored, head investigation.Head,
 ) (investigation.Record, investigation.Head) {
 	t.Helper()
-	by, err := writer(t).Sealer(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec, head, err = rec.Sealed(head, by)
+	rec, head, err := rec.Sealed(head, facts(t, s).Sealer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +177,7 @@ func TestGolden(t *testing.T) {
 		if err := strictschema.Check(schema, text); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		m, err := custody.Parse(text)
+		m, err := manifest.Parse(text)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -315,7 +300,7 @@ func TestNoSecretInAnyForm(t *testing.T) {
 	}
 }
 
-// TestParse: what is not exactly what a Writer makes is refused, however alike it reads.
+// TestParse: what is not exactly what Facts make is refused, however alike it reads.
 func TestParse(t *testing.T) {
 	t.Parallel()
 	text := string(archived(t, fetching()))
@@ -355,12 +340,12 @@ func TestParse(t *testing.T) {
 		"bytes that are none": edit(`"Portal"`, "\"Por\xfftal\""),
 		"half a surrogate":    edit(`"Portal"`, `"\ud800"`),
 	} {
-		if _, err := custody.Parse([]byte(bad)); !errors.Is(err, custody.ErrBadManifest) {
+		if _, err := manifest.Parse([]byte(bad)); !errors.Is(err, manifest.ErrBadManifest) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	later := edit(`"version":"2"`, `"version":"2","zebra":"a field of a later release"`)
-	if _, err := custody.Parse([]byte(later)); err != nil {
+	if _, err := manifest.Parse([]byte(later)); err != nil {
 		t.Errorf("a field more: %v", err)
 	}
 }
@@ -377,7 +362,7 @@ func FuzzManifest(f *testing.F) {
 		if !utf8.Valid(text) || bytes.ContainsAny(text, "\x00\x1b\r\n") {
 			t.Fatalf("not UTF-8, or it can steer a terminal: %q", text)
 		}
-		m, err := custody.Parse(text)
+		m, err := manifest.Parse(text)
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
@@ -405,9 +390,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		m, err := custody.Parse(text)
+		m, err := manifest.Parse(text)
 		if err != nil {
-			if !errors.Is(err, custody.ErrBadManifest) {
+			if !errors.Is(err, manifest.ErrBadManifest) {
 				t.Fatalf("got %v", err)
 			}
 			return

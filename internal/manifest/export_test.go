@@ -1,4 +1,4 @@
-package custody
+package manifest
 
 // Canonical and CheckCanonical open the canonical form to its test.
 var (

@@ -9,33 +9,33 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"packhorse/internal/custody"
+	"packhorse/internal/manifest"
 )
 
-// sceneOf returns what a manifest says of this function and its principal. AWS is asked once for each
+// provenanceOf returns what a manifest says of this function and its principal. AWS is asked once for each
 // environment: neither changes while one lives.
-func sceneOf(cfg aws.Config) func(context.Context) (custody.Scene, error) {
+func provenanceOf(cfg aws.Config) func(context.Context) (manifest.Provenance, error) {
 	client := sts.NewFromConfig(cfg)
 	var mu sync.Mutex // guards identity
 	var identity *sts.GetCallerIdentityOutput
-	return func(ctx context.Context) (custody.Scene, error) {
+	return func(ctx context.Context) (manifest.Provenance, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if identity == nil {
 			answer, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 			if err != nil {
-				return custody.Scene{}, fmt.Errorf("ask AWS who this is (sts:GetCallerIdentity): %w", err)
+				return manifest.Provenance{}, fmt.Errorf("ask AWS who this is (sts:GetCallerIdentity): %w", err)
 			}
 			identity = answer
 		}
-		scene := custody.Scene{
+		p := manifest.Provenance{
 			Version: version, Commit: commit, FunctionVersion: lambdacontext.FunctionVersion,
 			Principal: aws.ToString(identity.Arn), Account: aws.ToString(identity.Account),
 			Region: cfg.Region,
 		}
 		if invocation, ok := lambdacontext.FromContext(ctx); ok {
-			scene.FunctionARN = invocation.InvokedFunctionArn
+			p.FunctionARN = invocation.InvokedFunctionArn
 		}
-		return scene, nil
+		return p, nil
 	}
 }

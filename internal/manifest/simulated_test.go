@@ -1,12 +1,11 @@
-package custody_test
+package manifest_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/strictschema"
 )
 
@@ -18,23 +17,11 @@ func TestSimulated(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, simulated := range []bool{true, false} {
-		w := custody.NewWriter(testKey(t), "contoso-evidence", investigation.Lock{},
-			func(ctx context.Context) (custody.Scene, error) {
-				s, err := scene(ctx)
-				s.Simulated = simulated
-				return s, err
-			}, createdAt.UTC)
 		instead := stored()
 		instead.Receipt.Key = strings.NewReplacer("packages/", "quarantine/", ".zip", ".bin").
 			Replace(instead.Receipt.Key)
-		byPackage, err := w.Sealer(t.Context(), stored())
-		if err != nil {
-			t.Fatal(err)
-		}
-		byInstead, err := w.Sealer(t.Context(), instead)
-		if err != nil {
-			t.Fatal(err)
-		}
+		byPackage, byInstead := facts(t, stored()), facts(t, instead)
+		byPackage.Provenance.Simulated, byInstead.Provenance.Simulated = simulated, simulated
 		rec, invalid := fetching(), fetching()
 		rec.Receipt = stored().Receipt
 		invalid.Reason, invalid.Quarantine = investigation.ReasonInvalid, instead.Receipt
@@ -52,7 +39,7 @@ func TestSimulated(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, text := range [][]byte{collected, given, quarantined} {
-			m, err := custody.Parse(text)
+			m, err := manifest.Parse(text)
 			if err != nil || m.Simulated != simulated {
 				t.Errorf("got %t, %v, want %t: %s", m.Simulated, err, simulated, text)
 			}

@@ -1,4 +1,4 @@
-package custody
+package manifest
 
 import (
 	"bytes"
@@ -82,7 +82,7 @@ func appendCanonical(to []byte, tree any) ([]byte, error) {
 	case map[string]any:
 		return appendObject(to, v)
 	default:
-		panic(fmt.Sprintf("custody: JSON of type %T", tree))
+		panic(fmt.Sprintf("manifest: JSON of type %T", tree))
 	}
 }
 

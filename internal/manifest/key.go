@@ -1,7 +1,6 @@
-package custody
+package manifest
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -12,8 +11,8 @@ import (
 	"fmt"
 )
 
-// algorithm is what manifests call the one kind of signature there is.
-const algorithm = "ECDSA-P256-SHA256"
+// Algorithm is what manifests call the one kind of signature there is.
+const Algorithm = "ECDSA-P256-SHA256"
 
 // KeyRef is how a manifest names its key.
 type KeyRef struct {
@@ -27,31 +26,22 @@ type Key struct {
 	Public *ecdsa.PublicKey
 }
 
-// Signer signs digests. Implementations MUST be safe for concurrent use.
-type Signer interface {
-	// Current returns the key that new manifests name.
-	Current(ctx context.Context) (Key, error)
-	// Find returns the key of a ref.
-	Find(ctx context.Context, ref KeyRef) (Key, error)
-	// Sign returns a signature (ASN.1 DER) of a SHA-256 digest by the key of a ref.
-	Sign(ctx context.Context, ref KeyRef, digest []byte) ([]byte, error)
-}
-
 var (
 	// ErrBadSignature: the signature is none of these bytes by this key.
 	ErrBadSignature = errors.New("the signature does not fit")
 
-	errBadKey = errors.New("it is no ECDSA key on P-256")
+	// ErrBadKey: it is not a key that signs manifests.
+	ErrBadKey = errors.New("it is no ECDSA key on P-256")
 )
 
 // NewKey returns the key of that name, and refuses one that is not on the curve P-256.
 func NewKey(name string, public *ecdsa.PublicKey) (Key, error) {
 	if public.Curve != elliptic.P256() {
-		return Key{}, errBadKey
+		return Key{}, ErrBadKey
 	}
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
-		return Key{}, fmt.Errorf("%w: %w", errBadKey, err)
+		return Key{}, fmt.Errorf("%w: %w", ErrBadKey, err)
 	}
 	sum := sha256.Sum256(der)
 	return Key{KeyRef: KeyRef{ID: hex.EncodeToString(sum[:]), Name: name}, Public: public}, nil
@@ -88,15 +78,15 @@ func ParseKeys(text []byte) ([]Key, error) {
 			break
 		}
 		if block.Type != pemPublic {
-			return nil, fmt.Errorf("%w: it is PEM of a %q", errBadKey, block.Type)
+			return nil, fmt.Errorf("%w: it is PEM of a %q", ErrBadKey, block.Type)
 		}
 		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errBadKey, err)
+			return nil, fmt.Errorf("%w: %w", ErrBadKey, err)
 		}
 		public, ok := parsed.(*ecdsa.PublicKey)
 		if !ok {
-			return nil, errBadKey
+			return nil, ErrBadKey
 		}
 		key, err := NewKey("", public)
 		if err != nil {
@@ -105,7 +95,7 @@ func ParseKeys(text []byte) ([]Key, error) {
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%w: there is no PEM in it", errBadKey)
+		return nil, fmt.Errorf("%w: there is no PEM in it", ErrBadKey)
 	}
 	return keys, nil
 }

@@ -1,14 +1,14 @@
-// Package custody makes, signs and checks manifests: the signed records that say what lies in the
-// archive, who asked for it, how it was come by, and that nothing was taken away from the row.
+// Package manifest is what a manifest says: the signed record of what lies in the archive, who asked
+// for it, how it was collected, and which manifest comes before it.
 //
-// A manifest is canonical JSON (RFC 8785), so that it can be hashed, and docs/custody has its JSON
-// Schema. Each carries a sequence number and the digest of the tenant's previous one; the ledger
-// decides the order. Beside it lies its signature: ECDSA on P-256 with SHA-256 over the manifest's
-// bytes, ASN.1 DER, as `openssl dgst -sha256 -verify` reads it.
+// A manifest is canonical JSON (RFC 8785), so that it can be hashed; docs/custody has its JSON Schema.
+// Each carries a sequence number and the digest of the tenant's previous one; the ledger decides the
+// order. Beside it lies its signature: ECDSA on P-256 with SHA-256 over the manifest's bytes, ASN.1
+// DER, as `openssl dgst -sha256 -verify` reads it.
 //
-// The package writes nothing: it gives bytes to whoever stores them. [Writer] makes them, [Parse]
-// and [Public] read them back.
-package custody
+// [Facts] make the bytes, [Parse] reads them back, and [Key.Verify] checks a signature. All of it is
+// pure: package custody signs, and package archive stores.
+package manifest
 
 import (
 	"encoding/json"
@@ -40,7 +40,7 @@ const (
 type Manifest struct {
 	Version      string        `json:"version"`
 	Outcome      Outcome       `json:"outcome"`
-	Simulated    bool          `json:"simulated,omitempty"` // of a simulated tenant: see Scene
+	Simulated    bool          `json:"simulated,omitempty"` // of a simulated tenant: see Provenance
 	Action       Action        `json:"action"`
 	Collection   *Collection   `json:"collection,omitempty"`
 	Object       *Object       `json:"object,omitempty"`
@@ -205,7 +205,7 @@ func Parse(text []byte) (Manifest, error) {
 	return m, nil
 }
 
-// check finds what no Writer can have written.
+// check finds what [Facts] cannot have made.
 func (m Manifest) check() error {
 	hasObject := m.Outcome == OutcomeArchived || m.Outcome == OutcomeQuarantined
 	switch {
