@@ -27,8 +27,8 @@ import (
 
 	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/custody"
-	"packhorse/internal/eventbus"
-	"packhorse/internal/eventbus/eventschema"
+	"packhorse/internal/event"
+	"packhorse/internal/event/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger/ledgertest"
@@ -249,7 +249,7 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, w.archive(p), fetch.Unlimited{}, busPort{p},
 			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, provenance, now), "packages/", lease, now, rand.Text, w.logger())
 		carry := fetcher.Fetch
-		if detailType == eventbus.TypeSettled {
+		if detailType == event.TypeDecided {
 			carry = fetcher.Conclude
 		}
 		_, err := carry(ctx, id)

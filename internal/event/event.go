@@ -1,7 +1,7 @@
-// Package eventbus has the contract of the events Packhorse puts on its bus. Consumers build on it:
-// fields are added, never changed or taken away. Delivery is at least once; consumers tell
-// repetitions by the action id.
-package eventbus
+// Package event is the contract of the events Packhorse puts on its bus: their names, and what each
+// says. Consumers build on it: fields are added, never changed or taken away. Delivery is at least
+// once; consumers tell repetitions by the action id.
+package event
 
 import (
 	"time"
@@ -15,17 +15,17 @@ const Source = "packhorse"
 // The detail types.
 const (
 	TypeReady        = "Investigation Package Ready"
-	TypeSettled      = "Investigation Package Settled"
+	TypeDecided      = "Investigation Package Settled" // the word that rules on the bus match
 	TypeArchived     = "Investigation Package Archived"
 	TypeNotCollected = "Investigation Package Not Collected"
 )
 
-// version is the version of every detail.
-const version = "1"
+// Version is the version of every detail.
+const Version = "1"
 
-// Work is the detail of TypeReady, an action whose package can be fetched, and of TypeSettled, one
-// whose outcome is decided and whose manifest is to be written: what there is to do for the fetch
-// function.
+// Work is what the fetch function has to do. It is the detail of TypeReady, for an action whose package
+// can be fetched, and of TypeDecided, for one whose outcome is decided and whose manifest is still to
+// be written.
 type Work struct {
 	Version  string `json:"version"`
 	TenantID string `json:"tenantId"`
@@ -68,7 +68,7 @@ type Stranger struct {
 	Note      string    `json:"note"`
 }
 
-// NotCollected is the detail of TypeNotCollected: a package that there will not be.
+// NotCollected is the detail of TypeNotCollected: a package that will not come.
 type NotCollected struct {
 	Version          string               `json:"version"`
 	TenantID         string               `json:"tenantId"`
@@ -92,13 +92,13 @@ type NotCollected struct {
 
 // NewWork returns the detail for an action.
 func NewWork(id investigation.ID) Work {
-	return Work{Version: version, TenantID: id.TenantID, ActionID: id.ActionID}
+	return Work{Version: Version, TenantID: id.TenantID, ActionID: id.ActionID}
 }
 
 // NewArchived returns the detail for an archived record.
 func NewArchived(r investigation.Record) Archived {
 	return Archived{
-		Version: version, TenantID: r.TenantID, ActionID: r.ActionID, MachineID: r.MachineID,
+		Version: Version, TenantID: r.TenantID, ActionID: r.ActionID, MachineID: r.MachineID,
 		ComputerDNSName: r.ComputerDNSName, Requestor: r.Requestor,
 		RequestorComment: r.RequestorComment, CaseID: r.CaseID, RequestSource: r.RequestSource,
 		CreatedAt: r.CreatedAt.UTC(), CompletedAt: r.CompletedAt().UTC(),
@@ -120,11 +120,20 @@ func strangersOf(r investigation.Record) []Stranger {
 // NewNotCollected returns the detail for a record that was not collected.
 func NewNotCollected(r investigation.Record) NotCollected {
 	return NotCollected{
-		Version: version, TenantID: r.TenantID, ActionID: r.ActionID, MachineID: r.MachineID,
+		Version: Version, TenantID: r.TenantID, ActionID: r.ActionID, MachineID: r.MachineID,
 		ComputerDNSName: r.ComputerDNSName, Requestor: r.Requestor,
 		RequestorComment: r.RequestorComment, CaseID: r.CaseID, CreatedAt: r.CreatedAt.UTC(),
 		CompletedAt: r.CompletedAt().UTC(), Reason: r.Reason, Message: r.Message,
 		ManifestKey: r.ManifestKey, ManifestSHA256: r.Seal.Digest, Sequence: r.Seal.Sequence,
 		QuarantineKey: r.Quarantine.Key, Strangers: strangersOf(r),
 	}
+}
+
+// Of returns the type and the detail of the event that says what came of a record: it is archived or
+// not collected.
+func Of(r investigation.Record) (detailType string, detail any) {
+	if r.Reason != "" {
+		return TypeNotCollected, NewNotCollected(r)
+	}
+	return TypeArchived, NewArchived(r)
 }

@@ -7,16 +7,16 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"packhorse/internal/eventbus"
+	"packhorse/internal/event"
 	"packhorse/internal/strictschema"
 )
 
 // files are the schemas' names without ".schema.json".
 var files = map[string]string{
-	eventbus.TypeReady:        "ready",
-	eventbus.TypeSettled:      "settled",
-	eventbus.TypeArchived:     "archived",
-	eventbus.TypeNotCollected: "not-collected",
+	event.TypeReady:        "ready",
+	event.TypeDecided:      "settled",
+	event.TypeArchived:     "archived",
+	event.TypeNotCollected: "not-collected",
 }
 
 // Schemas are those of all detail types.

@@ -1,4 +1,4 @@
-package eventbus_test
+package event_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"packhorse/internal/eventbus"
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 )
 
@@ -86,9 +86,9 @@ func notCollected() investigation.Record {
 // details are the three details and the file of each.
 func details() map[string]any {
 	return map[string]any{
-		"ready.json":         eventbus.NewWork(record().ID),
-		"archived.json":      eventbus.NewArchived(archived()),
-		"not_collected.json": eventbus.NewNotCollected(notCollected()),
+		"ready.json":         event.NewWork(record().ID),
+		"archived.json":      event.NewArchived(archived()),
+		"not_collected.json": event.NewNotCollected(notCollected()),
 	}
 }
 
@@ -124,11 +124,11 @@ func TestFields(t *testing.T) {
 		empty any
 		want  string
 	}{
-		"ready": {eventbus.Work{}, "version tenantId actionId"},
-		"archived": {eventbus.Archived{}, "version tenantId actionId machineId computerDnsName " +
+		"ready": {event.Work{}, "version tenantId actionId"},
+		"archived": {event.Archived{}, "version tenantId actionId machineId computerDnsName " +
 			"requestor requestorComment caseId requestSource createdAt completedAt archivedAt bucket key " +
 			"versionId size sha256 manifestKey manifestSha256 sequence strangers"},
-		"not collected": {eventbus.NotCollected{}, "version tenantId actionId machineId " +
+		"not collected": {event.NotCollected{}, "version tenantId actionId machineId " +
 			"computerDnsName requestor requestorComment caseId createdAt completedAt reason message " +
 			"manifestKey manifestSha256 sequence quarantineKey strangers"},
 	} {
@@ -160,10 +160,10 @@ func TestFields(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}
-	if eventbus.Source != "packhorse" || eventbus.TypeReady != "Investigation Package Ready" ||
-		eventbus.TypeSettled != "Investigation Package Settled" ||
-		eventbus.TypeArchived != "Investigation Package Archived" ||
-		eventbus.TypeNotCollected != "Investigation Package Not Collected" {
+	if event.Source != "packhorse" || event.TypeReady != "Investigation Package Ready" ||
+		event.TypeDecided != "Investigation Package Settled" ||
+		event.TypeArchived != "Investigation Package Archived" ||
+		event.TypeNotCollected != "Investigation Package Not Collected" {
 		t.Error("the bus's rules match on the source and the detail types")
 	}
 }

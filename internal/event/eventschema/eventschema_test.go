@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"packhorse/internal/eventbus"
-	"packhorse/internal/eventbus/eventschema"
+	"packhorse/internal/event"
+	"packhorse/internal/event/eventschema"
 )
 
 func load(t *testing.T) eventschema.Schemas {
@@ -36,12 +36,12 @@ func golden(t *testing.T, name string) map[string]any {
 func TestSchemasDescribeWhatIsSent(t *testing.T) {
 	schemas := load(t)
 	for file, detailType := range map[string]string{
-		"ready.json": eventbus.TypeReady, "archived.json": eventbus.TypeArchived,
-		"not_collected.json": eventbus.TypeNotCollected,
+		"ready.json": event.TypeReady, "archived.json": event.TypeArchived,
+		"not_collected.json": event.TypeNotCollected,
 	} {
-		if detailType == eventbus.TypeReady { // the other kind of work is alike
+		if detailType == event.TypeReady { // the other kind of work is alike
 			text, _ := json.Marshal(golden(t, file))
-			if err := schemas.Check(eventbus.TypeSettled, text); err != nil {
+			if err := schemas.Check(event.TypeDecided, text); err != nil {
 				t.Error(err)
 			}
 		}
@@ -70,7 +70,7 @@ func TestSchemasRefuse(t *testing.T) {
 		detail := golden(t, "archived.json")
 		detail[name] = change
 		text, _ := json.Marshal(detail)
-		if err := schemas.Check(eventbus.TypeArchived, text); err == nil {
+		if err := schemas.Check(event.TypeArchived, text); err == nil {
 			t.Errorf("%s = %v is let through", name, change)
 		}
 	}
@@ -78,7 +78,7 @@ func TestSchemasRefuse(t *testing.T) {
 	detail["reason"] = "Lost"
 	text, _ := json.Marshal(detail)
 	for detailType, text := range map[string]string{
-		eventbus.TypeNotCollected: string(text), eventbus.TypeReady: "[]", "Another": "{}",
+		event.TypeNotCollected: string(text), event.TypeReady: "[]", "Another": "{}",
 	} {
 		if err := schemas.Check(detailType, []byte(text)); err == nil {
 			t.Errorf("%s: %s is let through", detailType, text)
