@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -19,6 +18,7 @@ import (
 	"packhorse/functions/internal/wiring"
 	"packhorse/internal/archive"
 	"packhorse/internal/custody"
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/settings"
 )
@@ -31,7 +31,7 @@ var version, commit = "unknown", "unknown"
 const lease = 2 * time.Minute
 
 // handle is what an invocation does.
-type handle func(context.Context, events.EventBridgeEvent) (fetch.Answer, error)
+type handle func(context.Context, event.Envelope) (fetch.Answer, error)
 
 func main() {
 	logger := lambdacontext.NewLogger()
@@ -67,7 +67,7 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 	fetcher := fetch.New(parts.Defender, parts.Ledger, store, fetch.Unlimited{}, parts.Bus, writer,
 		s.ArchivePrefix, lease, time.Now, rand.Text, logger)
 	handler := fetch.NewHandler(fetcher, s.TenantID, logger)
-	return func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
+	return func(ctx context.Context, e event.Envelope) (fetch.Answer, error) {
 		// A bucket or a key that cannot be used is to cost no link.
 		err := store.Ready(ctx)
 		if err != nil {
@@ -77,7 +77,7 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 		if err != nil {
 			return fetch.Answer{}, err
 		}
-		answer, err := handler.Handle(ctx, event)
+		answer, err := handler.Handle(ctx, e)
 		parts.Meter.Fetch(answer)
 		return answer, err
 	}, nil

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -28,6 +27,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
@@ -186,7 +186,7 @@ func (s *site) handle(detailType string, change map[string]string) (answer fetch
 	if err != nil {
 		return fetch.Answer{}, err.Error()
 	}
-	answer, err = invocation(s.t.Context(), events.EventBridgeEvent{
+	answer, err = invocation(s.t.Context(), event.Envelope{
 		Source: "packhorse", DetailType: detailType,
 		Detail: json.RawMessage(fmt.Sprintf(`{"version":"1","tenantId":%q,"actionId":%q}`,
 			s.action.TenantID, s.action.ActionID)),

@@ -4,6 +4,7 @@
 package event
 
 import (
+	"encoding/json"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -22,6 +23,13 @@ const (
 
 // Version is the version of every detail.
 const Version = "1"
+
+// Envelope is an event as EventBridge delivers it to a function, as far as Packhorse reads it.
+type Envelope struct {
+	Source     string          `json:"source"`
+	DetailType string          `json:"detail-type"`
+	Detail     json.RawMessage `json:"detail"`
+}
 
 // Work is what the fetch function has to do. It is the detail of TypeReady, for an action whose package
 // can be fetched, and of TypeDecided, for one whose outcome is decided and whose manifest is still to

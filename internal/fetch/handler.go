@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/aws/aws-lambda-go/events"
-
 	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 )
@@ -55,7 +53,7 @@ func NewHandler(fetcher *Fetcher, tenantID string, logger *slog.Logger) *Handler
 // is spent, and it is no error, since to try again would change nothing. An error means that the
 // ledger could not be told what became of the fetch, so that its lease has to run out; or that an
 // action could not be concluded, and is handed over again.
-func (h *Handler) Handle(ctx context.Context, e events.EventBridgeEvent) (Answer, error) {
+func (h *Handler) Handle(ctx context.Context, e event.Envelope) (Answer, error) {
 	id, err := h.actionOf(e)
 	if err != nil {
 		return h.refuse(ctx, slog.LevelError, "", err), nil
@@ -141,7 +139,7 @@ func (h *Handler) refuse(ctx context.Context, level slog.Level, actionID string,
 }
 
 // actionOf returns the action an event is about, or why it is none of ours.
-func (h *Handler) actionOf(e events.EventBridgeEvent) (investigation.ID, error) {
+func (h *Handler) actionOf(e event.Envelope) (investigation.ID, error) {
 	ours := e.DetailType == event.TypeReady || e.DetailType == event.TypeDecided
 	if e.Source != event.Source || !ours {
 		return investigation.ID{}, fmt.Errorf("the event is %.64q of %.64q, not %q or %q of %q",
