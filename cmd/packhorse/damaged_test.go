@@ -27,7 +27,7 @@ func damagedFolder(t *testing.T) (data string, id investigation.ID) {
 		ID:        investigation.ID{TenantID: mdesim.Defaults().TenantID, ActionID: strings.Repeat("a", 40)},
 		MachineID: strings.Repeat("b", 40), Status: investigation.StatusSucceeded, CreatedAt: time.Now(),
 	}
-	_, err = embedded.NewLedger(db).Observe(t.Context(), a, time.Now())
+	_, err = embedded.NewLedger(db).Change(t.Context(), a.ID, investigation.Observe(a, time.Now()))
 	if err == nil {
 		err = db.Close()
 	}

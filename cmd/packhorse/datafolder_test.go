@@ -120,11 +120,15 @@ func oldFolder(t *testing.T, simulation bool, tenants ...string) string {
 		t.Fatal(err)
 	}
 	for _, tenant := range tenants {
-		_, err = embedded.NewLedger(db).Observe(t.Context(), investigation.Action{
+		_, err = embedded.NewLedger(db).Change(t.Context(), investigation.Action{
 			ID:        investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)},
 			MachineID: strings.Repeat("cd", 20), Status: "Pending",
 			CreatedAt: time.Now(), LastUpdatedAt: time.Now(),
-		}, time.Now())
+		}.ID, investigation.Observe(investigation.Action{
+			ID:        investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)},
+			MachineID: strings.Repeat("cd", 20), Status: "Pending",
+			CreatedAt: time.Now(), LastUpdatedAt: time.Now(),
+		}, time.Now()))
 		if err != nil {
 			t.Fatal(err)
 		}

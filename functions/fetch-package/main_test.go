@@ -135,7 +135,7 @@ func (s *site) addAction(n int) {
 		MachineID: simulated.MachineID, Status: investigation.StatusSucceeded,
 		CreatedAt: createdAt, LastUpdatedAt: createdAt.Add(time.Minute),
 	}
-	_, err := s.ledger().Observe(s.t.Context(), s.action, time.Now())
+	_, err := s.ledger().Change(s.t.Context(), s.action.ID, investigation.Observe(s.action, time.Now()))
 	if err != nil {
 		s.t.Fatal(err)
 	}

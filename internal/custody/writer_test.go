@@ -74,14 +74,17 @@ func TestSealer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	failed, _ := investigation.Record{}.Observe(investigation.Action{
+	failed, err := investigation.Observe(investigation.Action{
 		ID: investigation.ID{
 			TenantID: "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11",
 			ActionID: "5382f7ea-7557-4ab7-9782-d50480024a4e",
 		},
 		MachineID: "0123456789abcdef0123456789abcdef01234567", CreatedAt: sealedAt,
 		Status: investigation.StatusFailed,
-	}, sealedAt)
+	}, sealedAt).Apply(investigation.Record{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	text, err := sealer.Outcome(failed, investigation.Head{})
 	if err != nil {
 		t.Fatal(err)

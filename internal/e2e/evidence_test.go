@@ -111,7 +111,7 @@ func exchange(e *manifest.Exchange) investigation.Exchange {
 func (w *world) ours(ending string) []string {
 	keys := w.bucket.Keys()
 	return slices.DeleteFunc(keys, func(key string) bool {
-		return path.Ext(key) != ending || w.bucket.Versions(key) == len(w.planted[key])
+		return path.Ext(key) != ending || w.bucket.Versions(key) == len(w.plantedAt(key))
 	})
 }
 
@@ -119,7 +119,7 @@ func (w *world) ours(ending string) []string {
 func (w *world) read(key string) []byte {
 	for n := range w.bucket.Versions(key) {
 		id := fmt.Sprintf("v%d", n+1)
-		if o, ok := w.bucket.Version(key, id); ok && !slices.Contains(w.planted[key], id) {
+		if o, ok := w.bucket.Version(key, id); ok && !slices.Contains(w.plantedAt(key), id) {
 			return o.Body
 		}
 	}
@@ -140,7 +140,7 @@ func (w *world) signatureOf(manifestKey string) ([]byte, bool) {
 // somebody else has the earlier.
 func (w *world) isPlaceOf(key, candidate string) bool {
 	n, ok := investigation.PlaceOf(firstPlace(key), candidate)
-	return ok && (n == 0 || len(w.planted[investigation.Place(firstPlace(key), n-1)]) > 0 || key == candidate)
+	return ok && (n == 0 || len(w.plantedAt(investigation.Place(firstPlace(key), n-1))) > 0 || key == candidate)
 }
 
 func firstPlace(key string) string {

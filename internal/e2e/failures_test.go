@@ -25,16 +25,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/custody"
 	"packhorse/internal/event"
 	"packhorse/internal/event/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
 	"packhorse/internal/manifest"
 	"packhorse/internal/mde"
 	"packhorse/internal/mde/mdesim"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 	"packhorse/internal/ratelimit"
 )
@@ -100,9 +99,9 @@ type world struct {
 	sim     *mdesim.Simulator
 	config  mdesim.Config
 	token   string
-	ledger  *ledgertest.Memory
+	ledger  *memory.Ledger
 	counter *ratelimit.Memory
-	bucket  *s3memory.Bucket
+	bucket  *memory.Bucket
 	signer  *custody.Local
 	fault   *fault
 	leases  atomic.Int32
@@ -110,10 +109,10 @@ type world struct {
 	schemas eventschema.Schemas
 
 	actions []investigation.Action // with what their keys are made of
-	target  investigation.Action   // beside whose objects somebody planted something
-	planted map[string][]string    // versions that somebody else put in the bucket, by key
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex           // guards what follows
+	planted  map[string][]string  // versions that somebody else put in the bucket, by key
+	target   investigation.Action // beside whose objects
 	seen     bytes.Buffer
 	told     map[investigation.ID]int // how often its outcome was announced
 	repeated int                      // Ready events whose claim found nothing to do
@@ -149,7 +148,7 @@ func newWorld(t *testing.T, ctx context.Context, plan scenario, f *fault) *world
 	w := &world{
 		schemas: schemas, plan: plan, signer: signer,
 		t: t, ctx: ctx, sim: mdesim.New(config, now), config: config,
-		ledger: ledgertest.NewMemory(), counter: ratelimit.NewMemory(), bucket: s3memory.New(), fault: f,
+		ledger: memory.NewLedger(), counter: ratelimit.NewMemory(), bucket: memory.NewBucket(), fault: f,
 		told: map[investigation.ID]int{}, planted: map[string][]string{},
 	}
 	w.sim.SetFaults(mdesim.Faults{Downloads: map[string][]mdesim.Download{"": plan.arrives}})

@@ -16,8 +16,8 @@ import (
 	"packhorse/internal/eventbus"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
 	"packhorse/internal/mde/mdesim"
+	"packhorse/internal/memory"
 )
 
 // recorder keeps what is put on the bus.
@@ -45,7 +45,7 @@ func TestReadyIsUnderstood(t *testing.T) {
 		Source: *entry.Source, DetailType: *entry.DetailType, Detail: json.RawMessage(*entry.Detail),
 	}
 	logger := slog.New(slog.DiscardHandler)
-	fetcher := fetch.New(nil, ledgertest.NewMemory(), nil, nil, nil, nil, "", time.Minute, time.Now,
+	fetcher := fetch.New(nil, memory.NewLedger(), nil, nil, nil, nil, "", time.Minute, time.Now,
 		func() string { return "owner" }, logger)
 	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), envelope)
 	// The ledger is empty: that it was asked shows that the event was taken for what it is.

@@ -10,14 +10,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"packhorse/internal/archive"
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/event"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
 // s3Port is one process's way to the bucket. The writes that commit something are rows of the tables.
 type s3Port struct {
-	*s3memory.Bucket
+	*memory.Bucket
 	p *proc
 }
 

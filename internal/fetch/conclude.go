@@ -21,9 +21,9 @@ func (f *Fetcher) Conclude(ctx context.Context, id investigation.ID) (investigat
 	if err != nil {
 		return investigation.Record{}, fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err)
 	}
-	rec, err := f.ledger.Seal(ctx, id, sealer)
+	rec, err := f.ledger.Seal(ctx, id, investigation.Unchanged(), sealer)
 	if err != nil {
-		return investigation.Record{}, fmt.Errorf("seal action %s: %w", id.ActionID, err)
+		return investigation.Record{}, err
 	}
 	if rec.State == investigation.StateDone {
 		return rec, nil
@@ -56,11 +56,11 @@ func (f *Fetcher) conclude(ctx context.Context, rec investigation.Record) (
 	if err != nil {
 		return rec, fmt.Errorf("announce action %s: %w", rec.ActionID, err)
 	}
-	announced, err := f.ledger.Announced(ctx, rec.ID, investigation.Conclusion{
+	announced, err := f.ledger.Change(ctx, rec.ID, investigation.Announce(investigation.Conclusion{
 		At: f.now(), ManifestKey: rec.ManifestKey, Strangers: rec.Strangers,
-	})
+	}))
 	if err != nil {
-		return rec, fmt.Errorf("note action %s as announced: %w", rec.ActionID, err)
+		return rec, err
 	}
 	return announced, nil
 }

@@ -19,7 +19,7 @@ type sealing struct {
 	fails  error
 }
 
-func (l *sealing) Seal(_ context.Context, id investigation.ID, _ investigation.Sealer) (
+func (l *sealing) Seal(_ context.Context, id investigation.ID, _ investigation.Change, _ investigation.Sealer) (
 	investigation.Record, error,
 ) {
 	l.sealed = append(l.sealed, id)

@@ -88,9 +88,9 @@ func New(
 func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) (investigation.Record, error) {
 	owner := f.newOwner()
 	now := f.now()
-	rec, err := f.ledger.Claim(ctx, id, owner, now, now.Add(f.lease))
+	rec, err := f.ledger.Change(ctx, id, investigation.Claim(owner, now, now.Add(f.lease)))
 	if err != nil {
-		return investigation.Record{}, fmt.Errorf("claim action %s: %w", id.ActionID, err)
+		return investigation.Record{}, err
 	}
 
 	leased, stop := f.keep(ctx, rec)
@@ -110,11 +110,11 @@ func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) (investigation
 		return f.giveBack(ctx, rec, stored, fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err))
 	}
 	stop()
-	rec, err = f.ledger.Archived(after, id, owner, investigation.Arrival{
+	rec, err = f.ledger.Seal(after, id, investigation.Archive(owner, investigation.Arrival{
 		At: f.now(), Receipt: stored.Receipt, Strangers: strangers,
-	}, sealer)
+	}), sealer)
 	if err != nil {
-		return rec, fmt.Errorf("note action %s as archived: %w", id.ActionID, err)
+		return rec, err
 	}
 	return f.conclude(after, rec)
 }
@@ -133,9 +133,9 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	verdict := judge(rec, failure, f.now())
 	verdict.release.Strangers = rec.Strangers
 	if verdict.reason == "" {
-		given, err := f.ledger.Release(ctx, rec.ID, rec.Owner, verdict.release)
+		given, err := f.ledger.Change(ctx, rec.ID, investigation.GiveBack(rec.Owner, verdict.release))
 		if err != nil {
-			return rec, errors.Join(failure, fmt.Errorf("release action %s: %w", rec.ActionID, err))
+			return rec, errors.Join(failure, err)
 		}
 		return given, failure
 	}
@@ -143,12 +143,12 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	if err != nil {
 		return rec, errors.Join(failure, fmt.Errorf("prepare the manifest of %s: %w", rec.ActionID, err))
 	}
-	closed, err := f.ledger.NotCollected(ctx, rec.ID, rec.Owner, investigation.Closing{
+	closed, err := f.ledger.Seal(ctx, rec.ID, investigation.Close(rec.Owner, investigation.Closing{
 		At: f.now(), Reason: verdict.reason, Message: verdict.release.Message, Quarantine: stored.Receipt,
 		Strangers: rec.Strangers,
-	}, sealer)
+	}), sealer)
 	if err != nil {
-		return rec, errors.Join(failure, fmt.Errorf("close action %s: %w", rec.ActionID, err))
+		return rec, errors.Join(failure, err)
 	}
 	concluded, err := f.conclude(ctx, closed)
 	return concluded, errors.Join(failure, err)

@@ -27,7 +27,7 @@ type ledger struct {
 	refusal error
 }
 
-func (l *ledger) Claim(_ context.Context, id investigation.ID, _ string, _, _ time.Time) (
+func (l *ledger) Change(_ context.Context, id investigation.ID, _ investigation.Change) (
 	investigation.Record, error,
 ) {
 	l.claimed = append(l.claimed, id)

@@ -27,7 +27,7 @@ func (f *Fetcher) keep(ctx context.Context, rec investigation.Record) (
 		until := rec.LeaseUntil
 		for wait(leased, f.lease/renewalsPerLease) == nil {
 			next := f.now().Add(f.lease)
-			_, err := f.ledger.Renew(leased, rec.ID, rec.Owner, next)
+			_, err := f.ledger.Change(leased, rec.ID, investigation.Renew(rec.Owner, next))
 			switch {
 			case err == nil:
 				until = next

@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"time"
 
 	"packhorse/internal/investigation"
 )
@@ -21,29 +20,18 @@ type Defender interface {
 	Open(ctx context.Context, link investigation.Link) (investigation.Package, error)
 }
 
-// Ledger is the durable record of every action, as far as a fetch needs it. Each method is one
-// conditional write of the transition of the same name in investigation.Record, with its errors:
-// investigation.ErrUnknownAction, *investigation.NotClaimableError, investigation.ErrLeaseLost.
-// Each returns the record as it then stands.
-//
-// Those that take a Sealer write the record together with what Record.Sealed makes of it, and the
-// new head of the tenant's chain, all or nothing. Two that seal at once both succeed, one after the
-// other.
+// Ledger is the durable record of every action, as far as a fetch needs it. Each method makes one
+// conditional write, or none if nothing changes, and returns the record as it then stands. Its error
+// names the change and the action, and wraps the change's own.
 type Ledger interface {
-	Claim(ctx context.Context, id investigation.ID, owner string, now, leaseUntil time.Time) (
+	// Change applies the change to the record and writes the result.
+	Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 		investigation.Record, error)
-	Renew(ctx context.Context, id investigation.ID, owner string, leaseUntil time.Time) (
-		investigation.Record, error)
-	Release(ctx context.Context, id investigation.ID, owner string, rel investigation.Release) (
-		investigation.Record, error)
-	Archived(ctx context.Context, id investigation.ID, owner string, a investigation.Arrival,
-		by investigation.Sealer) (investigation.Record, error)
-	NotCollected(ctx context.Context, id investigation.ID, owner string, c investigation.Closing,
-		by investigation.Sealer) (investigation.Record, error)
-	// Seal writes Record.Sealed of a settled action; where it is sealed already, nothing.
-	Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
-		investigation.Record, error)
-	Announced(ctx context.Context, id investigation.ID, c investigation.Conclusion) (
+
+	// Seal applies the change, seals the result (investigation.Record.Sealed) and writes both the
+	// record and the new head of the tenant's chain, or neither. Of two that seal at once both
+	// succeed, one after the other. A record that is sealed stays as it is.
+	Seal(ctx context.Context, id investigation.ID, c investigation.Change, by investigation.Sealer) (
 		investigation.Record, error)
 }
 

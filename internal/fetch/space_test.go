@@ -11,7 +11,7 @@ import (
 
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 )
 
 // cramped is a Defender, an archive, and the disk of the archive, which has room for nothing from the
@@ -72,12 +72,15 @@ func TestNoRoom(t *testing.T) {
 			fullFrom: 2, links: 1, asked: []int64{investigation.SizeUnknown, 5 << 30},
 		},
 	} {
-		ledger := ledgertest.NewMemory()
+		ledger := memory.NewLedger()
 		id := investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)}
-		_, err := ledger.Observe(t.Context(), investigation.Action{
+		_, err := ledger.Change(t.Context(), investigation.Action{
 			ID: id, MachineID: strings.Repeat("cd", 20), Status: investigation.StatusSucceeded,
 			CreatedAt: now.Add(-time.Hour), LastUpdatedAt: now.Add(-time.Hour),
-		}, now)
+		}.ID, investigation.Observe(investigation.Action{
+			ID: id, MachineID: strings.Repeat("cd", 20), Status: investigation.StatusSucceeded,
+			CreatedAt: now.Add(-time.Hour), LastUpdatedAt: now.Add(-time.Hour),
+		}, now))
 		if err != nil {
 			t.Fatal(err)
 		}

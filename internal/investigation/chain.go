@@ -48,8 +48,7 @@ func (h Head) Follow(manifest []byte, bucket string) (Seal, Head) {
 // ErrIllegalChange.
 func (r Record) Sealed(head Head, by Sealer) (Record, Head, error) {
 	if !r.State.Settled() {
-		return Record{}, Head{}, fmt.Errorf("seal action %s: %w: it is %s", r.ActionID,
-			ErrIllegalChange, r.State)
+		return Record{}, Head{}, fmt.Errorf("%w: it is %s", ErrIllegalChange, r.State)
 	}
 	if r.IsSealed() || r.State == StateDone {
 		return r, head, nil
@@ -65,14 +64,13 @@ func (r Record) Sealed(head Head, by Sealer) (Record, Head, error) {
 	if r.Quarantine != (Receipt{}) {
 		manifest, err := by.Quarantined(next, head)
 		if err != nil {
-			return Record{}, Head{}, fmt.Errorf("make the manifest of what action %s has in quarantine: %w",
-				r.ActionID, err)
+			return Record{}, Head{}, fmt.Errorf("make the manifest of what is in quarantine: %w", err)
 		}
 		next.QuarantineSeal, head = head.Follow(manifest, by.Bucket())
 	}
 	manifest, err := by.Outcome(next, head)
 	if err != nil {
-		return Record{}, Head{}, fmt.Errorf("make the manifest of action %s: %w", r.ActionID, err)
+		return Record{}, Head{}, fmt.Errorf("make its manifest: %w", err)
 	}
 	next.Seal, head = head.Follow(manifest, by.Bucket())
 	return next, head, nil

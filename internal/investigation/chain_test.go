@@ -76,9 +76,9 @@ func TestSealed(t *testing.T) {
 // What is in quarantine has a manifest of its own, before that of the outcome, which names it.
 func TestSealedWithQuarantine(t *testing.T) {
 	r := in(t, investigation.StateFetching)
-	r, err := r.NotCollected("ada", investigation.Closing{
+	r, err := investigation.Close("ada", investigation.Closing{
 		At: t0, Reason: investigation.ReasonInvalid, Quarantine: receipt(),
-	})
+	}).Apply(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestSealedWithQuarantine(t *testing.T) {
 		head != (investigation.Head{Sequence: 2, Digest: digestOf(second)}) {
 		t.Errorf("got %+v, %+v, %v", got, head, err)
 	}
-	done, err := got.Announced(investigation.Conclusion{At: t0})
+	done, err := investigation.Announce(investigation.Conclusion{At: t0}).Apply(got)
 	if err != nil || done.Seal.Manifest != "" || done.QuarantineSeal.Manifest != "" ||
 		done.QuarantineSeal.Digest != digestOf(first) {
 		t.Errorf("announced: got %+v, %v", done, err)

@@ -96,20 +96,20 @@ func TestClaims(t *testing.T) {
 	}
 
 	r := in(t, investigation.StateReady)
-	claimed, err := r.Claim("ada", t0, t0.Add(time.Minute))
+	claimed, err := investigation.Claim("ada", t0, t0.Add(time.Minute)).Apply(r)
 	if err != nil || claimed.Claims != "ada" || claimed.HasUnnamedClaims() {
 		t.Errorf("got %+v, %v", claimed, err)
 	}
 	for charge, want := range map[investigation.Charge]investigation.Claims{
 		investigation.ChargeAttempt: "ada", investigation.ChargeLink: "ada", investigation.ChargeNothing: "",
 	} {
-		released, err := claimed.Release("ada", investigation.Release{At: t0, DueAt: t0, Charge: charge})
+		released, err := investigation.GiveBack("ada", investigation.Release{At: t0, DueAt: t0, Charge: charge}).Apply(claimed)
 		if err != nil || released.Claims != want || released.HasUnnamedClaims() {
 			t.Errorf("charge %d: got %+v, %v", charge, released, err)
 		}
 	}
 	r.Attempts = 1 // by a release that named no claims
-	claimed, err = r.Claim("ada", t0, t0.Add(time.Minute))
+	claimed, err = investigation.Claim("ada", t0, t0.Add(time.Minute)).Apply(r)
 	if err != nil || !claimed.HasUnnamedClaims() {
 		t.Errorf("got %+v, %v", claimed, err)
 	}

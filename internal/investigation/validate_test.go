@@ -27,21 +27,21 @@ func (w *walker) step(r investigation.Record) investigation.Record {
 	next, head, err := r, w.head, error(nil)
 	switch w.random.IntN(8) {
 	case 0:
-		next, _ = r.Observe(w.action(), w.now)
+		next, _ = investigation.Observe(w.action(), w.now).Apply(r)
 	case 1, 2:
-		next, err = r.Claim(owner, w.now, later)
+		next, err = investigation.Claim(owner, w.now, later).Apply(r)
 	case 3:
-		next, err = r.Renew(owner, later)
+		next, err = investigation.Renew(owner, later).Apply(r)
 	case 4:
-		next, err = r.Release(owner, investigation.Release{At: w.now, Message: "it did not come",
+		next, err = investigation.GiveBack(owner, investigation.Release{At: w.now, Message: "it did not come",
 			DueAt:  pick(w, time.Time{}, w.now, w.now.Add(24*time.Hour)), // a postponement may name no time
-			Charge: pick(w, investigation.ChargeAttempt, investigation.ChargeLink, investigation.ChargeNothing)})
+			Charge: pick(w, investigation.ChargeAttempt, investigation.ChargeLink, investigation.ChargeNothing)}).Apply(r)
 	case 5:
 		next, err = pick(w, w.archived, w.notCollected)(r, owner)
 	case 6:
 		next, head, err = r.Sealed(w.head, scribe{})
 	case 7:
-		next, err = r.Announced(investigation.Conclusion{At: w.now})
+		next, err = investigation.Announce(investigation.Conclusion{At: w.now}).Apply(r)
 	}
 	if err != nil {
 		return r
@@ -63,7 +63,7 @@ func (w *walker) archived(r investigation.Record, owner string) (investigation.R
 	stored := receipt()
 	stored.Size, stored.PartSize, stored.VersionID = pick(w, int64(0), 1<<40), pick(w, int64(0), 64<<20), pick(w, "", "v")
 	stored.Retention = investigation.Lock{Mode: pick(w, "", "GOVERNANCE", "COMPLIANCE"), For: 36500 * 24 * time.Hour}.From(w.now)
-	return r.Archived(owner, investigation.Arrival{At: w.now, Receipt: stored})
+	return investigation.Archive(owner, investigation.Arrival{At: w.now, Receipt: stored}).Apply(r)
 }
 
 func (w *walker) notCollected(r investigation.Record, owner string) (investigation.Record, error) {
@@ -71,7 +71,7 @@ func (w *walker) notCollected(r investigation.Record, owner string) (investigati
 	if c.Reason == investigation.ReasonInvalid {
 		c.Quarantine = pick(w, investigation.Receipt{}, receipt())
 	}
-	return r.NotCollected(owner, c)
+	return investigation.Close(owner, c).Apply(r)
 }
 
 // What the transitions make of valid actions is valid, wherever they lead: a ledger that refuses what
@@ -113,7 +113,7 @@ func TestTransitionsMakeValidRecords(t *testing.T) {
 func TestValidateRefuses(t *testing.T) {
 	fetching := in(t, investigation.StateFetching)
 	closing := investigation.Closing{At: t0, Reason: investigation.ReasonInvalid, Quarantine: receipt()}
-	quarantined, err := fetching.NotCollected("ada", closing)
+	quarantined, err := investigation.Close("ada", closing).Apply(fetching)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,24 +46,22 @@ type sealing struct {
 	headWas string // empty: the chain begins
 }
 
-// seal applies a transition to an action that the ledger knows, together with what Record.Sealed
-// makes of its result and of the head of the tenant's chain.
-func (l *Ledger) seal(ctx context.Context, id investigation.ID, by investigation.Sealer,
-	t transition,
+// Seal implements fetch.Ledger: it applies the change and seals its result. It reads, decides and
+// writes until nobody else wrote record or head in between.
+func (l *Ledger) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
+	by investigation.Sealer,
 ) (investigation.Record, error) {
-	rec, err := l.applySealed(ctx, id, by, t.ofKnown)
+	rec, err := l.seal(ctx, id, c, by)
 	if err != nil {
-		return investigation.Record{}, fmt.Errorf("change the record of action %s: %w", id.ActionID, err)
+		return investigation.Record{}, c.Explain(id, err)
 	}
 	return rec, nil
 }
 
-// applySealed reads, decides and writes until nobody else wrote record or head in between.
-//
-// After a refusal both are read again, although a refusal could bring them along: after the pause,
-// the head that came with it would be an old one, and lose again.
-func (l *Ledger) applySealed(ctx context.Context, id investigation.ID, by investigation.Sealer,
-	decide transition,
+// seal reads both items again after a refusal, although a refusal could bring them along: after the
+// pause, the head that came with it would be an old one, and lose again.
+func (l *Ledger) seal(ctx context.Context, id investigation.ID, c investigation.Change,
+	by investigation.Sealer,
 ) (investigation.Record, error) {
 	var tried sealing
 	var refusal error
@@ -76,7 +74,7 @@ func (l *Ledger) applySealed(ctx context.Context, id investigation.ID, by invest
 		if n > 0 && known.version == tried.next.version {
 			return known.Record, nil // it was written: only the answer to that was lost on the way
 		}
-		tried, err = l.sealingOf(ctx, known, by, decide)
+		tried, err = l.sealingOf(ctx, known, c, by)
 		if err != nil || tried.next.Record == known.Record { // a repetition: nothing to write
 			return tried.next.Record, err
 		}
@@ -105,10 +103,10 @@ func (l *Ledger) applySealed(ctx context.Context, id investigation.ID, by invest
 // It is a second GetItem, and not a batch of both: that would cost the same two read units and one
 // permission more. Nor is it a consistent picture of both, at twice the price: the conditions of the
 // write see to that.
-func (l *Ledger) sealingOf(ctx context.Context, known versioned, by investigation.Sealer,
-	decide transition,
+func (l *Ledger) sealingOf(ctx context.Context, known versioned, c investigation.Change,
+	by investigation.Sealer,
 ) (sealing, error) {
-	settled, err := decide(known.Record)
+	settled, err := c.Apply(known.Record)
 	if err != nil {
 		return sealing{}, err
 	}

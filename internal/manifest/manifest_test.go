@@ -158,7 +158,7 @@ func seal(t *testing.T, rec investigation.Record, s investigation.Stored, head i
 
 func archived(t *testing.T, rec investigation.Record) []byte {
 	t.Helper()
-	rec, err := rec.Archived("worker-1", investigation.Arrival{At: createdAt.Add(16 * time.Minute), Receipt: stored().Receipt})
+	rec, err := investigation.Archive("worker-1", investigation.Arrival{At: createdAt.Add(16 * time.Minute), Receipt: stored().Receipt}).Apply(rec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,10 +194,10 @@ func TestGolden(t *testing.T) {
 	check("hostile.json", "packages/"+stem+".json", archived(t, words))
 
 	// Ended by Defender, and never asked for.
-	failed, _ := investigation.Record{}.Observe(investigation.Action{
+	failed, _ := investigation.Observe(investigation.Action{
 		ID: fetching().ID, MachineID: fetching().MachineID, CreatedAt: createdAt,
 		Status: investigation.StatusFailed,
-	}, createdAt)
+	}, createdAt).Apply(investigation.Record{})
 	failed, _ = seal(t, failed, investigation.Stored{}, investigation.Head{})
 	check("failed.json", "not-collected/"+stem+".json", []byte(failed.Seal.Manifest))
 
@@ -205,10 +205,10 @@ func TestGolden(t *testing.T) {
 	s := stored()
 	s.Receipt.Key, s.Content = "quarantine/"+stem+".bin", investigation.Content{}
 	s.Receipt.Retention = investigation.Retention{LegalHold: true}
-	invalid, err := fetching().NotCollected("worker-1", investigation.Closing{
+	invalid, err := investigation.Close("worker-1", investigation.Closing{
 		At: createdAt.Add(16 * time.Minute), Reason: investigation.ReasonInvalid,
 		Message: "what came is not a package", Quarantine: s.Receipt,
-	})
+	}).Apply(fetching())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,10 +260,10 @@ func TestSameAfterCrash(t *testing.T) {
 func TestNoLink(t *testing.T) {
 	t.Parallel()
 	rec := fetching()
-	given, err := rec.NotCollected("worker-1", investigation.Closing{
+	given, err := investigation.Close("worker-1", investigation.Closing{
 		At: createdAt, Reason: investigation.ReasonExpired,
 		Message: "get HTTPS://x.blob.core.windows.net/p?sig=canary: refused",
-	})
+	}).Apply(rec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,9 +287,9 @@ func TestNoSecretInAnyForm(t *testing.T) {
 		"refused: sig%3Dcanary%2B", `refused: \u0026sig\u003dcanary`, "refused: %73ig=canary", "Bearer%20canary-canary",
 		"get x.blob.core.windows.net/canary?x", "get //x/canary", `{\"token\":\"canary\"}`,
 	} {
-		given, err := fetching().NotCollected("worker-1", investigation.Closing{
+		given, err := investigation.Close("worker-1", investigation.Closing{
 			At: createdAt, Reason: investigation.ReasonExpired, Message: message,
-		})
+		}).Apply(fetching())
 		if err != nil {
 			t.Fatal(err)
 		}

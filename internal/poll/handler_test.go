@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 )
 
@@ -26,7 +26,7 @@ type world struct {
 	listed  int
 	ready   int
 	settled int
-	ledger  *ledgertest.Memory
+	ledger  *memory.Ledger
 }
 
 func (w *world) List(_ context.Context, at investigation.Listing,
@@ -50,11 +50,11 @@ func (w *world) Ready(_ context.Context, ids []investigation.ID) ([]investigatio
 func (w *world) Settled(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	w.settled += len(ids)
 	for _, id := range ids {
-		_, err := w.ledger.Seal(ctx, id, sealer{})
+		_, err := w.ledger.Seal(ctx, id, investigation.Unchanged(), sealer{})
 		if err != nil {
 			return nil, err
 		}
-		_, err = w.ledger.Announced(ctx, id, investigation.Conclusion{At: time.Now()})
+		_, err = w.ledger.Change(ctx, id, investigation.Announce(investigation.Conclusion{At: time.Now()}))
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	t.Helper()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	w.ledger = ledgertest.NewMemory()
+	w.ledger = memory.NewLedger()
 	poller := poll.New(w, w.ledger, w, w, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
 		time.Now, logger)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)

@@ -70,12 +70,12 @@ func (o *observation) one(ctx context.Context, a investigation.Action,
 		a.CaseID = p.cases.Find(a.RequestorComment)
 		rec, found := loaded[a.ID]
 		before = max(rec.State, before) // one of them is nothing
-		_, differs := rec.Observe(a, o.now)
-		if !found || differs {
-			var err error
-			rec, err = p.ledger.Observe(ctx, a, o.now)
+		observe := investigation.Observe(a, o.now)
+		next, err := observe.Apply(rec)
+		if err != nil || !found || next != rec {
+			rec, err = p.ledger.Change(ctx, a.ID, observe)
 			if err != nil {
-				o.failed(fmt.Errorf("observe action %s: %w", a.ActionID, err))
+				o.failed(err)
 				return
 			}
 			o.inARow = 0

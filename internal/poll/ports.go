@@ -32,10 +32,10 @@ type Ledger interface {
 	// Unknown ids are left out.
 	Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error)
 
-	// Observe writes what investigation.Record.Observe makes of the action, in one conditional
-	// write, and returns the record as it then stands. Nothing is written where nothing changes. What
-	// could not be read again is refused: the error wraps investigation.ErrBadRecord and names the action.
-	Observe(ctx context.Context, a investigation.Action, now time.Time) (
+	// Change applies the change to the record and writes the result in one conditional write, and
+	// returns the record as it then stands. Nothing is written if nothing changes. Its error names the
+	// change and the action, and wraps the change's own.
+	Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 		investigation.Record, error)
 
 	// Due returns at most limit records of the tenant's lane that are due now

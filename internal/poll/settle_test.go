@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 )
 
@@ -44,14 +44,14 @@ func (sealer) Quarantined(investigation.Record, investigation.Head) ([]byte, err
 type bench struct {
 	t      *testing.T
 	now    time.Time
-	ledger *ledgertest.Memory
+	ledger *memory.Ledger
 	bus    *settledBus
 	poller *poll.Poller
 }
 
 func newBench(t *testing.T, failed int) *bench {
 	b := &bench{
-		t: t, now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC), ledger: ledgertest.NewMemory(),
+		t: t, now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC), ledger: memory.NewLedger(),
 		bus: &settledBus{takes: 100},
 	}
 	var tenant tenantOf
@@ -84,9 +84,9 @@ func (b *bench) step(after time.Duration) []investigation.ID {
 func (b *bench) conclude(ids ...investigation.ID) {
 	b.t.Helper()
 	for _, id := range ids {
-		_, err := b.ledger.Seal(b.t.Context(), id, sealer{})
+		_, err := b.ledger.Seal(b.t.Context(), id, investigation.Unchanged(), sealer{})
 		if err == nil {
-			_, err = b.ledger.Announced(b.t.Context(), id, investigation.Conclusion{At: b.now})
+			_, err = b.ledger.Change(b.t.Context(), id, investigation.Announce(investigation.Conclusion{At: b.now}))
 		}
 		if err != nil {
 			b.t.Fatal(err)
@@ -142,7 +142,7 @@ func TestSettledBesideBacklog(t *testing.T) {
 		if i == backlog {
 			action.Status = investigation.StatusFailed // the last to be seen
 		}
-		if _, err := b.ledger.Observe(t.Context(), action, b.now.Add(time.Duration(i)*time.Millisecond)); err != nil {
+		if _, err := b.ledger.Change(t.Context(), action.ID, investigation.Observe(action, b.now.Add(time.Duration(i)*time.Millisecond))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,12 +161,12 @@ func TestSettledUnderLease(t *testing.T) {
 		MachineID: fmt.Sprintf("%040x", 1), Status: investigation.StatusSucceeded, CreatedAt: b.now,
 	}
 	ctx := t.Context()
-	_, err := b.ledger.Observe(ctx, action, b.now)
+	_, err := b.ledger.Change(ctx, action.ID, investigation.Observe(action, b.now))
 	if err == nil {
-		_, err = b.ledger.Claim(ctx, action.ID, "ada", b.now, b.now.Add(30*time.Second))
+		_, err = b.ledger.Change(ctx, action.ID, investigation.Claim("ada", b.now, b.now.Add(30*time.Second)))
 	}
 	if err == nil {
-		_, err = b.ledger.Archived(ctx, action.ID, "ada", investigation.Arrival{At: b.now, Receipt: investigation.Receipt{Bucket: "b", Key: "packages/x.zip"}}, sealer{})
+		_, err = b.ledger.Seal(ctx, action.ID, investigation.Archive("ada", investigation.Arrival{At: b.now, Receipt: investigation.Receipt{Bucket: "b", Key: "packages/x.zip"}}), sealer{})
 	}
 	if err != nil {
 		t.Fatal(err)

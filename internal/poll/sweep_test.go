@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 )
 
@@ -55,7 +55,7 @@ func waiting(pages, each int) [][]investigation.Action {
 
 // slow is a ledger that takes its time, and fails for some actions.
 type slow struct {
-	*ledgertest.Memory
+	*memory.Ledger
 	pause    time.Duration
 	fails    map[string]bool
 	observed []string
@@ -63,15 +63,15 @@ type slow struct {
 
 var errLedger = errors.New("the ledger is on fire")
 
-func (s *slow) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+func (s *slow) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
 	time.Sleep(s.pause)
-	s.observed = append(s.observed, a.ActionID)
-	if s.fails[a.ActionID] {
-		return investigation.Record{}, errLedger
+	s.observed = append(s.observed, id.ActionID)
+	if s.fails[id.ActionID] {
+		return investigation.Record{}, c.Explain(id, errLedger)
 	}
-	return s.Memory.Observe(ctx, a, now)
+	return s.Ledger.Change(ctx, id, c)
 }
 
 func pollerOf(t *testing.T, tenant poll.Defender, ledger poll.Ledger, log *strings.Builder) *poll.Poller {
@@ -106,7 +106,7 @@ func (s *slow) known(t *testing.T, actions []investigation.Action) int {
 // A listing that one sweep does not come to the end of goes on with the next, and says so meanwhile.
 func TestListingGoesOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		tenant, ledger := &long{pages: waiting(3, 4)}, &slow{Memory: ledgertest.NewMemory()}
+		tenant, ledger := &long{pages: waiting(3, 4)}, &slow{Ledger: memory.NewLedger()}
 		p := pollerOf(t, tenant, ledger, &strings.Builder{})
 		for step := 1; step <= 4; step++ {
 			progress, err := p.Step(t.Context())
@@ -129,7 +129,7 @@ func TestListingGoesOn(t *testing.T) {
 // A Poller that starts in the middle of another's listing sees all of it.
 func TestListingStartsOverInANewProcess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		tenant, ledger := &long{pages: waiting(2, 3)}, &slow{Memory: ledgertest.NewMemory()}
+		tenant, ledger := &long{pages: waiting(2, 3)}, &slow{Ledger: memory.NewLedger()}
 		if _, err := pollerOf(t, tenant, ledger, &strings.Builder{}).Step(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestListingAfterAFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				tenant := &long{pages: waiting(3, 1), fails: map[int]error{2: tt.err}}
-				p := pollerOf(t, tenant, &slow{Memory: ledgertest.NewMemory()}, &strings.Builder{})
+				p := pollerOf(t, tenant, &slow{Ledger: memory.NewLedger()}, &strings.Builder{})
 				for range 4 {
 					_ = p.Sweep(t.Context()) // the second fails, as it should
 				}
@@ -177,7 +177,7 @@ func TestListingAfterAFailure(t *testing.T) {
 func TestSweepTakesItsTimeInParts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 100)}
-		ledger := &slow{Memory: ledgertest.NewMemory(), pause: time.Second}
+		ledger := &slow{Ledger: memory.NewLedger(), pause: time.Second}
 		p := pollerOf(t, tenant, ledger, &strings.Builder{})
 		steps := 0
 		for swept := false; !swept; steps++ {
@@ -203,7 +203,7 @@ func TestOneFailureCostsNoOtherAction(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 6)}
 		all := tenant.pages[0]
-		ledger := &slow{Memory: ledgertest.NewMemory(), fails: map[string]bool{
+		ledger := &slow{Ledger: memory.NewLedger(), fails: map[string]bool{
 			all[0].ActionID: true, all[2].ActionID: true,
 		}}
 		p := pollerOf(t, tenant, ledger, &strings.Builder{})
@@ -221,7 +221,7 @@ func TestOneFailureCostsNoOtherAction(t *testing.T) {
 func TestABrokenLedgerEndsTheSweep(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 1000)}
-		ledger := &slow{Memory: ledgertest.NewMemory(), fails: map[string]bool{}}
+		ledger := &slow{Ledger: memory.NewLedger(), fails: map[string]bool{}}
 		for _, a := range tenant.pages[0] {
 			ledger.fails[a.ActionID] = true
 		}
@@ -237,7 +237,7 @@ func TestOddRowsAreLogged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log strings.Builder
 		tenant := &long{pages: waiting(1, 1), odd: []error{errors.New("row 7: year 10000")}}
-		p := pollerOf(t, tenant, &slow{Memory: ledgertest.NewMemory()}, &log)
+		p := pollerOf(t, tenant, &slow{Ledger: memory.NewLedger()}, &log)
 		for range 2 {
 			if err := p.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
@@ -254,7 +254,7 @@ func TestMemoryForgets(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 2)}
 		both := tenant.pages[0]
-		ledger := &slow{Memory: ledgertest.NewMemory()}
+		ledger := &slow{Ledger: memory.NewLedger()}
 		counted := &loads{slow: ledger}
 		p := pollerOf(t, tenant, counted, &strings.Builder{})
 		for _, shown := range [][]investigation.Action{both, both, both[:1], both} {

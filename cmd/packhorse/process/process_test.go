@@ -15,7 +15,7 @@ import (
 
 	"packhorse/cmd/packhorse/process"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/ratelimit"
 )
 
@@ -32,7 +32,7 @@ func today(t *testing.T, f func(*testing.T)) {
 
 // station is all that a process needs, in memory.
 type station struct {
-	*ledgertest.Memory
+	*memory.Ledger
 
 	mu      sync.Mutex // guards what follows
 	actions []investigation.Action
@@ -49,7 +49,7 @@ type station struct {
 
 func newStation(actions ...investigation.Action) *station {
 	return &station{
-		Memory: ledgertest.NewMemory(), actions: actions, stored: map[investigation.Key]int{},
+		Ledger: memory.NewLedger(), actions: actions, stored: map[investigation.Key]int{},
 		list: func(int) error { return nil }, room: func(int64) error { return nil }, sign: func(int) error { return nil },
 	}
 }
@@ -175,7 +175,7 @@ func action(i int, status investigation.Status, age time.Duration) investigation
 // new wires the station. Its log goes to log.
 func (s *station) process(log io.Writer) *process.Process {
 	budget := ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
-	return process.New(s, s.Memory, s, s, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
+	return process.New(s, s.Ledger, s, s, s, ratelimit.NewGauge(ratelimit.NewMemory(), budget),
 		process.SweepSettings{TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
 			Mendable: func(err error) bool { return errors.Is(err, errRefused) }},
 		process.FetchSettings{

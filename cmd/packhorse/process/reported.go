@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"time"
 
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
@@ -14,21 +13,15 @@ type reportedLedger struct {
 	reporter Reporter
 }
 
-func (l reportedLedger) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+func (l reportedLedger) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
-	rec, err := l.Ledger.Observe(ctx, a, now)
-	if err == nil {
+	rec, err := l.Ledger.Change(ctx, id, c)
+	switch {
+	case err != nil:
+	case c.Name == investigation.ChangeObserve:
 		l.reporter.Observed(rec)
-	}
-	return rec, err
-}
-
-func (l reportedLedger) Claim(ctx context.Context, id investigation.ID, owner string,
-	now, leaseUntil time.Time,
-) (investigation.Record, error) {
-	rec, err := l.Ledger.Claim(ctx, id, owner, now, leaseUntil)
-	if err == nil {
+	case c.Name == investigation.ChangeClaim:
 		l.reporter.Fetching(rec)
 	}
 	return rec, err

@@ -28,7 +28,7 @@ func (w *world) resealed(t *testing.T, object, manifest, signature int) {
 		t.Fatal(err)
 	}
 	stored := w.storeObject(t, investigation.Place(string(k), object), zipped(t, "the real one"), true)
-	rec, err = rec.Archived("worker", investigation.Arrival{At: w.now, Receipt: stored.Receipt})
+	rec, err = investigation.Archive("worker", investigation.Arrival{At: w.now, Receipt: stored.Receipt}).Apply(rec)
 	if err != nil {
 		t.Fatal(err)
 	}

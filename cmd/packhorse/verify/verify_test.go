@@ -378,7 +378,7 @@ func TestNoLies(t *testing.T) {
 				t.Fatal(err)
 			}
 			stored := w.storeObject(t, string(k), zipped(t, "x"), true)
-			rec, err = rec.Archived("worker", investigation.Arrival{At: w.now, Receipt: stored.Receipt})
+			rec, err = investigation.Archive("worker", investigation.Arrival{At: w.now, Receipt: stored.Receipt}).Apply(rec)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -324,7 +324,7 @@ func (w *world) archive(t testing.TB, tenantID string, n int, body []byte) {
 		t.Fatal(err)
 	}
 	stored := w.storeObject(t, string(key), body, true)
-	rec, err = rec.Archived("worker", investigation.Arrival{At: w.now, Receipt: stored.Receipt})
+	rec, err = investigation.Archive("worker", investigation.Arrival{At: w.now, Receipt: stored.Receipt}).Apply(rec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,9 +342,9 @@ func (w *world) notCollected(t testing.TB, n int, reason investigation.Reason, c
 		}
 		stored = w.storeObject(t, string(key), came, false)
 	}
-	rec, err := rec.NotCollected("worker", investigation.Closing{
+	rec, err := investigation.Close("worker", investigation.Closing{
 		At: w.now, Reason: reason, Message: "it was not to be had", Quarantine: stored.Receipt,
-	})
+	}).Apply(rec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,7 +376,7 @@ func (w *world) settle(t testing.TB, rec investigation.Record, stored investigat
 		write(investigation.Key(rec.Quarantine.Key).Manifest(), rec.QuarantineSeal.Manifest)
 	}
 	write(rec.ManifestKey, rec.Seal.Manifest)
-	rec, err = rec.Announced(investigation.Conclusion{At: w.now})
+	rec, err = investigation.Announce(investigation.Conclusion{At: w.now}).Apply(rec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,12 @@
-// Package countertest is what every ratelimit.Counter must pass.
+// Package counter is what every ratelimit.Counter must pass.
 //
 // Call [Run] from the tests of an implementation, with a function that opens a Counter over a fresh
 // store, and again over the same store where the suite asks for it:
 //
 //	func TestCounter(t *testing.T) {
-//		countertest.Run(t, func(t *testing.T) ratelimit.Counter { return open(t) })
+//		conformance.Run(t, func(t *testing.T) ratelimit.Counter { return open(t) })
 //	}
-package countertest
+package counter
 
 import (
 	"context"

@@ -1,8 +1,9 @@
-// Package ledgertest holds what every ledger must do, as tests, and a strict ledger in memory.
+// Package ledger holds what every ledger must do, as tests: round trip, atomicity, order, concurrency
+// and damage. What the changes themselves do is tested in package investigation.
 //
 // Call [Run] from the test of an implementation. It compares each answer, and each record read
 // back, with what the pure transition of package investigation gives for the same arguments.
-package ledgertest
+package ledger
 
 import (
 	"context"
@@ -14,6 +15,7 @@ import (
 
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 )
 
@@ -57,12 +59,6 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil))
 		{"due more than a page", testDueMany},
 		{"due by lane and tenant", testDueApart},
 		{"due by state", testDueByState},
-		{"the second claim is refused", testClaimTwice},
-		{"a claim before its time is refused", testClaimEarly},
-		{"the owner's claim may be repeated", testClaimRepeated},
-		{"a lease that ran out is taken over", testTakeover},
-		{"renewal", testRenew},
-		{"release charges what it is told to", testRelease},
 		{"archived until announced", testArchived},
 		{"not collected until announced", testNotCollected},
 		{"sealed by a fetcher", testSealedByFetcher},
@@ -76,7 +72,6 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil))
 		{"a long manifest comes back", testLongManifest},
 		{"the records of a tenant, in order", testRecords},
 		{"unknown actions", testUnknown},
-		{"an outcome that is open is not announced", testAnnouncedEarly},
 		{"many claim, one wins", testConcurrentClaims},
 		{"many take over, one wins", testConcurrentTakeover},
 		{"many observe, one record", testConcurrentObserve},
@@ -108,14 +103,14 @@ type bench struct {
 	other  Ledger // on the same store
 	spoil  Spoil
 	tenant string
-	sealer *Sealer
+	sealer *memory.Sealer
 
 	model map[investigation.ID]investigation.Record // what the ledger should hold
 	heads map[string]investigation.Head             // likewise, by tenant
 }
 
 func newBench(t *testing.T, one, other Ledger, spoil Spoil) *bench {
-	return &bench{t: t, ledger: one, other: other, spoil: spoil, tenant: newGUID(), sealer: &Sealer{},
+	return &bench{t: t, ledger: one, other: other, spoil: spoil, tenant: newGUID(), sealer: &memory.Sealer{},
 		model: map[investigation.ID]investigation.Record{}, heads: map[string]investigation.Head{}}
 }
 
@@ -145,8 +140,12 @@ func (b *bench) action(status investigation.Status) investigation.Action {
 // observe has the ledger observe the action, and checks it.
 func (b *bench) observe(a investigation.Action, now time.Time) investigation.Record {
 	b.t.Helper()
-	want, _ := b.model[a.ID].Observe(a, now)
-	got, err := b.ledger.Observe(b.ctx(), a, now)
+	observe := investigation.Observe(a, now)
+	want, err := observe.Apply(b.model[a.ID])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	got, err := b.ledger.Change(b.ctx(), a.ID, observe)
 	if err != nil || got != want {
 		b.t.Fatalf("observe: got\n%+v, %v; want\n%+v", got, err, want)
 	}
@@ -168,72 +167,53 @@ func (b *bench) claimed(owner string) investigation.ID {
 	return id
 }
 
-// call is one call of the ledger, and the transition it stands for.
+// call is one change of a record by the ledger.
 type call struct {
-	name  string
-	id    investigation.ID
-	do    func(context.Context, Ledger) (investigation.Record, error)
-	model func(investigation.Record) (investigation.Record, error)
-	seals bool // what the transition gives is sealed, too
+	id     investigation.ID
+	change investigation.Change
+	seals  bool // the result is sealed, too
+}
+
+func (c call) String() string { return fmt.Sprintf("%s action %s", c.change.Name, c.id.ActionID) }
+
+// do makes the call.
+func (b *bench) do(ctx context.Context, c call, l Ledger) (investigation.Record, error) {
+	if c.seals {
+		return l.Seal(ctx, c.id, c.change, b.sealer)
+	}
+	return l.Change(ctx, c.id, c.change)
 }
 
 // expect returns what the call makes of a record and its tenant's head.
 func (b *bench) expect(c call, r investigation.Record, head investigation.Head) (
 	investigation.Record, investigation.Head, error,
 ) {
-	next, err := c.model(r)
+	next, err := c.change.Apply(r)
 	if err != nil || !c.seals {
 		return next, head, err
 	}
-	return next.Sealed(head, &Sealer{Words: b.sealer.Words, Err: b.sealer.Err})
+	return next.Sealed(head, &memory.Sealer{Words: b.sealer.Words, Err: b.sealer.Err})
 }
 
 func (b *bench) claim(id investigation.ID, owner string, now time.Time) call {
-	return call{
-		"claim by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Claim(ctx, id, owner, now, now.Add(lease))
-		},
-		func(r investigation.Record) (investigation.Record, error) {
-			return r.Claim(owner, now, now.Add(lease))
-		}, false,
-	}
+	return call{id: id, change: investigation.Claim(owner, now, now.Add(lease))}
 }
 
 func (b *bench) renew(id investigation.ID, owner string, until time.Time) call {
-	return call{
-		"renew by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Renew(ctx, id, owner, until)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Renew(owner, until) }, false,
-	}
+	return call{id: id, change: investigation.Renew(owner, until)}
 }
 
 func (b *bench) release(id investigation.ID, owner string, rel investigation.Release) call {
-	return call{
-		"release by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Release(ctx, id, owner, rel)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Release(owner, rel) }, false,
-	}
+	return call{id: id, change: investigation.GiveBack(owner, rel)}
 }
 
 func (b *bench) archived(id investigation.ID, owner string, now time.Time) call {
 	receipt := investigation.Receipt{Bucket: "evidence", Key: "packages/" + id.ActionID + ".zip",
 		VersionID: "v-1", Size: 5_000_000_000_123, SHA256: fmt.Sprintf("%064x", 7), CRC32C: "yZRlqg==",
 		PartSize: 64 << 20, Retention: retention(t0)}
-	arrival := investigation.Arrival{At: now, Receipt: receipt, Strangers: strangers("packages/" + id.ActionID)}
-	return call{
-		"archived by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Archived(ctx, id, owner, arrival, b.sealer)
-		},
-		func(r investigation.Record) (investigation.Record, error) {
-			return r.Archived(owner, arrival)
-		}, true,
-	}
+	return call{id: id, seals: true, change: investigation.Archive(owner, investigation.Arrival{
+		At: now, Receipt: receipt, Strangers: strangers("packages/" + id.ActionID),
+	})}
 }
 
 // strangers is what somebody put in an action's places.
@@ -265,35 +245,17 @@ func (b *bench) quarantined(id investigation.ID, owner string) call {
 }
 
 func (b *bench) closed(id investigation.ID, owner string, c investigation.Closing) call {
-	return call{
-		"notCollected by " + owner, id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.NotCollected(ctx, id, owner, c, b.sealer)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r.NotCollected(owner, c) },
-		true,
-	}
+	return call{id: id, seals: true, change: investigation.Close(owner, c)}
 }
 
 func (b *bench) seal(id investigation.ID) call {
-	return call{
-		"seal", id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Seal(ctx, id, b.sealer)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r, nil }, true,
-	}
+	return call{id: id, seals: true, change: investigation.Unchanged()}
 }
 
 func (b *bench) announced(id investigation.ID, now time.Time) call {
-	conclusion := investigation.Conclusion{At: now, Strangers: strangers("packages/" + id.ActionID + ".json")}
-	return call{
-		"announced", id,
-		func(ctx context.Context, l Ledger) (investigation.Record, error) {
-			return l.Announced(ctx, id, conclusion)
-		},
-		func(r investigation.Record) (investigation.Record, error) { return r.Announced(conclusion) }, false,
-	}
+	return call{id: id, change: investigation.Announce(investigation.Conclusion{
+		At: now, Strangers: strangers("packages/" + id.ActionID + ".json"),
+	})}
 }
 
 // check makes the call and fails unless the ledger answers as the transition does, and then holds
@@ -306,13 +268,13 @@ func (b *bench) check(c call) error {
 	if known {
 		want, wantHead, wantErr = b.expect(c, before, head)
 	}
-	got, err := c.do(b.ctx(), b.ledger)
+	got, err := b.do(b.ctx(), c, b.ledger)
 	if !sameKind(err, wantErr) {
-		b.t.Fatalf("%s: got error %v, want %v", c.name, err, wantErr)
+		b.t.Fatalf("%s: got error %v, want %v", c, err, wantErr)
 	}
 	switch {
 	case err == nil && got != want:
-		b.t.Fatalf("%s: got\n%+v, want\n%+v", c.name, got, want)
+		b.t.Fatalf("%s: got\n%+v, want\n%+v", c, got, want)
 	case err == nil:
 		b.holds(want)
 		head = wantHead

@@ -1,4 +1,4 @@
-package ledgertest
+package ledger
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
 // errSealer is what a sealer of these tests fails with.
@@ -40,7 +41,7 @@ func (b *bench) chain(tenantID string) int {
 			b.t.Errorf("number %d comes after number %d", seal.Sequence, last.Sequence)
 		}
 		if seal.Manifest != "" {
-			var m Manifest
+			var m memory.Manifest
 			if err := json.Unmarshal([]byte(seal.Manifest), &m); err != nil {
 				b.t.Fatalf("manifest %d: %v", seal.Sequence, err)
 			}
@@ -149,7 +150,7 @@ func testSealerFails(t *testing.T, b *bench) {
 		b.seal(b.observe(b.action("Failed"), t0).ID),
 	} {
 		if err := b.check(c); !errors.Is(err, errSealer) {
-			t.Errorf("%s: got %v, want the sealer's error", c.name, err)
+			t.Errorf("%s: got %v, want the sealer's error", c.String(), err)
 		}
 	}
 	b.sealer.Err = nil
@@ -196,7 +197,7 @@ func testConcurrentSeals(t *testing.T, b *bench) {
 	records := make([]investigation.Record, crowd)
 	errs := together(func(i int) error {
 		var err error
-		records[i], err = calls[i].do(b.ctx(), []Ledger{b.ledger, b.other}[i/4%2])
+		records[i], err = b.do(b.ctx(), calls[i], []Ledger{b.ledger, b.other}[i/4%2])
 		return err
 	})
 	if err := errors.Join(errs...); err != nil {
@@ -215,7 +216,7 @@ func testConcurrentSealsOfOne(t *testing.T, b *bench) {
 	records := make([]investigation.Record, crowd)
 	errs := together(func(i int) error {
 		var err error
-		records[i], err = []Ledger{b.ledger, b.other}[i%2].Seal(b.ctx(), id, b.sealer)
+		records[i], err = b.do(b.ctx(), b.seal(id), []Ledger{b.ledger, b.other}[i%2])
 		return err
 	})
 	if err := errors.Join(errs...); err != nil {

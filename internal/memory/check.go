@@ -1,4 +1,4 @@
-package ledgertest
+package memory
 
 import (
 	"crypto/sha256"
@@ -99,7 +99,7 @@ func checkFields(r investigation.Record) error {
 	iff("first sight", !r.ObservedAt.IsZero(), true)
 	iff("owner", r.Owner != "", is(fetching))
 	iff("lease", !r.LeaseUntil.IsZero(), is(fetching))
-	iff("lane of packages", r.Lane == live || r.Lane == backlog, is(ready, fetching))
+	iff("lane of packages", r.Lane == investigation.LaneLive || r.Lane == investigation.LaneBacklog, is(ready, fetching))
 	iff("lane of what is settled", r.Lane == investigation.LaneSettled, is(archived, notCollected))
 	iff("due time", !r.DueAt.IsZero(), is(ready, fetching, archived, notCollected) && !backAtOnce(r))
 	iff("receipt", r.Receipt != (investigation.Receipt{}), collected)

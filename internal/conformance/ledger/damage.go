@@ -1,7 +1,6 @@
-package ledgertest
+package ledger
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -73,7 +72,7 @@ func testDamage(t *testing.T, b *bench) {
 			b.seal(b.observe(b.action("Failed"), t0).ID),
 		} {
 			if err := b.check(c); err != nil {
-				t.Errorf("%s beside the damaged record: %v", c.name, err)
+				t.Errorf("%s beside the damaged record: %v", c.String(), err)
 			}
 		}
 		b.refusesAll(damaged)
@@ -113,15 +112,15 @@ func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID) {
 // refusesAll fails unless the damaged record is refused by every change.
 func (b *bench) refusesAll(damaged investigation.ID) {
 	b.t.Helper()
-	_, err := b.ledger.Observe(b.ctx(), b.model[damaged].Action, t0)
+	_, err := b.ledger.Change(b.ctx(), b.model[damaged].Action.ID, investigation.Observe(b.model[damaged].Action, t0))
 	b.isBad("observe", damaged, err)
 	for _, c := range []call{
 		b.claim(damaged, "bob", t0), b.renew(damaged, "ada", t0), b.archived(damaged, "ada", t0),
 		b.release(damaged, "ada", investigation.Release{}), b.notCollected(damaged, "ada"),
 		b.seal(damaged), b.announced(damaged, t0),
 	} {
-		_, err := c.do(b.ctx(), b.ledger)
-		b.isBad(c.name, damaged, err)
+		_, err := b.do(b.ctx(), c, b.ledger)
+		b.isBad(c.String(), damaged, err)
 	}
 }
 
@@ -154,7 +153,7 @@ func testBadAction(t *testing.T, b *bench) {
 	} {
 		a := b.action("Succeeded")
 		spoil(&a)
-		_, err := b.ledger.Observe(b.ctx(), a, t0)
+		_, err := b.ledger.Change(b.ctx(), a.ID, investigation.Observe(a, t0))
 		if !errors.Is(err, investigation.ErrBadAction) {
 			t.Errorf("%s: got %v, want ErrBadAction", name, err)
 		}
@@ -167,7 +166,7 @@ func testBadAction(t *testing.T, b *bench) {
 	waiting := b.observe(b.action("Pending"), t0)
 	a := waiting.Action
 	a.Status, a.LastUpdatedAt = "Succeeded", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
-	_, err := b.ledger.Observe(b.ctx(), a, t0)
+	_, err := b.ledger.Change(b.ctx(), a.ID, investigation.Observe(a, t0))
 	b.isBad("a waiting action", a.ID, err)
 	b.holds(waiting)
 }
@@ -178,10 +177,8 @@ func testBadChange(_ *testing.T, b *bench) {
 	never := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	ready, held := b.ready(), b.claimed("ada")
 	locked := b.archived(held, "ada", t0)
-	locked.do = func(ctx context.Context, l Ledger) (investigation.Record, error) {
-		return l.Archived(ctx, held, "ada", investigation.Arrival{At: t0, Receipt: investigation.Receipt{
-			Key: "k.zip", Retention: investigation.Retention{Mode: "COMPLIANCE", Until: never}}}, b.sealer)
-	}
+	locked.change = investigation.Archive("ada", investigation.Arrival{At: t0, Receipt: investigation.Receipt{
+		Key: "k.zip", Retention: investigation.Retention{Mode: "COMPLIANCE", Until: never}}})
 	for _, c := range []call{
 		b.claim(ready, "bob", never), b.renew(held, "ada", never),
 		b.release(held, "ada", investigation.Release{DueAt: never}), b.archived(held, "ada", never),
@@ -189,8 +186,8 @@ func testBadChange(_ *testing.T, b *bench) {
 		b.closed(held, "ada", investigation.Closing{Reason: "Invalid",
 			Quarantine: investigation.Receipt{Bucket: "evidence", Key: "q.bin", Size: -1}}),
 	} {
-		_, err := c.do(b.ctx(), b.ledger)
-		b.isBad(c.name, c.id, err)
+		_, err := b.do(b.ctx(), c, b.ledger)
+		b.isBad(c.String(), c.id, err)
 		b.holds(b.model[c.id])
 		b.endsIn(b.tenant, investigation.Head{})
 	}

@@ -1,4 +1,4 @@
-package s3memory
+package memory
 
 import (
 	"bytes"

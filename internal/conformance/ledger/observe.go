@@ -1,4 +1,4 @@
-package ledgertest
+package ledger
 
 import (
 	"reflect"
@@ -162,7 +162,7 @@ func testLoadMany(t *testing.T, b *bench) {
 	var ids []investigation.ID
 	for range many {
 		a := b.action("Pending")
-		rec, err := b.ledger.Observe(b.ctx(), a, t0)
+		rec, err := b.ledger.Change(b.ctx(), a.ID, investigation.Observe(a, t0))
 		if err != nil {
 			t.Fatalf("observe: %v", err)
 		}
@@ -186,7 +186,7 @@ func testUnknown(_ *testing.T, b *bench) {
 	} {
 		b.check(c)
 		if got := b.load(id); len(got) != 0 {
-			b.t.Errorf("%s of an unknown action left %+v", c.name, got)
+			b.t.Errorf("%s of an unknown action left %+v", c.String(), got)
 		}
 	}
 }

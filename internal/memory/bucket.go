@@ -1,8 +1,4 @@
-// Package s3memory is a strict S3 bucket in memory, with versions, for tests. It verifies checksums
-// and sizes, refuses to replace what was written on a condition, takes no request without a checksum,
-// no lock that it is not made for and no more metadata than S3 does, and forgets nothing that was
-// begun. It implements archive.S3.
-package s3memory
+package memory
 
 import (
 	"context"
@@ -74,8 +70,8 @@ type Bucket struct {
 	calls   []string
 }
 
-// New returns an empty bucket with Object Lock.
-func New() *Bucket {
+// NewBucket returns an empty bucket with Object Lock.
+func NewBucket() *Bucket {
 	return &Bucket{Locks: true, objects: map[string][]Object{}, uploads: map[string]begun{}}
 }
 

@@ -1,17 +1,18 @@
-package ledgertest_test
+package memory_test
 
 import (
 	"strings"
 	"testing"
 	"time"
 
+	conformance "packhorse/internal/conformance/ledger"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 )
 
 func TestMemory(t *testing.T) {
-	ledgertest.Run(t, func(*testing.T) (one, other ledgertest.Ledger, spoil ledgertest.Spoil) {
-		m := ledgertest.NewMemory()
+	conformance.Run(t, func(*testing.T) (one, other conformance.Ledger, spoil conformance.Spoil) {
+		m := memory.NewLedger()
 		return m, m, func(t *testing.T, id investigation.ID, field string, value any) {
 			t.Helper()
 			m.Damage(id, func(r *investigation.Record) { set(t, r, field, value) })
@@ -73,9 +74,9 @@ func observed(t *testing.T, status investigation.Status) investigation.Record {
 		ID: investigation.ID{TenantID: guid, ActionID: guid}, MachineID: guid, Status: status,
 		CreatedAt: now.Add(-time.Hour),
 	}
-	rec, changed := investigation.Record{}.Observe(a, now)
-	if !changed {
-		t.Fatal("nothing was observed")
+	rec, err := investigation.Observe(a, now).Apply(investigation.Record{})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return rec
 }
@@ -84,25 +85,25 @@ func observed(t *testing.T, status investigation.Status) investigation.Record {
 func TestCheckChangeFindsFault(t *testing.T) {
 	ready := observed(t, investigation.StatusSucceeded)
 	waiting := observed(t, investigation.StatusPending)
-	fetching, err := ready.Claim("ada", now, now.Add(time.Minute))
+	fetching, err := investigation.Claim("ada", now, now.Add(time.Minute)).Apply(ready)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sealed := func(r investigation.Record, err error) investigation.Record {
 		if err == nil {
-			r, _, err = r.Sealed(investigation.Head{}, &ledgertest.Sealer{})
+			r, _, err = r.Sealed(investigation.Head{}, &memory.Sealer{})
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 		return r
 	}
-	archived := sealed(fetching.Archived("ada", investigation.Arrival{At: now, Receipt: investigation.Receipt{Key: "k"}}))
-	invalid := sealed(fetching.NotCollected("ada", investigation.Closing{At: now, Reason: "Invalid",
-		Quarantine: investigation.Receipt{Key: "q"}}))
+	archived := sealed(investigation.Archive("ada", investigation.Arrival{At: now, Receipt: investigation.Receipt{Key: "k"}}).Apply(fetching))
+	invalid := sealed(investigation.Close("ada", investigation.Closing{At: now, Reason: "Invalid",
+		Quarantine: investigation.Receipt{Key: "q"}}).Apply(fetching))
 	open := observed(t, investigation.StatusFailed)
 	closed := sealed(open, nil)
-	done, err := archived.Announced(investigation.Conclusion{At: now})
+	done, err := investigation.Announce(investigation.Conclusion{At: now}).Apply(archived)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +165,7 @@ func TestCheckChangeFindsFault(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.spoil(&tt.after)
-			err := ledgertest.CheckChange(tt.before, tt.after)
+			err := memory.CheckChange(tt.before, tt.after)
 			if err == nil || !strings.Contains(err.Error(), tt.words) {
 				t.Errorf("got %v, want %q in it", err, tt.words)
 			}
@@ -173,7 +174,7 @@ func TestCheckChangeFindsFault(t *testing.T) {
 	for _, good := range [][2]record{{{}, waiting}, {{}, ready}, {waiting, ready}, {ready, fetching},
 		{fetching, archived}, {archived, done}, {done, done}, {{}, open}, {open, closed},
 		{closed, closed}, {fetching, invalid}} {
-		if err := ledgertest.CheckChange(good[0], good[1]); err != nil {
+		if err := memory.CheckChange(good[0], good[1]); err != nil {
 			t.Errorf("%q to %q: %v", good[0].State, good[1].State, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package ledgertest
+package ledger
 
 import (
 	"slices"
@@ -42,7 +42,7 @@ func testDueMany(t *testing.T, b *bench) {
 	var want []investigation.ID
 	for i := range many {
 		a := b.action("Succeeded")
-		rec, err := b.ledger.Observe(b.ctx(), a, t0.Add(time.Duration(many-i)*time.Second))
+		rec, err := b.ledger.Change(b.ctx(), a.ID, investigation.Observe(a, t0.Add(time.Duration(many-i)*time.Second)))
 		if err != nil {
 			t.Fatalf("observe: %v", err)
 		}

@@ -1,4 +1,4 @@
-package ledgertest
+package ledger
 
 import (
 	"context"
@@ -28,96 +28,6 @@ func sameKind(got, want error) bool {
 		}
 	}
 	return (got == nil) == (want == nil)
-}
-
-func testClaimTwice(t *testing.T, b *bench) {
-	id := b.claimed("ada")
-	err := b.check(b.claim(id, "bob", t0.Add(time.Second)))
-	refusal, ok := errors.AsType[*investigation.NotClaimableError](err)
-	if !ok || !refusal.Until.Equal(b.model[id].LeaseUntil) {
-		t.Errorf("got %v, want a refusal until %v", err, b.model[id].LeaseUntil)
-	}
-}
-
-func testClaimEarly(t *testing.T, b *bench) {
-	id := b.claimed("ada")
-	b.check(b.release(id, "ada", investigation.Release{DueAt: t0.Add(time.Hour)}))
-	err := b.check(b.claim(id, "bob", t0.Add(time.Hour-2*time.Millisecond)))
-	if _, ok := errors.AsType[*investigation.NotClaimableError](err); !ok {
-		t.Errorf("got %v, want a refusal", err)
-	}
-	if err := b.check(b.claim(id, "bob", t0.Add(time.Hour))); err != nil {
-		t.Errorf("at its time: %v", err)
-	}
-	waiting := b.observe(b.action("Pending"), t0)
-	b.check(b.claim(waiting.ID, "ada", t0.Add(1000*time.Hour)))
-}
-
-func testClaimRepeated(t *testing.T, b *bench) {
-	id := b.claimed("ada")
-	if err := b.check(b.claim(id, "ada", t0.Add(time.Second))); err != nil {
-		t.Errorf("got %v, want the claim again", err)
-	}
-	if got := b.model[id].Attempts; got != 1 {
-		t.Errorf("got %d attempts, want 1", got)
-	}
-}
-
-func testTakeover(t *testing.T, b *bench) {
-	ends := map[string]func(id investigation.ID) call{
-		"renew":    func(id investigation.ID) call { return b.renew(id, "ada", t0.Add(time.Hour)) },
-		"archived": func(id investigation.ID) call { return b.archived(id, "ada", t0.Add(lease)) },
-		"release": func(id investigation.ID) call {
-			return b.release(id, "ada", investigation.Release{})
-		},
-		"notCollected": func(id investigation.ID) call { return b.notCollected(id, "ada") },
-	}
-	for name, end := range ends {
-		id := b.claimed("ada")
-		b.check(b.claim(id, "bob", t0.Add(lease-2*time.Millisecond))) // refused
-		if err := b.check(b.claim(id, "bob", t0.Add(lease))); err != nil {
-			t.Fatalf("take over: %v", err)
-		}
-		if err := b.check(end(id)); !errors.Is(err, investigation.ErrLeaseLost) {
-			t.Errorf("%s by who lost the lease: got %v, want ErrLeaseLost", name, err)
-		}
-		if err := b.check(b.archived(id, "bob", t0.Add(lease))); err != nil {
-			t.Errorf("archived by who took over: %v", err)
-		}
-		b.check(end(id)) // and after that, too
-	}
-}
-
-func testRenew(t *testing.T, b *bench) {
-	id := b.claimed("ada")
-	if err := b.check(b.renew(id, "ada", t0.Add(2*lease))); err != nil {
-		t.Errorf("by its owner: %v", err)
-	}
-	b.check(b.renew(id, "bob", t0.Add(3*lease)))
-	b.check(b.claim(id, "bob", t0.Add(lease))) // refused: it was renewed
-	// Late, but nobody was there in between.
-	if err := b.check(b.renew(id, "ada", t0.Add(time.Hour))); err != nil {
-		t.Errorf("late: %v", err)
-	}
-}
-
-func testRelease(t *testing.T, b *bench) {
-	id := b.ready()
-	now := t0
-	for i, charge := range []investigation.Charge{
-		investigation.ChargeAttempt, investigation.ChargeLink, investigation.ChargeNothing,
-		investigation.ChargeAttempt, investigation.ChargeLink,
-	} {
-		b.check(b.claim(id, "ada", now))
-		now = now.Add(time.Minute)
-		b.check(b.release(id, "bob", investigation.Release{DueAt: now, Charge: charge}))
-		b.check(b.release(id, "ada", investigation.Release{
-			DueAt: now, Message: fmt.Sprint("failure ", i), Charge: charge}))
-		b.check(b.release(id, "ada", investigation.Release{DueAt: now, Charge: charge}))
-	}
-	if rec := b.model[id]; rec.Attempts != 2 || rec.ExpiredLinks != 2 {
-		t.Errorf("got %d attempts and %d links, want 2 and 2", rec.Attempts, rec.ExpiredLinks)
-	}
 }
 
 func testArchived(_ *testing.T, b *bench) {
@@ -156,17 +66,6 @@ func (b *bench) announce(id investigation.ID) {
 	b.check(b.claim(id, "bob", t0.Add(time.Hour)))
 }
 
-func testAnnouncedEarly(t *testing.T, b *bench) {
-	for _, id := range []investigation.ID{
-		b.observe(b.action("Pending"), t0).ID, b.ready(), b.claimed("ada"),
-		b.observe(b.action("Failed"), t0).ID, // settled, and not sealed
-	} {
-		if err := b.check(b.announced(id, t0)); !errors.Is(err, investigation.ErrIllegalChange) {
-			t.Errorf("%s: got %v, want ErrIllegalChange", b.model[id].State, err)
-		}
-	}
-}
-
 // crowd is how many do the same at once.
 const crowd = 20
 
@@ -190,7 +89,7 @@ func together(f func(i int) error) []error {
 func (b *bench) oneWins(id investigation.ID, now time.Time) {
 	b.t.Helper()
 	errs := together(func(i int) error {
-		_, err := b.ledger.Claim(b.ctx(), id, fmt.Sprint("claimer ", i), now, now.Add(lease))
+		_, err := b.ledger.Change(b.ctx(), id, investigation.Claim(fmt.Sprint("claimer ", i), now, now.Add(lease)))
 		return err
 	})
 	winner := ""
@@ -205,7 +104,7 @@ func (b *bench) oneWins(id investigation.ID, now time.Time) {
 			b.t.Errorf("claimer %d: got %v, want a refusal", i, err)
 		}
 	}
-	want, err := b.model[id].Claim(winner, now, now.Add(lease))
+	want, err := investigation.Claim(winner, now, now.Add(lease)).Apply(b.model[id])
 	if err != nil {
 		b.t.Fatalf("nobody could have won: %v", err)
 	}
@@ -226,13 +125,13 @@ func testConcurrentObserve(t *testing.T, b *bench) {
 		records := make([]investigation.Record, crowd)
 		errs := together(func(i int) error {
 			var err error
-			records[i], err = b.ledger.Observe(b.ctx(), a, t0.Add(time.Duration(i)*time.Second))
+			records[i], err = b.ledger.Change(b.ctx(), a.ID, investigation.Observe(a, t0.Add(time.Duration(i)*time.Second)))
 			return err
 		})
 		if err := errors.Join(errs...); err != nil {
 			t.Fatalf("observe: %v", err)
 		}
-		want, _ := investigation.Record{}.Observe(a, records[0].ObservedAt)
+		want, _ := investigation.Observe(a, records[0].ObservedAt).Apply(investigation.Record{})
 		for _, got := range records {
 			if got != want {
 				t.Errorf("got\n%+v, want\n%+v", got, want)
@@ -253,7 +152,7 @@ func testConcurrentArchived(t *testing.T, b *bench) {
 			if i%2 == 1 {
 				c = b.claim(id, "bob", t0.Add(lease))
 			}
-			_, err := c.do(b.ctx(), b.ledger)
+			_, err := b.do(b.ctx(), c, b.ledger)
 			return err
 		})
 		archived, claimed := 0, 0
@@ -296,7 +195,7 @@ func testCancelled(t *testing.T, b *bench) {
 			_, err := b.ledger.Due(ctx, b.tenant, live, t0, 10)
 			return err
 		},
-		"observe": func() error { _, err := b.ledger.Observe(ctx, fresh, t0); return err },
+		"observe": func() error { _, err := b.ledger.Change(ctx, fresh.ID, investigation.Observe(fresh, t0)); return err },
 		"head":    func() error { _, err := b.ledger.Head(ctx, b.tenant); return err },
 		"records": func() error { _, err := b.ledger.Records(ctx, b.tenant); return err },
 	}
@@ -305,7 +204,7 @@ func testCancelled(t *testing.T, b *bench) {
 		b.release(held, "ada", investigation.Release{}), b.archived(held, "ada", t0),
 		b.notCollected(held, "ada"), b.seal(settled), b.announced(sealed, t0),
 	} {
-		calls[c.name] = func() error { _, err := c.do(ctx, b.ledger); return err }
+		calls[c.String()] = func() error { _, err := b.do(ctx, c, b.ledger); return err }
 	}
 	for name, f := range calls {
 		if err := f(); err == nil {
