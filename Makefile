@@ -49,7 +49,7 @@ test: $(VENV)/.installed ## run every test: with the race detector, then the fun
 	echo "make test: green in $$((SECONDS - start)) s"
 
 # Nouns and use cases reach nothing: no SDK, and only the budget's transport knows HTTP.
-CORE := $(addprefix ./internal/,investigation zipinspect manifest event poll fetch)
+CORE := $(addprefix ./internal/,investigation zipinspect manifest event poll fetch verify)
 
 .PHONY: check
 check: $(LINT) ## format, vet, lint, import rules, tidy modules: silent when green
@@ -86,7 +86,7 @@ kill: ## kill -9 a run ten times at random moments, then compare what it left (a
 .PHONY: bench
 bench: ## measure the archive, and how it is verified: throughput, memory, CPU
 	cd cmd/packhorse && go test -run='^$$' -bench=. -benchtime=1x ./embedded/...
-	cd cmd/packhorse && go test -run='^$$' -bench=. ./verify/...
+	cd cmd/packhorse && go test -run='^$$' -bench=. ./source/...
 	go test -run='^$$' -bench=. ./internal/...
 
 .PHONY: vuln

@@ -11,7 +11,7 @@ import (
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/report"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 func (m Main) custodyCommand() *cobra.Command {

@@ -14,9 +14,10 @@ import (
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/embedded"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/source"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
+	"packhorse/internal/verify"
 )
 
 // evidenceOptions are the flags that say where the evidence is, and what it is held against.
@@ -109,9 +110,9 @@ func (o *evidenceOptions) open(ctx context.Context) (_ *evidence, err error) {
 		return nil, fmt.Errorf("find the data folder: %w", err)
 	}
 	if len(o.pub) > 0 {
-		e.trust, err = verify.TrustFiles(o.pub)
+		e.trust, err = source.TrustFiles(o.pub)
 	} else if o.from == "" || o.dataGiven {
-		e.trust, e.present, err = verify.TrustData(data)
+		e.trust, e.present, err = source.TrustData(data)
 	}
 	if err != nil {
 		return nil, err
@@ -143,7 +144,7 @@ func (o *evidenceOptions) openLedger(ctx context.Context, e *evidence, data stri
 		if err != nil {
 			return err
 		}
-		e.ledger, e.ledgerName = table, "DynamoDB table "+o.ledger
+		e.ledger, e.ledgerName = source.Ledger{TenantsLedger: table}, "DynamoDB table "+o.ledger
 		return nil
 	}
 	path := filepath.Join(data, databaseFile)
@@ -196,7 +197,7 @@ func (o *evidenceOptions) openData(ctx context.Context, e *evidence, data string
 		return err
 	}
 	e.closers = append(e.closers, server.Close)
-	e.archive = verify.NewBucket(server.Client(), embeddedBucket,
+	e.archive = source.NewBucket(server.Client(), embeddedBucket,
 		filepath.Join(o.data, s3Folder, embeddedBucket))
 	return nil
 }
@@ -207,7 +208,7 @@ func (o *evidenceOptions) openBucket(ctx context.Context, e *evidence) error {
 	if err != nil {
 		return err
 	}
-	e.archive = verify.NewBucket(client, bucket, s3Scheme+bucket)
+	e.archive = source.NewBucket(client, bucket, s3Scheme+bucket)
 	if prefix == "" {
 		return nil
 	}
@@ -224,7 +225,7 @@ func (o *evidenceOptions) openFolder(ctx context.Context, e *evidence) error {
 	if err != nil {
 		return fmt.Errorf("find %s: %w", o.from, err)
 	}
-	folder, err := verify.OpenFolder(o.from)
+	folder, err := source.OpenFolder(o.from)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/catalog"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/source"
 	"packhorse/internal/investigation"
 )
 
@@ -146,7 +146,7 @@ func (o listOptions) records(ctx context.Context) (_ []investigation.Record, err
 	if o.tenant == "" {
 		tenants, err = e.ledger.Tenants(ctx)
 		if err != nil {
-			return nil, verify.Explain(err)
+			return nil, source.Explain(err)
 		}
 	}
 	var all []investigation.Record
@@ -154,7 +154,7 @@ func (o listOptions) records(ctx context.Context) (_ []investigation.Record, err
 	for _, tenant := range tenants {
 		records, err := e.ledger.Records(ctx, tenant)
 		if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-			return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, verify.Explain(err))
+			return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, source.Explain(err))
 		}
 		all, bad = append(all, records...), append(bad, err)
 	}

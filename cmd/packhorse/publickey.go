@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/source"
+	"packhorse/internal/verify"
 )
 
 func (m Main) publicKeyCommand() *cobra.Command {
@@ -82,7 +83,7 @@ func (o *evidenceOptions) publicKeys(ctx context.Context) (_ verify.Trust, prese
 		if err != nil {
 			return verify.Trust{}, "", fmt.Errorf("find the data folder: %w", err)
 		}
-		trust, present, err := verify.TrustData(data)
+		trust, present, err := source.TrustData(data)
 		if err == nil && trust.Empty() {
 			err = &noKeyError{o.data}
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // checkRequired reads --require.

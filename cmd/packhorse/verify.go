@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 func (m Main) verifyCommand() *cobra.Command {

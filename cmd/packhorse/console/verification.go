@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // Verification is a [verify.Summary] as a person reads it.

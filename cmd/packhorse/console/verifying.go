@@ -10,7 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // Quiet is a [verify.Reporter] that says nothing: the table says it all.

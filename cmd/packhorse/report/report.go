@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
 	"packhorse/internal/manifest"
+	"packhorse/internal/verify"
 )
 
 // Report is one piece of evidence in words. All its texts are clean.

@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 
 	"packhorse/cmd/packhorse/report"
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
 	"packhorse/internal/manifest"
+	"packhorse/internal/verify"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew; look at the difference!")

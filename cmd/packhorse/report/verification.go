@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // verdictOf says what the verification came to, and when.

@@ -2,11 +2,6 @@ package verify_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	mathrand "math/rand/v2"
 	"os"
@@ -16,15 +11,16 @@ import (
 	"testing"
 	"time"
 
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
 	"packhorse/internal/manifest"
+	"packhorse/internal/verify"
+	"packhorse/internal/verify/verifytest"
 )
 
 func TestTrue(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	sum := w.run(t, verify.Scope{})
+	sum := w.Run(t, verify.Scope{})
 	for _, f := range sum.Findings {
 		t.Errorf("found %v", f)
 	}
@@ -71,13 +67,13 @@ func TestScopes(t *testing.T) {
 		{verify.Scope{TenantID: tenant2}, 1},
 		{verify.Scope{TenantID: tenant}, 7},
 	} {
-		sum := w.run(t, tt.scope)
+		sum := w.Run(t, tt.scope)
 		if len(sum.Subjects) != tt.subjects || len(sum.Findings) != 0 {
 			t.Errorf("%v: %d subjects, want %d; found %v", tt.scope, len(sum.Subjects), tt.subjects, sum.Findings)
 		}
 	}
-	sum := w.run(t, verify.Scope{Key: key(prefix, 9, ".zip")})
-	if err := first(sum); err == nil || !strings.Contains(err.Error(), "nothing lies under the key") {
+	sum := w.Run(t, verify.Scope{Key: key(prefix, 9, ".zip")})
+	if err := verifytest.First(sum); err == nil || !strings.Contains(err.Error(), "nothing lies under the key") {
 		t.Errorf("a key of nothing: %v", err)
 	}
 }
@@ -86,7 +82,7 @@ func TestScopes(t *testing.T) {
 func TestAnyBit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	trust := w.trust(t)
+	trust := w.Trust(t)
 	step := 1
 	if testing.Short() {
 		step = 13
@@ -95,21 +91,21 @@ func TestAnyBit(t *testing.T) {
 		t.Helper()
 		changed := bytes.Clone(body)
 		changed[bit/8] ^= 1 << (bit % 8)
-		c := w.store.clone()
-		c.change(name, changed)
+		c := w.Store.Clone()
+		c.Change(name, changed)
 		// Without a ledger: the files have to betray themselves.
 		sum := runOn(t, c, trust, nil, verify.Scope{Key: key(prefix, 2, ".zip")})
-		if first(sum) == nil {
+		if verifytest.First(sum) == nil {
 			t.Errorf("%s: bit %d was changed, and nothing was found", name, bit)
 		}
 	}
 	for _, name := range []string{key(prefix, 2, ".json"), key(prefix, 2, ".json.sig")} {
-		body := w.store.body(name)
+		body := w.Store.Body(name)
 		for bit := 0; bit < len(body)*8; bit += step {
 			detect(name, body, bit)
 		}
 	}
-	object := w.store.body(key(prefix, 2, ".zip"))
+	object := w.Store.Body(key(prefix, 2, ".zip"))
 	for range 1000 / step {
 		detect(key(prefix, 2, ".zip"), object, mathrand.IntN(len(object)*8))
 	}
@@ -130,7 +126,7 @@ func lies() []lie {
 	missing := func(keys ...string) func(*testing.T, *world) {
 		return func(_ *testing.T, w *world) {
 			for _, k := range keys {
-				delete(w.store.objects, k)
+				delete(w.Store.Objects, k)
 			}
 		}
 	}
@@ -147,9 +143,9 @@ func lies() []lie {
 		{"tail of the chain: the ledger", missing(key(prefix, 6, ".zip"), key(prefix, 6, ".json"),
 			key(prefix, 6, ".json.sig")), verify.CheckLedger, "not in the archive", key(prefix, 6, ".json")},
 		{"a whole tenant", func(_ *testing.T, w *world) {
-			for k := range w.store.objects {
+			for k := range w.Store.Objects {
 				if strings.Contains(k, tenant2) {
-					delete(w.store.objects, k)
+					delete(w.Store.Objects, k)
 				}
 			}
 		}, verify.CheckChain, "missing at the end", ""},
@@ -157,68 +153,68 @@ func lies() []lie {
 		{"zero bytes: manifest", zero(manifest), verify.CheckManifest, "not a manifest as it was written", manifest},
 		{"zero bytes: signature", zero(signature), verify.CheckSignature, "not one of this manifest", signature},
 		{"truncated", func(_ *testing.T, w *world) {
-			w.store.change(pkg, w.store.body(pkg)[:100])
+			w.Store.Change(pkg, w.Store.Body(pkg)[:100])
 		}, verify.CheckObject, "found 100 bytes", pkg},
 		{"something at the end of the manifest", func(_ *testing.T, w *world) {
-			w.store.change(manifest, append(bytes.Clone(w.store.body(manifest)), '\n'))
+			w.Store.Change(manifest, append(bytes.Clone(w.Store.Body(manifest)), '\n'))
 		}, verify.CheckManifest, "canonical", manifest},
 		{"a huge manifest", func(_ *testing.T, w *world) {
-			w.store.change(manifest, bytes.Repeat([]byte(" "), 2<<20))
+			w.Store.Change(manifest, bytes.Repeat([]byte(" "), 2<<20))
 		}, verify.CheckManifest, "too large", manifest},
 		{"a huge signature", func(_ *testing.T, w *world) {
-			w.store.change(signature, bytes.Repeat([]byte("0"), 2<<20))
+			w.Store.Change(signature, bytes.Repeat([]byte("0"), 2<<20))
 		}, verify.CheckSignature, "too large", signature},
 		{"two packages swapped", swap(".zip"), verify.CheckObject, "SHA-256 is another", pkg},
 		{"two manifests swapped", swap(".json"), verify.CheckManifest, "belongs under another key", manifest},
 		{"two signatures swapped", swap(".json.sig"), verify.CheckSignature, "not one of this manifest", signature},
 		{"a foreign key", foreign, verify.CheckSignature, "a foreign key", key(prefix, 9, ".json.sig")},
 		{"a published key of another name", func(_ *testing.T, w *world) {
-			for k := range w.store.objects {
+			for k := range w.Store.Objects {
 				if strings.HasPrefix(k, "signing-keys/") {
-					w.store.objects["signing-keys/"+strings.Repeat("0", 64)+".pem"] = w.store.objects[k]
+					w.Store.Objects["signing-keys/"+strings.Repeat("0", 64)+".pem"] = w.Store.Objects[k]
 				}
 			}
 		}, verify.CheckKey, "another than its name says", "signing-keys/" + strings.Repeat("0", 64) + ".pem"},
 		{"a published key that is none", func(_ *testing.T, w *world) {
-			w.store.put("signing-keys/"+strings.Repeat("1", 64)+".pem", []byte("hello"), lock)
+			w.Store.Put("signing-keys/"+strings.Repeat("1", 64)+".pem", []byte("hello"), lock)
 		}, verify.CheckKey, "not one public key", "signing-keys/" + strings.Repeat("1", 64) + ".pem"},
 		{"a package without a manifest", func(_ *testing.T, w *world) {
-			w.store.put(key(prefix, 9, ".zip"), []byte("x"), lock)
+			w.Store.Put(key(prefix, 9, ".zip"), []byte("x"), lock)
 		}, verify.CheckStray, "no manifest speaks of it", key(prefix, 9, ".zip")},
 		{"a signature without a manifest", func(_ *testing.T, w *world) {
-			w.store.put(key(prefix, 9, ".json.sig"), []byte("x"), lock)
+			w.Store.Put(key(prefix, 9, ".json.sig"), []byte("x"), lock)
 		}, verify.CheckStray, "no manifest speaks of it", key(prefix, 9, ".json.sig")},
 		{"an unknown file", func(_ *testing.T, w *world) {
-			w.store.put("packages/notes.txt", []byte("x"), lock)
+			w.Store.Put("packages/notes.txt", []byte("x"), lock)
 		}, verify.CheckStray, "nothing under such a key", "packages/notes.txt"},
 		{"an unknown file in quarantine", func(_ *testing.T, w *world) {
-			w.store.put("quarantine/x.exe", []byte("x"), lock)
+			w.Store.Put("quarantine/x.exe", []byte("x"), lock)
 		}, verify.CheckStray, "nothing under such a key", "quarantine/x.exe"},
 		{"a package where there is to be none", func(_ *testing.T, w *world) {
-			w.store.put(key(prefix, 4, ".zip"), []byte("x"), lock)
+			w.Store.Put(key(prefix, 4, ".zip"), []byte("x"), lock)
 		}, verify.CheckObject, "no package was collected", key("not-collected/", 4, ".json")},
 		{"what is in quarantine is gone", missing(key("quarantine/", 5, ".bin")), verify.CheckQuarantine,
 			"is not there", key("not-collected/", 5, ".json")},
 		{"the quarantine's manifest is gone", missing(key("quarantine/", 5, ".json")), verify.CheckQuarantine,
 			"is not there", key("not-collected/", 5, ".json")},
 		{"what is in quarantine is another", func(_ *testing.T, w *world) {
-			w.store.change(key("quarantine/", 5, ".bin"), []byte("<html>this is no packagE</html>"))
+			w.Store.Change(key("quarantine/", 5, ".bin"), []byte("<html>this is no packagE</html>"))
 		}, verify.CheckQuarantine, "another SHA-256", key("not-collected/", 5, ".json")},
 		{"a newer version", func(_ *testing.T, w *world) {
-			w.store.put(pkg, zipped(t0, "forged"), lock)
+			w.Store.Put(pkg, zipped(t0, "forged"), lock)
 		}, verify.CheckVersion, "a newer version lies on top: expected v1, found v2", pkg},
 		{"a delete marker", func(_ *testing.T, w *world) {
-			w.store.objects[pkg] = append(w.store.objects[pkg], version{id: "m1", deleted: true})
+			w.Store.Objects[pkg] = append(w.Store.Objects[pkg], verifytest.Version{ID: "m1", Deleted: true})
 		}, verify.CheckVersion, "a delete marker lies on top", pkg},
 		{"a delete marker on the manifest", func(_ *testing.T, w *world) {
-			w.store.objects[manifest] = append(w.store.objects[manifest], version{id: "m1", deleted: true})
+			w.Store.Objects[manifest] = append(w.Store.Objects[manifest], verifytest.Version{ID: "m1", Deleted: true})
 		}, verify.CheckVersion, "a delete marker lies on top", manifest},
 		{"the version is deleted", func(_ *testing.T, w *world) {
-			w.store.put(pkg, w.store.body(pkg), lock)
-			w.store.objects[pkg] = w.store.objects[pkg][1:]
+			w.Store.Put(pkg, w.Store.Body(pkg), lock)
+			w.Store.Objects[pkg] = w.Store.Objects[pkg][1:]
 		}, verify.CheckVersion, "the version is deleted: expected v1", pkg},
 		{"a manifest written twice", func(_ *testing.T, w *world) {
-			w.store.put(manifest, w.store.body(manifest), lock)
+			w.Store.Put(manifest, w.Store.Body(manifest), lock)
 		}, verify.CheckVersion, "written more than once", manifest},
 		{"no lock", relock(pkg, investigation.Retention{LegalHold: true}), verify.CheckLock,
 			"weaker than it was: expected GOVERNANCE until 2027-01-01T00:00:00Z, legal hold, found no lock", pkg},
@@ -232,40 +228,40 @@ func lies() []lie {
 		{"no lock on the manifest of what never came", relock(key("not-collected/", 4, ".json"),
 			investigation.Retention{LegalHold: true}), verify.CheckLock, "weaker", key("not-collected/", 4, ".json")},
 		{"the ledger's receipt", func(_ *testing.T, w *world) {
-			w.book.change(2, func(r *investigation.Record) { r.Receipt.Size++ })
+			w.Book.Change(2, func(r *investigation.Record) { r.Receipt.Size++ })
 		}, verify.CheckLedger, "the receipt of another object", pkg},
 		{"the ledger's digest", func(_ *testing.T, w *world) {
-			w.book.change(2, func(r *investigation.Record) { r.Seal.Digest = strings.Repeat("0", 64) })
+			w.Book.Change(2, func(r *investigation.Record) { r.Seal.Digest = strings.Repeat("0", 64) })
 		}, verify.CheckLedger, "the digest of another manifest", pkg},
 		{"the ledger's sequence", func(_ *testing.T, w *world) {
-			w.book.change(2, func(r *investigation.Record) { r.Seal.Sequence = 77 })
+			w.Book.Change(2, func(r *investigation.Record) { r.Seal.Sequence = 77 })
 		}, verify.CheckLedger, "another sequence number: expected 77, found 2", pkg},
 		{"the ledger's reason", func(_ *testing.T, w *world) {
-			w.book.change(4, func(r *investigation.Record) { r.Reason = investigation.ReasonTimeOut })
+			w.Book.Change(4, func(r *investigation.Record) { r.Reason = investigation.ReasonTimeOut })
 		}, verify.CheckLedger, "another reason: expected TimeOut, found Failed", key("not-collected/", 4, ".json")},
 		{"no record", func(_ *testing.T, w *world) {
-			delete(w.book.records[tenant], actionID(2))
+			delete(w.Book.Known[tenant], actionID(2))
 		}, verify.CheckLedger, "no record of the action", pkg},
 		{"a head further on", func(_ *testing.T, w *world) {
-			w.book.heads[tenant] = investigation.Head{Sequence: 8, Digest: strings.Repeat("0", 64)}
+			w.Book.Heads[tenant] = investigation.Head{Sequence: 8, Digest: strings.Repeat("0", 64)}
 		}, verify.CheckChain, "the ledger's chain is longer", ""},
 		{"a head further back", func(_ *testing.T, w *world) {
-			w.book.heads[tenant] = investigation.Head{Sequence: 6, Digest: strings.Repeat("0", 64)}
+			w.Book.Heads[tenant] = investigation.Head{Sequence: 6, Digest: strings.Repeat("0", 64)}
 		}, verify.CheckChain, "more manifests than the ledger ever sealed", ""},
 		{"another head", func(_ *testing.T, w *world) {
-			w.book.heads[tenant] = investigation.Head{Sequence: 7, Digest: strings.Repeat("0", 64)}
+			w.Book.Heads[tenant] = investigation.Head{Sequence: 7, Digest: strings.Repeat("0", 64)}
 		}, verify.CheckChain, "not the one that the ledger sealed last", ""},
 		{"a sequence number twice", func(t *testing.T, w *world) {
-			w.book.heads[tenant] = investigation.Head{Sequence: 1, Digest: previousOf(t, w, 2)}
-			w.archive(t, tenant, 9, zipped(t, "forged with the true key"))
+			w.Book.Heads[tenant] = investigation.Head{Sequence: 1, Digest: previousOf(t, w, 2)}
+			w.Archive(t, tenant, 9, zipped(t, "forged with the true key"))
 		}, verify.CheckChain, "the sequence number 2 is given twice", key(prefix, 9, ".json")},
 		{"another predecessor", func(t *testing.T, w *world) {
-			w.book.heads[tenant] = investigation.Head{Sequence: 7, Digest: strings.Repeat("0", 64)}
-			w.archive(t, tenant, 9, zipped(t, "forged with the true key"))
+			w.Book.Heads[tenant] = investigation.Head{Sequence: 7, Digest: strings.Repeat("0", 64)}
+			w.Archive(t, tenant, 9, zipped(t, "forged with the true key"))
 		}, verify.CheckChain, "its predecessor, number 7", key(prefix, 9, ".json")},
 		{"the clock went back", func(t *testing.T, w *world) {
-			w.now = w.now.Add(-10 * time.Minute)
-			w.archive(t, tenant, 9, zipped(t, "sealed before its predecessor"))
+			w.Now = w.Now.Add(-10 * time.Minute)
+			w.Archive(t, tenant, 9, zipped(t, "sealed before its predecessor"))
 		}, verify.CheckClock, "sealed before its predecessor", key(prefix, 9, ".json")},
 	}
 }
@@ -273,35 +269,35 @@ func lies() []lie {
 var t0 = &testing.T{}
 
 func zero(key string) func(*testing.T, *world) {
-	return func(_ *testing.T, w *world) { w.store.change(key, nil) }
+	return func(_ *testing.T, w *world) { w.Store.Change(key, nil) }
 }
 
 func swap(suffix string) func(*testing.T, *world) {
 	return func(_ *testing.T, w *world) {
 		a, b := key(prefix, 2, suffix), key(prefix, 3, suffix)
-		one, other := w.store.body(a), w.store.body(b)
-		w.store.change(a, other)
-		w.store.change(b, one)
+		one, other := w.Store.Body(a), w.Store.Body(b)
+		w.Store.Change(a, other)
+		w.Store.Change(b, one)
 	}
 }
 
 func relock(key string, r investigation.Retention) func(*testing.T, *world) {
 	return func(_ *testing.T, w *world) {
-		versions := slices.Clone(w.store.objects[key])
-		versions[0].lock = r
-		w.store.objects[key] = versions
+		versions := slices.Clone(w.Store.Objects[key])
+		versions[0].Lock = r
+		w.Store.Objects[key] = versions
 	}
 }
 
 // foreign lets somebody with a key of their own go on with the chain.
 func foreign(t *testing.T, w *world) {
-	w.keys = t.TempDir()
-	w.openKey(t)
-	w.archive(t, tenant, 9, zipped(t, "foreign"))
+	w.Keys = t.TempDir()
+	w.OpenKey(t)
+	w.Archive(t, tenant, 9, zipped(t, "foreign"))
 }
 
 func previousOf(t *testing.T, w *world, n int) string {
-	m, err := manifest.Parse(w.store.body(key(prefix, n, ".json")))
+	m, err := manifest.Parse(w.Store.Body(key(prefix, n, ".json")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,13 +308,13 @@ func previousOf(t *testing.T, w *world, n int) string {
 func TestLies(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
-	trust := whole.trust(t)
+	trust := whole.Trust(t)
 	for _, tt := range lies() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := whole.clone(t)
+			w := whole.Clone(t)
 			tt.tell(t, w)
-			sum := runOn(t, w.store, trust, w.book, verify.Scope{})
+			sum := runOn(t, w.Store, trust, w.Book, verify.Scope{})
 			for _, f := range sum.Findings {
 				if f.Check == tt.check && strings.Contains(f.Error(), tt.says) &&
 					(tt.key == f.Key) {
@@ -339,60 +335,60 @@ func TestNoLies(t *testing.T) {
 		do   func(t *testing.T, w *world)
 	}{
 		{"a clock that is a little behind", func(t *testing.T, w *world) {
-			w.now = w.now.Add(-5 * time.Minute)
-			w.archive(t, tenant, 9, zipped(t, "x"))
+			w.Now = w.Now.Add(-5 * time.Minute)
+			w.Archive(t, tenant, 9, zipped(t, "x"))
 		}},
 		{"a lock that is stronger", relock(key(prefix, 2, ".zip"), investigation.Retention{
 			Mode: "COMPLIANCE", Until: lock.Until.Add(time.Hour), LegalHold: true,
 		})},
 		{"a new key", func(t *testing.T, w *world) {
-			old := filepath.Join(w.keys, "signing-key.pem")
-			if err := os.Rename(old, filepath.Join(w.keys, "signing-key-2026.pem")); err != nil {
+			old := filepath.Join(w.Keys, "signing-key.pem")
+			if err := os.Rename(old, filepath.Join(w.Keys, "signing-key-2026.pem")); err != nil {
 				t.Fatal(err)
 			}
-			w.openKey(t)
-			w.archive(t, tenant, 9, zipped(t, "x"))
+			w.OpenKey(t)
+			w.Archive(t, tenant, 9, zipped(t, "x"))
 		}},
 		{"somebody else's files elsewhere in the bucket", func(_ *testing.T, w *world) {
-			w.store.put("other/data.json", []byte("{}"), lock)
-			w.store.put("readme.txt", []byte("x"), lock)
+			w.Store.Put("other/data.json", []byte("{}"), lock)
+			w.Store.Put("readme.txt", []byte("x"), lock)
 		}},
 		{"a package of which nobody knows yet", func(_ *testing.T, w *world) {
-			rec := w.record(tenant, 9)
-			w.book.records[tenant][rec.ActionID] = rec
-			w.store.put(key(prefix, 9, ".zip"), []byte("x"), lock)
+			rec := w.Record(tenant, 9)
+			w.Book.Known[tenant][rec.ActionID] = rec
+			w.Store.Put(key(prefix, 9, ".zip"), []byte("x"), lock)
 		}},
 		{"a manifest that is still to be written", func(t *testing.T, w *world) {
-			w.archive(t, tenant, 9, zipped(t, "x"))
-			w.book.change(9, func(r *investigation.Record) {
+			w.Archive(t, tenant, 9, zipped(t, "x"))
+			w.Book.Change(9, func(r *investigation.Record) {
 				r.State = investigation.StateArchived
-				r.Seal.Manifest = string(w.store.body(key(prefix, 9, ".json")))
+				r.Seal.Manifest = string(w.Store.Body(key(prefix, 9, ".json")))
 			})
-			delete(w.store.objects, key(prefix, 9, ".json"))
-			delete(w.store.objects, key(prefix, 9, ".json.sig"))
+			delete(w.Store.Objects, key(prefix, 9, ".json"))
+			delete(w.Store.Objects, key(prefix, 9, ".json.sig"))
 		}},
 		{"another prefix", func(t *testing.T, w *world) {
-			rec := w.record(tenant, 9)
+			rec := w.Record(tenant, 9)
 			k, err := investigation.KeyOf("a/b/", rec.Action)
 			if err != nil {
 				t.Fatal(err)
 			}
-			stored := w.storeObject(t, string(k), zipped(t, "x"), true)
-			rec, err = investigation.Archive("worker", investigation.Arrival{At: w.now, Receipt: stored.Receipt}).Apply(rec)
+			stored := w.StoreObject(t, string(k), zipped(t, "x"), true)
+			rec, err = investigation.Archive("worker", investigation.Arrival{At: w.Now, Receipt: stored.Receipt}).Apply(rec)
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.settle(t, rec, stored)
+			w.Settle(t, rec, stored)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := whole.clone(t)
+			w := whole.Clone(t)
 			if tt.name == "a new key" {
 				w = newWorld(t)
 			}
 			tt.do(t, w)
-			sum := w.run(t, verify.Scope{})
+			sum := w.Run(t, verify.Scope{})
 			if len(sum.Findings) > 0 {
 				t.Errorf("found %q", sum.Findings)
 			}
@@ -404,172 +400,11 @@ func TestNoLies(t *testing.T) {
 func TestUnread(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.store.refuse = errors.New("the network is down")
-	sum := w.run(t, verify.Scope{Key: key(prefix, 2, ".zip")})
-	if first(sum) == nil || !sum.Findings[0].Unread || sum.Subjects[0].Result(verify.CheckManifest).Verdict ==
+	w.Store.Refuse = errors.New("the network is down")
+	sum := w.Run(t, verify.Scope{Key: key(prefix, 2, ".zip")})
+	if verifytest.First(sum) == nil || !sum.Findings[0].Unread || sum.Subjects[0].Result(verify.CheckManifest).Verdict ==
 		verify.VerdictLie {
 		t.Errorf("found %q, %+v", sum.Findings, sum.Subjects[0].Results)
-	}
-}
-
-// TestFolder: a copy on a disk, without ledger, versions and locks.
-func TestFolder(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	dir := t.TempDir()
-	w.copyTo(t, filepath.Join(dir, "x", "y"))
-	folder, err := verify.OpenFolder(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = folder.Close() }()
-	root, err := verify.Root(t.Context(), folder, "")
-	if err != nil || root != "x/y/" {
-		t.Fatalf("the root is %q, %v", root, err)
-	}
-	a := verify.Under(folder, root)
-	trust, findings, err := verify.TrustArchive(t.Context(), a)
-	if err != nil || len(findings) > 0 || len(trust.IDs()) != 1 {
-		t.Fatalf("the archive's keys: %v, %v, %v", trust.IDs(), findings, err)
-	}
-	sum := runOn(t, a, trust, nil, verify.Scope{})
-	if len(sum.Findings) != 0 || len(sum.Subjects) != 8 || !sum.KeysCame || len(sum.Remarks) != 3 {
-		t.Errorf("found %q, %d subjects, remarks %q", sum.Findings, len(sum.Subjects), sum.Remarks)
-	}
-	if s := sum.Subjects[0].Result(verify.CheckVersion); s.Verdict != verify.VerdictNotChecked || s.Why == "" {
-		t.Errorf("version: %+v", s)
-	}
-
-	_, err = verify.Root(t.Context(), open(t, filepath.Join(dir, "x", "y", "packages")), "")
-	if err == nil || !strings.Contains(err.Error(), "inside of an archive (its packages/)") {
-		t.Errorf("the inside: %v", err)
-	}
-	w.copyTo(t, filepath.Join(dir, "z"))
-	_, err = verify.Root(t.Context(), folder, "")
-	if err == nil || !strings.Contains(err.Error(), "./x/y/, ./z/") {
-		t.Errorf("two archives: %v", err)
-	}
-}
-
-func open(t *testing.T, dir string) *verify.Folder {
-	t.Helper()
-	folder, err := verify.OpenFolder(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = folder.Close() })
-	return folder
-}
-
-// TestHostileFolder: what a file system can have under a name is not opened but named.
-func TestHostileFolder(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	trust := w.trust(t)
-	for _, tt := range []struct {
-		name string
-		do   func(dir string) error
-		key  string
-		says string
-	}{
-		{"a link that leads out", func(dir string) error {
-			secret := filepath.Join(dir, "..", "secret")
-			if err := os.WriteFile(secret, w.store.body(key(prefix, 2, ".zip")), 0o600); err != nil {
-				return err
-			}
-			return replace(dir, key(prefix, 2, ".zip"), func(p string) error { return os.Symlink(secret, p) })
-		}, key(prefix, 2, ".zip"), "symbolic link"},
-		{"a manifest that is a link", func(dir string) error {
-			return replace(dir, key(prefix, 2, ".json"), func(p string) error {
-				return os.Symlink(filepath.Base(key(prefix, 3, ".json")), p)
-			})
-		}, key(prefix, 2, ".json"), "symbolic link"},
-		{"a manifest that is a folder", func(dir string) error {
-			return replace(dir, key(prefix, 2, ".json"), func(p string) error { return os.Mkdir(p, 0o700) })
-		}, key(prefix, 2, ".json"), "a folder"},
-		{"a stray link", func(dir string) error {
-			return os.Symlink("/etc", filepath.Join(dir, "packages", "etc"))
-		}, "packages/etc", "symbolic link"},
-		{"a name that is no text", func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, "packages", "a\xff\x1b[2J"), nil, 0o600)
-		}, "packages/a\xff\x1b[2J", "nothing under such a key"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			dir := filepath.Join(t.TempDir(), "copy")
-			w.copyTo(t, dir)
-			if err := tt.do(dir); err != nil {
-				t.Fatal(err)
-			}
-			sum := runOn(t, open(t, dir), trust, nil, verify.Scope{})
-			for _, f := range sum.Findings {
-				if f.Key == tt.key && strings.Contains(f.Error(), tt.says) {
-					return
-				}
-			}
-			t.Errorf("only found %q", sum.Findings)
-		})
-	}
-}
-
-func replace(dir, key string, by func(path string) error) error {
-	path := filepath.Join(dir, filepath.FromSlash(key))
-	if err := os.Remove(path); err != nil {
-		return err
-	}
-	return by(path)
-}
-
-// TestTrust: files with keys, and what is none.
-func TestTrust(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	dir := t.TempDir()
-	own, _, err := verify.TrustData(w.keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	both, err := own.PEM("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	both = append(both, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})...)
-	write := func(name string, text []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	trust, err := verify.TrustFiles([]string{write("both.pem", both)})
-	if err != nil || len(trust.IDs()) != 2 {
-		t.Errorf("two keys in a file: %v, %v", trust.IDs(), err)
-	}
-	sum := runOn(t, w.store, trust, w.book, verify.Scope{})
-	if len(sum.Findings) > 0 {
-		t.Errorf("found %q", sum.Findings)
-	}
-	for name, text := range map[string]string{"none.pem": "hello", "large.pem": strings.Repeat("x", 1<<20)} {
-		_, err = verify.TrustFiles([]string{write(name, []byte(text))})
-		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	empty, present, err := verify.TrustData(t.TempDir())
-	if err != nil || !empty.Empty() || present != "" {
-		t.Errorf("no keys: %v, %q, %v", empty.IDs(), present, err)
-	}
-	sum = runOn(t, w.store, verify.Trust{}, nil, verify.Scope{})
-	if len(sum.Findings) != 8 || !strings.Contains(sum.Findings[0].Error(), "no key at all") {
-		t.Errorf("without keys: %q", sum.Findings)
 	}
 }
 
@@ -611,17 +446,17 @@ func TestIsKey(t *testing.T) {
 func TestTwoArchives(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.book.change(2, func(r *investigation.Record) { r.Seal.Bucket = "the-other" })
+	w.Book.Change(2, func(r *investigation.Record) { r.Seal.Bucket = "the-other" })
 	for _, suffix := range []string{".zip", ".json", ".json.sig"} {
-		delete(w.store.objects, key(prefix, 2, suffix))
+		delete(w.Store.Objects, key(prefix, 2, suffix))
 	}
-	sum := w.run(t, verify.Scope{TenantID: tenant})
+	sum := w.Run(t, verify.Scope{TenantID: tenant})
 	want := verify.Reach{Length: 7, Whole: true, Ended: true, Elsewhere: 1}
 	if len(sum.Findings) != 0 || sum.Tenants[0].Chain != want {
 		t.Errorf("got %+v, %q", sum.Tenants[0].Chain, sum.Findings)
 	}
-	w.book.change(2, func(r *investigation.Record) { r.Seal.Digest = strings.Repeat("0", 64) })
-	sum = w.run(t, verify.Scope{TenantID: tenant})
+	w.Book.Change(2, func(r *investigation.Record) { r.Seal.Digest = strings.Repeat("0", 64) })
+	sum = w.Run(t, verify.Scope{TenantID: tenant})
 	if len(sum.Findings) != 1 || sum.Findings[0].Check != verify.CheckChain ||
 		sum.Findings[0].Key != key(prefix, 3, ".json") {
 		t.Errorf("another manifest elsewhere: got %q", sum.Findings)

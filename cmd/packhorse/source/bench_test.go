@@ -1,4 +1,4 @@
-package verify_test
+package source_test
 
 import (
 	"archive/zip"
@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/source"
+	"packhorse/internal/verify"
+	"packhorse/internal/verify/verifytest"
 )
 
 // BenchmarkVerify verifies a copied folder with one large package, next to what nobody can save: the
@@ -29,20 +31,20 @@ func BenchmarkVerify(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := newWorld(b)
-	w.archive(b, tenant, 9, file.Bytes())
+	w := verifytest.New(b)
+	w.Archive(b, verifytest.Tenant, 9, file.Bytes())
 	dir := b.TempDir()
-	w.copyTo(b, dir)
-	trust := w.trust(b)
+	w.CopyTo(b, dir)
+	trust := w.Trust(b)
 
 	b.Run("verify", func(b *testing.B) {
 		b.SetBytes(size)
 		for b.Loop() {
-			folder, err := verify.OpenFolder(dir)
+			folder, err := source.OpenFolder(dir)
 			if err != nil {
 				b.Fatal(err)
 			}
-			if sum := runOn(b, folder, trust, nil, verify.Scope{}); len(sum.Findings) != 0 {
+			if sum := verifytest.RunOn(b, folder, trust, nil, verify.Scope{}); len(sum.Findings) != 0 {
 				b.Fatal(sum.Findings)
 			}
 			if err := folder.Close(); err != nil {
@@ -53,7 +55,7 @@ func BenchmarkVerify(b *testing.B) {
 	b.Run("SHA-256 alone", func(b *testing.B) {
 		b.SetBytes(size)
 		for b.Loop() {
-			body, err := os.Open(filepath.Join(dir, filepath.FromSlash(key(prefix, 9, ".zip"))))
+			body, err := os.Open(filepath.Join(dir, filepath.FromSlash(verifytest.Key(verifytest.Prefix, 9, ".zip"))))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -59,11 +59,11 @@ func (r *records) at(ctx context.Context, moment map[string]*snapshot, tenant st
 	// The head first: what is sealed after it was read is then not missing from the records.
 	head, strangeHead := r.ledger.Head(ctx, tenant)
 	if err := strangeHead; err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-		return nil, fmt.Errorf("read the end of the chain of tenant %s: %w", tenant, Explain(err))
+		return nil, fmt.Errorf("read the end of the chain of tenant %s: %w", tenant, err)
 	}
 	all, strange := r.ledger.Records(ctx, tenant)
 	if err := strange; err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-		return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, Explain(err))
+		return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, err)
 	}
 	s := &snapshot{
 		head: head, records: make(map[string]investigation.Record, len(all)),

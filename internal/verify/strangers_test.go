@@ -7,41 +7,41 @@ import (
 	"testing"
 	"time"
 
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
 	"packhorse/internal/manifest"
+	"packhorse/internal/verify"
 )
 
 // moved moves what lies under a key to another: as if the first had been taken when it was stored.
-func (w *world) moved(from, to string) {
-	w.store.objects[to] = w.store.objects[from]
-	delete(w.store.objects, from)
+func moved(w *world, from, to string) {
+	w.Store.Objects[to] = w.Store.Objects[from]
+	delete(w.Store.Objects, from)
 }
 
 // resealed is a package of action 9 whose files lie where it says: the nth places of object, manifest and
 // signature. The manifest names the strangers.
-func (w *world) resealed(t *testing.T, object, manifest, signature int) {
+func resealed(t *testing.T, w *world, object, manifest, signature int) {
 	t.Helper()
-	rec := w.record(tenant, 9)
+	rec := w.Record(tenant, 9)
 	k, err := investigation.KeyOf(prefix, rec.Action)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored := w.storeObject(t, investigation.Place(string(k), object), zipped(t, "the real one"), true)
-	rec, err = investigation.Archive("worker", investigation.Arrival{At: w.now, Receipt: stored.Receipt}).Apply(rec)
+	stored := w.StoreObject(t, investigation.Place(string(k), object), zipped(t, "the real one"), true)
+	rec, err = investigation.Archive("worker", investigation.Arrival{At: w.Now, Receipt: stored.Receipt}).Apply(rec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.settle(t, rec, stored)
+	w.Settle(t, rec, stored)
 	was := investigation.Key(stored.Receipt.Key).Manifest()
 	at := investigation.Place(k.Manifest(), manifest)
 	if was != at {
-		w.moved(was, at)
+		moved(w, was, at)
 	}
 	if sig := investigation.Place(at+".sig", signature); was+".sig" != sig {
-		w.moved(was+".sig", sig)
+		moved(w, was+".sig", sig)
 	}
-	w.book.change(9, func(r *investigation.Record) { r.ManifestKey = at })
+	w.Book.Change(9, func(r *investigation.Record) { r.ManifestKey = at })
 }
 
 // planted is a file of somebody else's in the archive, and what has to be said of it.
@@ -56,9 +56,9 @@ type planted struct {
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
-	trust := whole.trust(t)
+	trust := whole.Trust(t)
 	pkg, manifest := key(prefix, 9, ".zip"), key(prefix, 9, ".json")
-	forged := string(whole.store.body(key(prefix, 2, ".json")))
+	forged := string(whole.Store.Body(key(prefix, 2, ".json")))
 	for _, tt := range []struct {
 		name                        string
 		object, manifest, signature int // the places of ours
@@ -82,25 +82,25 @@ func TestStrangers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := whole.clone(t)
-			w.resealed(t, tt.object, tt.manifest, tt.signature)
+			w := whole.Clone(t)
+			resealed(t, w, tt.object, tt.manifest, tt.signature)
 			for _, p := range tt.planted {
-				w.store.put(p.key, []byte(p.body), investigation.Retention{})
+				w.Store.Put(p.key, []byte(p.body), investigation.Retention{})
 			}
-			sum := runOn(t, w.store, trust, w.book, verify.Scope{})
+			sum := runOn(t, w.Store, trust, w.Book, verify.Scope{})
 			if sum.Verdict() != verify.Pass {
 				t.Errorf("%s: %q", sum.Verdict(), sum.Problems)
 			}
 			checkNamed(t, sum, tt.planted)
 			// Asked for by the key that everybody would guess, the true record is found.
-			sum = runOn(t, w.store, trust, w.book, verify.Scope{Key: pkg})
+			sum = runOn(t, w.Store, trust, w.Book, verify.Scope{Key: pkg})
 			s := sum.Subjects[0]
 			if want := key(prefix, 9, investigation.Place(".zip", tt.object)); sum.Verdict() != verify.Pass ||
 				len(sum.Subjects) != 1 || s.Key != want || s.Manifest.Object.SHA256 == "" {
 				t.Errorf("by its key: %s, %d subjects, %s; %q", sum.Verdict(), len(sum.Subjects), s.Key, sum.Problems)
 			}
 			// And without a ledger, too.
-			sum = runOn(t, w.store, trust, nil, verify.Scope{})
+			sum = runOn(t, w.Store, trust, nil, verify.Scope{})
 			if len(sum.Problems) > 0 {
 				t.Errorf("without a ledger: %q", sum.Problems)
 			}
@@ -133,7 +133,7 @@ func checkNamed(t *testing.T, sum verify.Summary, all []planted) {
 func TestStrangersThatContradict(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
-	trust := whole.trust(t)
+	trust := whole.Trust(t)
 	pkg, manifest := key(prefix, 2, ".zip"), key(prefix, 2, ".json")
 	for _, tt := range []struct {
 		name string
@@ -142,45 +142,45 @@ func TestStrangersThatContradict(t *testing.T) {
 		size int64 // of the stranger, where one is named
 	}{
 		{"on top of the package", func(_ *testing.T, w *world) {
-			w.store.put(pkg, []byte("planted"), lock)
+			w.Store.Put(pkg, []byte("planted"), lock)
 		}, "a newer version lies on top: expected v1, found v2, 7 bytes, SHA-256 ", 7},
 		{"on top of the manifest", func(_ *testing.T, w *world) {
-			w.store.put(manifest, []byte("{}"), lock)
+			w.Store.Put(manifest, []byte("{}"), lock)
 		}, "it was written more than once", 2},
 		{"on top of the signature", func(_ *testing.T, w *world) {
-			w.store.put(manifest+".sig", []byte("abc"), lock)
+			w.Store.Put(manifest+".sig", []byte("abc"), lock)
 		}, "it was written more than once", 3},
 		{"the true bytes are gone", func(_ *testing.T, w *world) {
-			w.store.put(key(prefix, 2, "~1.zip"), []byte("planted"), lock)
-			delete(w.store.objects, pkg)
+			w.Store.Put(key(prefix, 2, "~1.zip"), []byte("planted"), lock)
+			delete(w.Store.Objects, pkg)
 		}, "the object is not there", 0},
 		{"the true manifest is gone", func(_ *testing.T, w *world) {
-			w.store.put(key(prefix, 2, "~1.json"), []byte("{}"), lock)
-			delete(w.store.objects, manifest)
+			w.Store.Put(key(prefix, 2, "~1.json"), []byte("{}"), lock)
+			delete(w.Store.Objects, manifest)
 		}, "not in the archive", 0},
 		{"the true manifest is changed, and another lies beside it", func(_ *testing.T, w *world) {
-			w.store.put(key("not-collected/", 2, ".json"), []byte("{}"), lock)
-			w.store.change(manifest, []byte("{}"))
+			w.Store.Put(key("not-collected/", 2, ".json"), []byte("{}"), lock)
+			w.Store.Change(manifest, []byte("{}"))
 		}, "not a manifest as it was written", 0},
 		{"the quarantine's manifest is changed, though the outcome is true", func(_ *testing.T, w *world) {
-			w.store.change(key("quarantine/", 5, ".json"), []byte("{}"))
+			w.Store.Change(key("quarantine/", 5, ".json"), []byte("{}"))
 		}, "not a manifest as it was written", 0},
 		{"a package that no manifest ever spoke of", func(_ *testing.T, w *world) {
-			w.store.put(key(prefix, 9, ".zip"), []byte("planted"), lock)
+			w.Store.Put(key(prefix, 9, ".zip"), []byte("planted"), lock)
 		}, "no manifest speaks of it", 7},
 		{"on top of the published key", func(_ *testing.T, w *world) {
-			for k := range w.store.objects {
+			for k := range w.Store.Objects {
 				if strings.HasPrefix(k, "signing-keys/") {
-					w.store.put(k, []byte("planted"), lock)
+					w.Store.Put(k, []byte("planted"), lock)
 				}
 			}
 		}, "not one public key", 7},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := whole.clone(t)
+			w := whole.Clone(t)
 			tt.do(t, w)
-			sum := runOn(t, w.store, trust, w.book, verify.Scope{})
+			sum := runOn(t, w.Store, trust, w.Book, verify.Scope{})
 			if sum.Verdict() != verify.Fail {
 				t.Errorf("the verdict is %s", sum.Verdict())
 			}
@@ -200,9 +200,9 @@ func TestHiddenRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, suffix := range []string{".zip", ".json", ".json.sig"} {
-		w.store.put(key(prefix, 2, suffix), []byte("planted"), lock)
+		w.Store.Put(key(prefix, 2, suffix), []byte("planted"), lock)
 	}
-	sum := w.run(t, verify.Scope{Key: key(prefix, 2, ".zip")})
+	sum := w.Run(t, verify.Scope{Key: key(prefix, 2, ".zip")})
 	s := sum.Subjects[0]
 	for _, check := range []verify.Check{verify.CheckManifest, verify.CheckSignature, verify.CheckObject,
 		verify.CheckLock, verify.CheckLedger} {
@@ -220,16 +220,16 @@ func TestHiddenRecord(t *testing.T) {
 func TestKnownStrangers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.resealed(t, 1, 1, 0)
-	w.store.put(key(prefix, 9, ".zip"), []byte("planted"), lock)
-	w.store.put(key(prefix, 9, "~7.zip"), []byte("planted later"), lock)
-	w.book.change(9, func(r *investigation.Record) {
+	resealed(t, w, 1, 1, 0)
+	w.Store.Put(key(prefix, 9, ".zip"), []byte("planted"), lock)
+	w.Store.Put(key(prefix, 9, "~7.zip"), []byte("planted later"), lock)
+	w.Book.Change(9, func(r *investigation.Record) {
 		r.Strangers = r.Strangers.Add(investigation.Stranger{
-			Key: key(prefix, 9, ".zip"), VersionID: "v1", Size: 7, FoundAt: w.now,
+			Key: key(prefix, 9, ".zip"), VersionID: "v1", Size: 7, FoundAt: w.Now,
 		})
 	})
 	known := map[string]bool{}
-	for _, f := range w.run(t, verify.Scope{}).Strangers {
+	for _, f := range w.Run(t, verify.Scope{}).Strangers {
 		known[f.Key] = f.Stranger.Known
 	}
 	if len(known) != 2 || !known[key(prefix, 9, ".zip")] || known[key(prefix, 9, "~7.zip")] {
@@ -243,24 +243,24 @@ func TestStrangeKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var published string
-	for k := range w.store.objects {
+	for k := range w.Store.Objects {
 		if strings.HasPrefix(k, "signing-keys/") {
 			published = k
 		}
 	}
-	w.moved(published, investigation.Place(published, 2))
-	w.store.put(published, []byte("hello"), lock)
-	sum := w.run(t, verify.Scope{})
+	moved(w, published, investigation.Place(published, 2))
+	w.Store.Put(published, []byte("hello"), lock)
+	sum := w.Run(t, verify.Scope{})
 	if sum.Verdict() != verify.Pass || len(sum.Strangers) != 1 || sum.Strangers[0].Key != published ||
 		sum.Strangers[0].Stranger.Size != 5 {
 		t.Errorf("%s: %+v", sum.Verdict(), sum.Findings)
 	}
-	trust, findings, err := verify.TrustArchive(t.Context(), w.store)
+	trust, findings, err := verify.TrustArchive(t.Context(), w.Store)
 	if err != nil || len(trust.IDs()) != 1 || len(findings) != 1 {
 		t.Errorf("the archive's keys: %v, %v, %v", trust.IDs(), findings, err)
 	}
-	w.store.put(investigation.Place(published, 2), []byte("hidden"), lock)
-	trust, findings, err = verify.TrustArchive(t.Context(), w.store)
+	w.Store.Put(investigation.Place(published, 2), []byte("hidden"), lock)
+	trust, findings, err = verify.TrustArchive(t.Context(), w.Store)
 	if err != nil || len(trust.IDs()) != 1 || len(findings) != 2 {
 		t.Errorf("under another version: %v, %v, %v", trust.IDs(), findings, err)
 	}
@@ -271,19 +271,19 @@ func TestStrangerOfNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	at := key(prefix, 4, ".zip")
-	id := w.store.put(at, []byte("planted"), lock)
-	sum := w.run(t, verify.Scope{})
+	id := w.Store.Put(at, []byte("planted"), lock)
+	sum := w.Run(t, verify.Scope{})
 	if sum.Verdict() != verify.Fail {
 		t.Errorf("nobody named it: %s", sum.Verdict())
 	}
 	manifestKey := key("not-collected/", 4, ".json")
-	m, err := manifest.Parse(w.store.body(manifestKey))
+	m, err := manifest.Parse(w.Store.Body(manifestKey))
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.Strangers = []manifest.Stranger{{Key: at, VersionID: id, Size: 7, FoundAt: time.Unix(0, 0).UTC()}}
-	w.reseal(t, manifestKey, m)
-	sum = w.run(t, verify.Scope{Key: manifestKey})
+	w.Reseal(t, manifestKey, m)
+	sum = w.Run(t, verify.Scope{Key: manifestKey})
 	if sum.Subjects[0].Result(verify.CheckObject).Verdict != verify.VerdictOK {
 		t.Errorf("the manifest names it: %q", sum.Findings)
 	}

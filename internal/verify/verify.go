@@ -151,7 +151,7 @@ func (v *Verifier) tenants(ctx context.Context, scope Scope) ([]string, error) {
 	if all, ok := v.ledger.ledger.(TenantsLedger); ok {
 		ids, err := all.Tenants(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("list the tenants of the ledger: %w", Explain(err))
+			return nil, fmt.Errorf("list the tenants of the ledger: %w", err)
 		}
 		return ids, nil
 	}

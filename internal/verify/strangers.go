@@ -81,7 +81,7 @@ func (v *Verifier) strange(ctx context.Context, all []*resolved, subjects []Subj
 			if !vouched && inHand(r.name.id()) {
 				continue
 			}
-			version, _ := o.current()
+			version, _ := o.Current()
 			f := Finding{
 				Key: o.Key, TenantID: r.name.tenantID, Check: CheckStray, What: "no manifest speaks of it",
 				Expected: r.name.manifestKey(), Stranger: v.stranger(ctx, o.Object, version, beside),

@@ -1,4 +1,4 @@
-package verify
+package source
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // Folder is a folder with a copy of an archive. Nothing outside of it is ever opened: symbolic links
@@ -33,11 +34,13 @@ func OpenFolder(path string) (*Folder, error) {
 func (f *Folder) Close() error { return f.root.Close() }
 
 // About implements Archive.
-func (f *Folder) About(context.Context) (About, error) { return About{Where: f.path}, nil }
+func (f *Folder) About(context.Context) (verify.About, error) {
+	return verify.About{Where: f.path}, nil
+}
 
 // List implements Archive.
-func (f *Folder) List(ctx context.Context, prefix string) ([]Object, error) {
-	var objects []Object
+func (f *Folder) List(ctx context.Context, prefix string) ([]verify.Object, error) {
+	var objects []verify.Object
 	err := fs.WalkDir(f.root.FS(), ".", func(key string, entry fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
@@ -61,18 +64,18 @@ func (f *Folder) List(ctx context.Context, prefix string) ([]Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", f.path, err)
 	}
-	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(objects, func(a, b verify.Object) int { return strings.Compare(a.Key, b.Key) })
 	return objects, nil
 }
 
 // objectOf says what lies under a name. Folders are nothing, except where a file should be.
-func objectOf(key string, entry fs.DirEntry, failure error) (Object, bool) {
-	o := Object{Key: key}
+func objectOf(key string, entry fs.DirEntry, failure error) (verify.Object, bool) {
+	o := verify.Object{Key: key}
 	switch {
 	case failure != nil:
 		o.Irregular = fmt.Sprintf("a folder that cannot be read (%v)", reason(failure))
 	case entry.IsDir():
-		_, isName := parseTail(key)
+		isName := verify.IsTail(key)
 		o.Irregular = "a folder"
 		return o, isName
 	case entry.Type()&fs.ModeSymlink != 0:

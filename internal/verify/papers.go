@@ -118,7 +118,7 @@ func (v *Verifier) sign(ctx context.Context, f *family, p *paper) {
 		}
 		if p.signature == nil {
 			p.signature = &f.signatures[i]
-			p.signatureVersion, _ = s.current()
+			p.signatureVersion, _ = s.Current()
 		}
 		if !trusted || p.m.Signature.Algorithm != signatureAlgorithm {
 			continue
@@ -171,7 +171,7 @@ func choose(papers []*paper, rec investigation.Record, in area) []*paper {
 func closest(papers []*paper, rank func(*paper) int) *paper {
 	best := papers[0]
 	for _, p := range papers {
-		current, _ := p.current()
+		current, _ := p.Current()
 		if rank(p) < rank(best) || rank(p) == rank(best) && p.Key == best.Key && p.version == current {
 			best = p
 		}

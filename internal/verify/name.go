@@ -190,3 +190,9 @@ func parseSigningKey(key string) (id string, ok bool) {
 	id, _ = cutPlace(strings.TrimSuffix(file, keySuffix))
 	return id, true
 }
+
+// IsTail reports whether s ends like a key: whatever stands before the tenant.
+func IsTail(s string) bool {
+	_, ok := parseTail(s)
+	return ok
+}

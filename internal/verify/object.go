@@ -31,7 +31,7 @@ func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit
 		s.lie(Finding{Check: CheckObject, What: "it is no file", Found: u.object.Irregular})
 		return
 	}
-	version, ok := u.object.current()
+	version, ok := u.object.Current()
 	if v.comparable(m) && u.object.version(versionOf(m)) >= 0 {
 		version, ok = versionOf(m), true // whatever lies over it: this is the one
 	}
@@ -56,7 +56,7 @@ func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit
 func (v *Verifier) noObject(s *Subject, inv inventory, u unit) {
 	var others []string
 	for _, o := range inv.packages[u.name.tail] {
-		version, _ := o.current()
+		version, _ := o.Current()
 		if !names(s.Manifest, o.Key, version) {
 			others = append(others, o.Key)
 		}

@@ -1,4 +1,6 @@
-package verify
+// Package source reads evidence where it lies, for package verify: an archive in a bucket or a folder, public
+// keys in files, and a ledger, whose errors it puts into words.
+package source
 
 import (
 	"context"
@@ -14,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // Bucket is an S3 bucket with an archive. It is only read.
@@ -29,20 +32,20 @@ func NewBucket(client *s3.Client, bucket, where string) *Bucket {
 }
 
 // About implements Archive.
-func (b *Bucket) About(ctx context.Context) (About, error) {
+func (b *Bucket) About(ctx context.Context) (verify.About, error) {
 	out, err := b.s3.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &b.bucket})
 	if code := codeOf(err); code == "NotImplemented" || code == "VersioningNotConfigured" {
-		return About{Where: b.where, Bucket: b.bucket}, nil
+		return verify.About{Where: b.where, Bucket: b.bucket}, nil
 	}
 	if err != nil {
-		return About{}, b.explain("see whether it keeps versions", err)
+		return verify.About{}, b.explain("see whether it keeps versions", err)
 	}
 	// Also where they are suspended there may be some.
-	return About{Where: b.where, Bucket: b.bucket, Versioned: out.Status != ""}, nil
+	return verify.About{Where: b.where, Bucket: b.bucket, Versioned: out.Status != ""}, nil
 }
 
 // List implements Archive.
-func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
+func (b *Bucket) List(ctx context.Context, prefix string) ([]verify.Object, error) {
 	about, err := b.About(ctx)
 	if err != nil {
 		return nil, err
@@ -50,7 +53,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
 	if about.Versioned {
 		return b.listVersions(ctx, prefix)
 	}
-	var objects []Object
+	var objects []verify.Object
 	pages := s3.NewListObjectsV2Paginator(b.s3, &s3.ListObjectsV2Input{
 		Bucket: &b.bucket, Prefix: &prefix,
 	})
@@ -61,11 +64,11 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]Object, error) {
 		}
 		for _, o := range page.Contents {
 			if key := aws.ToString(o.Key); !strings.HasSuffix(key, "/") { // a folder, as consoles make them
-				objects = append(objects, Object{Key: key, Size: aws.ToInt64(o.Size)})
+				objects = append(objects, verify.Object{Key: key, Size: aws.ToInt64(o.Size)})
 			}
 		}
 	}
-	slices.SortFunc(objects, func(a, b Object) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(objects, func(a, b verify.Object) int { return strings.Compare(a.Key, b.Key) })
 	return objects, nil
 }
 
@@ -74,10 +77,10 @@ type listed struct {
 	key    string
 	latest bool
 	at     int64 // nanoseconds since 1970
-	Version
+	verify.Version
 }
 
-func (b *Bucket) listVersions(ctx context.Context, prefix string) ([]Object, error) {
+func (b *Bucket) listVersions(ctx context.Context, prefix string) ([]verify.Object, error) {
 	var all []listed
 	pages := s3.NewListObjectVersionsPaginator(b.s3, &s3.ListObjectVersionsInput{
 		Bucket: &b.bucket, Prefix: &prefix,
@@ -90,13 +93,13 @@ func (b *Bucket) listVersions(ctx context.Context, prefix string) ([]Object, err
 		for _, v := range page.Versions {
 			all = append(all, listed{
 				aws.ToString(v.Key), aws.ToBool(v.IsLatest), aws.ToTime(v.LastModified).UnixNano(),
-				Version{ID: aws.ToString(v.VersionId), Size: aws.ToInt64(v.Size)},
+				verify.Version{ID: aws.ToString(v.VersionId), Size: aws.ToInt64(v.Size)},
 			})
 		}
 		for _, m := range page.DeleteMarkers {
 			all = append(all, listed{
 				aws.ToString(m.Key), aws.ToBool(m.IsLatest), aws.ToTime(m.LastModified).UnixNano(),
-				Version{ID: aws.ToString(m.VersionId), Deleted: true},
+				verify.Version{ID: aws.ToString(m.VersionId), Deleted: true},
 			})
 		}
 	}
@@ -104,7 +107,7 @@ func (b *Bucket) listVersions(ctx context.Context, prefix string) ([]Object, err
 }
 
 // grouped makes objects of a listing, each with its newest version first.
-func grouped(all []listed) []Object {
+func grouped(all []listed) []verify.Object {
 	slices.SortStableFunc(all, func(a, b listed) int {
 		switch {
 		case a.key != b.key:
@@ -121,16 +124,16 @@ func grouped(all []listed) []Object {
 			return 0
 		}
 	})
-	var objects []Object
+	var objects []verify.Object
 	for _, v := range all {
 		if strings.HasSuffix(v.key, "/") {
 			continue
 		}
 		if len(objects) == 0 || objects[len(objects)-1].Key != v.key {
-			objects = append(objects, Object{Key: v.key})
+			objects = append(objects, verify.Object{Key: v.key})
 		}
 		o := &objects[len(objects)-1]
-		if _, ok := o.current(); !v.Deleted && (len(o.Versions) == 0 || !ok) {
+		if _, ok := o.Current(); !v.Deleted && (len(o.Versions) == 0 || !ok) {
 			o.Size = v.Size
 		}
 		o.Versions = append(o.Versions, v.Version)

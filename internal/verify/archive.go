@@ -50,8 +50,8 @@ type Version struct {
 	Size    int64
 }
 
-// current returns the id of the newest version with bytes.
-func (o Object) current() (id string, ok bool) {
+// Current returns the id of the newest version with bytes.
+func (o Object) Current() (id string, ok bool) {
 	if o.Irregular != "" {
 		return "", false
 	}
@@ -71,7 +71,7 @@ func (o Object) gone() bool { return len(o.Versions) > 0 && o.Versions[0].Delete
 
 // allDeleted reports whether no version with bytes is left.
 func (o Object) allDeleted() bool {
-	_, ok := o.current()
+	_, ok := o.Current()
 	return !ok
 }
 
@@ -233,7 +233,7 @@ func (o Object) size(version string) int64 {
 
 // readSmall reads the newest version of an object that has no more than limit bytes.
 func readSmall(ctx context.Context, a Archive, o Object, limit int64) ([]byte, error) {
-	version, ok := o.current()
+	version, ok := o.Current()
 	if !ok && o.Irregular == "" {
 		return nil, errDeleted
 	}

@@ -1,4 +1,4 @@
-package verify_test
+package source_test
 
 import (
 	"bytes"
@@ -11,8 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"packhorse/cmd/packhorse/embedded"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/source"
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
+	"packhorse/internal/verify/verifytest"
 )
 
 // TestBucket is the archive on an S3 server, with its versions and locks. It is not parallel: a
@@ -21,7 +23,7 @@ func TestBucket(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	server, err := embedded.StartS3(t.Context(), embedded.S3Config{
-		Dir: dir, Bucket: bucket, ObjectLock: true,
+		Dir: dir, Bucket: verifytest.Bucket, ObjectLock: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -33,14 +35,14 @@ func TestBucket(t *testing.T) {
 	})
 	client := server.Client()
 	until := time.Now().Add(24 * time.Hour).UTC().Truncate(time.Second)
-	old := lock
-	lock.Until = until
-	t.Cleanup(func() { lock = old })
-	w := newWorldIn(t, func(key string, body []byte, lock investigation.Retention) string {
+	old := verifytest.Lock
+	verifytest.Lock.Until = until
+	t.Cleanup(func() { verifytest.Lock = old })
+	w := verifytest.NewIn(t, func(key string, body []byte, lock investigation.Retention) string {
 		return put(t, client, key, body, lock)
 	})
-	a := verify.NewBucket(client, bucket, "s3://"+bucket)
-	sum := runOn(t, a, w.trust(t), w.book, verify.Scope{})
+	a := source.NewBucket(client, verifytest.Bucket, "s3://"+verifytest.Bucket)
+	sum := verifytest.RunOn(t, a, w.Trust(t), w.Book, verify.Scope{})
 	if len(sum.Findings) > 0 || len(sum.Subjects) != 8 || len(sum.Remarks) > 0 {
 		t.Fatalf("found %q, %d subjects, remarks %q", sum.Findings, len(sum.Subjects), sum.Remarks)
 	}
@@ -50,20 +52,20 @@ func TestBucket(t *testing.T) {
 		}
 	}
 
-	replaced, deleted, released := key(prefix, 1, ".zip"), key(prefix, 2, ".zip"), key(prefix, 3, ".json")
-	put(t, client, replaced, zipped(t, "forged"), lock)
-	_, err = client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: &deleted})
+	replaced, deleted, released := verifytest.Key(verifytest.Prefix, 1, ".zip"), verifytest.Key(verifytest.Prefix, 2, ".zip"), verifytest.Key(verifytest.Prefix, 3, ".json")
+	put(t, client, replaced, verifytest.Zipped(t, "forged"), verifytest.Lock)
+	_, err = client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(verifytest.Bucket), Key: &deleted})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = client.PutObjectLegalHold(t.Context(), &s3.PutObjectLegalHoldInput{
-		Bucket: aws.String(bucket), Key: &released,
+		Bucket: aws.String(verifytest.Bucket), Key: &released,
 		LegalHold: &types.ObjectLockLegalHold{Status: types.ObjectLockLegalHoldStatusOff},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum = runOn(t, a, w.trust(t), w.book, verify.Scope{})
+	sum = verifytest.RunOn(t, a, w.Trust(t), w.Book, verify.Scope{})
 	var all []string
 	for _, f := range sum.Findings {
 		all = append(all, f.Error())
@@ -85,7 +87,7 @@ func TestBucket(t *testing.T) {
 func put(t *testing.T, client *s3.Client, key string, body []byte, lock investigation.Retention) string {
 	t.Helper()
 	in := &s3.PutObjectInput{
-		Bucket: aws.String(bucket), Key: &key, Body: bytes.NewReader(body),
+		Bucket: aws.String(verifytest.Bucket), Key: &key, Body: bytes.NewReader(body),
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c,
 	}
 	if lock.Mode != "" {

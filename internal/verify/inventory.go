@@ -37,7 +37,7 @@ func (f *family) all() []placed { return slices.Concat(f.objects, f.manifests, f
 // gone reports whether nothing of it has any bytes left.
 func (f *family) gone() bool {
 	return !slices.ContainsFunc(f.all(), func(p placed) bool {
-		_, ok := p.current()
+		_, ok := p.Current()
 		return ok || p.Irregular != ""
 	})
 }

@@ -2,13 +2,13 @@ package verify_test
 
 import (
 	"errors"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
+	"packhorse/internal/verify/verifytest"
 )
 
 // TestVerdict: each verdict by what leads to it.
@@ -34,24 +34,24 @@ func TestVerdict(t *testing.T) {
 			"nothing lies under " + key(prefix, 9, ".zip")},
 		{"a key whose files are gone", func(w *world) {
 			for _, suffix := range []string{".zip", ".json", ".json.sig"} {
-				delete(w.store.objects, key(prefix, 2, suffix))
+				delete(w.Store.Objects, key(prefix, 2, suffix))
 			}
 		}, verify.Scope{Key: pkg}, verify.Fail, "manifest missing"},
-		{"an empty archive", func(w *world) { *w = world{store: &store{}, book: &book{}, keys: w.keys} },
+		{"an empty archive", func(w *world) { *w = world{Store: &verifytest.Store{}, Book: &verifytest.Book{}, Keys: w.Keys} },
 			verify.Scope{}, verify.Empty, "there is no manifest in memory"},
-		{"all is deleted, and the ledger knows", func(w *world) { w.store.objects = nil }, verify.Scope{},
+		{"all is deleted, and the ledger knows", func(w *world) { w.Store.Objects = nil }, verify.Scope{},
 			verify.Fail, "manifest missing"},
-		{"attributes lost", func(w *world) { w.store.unversion = true }, verify.Scope{}, verify.Partial,
+		{"attributes lost", func(w *world) { w.Store.Unversion = true }, verify.Scope{}, verify.Partial,
 			"version, lock (attributes lost in copying"},
-		{"unread", func(w *world) { w.store.refuse = errors.New("the network is down") }, verify.Scope{Key: pkg},
+		{"unread", func(w *world) { w.Store.Refuse = errors.New("the network is down") }, verify.Scope{Key: pkg},
 			verify.Partial, "cannot be read"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := whole.clone(t)
-			trust := w.trust(t)
+			w := whole.Clone(t)
+			trust := w.Trust(t)
 			tt.do(w)
-			sum := runOn(t, w.store, trust, w.book, tt.scope)
+			sum := runOn(t, w.Store, trust, w.Book, tt.scope)
 			if sum.Verdict() != tt.want || !strings.Contains(sum.Headline(), tt.says) {
 				t.Errorf("%s: %s, want %s: %s", sum.Verdict(), sum.Headline(), tt.want, tt.says)
 			}
@@ -60,63 +60,36 @@ func TestVerdict(t *testing.T) {
 }
 
 func flip(w *world, key string) {
-	body := slices.Clone(w.store.body(key))
+	body := slices.Clone(w.Store.Body(key))
 	body[len(body)/2] ^= 1
-	w.store.change(key, body)
+	w.Store.Change(key, body)
 }
 
 // TestKeyNotTrusted: keys that came with the archive vouch for nothing, and the verdict says so.
 func TestKeyNotTrusted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	trust, _, err := verify.TrustArchive(t.Context(), w.store)
+	trust, _, err := verify.TrustArchive(t.Context(), w.Store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := runOn(t, w.store, trust, w.book, verify.Scope{})
+	sum := runOn(t, w.Store, trust, w.Book, verify.Scope{})
 	if sum.Verdict() != verify.Partial || !sum.KeyNotTrusted() || sum.Headline() != "consistent, key not trusted" {
 		t.Errorf("%s: %s", sum.Verdict(), sum.Headline())
 	}
 	// Somebody who writes an archive of their own is consistent too, and is not trusted either.
 	w = newWorld(t)
-	sum = runOn(t, w.store, w.trust(t), w.book, verify.Scope{})
+	sum = runOn(t, w.Store, w.Trust(t), w.Book, verify.Scope{})
 	if sum.Verdict() != verify.Pass || sum.KeyNotTrusted() {
 		t.Errorf("%s: %s", sum.Verdict(), sum.Headline())
-	}
-}
-
-// TestCopy: a copy can pass every check that a copy can be put to; the verdict names the others, and
-// they can be required.
-func TestCopy(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	dir := filepath.Join(t.TempDir(), "copy")
-	w.copyTo(t, dir)
-	sum := runOn(t, open(t, dir), w.trust(t), nil, verify.Scope{})
-	if sum.Verdict() != verify.Partial || sum.AttributesLost() {
-		t.Errorf("%s: %s", sum.Verdict(), sum.Headline())
-	}
-	var checks []verify.Check
-	for _, g := range sum.Gaps {
-		checks = append(checks, g.Check)
-	}
-	want := []verify.Check{verify.CheckVersion, verify.CheckLock, verify.CheckLedger, verify.CheckChain}
-	if !slices.Equal(checks, want) {
-		t.Errorf("not checked: %v, want %v", checks, want)
-	}
-	if n := len(sum.Unmade([]verify.Check{verify.CheckObject, verify.CheckSignature})); n > 0 {
-		t.Errorf("%d of what was checked was not", n)
-	}
-	if n := len(sum.Unmade(verify.Checks())); n != 4 {
-		t.Errorf("%d were not made of all, want 4", n)
 	}
 }
 
 // TestNotNeeded: nothing is missing where no lock was promised and the bucket never had versions.
 func TestNotNeeded(t *testing.T) {
 	t.Parallel()
-	w := unlocked(t)
-	sum := w.run(t, verify.Scope{})
+	w := verifytest.Unlocked(t)
+	sum := w.Run(t, verify.Scope{})
 	if sum.Verdict() != verify.Pass {
 		t.Errorf("%s: %s", sum.Verdict(), sum.Headline())
 	}
@@ -139,15 +112,15 @@ func TestNotEstablished(t *testing.T) {
 		not  []verify.Check // established
 		ok   []verify.Check
 	}{
-		{"the object is gone", func(w *world) { delete(w.store.objects, pkg) }, later,
+		{"the object is gone", func(w *world) { delete(w.Store.Objects, pkg) }, later,
 			[]verify.Check{verify.CheckManifest, verify.CheckSignature, verify.CheckLedger}},
 		{"a flipped byte", func(w *world) { flip(w, pkg) }, later,
 			[]verify.Check{verify.CheckManifest, verify.CheckSignature, verify.CheckLedger}},
-		{"an empty object", func(w *world) { w.store.change(pkg, nil) }, later, nil},
-		{"no signature", func(w *world) { delete(w.store.objects, manifest+".sig") },
+		{"an empty object", func(w *world) { w.Store.Change(pkg, nil) }, later, nil},
+		{"no signature", func(w *world) { delete(w.Store.Objects, manifest+".sig") },
 			[]verify.Check{verify.CheckObject, verify.CheckVersion, verify.CheckLock, verify.CheckLedger},
 			[]verify.Check{verify.CheckManifest}},
-		{"no manifest", func(w *world) { delete(w.store.objects, manifest) },
+		{"no manifest", func(w *world) { delete(w.Store.Objects, manifest) },
 			[]verify.Check{verify.CheckSignature, verify.CheckObject, verify.CheckVersion, verify.CheckLock,
 				verify.CheckLedger}, nil},
 		{"a manifest that is not one", func(w *world) { flip(w, manifest) },
@@ -155,9 +128,9 @@ func TestNotEstablished(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := whole.clone(t)
+			w := whole.Clone(t)
 			tt.do(w)
-			s := w.run(t, verify.Scope{Key: pkg}).Subjects[0]
+			s := w.Run(t, verify.Scope{Key: pkg}).Subjects[0]
 			for _, check := range tt.not {
 				if r := s.Result(check); r.Verdict != verify.VerdictNotEstablished || r.Why == "" {
 					t.Errorf("%+v", r)
@@ -172,13 +145,13 @@ func TestNotEstablished(t *testing.T) {
 	}
 }
 
-// TestProblems: one cause is one problem, named first, with host and case; what follows is folded
+// TestProblems: one cause is one problem, named verifytest.First, with host and case; what follows is folded
 // under it.
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
-	whole.book.change(3, func(r *investigation.Record) { r.ComputerDNSName = "hr-nb-39.contoso.com" })
-	trust := whole.trust(t)
+	whole.Book.Change(3, func(r *investigation.Record) { r.ComputerDNSName = "hr-nb-39.contoso.com" })
+	trust := whole.Trust(t)
 	pkg, manifest := key(prefix, 2, ".zip"), key(prefix, 2, ".json")
 	for _, tt := range []struct {
 		name    string
@@ -188,41 +161,41 @@ func TestProblems(t *testing.T) {
 		because []string // what is said beside, in part
 		only    bool     // it is the only problem
 	}{
-		{"the manifest is gone", func(w *world) { delete(w.store.objects, manifest) }, true,
+		{"the manifest is gone", func(w *world) { delete(w.Store.Objects, manifest) }, true,
 			"manifest missing", []string{"no manifest speaks of it", "manifests are missing before this one"}, true},
-		{"the manifest is gone, without a ledger", func(w *world) { delete(w.store.objects, manifest) },
+		{"the manifest is gone, without a ledger", func(w *world) { delete(w.Store.Objects, manifest) },
 			false, "manifest missing", []string{"manifests are missing before this one"}, true},
 		{"all of it is gone", func(w *world) {
 			for _, suffix := range []string{".zip", ".json", ".json.sig"} {
-				delete(w.store.objects, key(prefix, 2, suffix))
+				delete(w.Store.Objects, key(prefix, 2, suffix))
 			}
 		}, true, "manifest missing", []string{"manifests are missing before this one"}, true},
 		{"the last is gone", func(w *world) {
 			for _, suffix := range []string{".zip", ".json", ".json.sig"} {
-				delete(w.store.objects, key(prefix, 6, suffix))
+				delete(w.Store.Objects, key(prefix, 6, suffix))
 			}
 		}, true, "manifest missing", []string{"missing at the end"}, true},
-		{"the manifest is damaged", func(w *world) { w.store.change(manifest, []byte("{}")) }, true,
+		{"the manifest is damaged", func(w *world) { w.Store.Change(manifest, []byte("{}")) }, true,
 			"it is not a manifest as it was written", []string{"manifests are missing before this one"}, true},
 		{"a swapped package", func(w *world) {
-			w.store.change(pkg, w.store.body(key(prefix, 3, ".zip")))
+			w.Store.Change(pkg, w.Store.Body(key(prefix, 3, ".zip")))
 		}, true, "these bytes are the package of fin-ws-17.contoso.com", nil, true},
 		{"a swapped package, by the ledger", func(w *world) {
-			w.store.change(pkg, w.store.body(key(prefix, 3, ".zip")))
+			w.Store.Change(pkg, w.Store.Body(key(prefix, 3, ".zip")))
 			for _, suffix := range []string{".zip", ".json", ".json.sig"} {
-				delete(w.store.objects, key(prefix, 3, suffix))
+				delete(w.Store.Objects, key(prefix, 3, suffix))
 			}
 		}, true, "manifest missing", nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := whole.clone(t)
+			w := whole.Clone(t)
 			tt.do(w)
 			var ledger verify.Ledger
 			if tt.ledger {
-				ledger = w.book
+				ledger = w.Book
 			}
-			sum := runOn(t, w.store, trust, ledger, verify.Scope{})
+			sum := runOn(t, w.Store, trust, ledger, verify.Scope{})
 			p := sum.Problems[0]
 			if p.Title() != tt.title || p.Host == "" && tt.ledger || p.Case != "INC-4711" && tt.ledger ||
 				tt.only && len(sum.Problems) != 1 {
@@ -243,7 +216,7 @@ func TestForeignKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	other := newWorld(t)
-	sum := runOn(t, w.store, other.trust(t), w.book, verify.Scope{})
+	sum := runOn(t, w.Store, other.Trust(t), w.Book, verify.Scope{})
 	if len(sum.Problems) != 1 || sum.Problems[0].Title() != "signed by a key that is not trusted" ||
 		len(sum.Problems[0].Because) < 7 {
 		t.Errorf("%d problems: %q", len(sum.Problems), sum.Problems)
@@ -255,9 +228,9 @@ func TestForeignKey(t *testing.T) {
 func TestWhoseByLedger(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.book.change(3, func(r *investigation.Record) { r.ComputerDNSName = "hr-nb-39.contoso.com" })
-	w.store.change(key(prefix, 2, ".zip"), w.store.body(key(prefix, 3, ".zip")))
-	sum := w.run(t, verify.Scope{Key: key(prefix, 2, ".zip")})
+	w.Book.Change(3, func(r *investigation.Record) { r.ComputerDNSName = "hr-nb-39.contoso.com" })
+	w.Store.Change(key(prefix, 2, ".zip"), w.Store.Body(key(prefix, 3, ".zip")))
+	sum := w.Run(t, verify.Scope{Key: key(prefix, 2, ".zip")})
 	if got := sum.Problems[0].Title(); got != "these bytes are the package of hr-nb-39.contoso.com" {
 		t.Errorf("got %q", got)
 	}

@@ -5,15 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
 	"packhorse/internal/manifest"
 )
@@ -32,7 +27,9 @@ type Trust struct {
 	came bool
 }
 
-func (t *Trust) add(key manifest.Key, from string) {
+// Add trusts a key, which came from a file or from a key of the archive. The first place it came from
+// is the one that is named.
+func (t *Trust) Add(key manifest.Key, from string) {
 	if t.keys == nil {
 		t.keys, t.from = map[string]manifest.Key{}, map[string]string{}
 	}
@@ -96,76 +93,6 @@ func (t Trust) IDs() []string {
 	return ids
 }
 
-// TrustFiles reads public keys from files in PEM, each with one or more.
-func TrustFiles(paths []string) (Trust, error) {
-	var t Trust
-	for _, path := range paths {
-		text, err := readFile(path)
-		if err != nil {
-			return Trust{}, fmt.Errorf("read the public key: %w", err)
-		}
-		keys, err := manifest.ParseKeys(text)
-		if err != nil {
-			return Trust{}, fmt.Errorf("read the public key %s: %w (packhorse public-key prints one)",
-				path, err)
-		}
-		for _, key := range keys {
-			t.add(key, path)
-		}
-	}
-	return t, nil
-}
-
-// TrustData reads the keys of a data folder: signing-key*.pub.pem, and what belongs to the private
-// keys signing-key*.pem. It makes none. present is the id of the key that signs now; it is empty if
-// there is none.
-func TrustData(dir string) (_ Trust, present string, err error) {
-	files, err := custody.LocalKeyFiles(dir)
-	if err != nil {
-		return Trust{}, "", err
-	}
-	var t Trust
-	for _, file := range files {
-		keys, err := keysOf(file)
-		if err != nil {
-			return Trust{}, "", fmt.Errorf("read the signing key %s: %w", file, err)
-		}
-		for _, key := range keys {
-			t.add(key, file)
-		}
-		if filepath.Base(file) == custody.LocalKeyFile {
-			present = keys[0].ID
-		}
-	}
-	return t, present, nil
-}
-
-// keysOf reads the public keys of a file, which has public keys or one private.
-func keysOf(file string) ([]manifest.Key, error) {
-	text, err := readFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return custody.ParseLocalKeys(filepath.Base(file), text)
-}
-
-// readFile reads a file that ought to be small.
-func readFile(path string) (_ []byte, err error) {
-	file, err := os.Open(path) //nolint:gosec // the user's choice
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	text, err := io.ReadAll(io.LimitReader(file, publicKeyMax+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > publicKeyMax {
-		return nil, fmt.Errorf("%s: %w for a key", path, errTooLarge)
-	}
-	return text, nil
-}
-
 // TrustArchive reads the keys that are published in the archive itself. Whoever could write there
 // could have put them there: findings say which are not what their names say.
 func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
@@ -186,7 +113,7 @@ func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
 			findings, ids = append(findings, *finding), append(ids, id)
 		}
 		if key.Public != nil {
-			t.add(key, o.Key)
+			t.Add(key, o.Key)
 		}
 	}
 	for i, id := range ids { // what lies beside the key that it pretends to be contradicts nothing

@@ -1,4 +1,4 @@
-package verify_test
+package source_test
 
 import (
 	"errors"
@@ -9,12 +9,13 @@ import (
 	"strings"
 	"testing"
 
+	"packhorse/cmd/packhorse/source"
+	"packhorse/internal/verify/verifytest"
+
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
-
-	"packhorse/cmd/packhorse/verify"
 )
 
 // client returns a client of an S3 that answers each request with one error.
@@ -49,7 +50,7 @@ func TestAWSErrors(t *testing.T) {
 			w.WriteHeader(tt.status)
 			_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message></Error>", tt.code, tt.message)
 		}))
-		_, err := verify.NewBucket(client(t, server.URL), bucket, "s3://evidence").About(t.Context())
+		_, err := source.NewBucket(client(t, server.URL), verifytest.Bucket, "s3://evidence").About(t.Context())
 		server.Close()
 		if err == nil || !strings.HasPrefix(err.Error(), "s3://evidence: see whether it keeps versions: ") ||
 			!strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "operation error") {
@@ -66,12 +67,12 @@ func TestAWSUnreachable(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	_, err := verify.NewBucket(client(t, server.URL), bucket, "s3://evidence").About(t.Context())
+	_, err := source.NewBucket(client(t, server.URL), verifytest.Bucket, "s3://evidence").About(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "S3 cannot be reached") ||
 		strings.Contains(err.Error(), "operation error") {
 		t.Errorf("got %v", err)
 	}
-	if got := verify.Explain(io.ErrUnexpectedEOF); !errors.Is(got, io.ErrUnexpectedEOF) ||
+	if got := source.Explain(io.ErrUnexpectedEOF); !errors.Is(got, io.ErrUnexpectedEOF) ||
 		got.Error() != io.ErrUnexpectedEOF.Error() {
 		t.Errorf("got %v", got)
 	}
