@@ -258,13 +258,13 @@ func (e *evidence) keyOf(argument, absolute string) (string, error) {
 		"TIME_ACTION.zip (packhorse list shows them)", argument)
 }
 
-// lieError is the first finding, as the error of the command.
-type lieError struct{ finding error }
+// mismatchError is the first finding, as the error of the command.
+type mismatchError struct{ finding error }
 
 // Error is free of what a terminal would obey.
-func (e *lieError) Error() string { return console.CleanLine(e.finding.Error()) }
+func (e *mismatchError) Error() string { return console.CleanLine(e.finding.Error()) }
 
-func (e *lieError) Unwrap() error { return e.finding }
+func (e *mismatchError) Unwrap() error { return e.finding }
 
 // tenantFlag reads a tenant's id.
 func tenantFlag(cmd *cobra.Command, id string) (string, error) {

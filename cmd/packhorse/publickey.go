@@ -105,7 +105,7 @@ func (o *evidenceOptions) publicKeys(ctx context.Context) (_ verify.Trust, prese
 	case err != nil:
 		return verify.Trust{}, "", err
 	case len(findings) > 0:
-		return verify.Trust{}, "", &lieError{findings[0]}
+		return verify.Trust{}, "", &mismatchError{findings[0]}
 	case trust.Empty():
 		return verify.Trust{}, "", &noKeyError{o.from}
 	}

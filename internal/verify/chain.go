@@ -27,7 +27,7 @@ func chainFindings(links []link) (findings []Finding, length int64) {
 		}
 		return cmp.Or(cmp.Compare(a.sequence, b.sequence), cmp.Compare(a.key, b.key))
 	})
-	lie := func(l link, f Finding) {
+	mismatch := func(l link, f Finding) {
 		f.Key, f.id, f.Host, f.Case = l.key, l.id, l.host, l.caseID
 		findings = append(findings, f)
 	}
@@ -35,26 +35,26 @@ func chainFindings(links []link) (findings []Finding, length int64) {
 	for _, l := range links {
 		switch {
 		case l.sequence == last.sequence:
-			lie(l, Finding{
+			mismatch(l, Finding{
 				Check: CheckChain, What: fmt.Sprintf("the sequence number %d is given twice", l.sequence),
 				Expected: "one manifest with it", Found: "also " + last.key,
 			})
 			continue
 		case l.sequence != last.sequence+1:
-			lie(l, Finding{
+			mismatch(l, Finding{
 				Check: CheckChain, What: "manifests are missing before this one",
 				Expected: numbers(last.sequence+1, l.sequence-1), Found: after(l.sequence, last.sequence),
 				gap: numbered{last.sequence + 1, l.sequence - 1},
 			})
 		case l.previous != last.digest && (l.previous != "" || l.sequence == 1):
-			lie(l, Finding{
+			mismatch(l, Finding{
 				Check: CheckChain, What: fmt.Sprintf("its predecessor, number %d (%s), is another manifest",
 					last.sequence, cmp.Or(last.key, "none")),
 				Expected: cmp.Or(l.previous, "none"), Found: last.digest, from: last.key,
 			})
 		}
 		if !l.sealedAt.IsZero() && l.sealedAt.Before(last.sealedAt.Add(-clockSlack)) {
-			lie(l, Finding{
+			mismatch(l, Finding{
 				Check: CheckClock, What: fmt.Sprintf("it was sealed before its predecessor, %s", last.key),
 				Expected: "no earlier than " + instant(last.sealedAt), Found: instant(l.sealedAt),
 			})

@@ -50,8 +50,8 @@ type Verdict string
 const (
 	// VerdictOK: what was held against another agrees.
 	VerdictOK Verdict = "ok"
-	// VerdictLie: it does not.
-	VerdictLie Verdict = "lie"
+	// VerdictMismatch: it does not.
+	VerdictMismatch Verdict = "mismatch"
 	// VerdictNotChecked: it could not be, and Result.Why says why.
 	VerdictNotChecked Verdict = "not checked"
 	// VerdictNotEstablished: it means nothing, because a check that it depends on failed.
@@ -197,13 +197,13 @@ func (s *Subject) establish() {
 	}
 }
 
-// set writes a check's result. A lie stays one.
+// set writes a check's result. A mismatch stays one.
 func (s *Subject) set(result Result) {
 	for i, r := range s.Results {
 		if r.Check != result.Check {
 			continue
 		}
-		if r.Verdict != VerdictLie {
+		if r.Verdict != VerdictMismatch {
 			s.Results[i] = result
 		}
 		return
@@ -211,8 +211,8 @@ func (s *Subject) set(result Result) {
 	s.Results = append(s.Results, result)
 }
 
-// lie writes a finding down. An empty key means the subject's own.
-func (s *Subject) lie(f Finding) {
+// mismatch writes a finding down. An empty key means the subject's own.
+func (s *Subject) mismatch(f Finding) {
 	if f.Key == "" {
 		f.Key = s.Key
 	}
@@ -223,7 +223,7 @@ func (s *Subject) lie(f Finding) {
 		s.skip(f.Check, f.What+": "+f.Found)
 		return
 	}
-	s.set(Result{Check: f.Check, Verdict: VerdictLie})
+	s.set(Result{Check: f.Check, Verdict: VerdictMismatch})
 }
 
 // Covers reports whether a key is one of the places of the subject's object, manifest or signature.

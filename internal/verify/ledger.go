@@ -151,7 +151,7 @@ func (v *Verifier) inLedger(ctx context.Context, s *Subject) {
 	for _, moment := range []map[string]*snapshot{v.ledger.then, v.ledger.late} {
 		snap, err := v.ledger.at(ctx, moment, s.TenantID)
 		if err != nil {
-			s.lie(Finding{Check: CheckLedger, What: "the ledger cannot be read", Found: err.Error(), Unread: true})
+			s.mismatch(Finding{Check: CheckLedger, What: "the ledger cannot be read", Found: err.Error(), Unread: true})
 			return
 		}
 		findings = disagreements(s, snap)
@@ -160,7 +160,7 @@ func (v *Verifier) inLedger(ctx context.Context, s *Subject) {
 		}
 	}
 	for _, f := range findings {
-		s.lie(f)
+		s.mismatch(f)
 	}
 	s.ok(CheckLedger)
 }
@@ -168,13 +168,13 @@ func (v *Verifier) inLedger(ctx context.Context, s *Subject) {
 // disagreements compares a manifest with the record of its action.
 func disagreements(s *Subject, snap *snapshot) []Finding {
 	var findings []Finding
-	lie := func(what, expected, found string) {
+	mismatch := func(what, expected, found string) {
 		findings = append(findings, Finding{Check: CheckLedger, What: what, Expected: expected, Found: found})
 	}
 	m := s.Manifest
 	rec, ok := snap.records[m.Action.ID]
 	if !ok {
-		lie("the ledger has no record of the action", "", "")
+		mismatch("the ledger has no record of the action", "", "")
 		return findings
 	}
 	seal, receipt, manifestKey := rec.Seal, rec.Receipt, rec.ManifestKey
@@ -184,30 +184,30 @@ func disagreements(s *Subject, snap *snapshot) []Finding {
 	}
 	switch {
 	case seal.Sequence == 0:
-		lie("the ledger has not sealed such a manifest", "a seal",
+		mismatch("the ledger has not sealed such a manifest", "a seal",
 			fmt.Sprintf("the state %q", rec.State))
 		return findings
 	case seal.Sequence != m.Chain.Sequence:
-		lie("the ledger has another sequence number", fmt.Sprint(seal.Sequence),
+		mismatch("the ledger has another sequence number", fmt.Sprint(seal.Sequence),
 			fmt.Sprint(m.Chain.Sequence))
 	}
 	if seal.Digest != s.Digest {
-		lie("the ledger has the digest of another manifest", seal.Digest, s.Digest)
+		mismatch("the ledger has the digest of another manifest", seal.Digest, s.Digest)
 	}
 	// Where another file lay in its place, the ledger knows of the outcome's manifest where it went in
 	// the end, and of the quarantine's only where it belongs.
 	exact := m.Outcome != manifest.OutcomeQuarantined && rec.State == investigation.StateDone
 	if n, _ := parseName(manifestKey); manifestKey != s.ManifestKey && (exact || n.stem() != s.stem) {
-		lie("the ledger has the manifest under another key", manifestKey, s.ManifestKey)
+		mismatch("the ledger has the manifest under another key", manifestKey, s.ManifestKey)
 	}
 	if m.NotCollected != nil {
 		if rec.Reason != m.NotCollected.Reason {
-			lie("the ledger has another reason", string(rec.Reason), string(m.NotCollected.Reason))
+			mismatch("the ledger has another reason", string(rec.Reason), string(m.NotCollected.Reason))
 		}
 		return findings
 	}
 	if want, got := receiptText(receipt), objectText(*m.Object); want != got {
-		lie("the ledger has the receipt of another object", want, got)
+		mismatch("the ledger has the receipt of another object", want, got)
 	}
 	return findings
 }

@@ -21,14 +21,14 @@ func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit
 		return
 	}
 	if u.object == nil {
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Check: CheckObject, What: "the object is not there",
 			Expected: fmt.Sprintf("%d bytes, SHA-256 %s", m.Object.Size, m.Object.SHA256),
 		})
 		return
 	}
 	if u.object.Irregular != "" {
-		s.lie(Finding{Check: CheckObject, What: "it is no file", Found: u.object.Irregular})
+		s.mismatch(Finding{Check: CheckObject, What: "it is no file", Found: u.object.Irregular})
 		return
 	}
 	version, ok := u.object.Current()
@@ -36,13 +36,13 @@ func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit
 		version, ok = versionOf(m), true // whatever lies over it: this is the one
 	}
 	if !ok {
-		s.lie(Finding{Check: CheckObject, What: "every version of the object is deleted"})
+		s.mismatch(Finding{Check: CheckObject, What: "every version of the object is deleted"})
 		return
 	}
 	i, err := v.read(ctx, u.object.Object, version, m.Outcome == manifest.OutcomeArchived)
 	s.Bytes = i.Size
 	if err != nil {
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Check: CheckObject, What: "the object cannot be read", Found: err.Error(), Unread: true,
 		})
 		return
@@ -62,7 +62,7 @@ func (v *Verifier) noObject(s *Subject, inv inventory, u unit) {
 		}
 	}
 	if len(others) > 0 {
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Check: CheckObject, What: "the manifest says that no package was collected",
 			Expected: "no object", Found: strings.Join(others, ", "),
 		})
@@ -100,11 +100,11 @@ func (o obedient) Read(p []byte) (int, error) {
 // everything else follows from that.
 func (v *Verifier) compare(ctx context.Context, s *Subject, i zipinspect.Inspection) {
 	m := s.Manifest
-	lie := func(what, expected, found string) {
-		s.lie(Finding{Check: CheckObject, What: what, Expected: expected, Found: found})
+	mismatch := func(what, expected, found string) {
+		s.mismatch(Finding{Check: CheckObject, What: what, Expected: expected, Found: found})
 	}
 	if i.Size != m.Object.Size {
-		lie("the object's size is another", fmt.Sprintf("%d bytes", m.Object.Size),
+		mismatch("the object's size is another", fmt.Sprintf("%d bytes", m.Object.Size),
 			fmt.Sprintf("%d bytes", i.Size))
 	}
 	if i.SHA256 != m.Object.SHA256 {
@@ -116,11 +116,11 @@ func (v *Verifier) compare(ctx context.Context, s *Subject, i zipinspect.Inspect
 			f.Headline = "these bytes are the package of " + host
 			f.What += ": " + f.Headline + ", " + key
 		}
-		s.lie(f)
+		s.mismatch(f)
 		return
 	}
 	if i.CRC32C != m.Object.CRC32C {
-		lie("the object's CRC-32C is another", m.Object.CRC32C, i.CRC32C)
+		mismatch("the object's CRC-32C is another", m.Object.CRC32C, i.CRC32C)
 	}
 	if m.Content == nil {
 		return
@@ -129,13 +129,13 @@ func (v *Verifier) compare(ctx context.Context, s *Subject, i zipinspect.Inspect
 	c := i.Content
 	switch {
 	case c.Entries != m.Content.Entries:
-		lie("the package has another number of entries", fmt.Sprint(m.Content.Entries),
+		mismatch("the package has another number of entries", fmt.Sprint(m.Content.Entries),
 			fmt.Sprint(c.Entries))
 	case c.UncompressedSize != m.Content.UncompressedSize:
-		lie("the package's entries have another size", fmt.Sprintf("%d bytes", m.Content.UncompressedSize),
+		mismatch("the package's entries have another size", fmt.Sprintf("%d bytes", m.Content.UncompressedSize),
 			fmt.Sprintf("%d bytes", c.UncompressedSize))
 	case !slices.Equal(c.TopLevel, m.Content.TopLevel):
-		lie("the package has other folders at the top", strings.Join(m.Content.TopLevel, " "),
+		mismatch("the package has other folders at the top", strings.Join(m.Content.TopLevel, " "),
 			strings.Join(c.TopLevel, " "))
 	}
 }

@@ -210,7 +210,7 @@ func TestHiddenRecord(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if sum.Verdict() != verify.Fail || s.Result(verify.CheckVersion).Verdict != verify.VerdictLie {
+	if sum.Verdict() != verify.Fail || s.Result(verify.CheckVersion).Verdict != verify.VerdictMismatch {
 		t.Errorf("%s: %q", sum.Verdict(), sum.Findings)
 	}
 }

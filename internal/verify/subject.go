@@ -58,11 +58,11 @@ func (v *Verifier) withoutManifest(ctx context.Context, s *Subject, r *resolved)
 	}
 	if len(r.rest) == 0 {
 		sealed := s.Record != nil && (s.Record.IsSealed() || s.Record.State == investigation.StateDone)
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Check: CheckManifest, What: "nothing lies under the key", Expected: s.ManifestKey, nothing: !sealed,
 		})
 	} else {
-		s.set(Result{Check: CheckManifest, Verdict: VerdictLie, Why: "it is missing"})
+		s.set(Result{Check: CheckManifest, Verdict: VerdictMismatch, Why: "it is missing"})
 	}
 	s.unfounded("there is no manifest", checksAfterManifest...)
 }
@@ -73,14 +73,14 @@ func (v *Verifier) manifest(s *Subject, u unit) {
 	s.Digest = p.digest
 	switch {
 	case p.unread != nil:
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Key: s.ManifestKey, Check: CheckManifest, What: "the manifest cannot be read",
 			Found: p.unread.Error(), Unread: !isWrong(p.unread),
 		})
 		s.unfounded("the manifest cannot be read", checksAfterManifest...)
 		return
 	case p.bad != nil:
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Key: s.ManifestKey, Check: CheckManifest, What: "it is not a manifest as it was written",
 			Found: strings.TrimPrefix(p.bad.Error(), manifest.ErrBadManifest.Error()+": "),
 		})
@@ -89,7 +89,7 @@ func (v *Verifier) manifest(s *Subject, u unit) {
 	}
 	s.Manifest, s.read = p.m, true
 	if expected, ok := place(p.m, p.name); !ok {
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Key: s.ManifestKey, Check: CheckManifest, What: "the manifest belongs under another key",
 			Expected: expected, Found: s.ManifestKey,
 		})
@@ -141,25 +141,25 @@ func place(m manifest.Manifest, at name) (expected string, ok bool) {
 // signature judges the signature by the trusted key that the manifest names.
 func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
 	p := u.paper
-	lie := func(what, expected, found string, unread bool) {
+	mismatch := func(what, expected, found string, unread bool) {
 		key := investigation.SignatureKey(s.ManifestKey)
 		if p.signature != nil {
 			key = p.signature.Key
 		}
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Key: key, Check: CheckSignature, What: what, Expected: expected, Found: found, Unread: unread,
 		})
 	}
 	ref := s.Manifest.Signature
 	if ref.Algorithm != signatureAlgorithm {
-		lie("the manifest names another kind of signature", signatureAlgorithm, ref.Algorithm, false)
+		mismatch("the manifest names another kind of signature", signatureAlgorithm, ref.Algorithm, false)
 	}
 	if p.signed {
 		s.ok(CheckSignature)
 		return
 	}
 	if p.signature == nil {
-		lie("there is no signature", "a signature by the key "+ref.KeyID, "", false)
+		mismatch("there is no signature", "a signature by the key "+ref.KeyID, "", false)
 		return
 	}
 	key, ok := v.trust.keys[ref.KeyID]
@@ -168,21 +168,21 @@ func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
 		if ids := v.trust.IDs(); len(ids) > 0 {
 			trusted = "one of " + strings.Join(ids, ", ")
 		}
-		lie("a foreign key: the manifest names one that is not trusted", trusted, ref.KeyID, false)
+		mismatch("a foreign key: the manifest names one that is not trusted", trusted, ref.KeyID, false)
 		s.Findings[len(s.Findings)-1].Headline = headlineForeign
 		return
 	}
 	text, err := readVersion(ctx, v.archive, *p.signature.Object, p.signatureVersion, signatureMax)
 	if err != nil {
-		lie("the signature cannot be read", "", err.Error(), !isWrong(err))
+		mismatch("the signature cannot be read", "", err.Error(), !isWrong(err))
 		return
 	}
-	lie("the signature is not one of this manifest by this key", "a signature by the key "+key.ID,
+	mismatch("the signature is not one of this manifest by this key", "a signature by the key "+key.ID,
 		fmt.Sprintf("%d bytes that are none", len(text)), false)
 }
 
 // quarantines holds what manifests say of the quarantine against what lies there.
-func (v *Verifier) quarantines(subjects []Subject, lie func(*Subject, Finding)) {
+func (v *Verifier) quarantines(subjects []Subject, mismatch func(*Subject, Finding)) {
 	for i := range subjects {
 		s := &subjects[i]
 		if s.Manifest.NotCollected == nil || s.Manifest.NotCollected.Quarantine == nil {
@@ -191,7 +191,7 @@ func (v *Verifier) quarantines(subjects []Subject, lie func(*Subject, Finding)) 
 		named := s.Manifest.NotCollected.Quarantine
 		q := quarantined(subjects, *named)
 		say := func(what, expected, found string) {
-			lie(s, Finding{Check: CheckQuarantine, What: what, Expected: expected, Found: found})
+			mismatch(s, Finding{Check: CheckQuarantine, What: what, Expected: expected, Found: found})
 		}
 		switch {
 		case q == nil || q.Digest == "":

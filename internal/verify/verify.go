@@ -242,7 +242,7 @@ func (v *Verifier) whole(ctx context.Context, scope Scope, inv inventory, all []
 		v.reporter.Found(f)
 	}
 	v.quarantines(sum.Subjects, func(s *Subject, f Finding) {
-		s.lie(f)
+		s.mismatch(f)
 		v.reporter.Found(s.Findings[len(s.Findings)-1])
 	})
 	for _, s := range sum.Subjects {

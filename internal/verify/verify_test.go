@@ -111,8 +111,8 @@ func TestAnyBit(t *testing.T) {
 	}
 }
 
-// lie is one way to tamper with a world, and what has to be said of it.
-type lie struct {
+// tampering is one way to tamper with a world, and what has to be said of it.
+type tampering struct {
 	name  string
 	tell  func(t *testing.T, w *world)
 	check verify.Check
@@ -120,7 +120,7 @@ type lie struct {
 	key   string // of the finding
 }
 
-func lies() []lie {
+func tamperings() []tampering {
 	pkg, manifest := key(prefix, 2, ".zip"), key(prefix, 2, ".json")
 	signature := manifest + ".sig"
 	missing := func(keys ...string) func(*testing.T, *world) {
@@ -130,7 +130,7 @@ func lies() []lie {
 			}
 		}
 	}
-	return []lie{
+	return []tampering{
 		{"the object is gone", missing(pkg), verify.CheckObject, "the object is not there", pkg},
 		{"the signature is gone", missing(signature), verify.CheckSignature, "there is no signature", signature},
 		{"the manifest is gone", missing(manifest), verify.CheckStray, "no manifest speaks of it", pkg},
@@ -304,12 +304,12 @@ func previousOf(t *testing.T, w *world, n int) string {
 	return m.Chain.Previous
 }
 
-// TestLies: each way of tampering is found, under its name, and the rest is still looked at.
-func TestLies(t *testing.T) {
+// TestMismatches: each way of tampering is found, under its name, and the rest is still looked at.
+func TestMismatches(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
 	trust := whole.Trust(t)
-	for _, tt := range lies() {
+	for _, tt := range tamperings() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := whole.Clone(t)
@@ -326,8 +326,8 @@ func TestLies(t *testing.T) {
 	}
 }
 
-// TestNoLies: what is no lie is not called one.
-func TestNoLies(t *testing.T) {
+// TestNoMismatches: what agrees is not called a mismatch.
+func TestNoMismatches(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
 	for _, tt := range []struct {
@@ -396,14 +396,14 @@ func TestNoLies(t *testing.T) {
 	}
 }
 
-// TestUnread: what cannot be looked at is neither true nor a lie, and no success.
+// TestUnread: what cannot be looked at is neither true nor a mismatch, and no success.
 func TestUnread(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Store.Refuse = errors.New("the network is down")
 	sum := w.Run(t, verify.Scope{Key: key(prefix, 2, ".zip")})
 	if verifytest.First(sum) == nil || !sum.Findings[0].Unread || sum.Subjects[0].Result(verify.CheckManifest).Verdict ==
-		verify.VerdictLie {
+		verify.VerdictMismatch {
 		t.Errorf("found %q, %+v", sum.Findings, sum.Subjects[0].Results)
 	}
 }

@@ -70,7 +70,7 @@ func (v *Verifier) versions(ctx context.Context, s *Subject, u unit) {
 func (v *Verifier) writtenOnce(ctx context.Context, s *Subject, o *placed, version string) {
 	switch {
 	case o.gone():
-		s.lie(Finding{Key: o.Key, Check: CheckVersion, What: "it is deleted: a delete marker lies on top"})
+		s.mismatch(Finding{Key: o.Key, Check: CheckVersion, What: "it is deleted: a delete marker lies on top"})
 	case len(o.Versions) > 1:
 		f := Finding{
 			Key: o.Key, Check: CheckVersion, What: "it was written more than once",
@@ -80,7 +80,7 @@ func (v *Verifier) writtenOnce(ctx context.Context, s *Subject, o *placed, versi
 			f.Stranger = v.stranger(ctx, o.Object, other, s)
 			f.Found += fmt.Sprintf(", among them %s", f.Stranger)
 		}
-		s.lie(f)
+		s.mismatch(f)
 	}
 }
 
@@ -105,17 +105,17 @@ func (v *Verifier) objectVersion(ctx context.Context, s *Subject, o placed) {
 	at := o.version(want)
 	switch {
 	case at < 0:
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Check: CheckVersion, What: "the version is deleted", Expected: want, Found: versionsText(*o.Object),
 		})
 	case at > 0 && o.Versions[0].Deleted:
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Check: CheckVersion, What: "the object is deleted: a delete marker lies on top",
 			Expected: want, Found: "the delete marker " + o.Versions[0].ID,
 		})
 	case at > 0:
 		stranger := v.stranger(ctx, o.Object, o.Versions[0].ID, s)
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Check: CheckVersion, What: "the object was replaced: a newer version lies on top",
 			Expected: want, Found: stranger.String(), Stranger: stranger,
 		})
@@ -157,13 +157,13 @@ func (v *Verifier) locks(ctx context.Context, s *Subject, u unit) {
 func (v *Verifier) lock(ctx context.Context, s *Subject, promised manifest.Retention, key, version string) {
 	is, err := v.archive.Retention(ctx, key, version)
 	if err != nil {
-		s.lie(Finding{
+		s.mismatch(Finding{
 			Key: key, Check: CheckLock, What: "the lock cannot be seen", Found: err.Error(), Unread: true,
 		})
 		return
 	}
-	lie := func(what string) {
-		s.lie(Finding{
+	mismatch := func(what string) {
+		s.mismatch(Finding{
 			Key: key, Check: CheckLock, What: what,
 			Expected: lockText(investigation.Retention(promised)), Found: lockText(is),
 		})
@@ -171,11 +171,11 @@ func (v *Verifier) lock(ctx context.Context, s *Subject, promised manifest.Reten
 	over := promised.Mode != "" && promised.Until.Before(v.now())
 	switch {
 	case strength(is.Mode) < strength(promised.Mode) && !over:
-		lie("the lock is weaker than it was")
+		mismatch("the lock is weaker than it was")
 	case promised.Mode != "" && is.Until.Before(promised.Until) && !over:
-		lie("the lock ends earlier than it did")
+		mismatch("the lock ends earlier than it did")
 	case promised.LegalHold && !is.LegalHold:
-		lie("the legal hold is gone")
+		mismatch("the legal hold is gone")
 	}
 }
 

@@ -114,7 +114,7 @@ func (v Verification) counts(out io.Writer) error {
 	fmt.Fprint(w, "CHECK\tOK\tWRONG\tNOT ESTABLISHED\tNOT CHECKED\tNOT NEEDED\n")
 	for _, check := range order {
 		t := tallies[check]
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", check, t[verify.VerdictOK], t[verify.VerdictLie],
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", check, t[verify.VerdictOK], t[verify.VerdictMismatch],
 			t[verify.VerdictNotEstablished], t[verify.VerdictNotChecked], t[notNeeded])
 	}
 	return w.Flush()

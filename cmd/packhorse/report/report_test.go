@@ -211,7 +211,7 @@ func TestNothingToPaste(t *testing.T) {
 			sum.Problems = []verify.Problem{{Finding: verify.Finding{Key: "k", Check: verify.CheckLedger, What: "x"}}}
 		}},
 		{"a signature that is not one", func(s *verify.Subject, _ *verify.Summary) {
-			s.Results[1].Verdict = verify.VerdictLie
+			s.Results[1].Verdict = verify.VerdictMismatch
 		}},
 		{"a signature that was not checked", func(s *verify.Subject, _ *verify.Summary) {
 			s.Results[1].Verdict = verify.VerdictNotChecked
