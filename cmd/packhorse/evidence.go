@@ -247,11 +247,12 @@ func (e *evidence) keyOf(argument, absolute string) (string, error) {
 	}
 	if e.folder != "" { // also a path looks like a key, whose prefix is the folder
 		relative, err := filepath.Rel(e.folder, absolute)
-		if key := filepath.ToSlash(relative); err == nil && verify.IsKey(key) {
+		key := filepath.ToSlash(relative)
+		if _, isKey := investigation.ParseKey(key); err == nil && isKey {
 			return key, nil
 		}
 	}
-	if verify.IsKey(argument) {
+	if _, isKey := investigation.ParseKey(argument); isKey {
 		return argument, nil
 	}
 	return "", fmt.Errorf("%.200q is no key of an archive: those look like packages/TENANT/MACHINE/"+

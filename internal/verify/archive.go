@@ -139,8 +139,8 @@ func Root(ctx context.Context, a Archive, start string) (string, error) {
 	roots, looked := map[string]bool{}, 0
 	inside := ""
 	for _, o := range objects {
-		n, ok := parseTail(o.Key)
-		if !ok || n.part != partManifest || looked == rootsLooked {
+		n, ok := investigation.ParseKeyEnd(o.Key)
+		if !ok || n.Part != investigation.PartManifest || looked == rootsLooked {
 			continue
 		}
 		looked++
@@ -173,12 +173,6 @@ func Root(ctx context.Context, a Archive, start string) (string, error) {
 			"manifests of what was not collected are seen too", errInside, inside)
 	}
 	return start, nil
-}
-
-// parseTail is parseName for a key that something may stand before.
-func parseTail(key string) (name, bool) {
-	segments := strings.Split(key, "/")
-	return parseName(strings.Join(segments[max(0, len(segments)-3):], "/"))
 }
 
 // ownKey returns the key that a manifest says it has.

@@ -215,9 +215,9 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 		})
 	}
 	for _, sealed := range seals(rec) {
-		asked, isKey := parseName(scope.Key)
-		belongs, _ := parseName(sealed.key)
-		if there[sealed.key] || there[sealed.seal.Digest] || isKey && asked.stem() != belongs.stem() {
+		asked, isKey := investigation.ParseKey(scope.Key)
+		belongs, _ := investigation.ParseKey(sealed.key)
+		if there[sealed.key] || there[sealed.seal.Digest] || isKey && asked.Stem() != belongs.Stem() {
 			continue
 		}
 		if in := sealed.seal.Bucket; in != "" && v.about.Bucket != "" && in != v.about.Bucket {

@@ -228,8 +228,8 @@ func (s *Subject) mismatch(f Finding) {
 
 // Covers reports whether a key is one of the places of the subject's object, manifest or signature.
 func (s *Subject) Covers(key string) bool {
-	n, ok := parseName(key)
-	return ok && n.stem() == s.stem
+	n, ok := investigation.ParseKey(key)
+	return ok && n.Stem() == s.stem
 }
 
 // about returns whose package it is, and the case: by the manifest, else by the ledger.

@@ -8,23 +8,26 @@ import (
 	"packhorse/internal/investigation"
 )
 
+// defaultPrefix is where packages lie unless ARCHIVE_PREFIX says otherwise.
+const defaultPrefix = "packages/"
+
 // placed is an object under one of the keys of an action.
 type placed struct {
-	name name
+	parts investigation.KeyParts
 	*Object
 }
 
 // family is everything that lies in the places of one action's key in one folder.
 type family struct {
-	name                           name     // of any of its parts
-	manifests, signatures, objects []placed // in the order of their places
+	parts                          investigation.KeyParts // of any of its parts
+	manifests, signatures, objects []placed               // in the order of their places
 }
 
 func (f *family) add(p placed) {
-	switch p.name.part {
-	case partManifest:
+	switch p.parts.Part {
+	case investigation.PartManifest:
 		f.manifests = append(f.manifests, p)
-	case partSignature:
+	case investigation.PartSignature:
 		f.signatures = append(f.signatures, p)
 	default:
 		f.objects = append(f.objects, p)
@@ -61,27 +64,27 @@ func sortOut(objects []Object, scope Scope) inventory {
 	}
 	var unnamed []Object
 	for i, o := range objects {
-		n, ok := parseName(o.Key)
+		n, ok := investigation.ParseKey(o.Key)
 		if !ok {
 			unnamed = append(unnamed, o)
 			continue
 		}
-		folders[n.folder+n.tenantID+"/"] = true
-		if n.folder != "" {
-			folders[n.folder] = true
+		folders[n.Folder+n.TenantID+"/"] = true
+		if n.Folder != "" {
+			folders[n.Folder] = true
 		}
 		p := placed{n, &objects[i]}
-		if n.area == areaPackages && n.part == partObject && !o.gone() {
-			inv.packages[n.tail] = append(inv.packages[n.tail], p)
+		if n.Area == investigation.AreaPackages && n.Part == investigation.PartObject && !o.gone() {
+			inv.packages[n.Tail] = append(inv.packages[n.Tail], p)
 		}
-		if byStem[n.stem()] == nil {
-			byStem[n.stem()] = &family{name: n}
+		if byStem[n.Stem()] == nil {
+			byStem[n.Stem()] = &family{parts: n}
 		}
-		byStem[n.stem()].add(p)
+		byStem[n.Stem()].add(p)
 	}
 	inv.takeFamilies(byStem, scope)
 	for _, o := range unnamed {
-		_, isKey := parseSigningKey(o.Key)
+		_, isKey := investigation.ParseSigningKeyKey(o.Key)
 		switch {
 		case o.gone() || isKey && o.Irregular == "":
 		case scope == Scope{} && isBelow(o.Key, folders):
@@ -97,24 +100,24 @@ func sortOut(objects []Object, scope Scope) inventory {
 // nothing lies there; and what may have to do with the same action is looked at too.
 func (inv *inventory) takeFamilies(byStem map[string]*family, scope Scope) {
 	tenants := map[string]bool{}
-	asked, isKey := parseName(scope.Key)
-	if isKey && byStem[asked.stem()] == nil {
-		byStem[asked.stem()] = &family{name: asked}
+	asked, isKey := investigation.ParseKey(scope.Key)
+	if isKey && byStem[asked.Stem()] == nil {
+		byStem[asked.Stem()] = &family{parts: asked}
 	}
 	for _, stem := range slices.Sorted(maps.Keys(byStem)) {
 		f := byStem[stem]
-		order := func(a, b placed) int { return byPlace(a.name, b.name) }
+		order := func(a, b placed) int { return a.parts.ComparePlaces(b.parts) }
 		for _, parts := range [][]placed{f.manifests, f.signatures, f.objects} {
 			slices.SortStableFunc(parts, order)
 		}
 		if !f.gone() {
-			tenants[f.name.tenantID] = true
+			tenants[f.parts.TenantID] = true
 		}
 		switch {
-		case f.gone() && stem != asked.stem(): // there is nothing, and the chain says if there was
-		case scope.TenantID != "" && f.name.tenantID != scope.TenantID:
-		case isKey && stem != asked.stem() &&
-			(asked.area != areaNotCollected || f.name.area != areaQuarantine):
+		case f.gone() && stem != asked.Stem(): // there is nothing, and the chain says if there was
+		case scope.TenantID != "" && f.parts.TenantID != scope.TenantID:
+		case isKey && stem != asked.Stem() &&
+			(asked.Area != investigation.AreaNotCollected || f.parts.Area != investigation.AreaQuarantine):
 		default:
 			inv.families = append(inv.families, f)
 		}
@@ -145,7 +148,7 @@ func (inv inventory) bytes() int64 {
 func (inv inventory) tenants() []string {
 	ids := map[string]bool{}
 	for _, f := range inv.families {
-		ids[f.name.tenantID] = true
+		ids[f.parts.TenantID] = true
 	}
 	return slices.Sorted(maps.Keys(ids))
 }

@@ -197,7 +197,7 @@ func disagreements(s *Subject, snap *snapshot) []Finding {
 	// Where another file lay in its place, the ledger knows of the outcome's manifest where it went in
 	// the end, and of the quarantine's only where it belongs.
 	exact := m.Outcome != manifest.OutcomeQuarantined && rec.State == investigation.StateDone
-	if n, _ := parseName(manifestKey); manifestKey != s.ManifestKey && (exact || n.stem() != s.stem) {
+	if n, _ := investigation.ParseKey(manifestKey); manifestKey != s.ManifestKey && (exact || n.Stem() != s.stem) {
 		mismatch("the ledger has the manifest under another key", manifestKey, s.ManifestKey)
 	}
 	if m.NotCollected != nil {

@@ -55,7 +55,7 @@ func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit
 // noObject makes sure that there is no package. What the manifest itself names as strange is none.
 func (v *Verifier) noObject(s *Subject, inv inventory, u unit) {
 	var others []string
-	for _, o := range inv.packages[u.name.tail] {
+	for _, o := range inv.packages[u.parts.Tail] {
 		version, _ := o.Current()
 		if !names(s.Manifest, o.Key, version) {
 			others = append(others, o.Key)

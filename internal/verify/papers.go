@@ -35,7 +35,7 @@ func (p *paper) valid() bool { return p.signed && p.belongs }
 
 // unit is what belongs to one manifest. What is not there is nil.
 type unit struct {
-	name   name
+	parts  investigation.KeyParts
 	paper  *paper
 	object *placed
 }
@@ -67,12 +67,12 @@ func (v *Verifier) resolve(ctx context.Context, f *family) *resolved {
 	for _, o := range f.manifests {
 		papers = append(papers, v.papers(ctx, f, o)...)
 	}
-	rec, _ := v.ledger.record(ctx, f.name.id())
-	for _, p := range choose(papers, rec, f.name.area) {
-		r.units = append(r.units, unit{name: f.name, paper: p, object: objectFor(f, p)})
+	rec, _ := v.ledger.record(ctx, f.parts.ID)
+	for _, p := range choose(papers, rec, f.parts.Area) {
+		r.units = append(r.units, unit{parts: f.parts, paper: p, object: objectFor(f, p)})
 	}
 	if len(r.units) == 0 {
-		r.units = []unit{{name: f.name}}
+		r.units = []unit{{parts: f.parts}}
 	}
 	for _, p := range f.all() {
 		if !p.gone() && !r.claims(p) {
@@ -101,7 +101,7 @@ func (v *Verifier) papers(ctx context.Context, f *family, at placed) []*paper {
 		p.digest = hex.EncodeToString(sum[:])
 		p.m, p.bad = manifest.Parse(p.text)
 		if p.bad == nil {
-			_, p.belongs = place(p.m, at.name)
+			_, p.belongs = place(p.m, at.parts)
 			v.sign(ctx, f, p)
 		}
 		p.text = nil
@@ -113,7 +113,7 @@ func (v *Verifier) papers(ctx context.Context, f *family, at placed) []*paper {
 func (v *Verifier) sign(ctx context.Context, f *family, p *paper) {
 	key, trusted := v.trust.keys[p.m.Signature.KeyID]
 	for i, s := range f.signatures {
-		if s.name.place != p.name.place || s.gone() && p.signature != nil {
+		if s.parts.Place != p.parts.Place || s.gone() && p.signature != nil {
 			continue
 		}
 		if p.signature == nil {
@@ -135,9 +135,9 @@ func (v *Verifier) sign(ctx context.Context, f *family, p *paper) {
 
 // choose returns the papers that are manifests: those that a trusted key vouches for, each once. If
 // there are none, the one that comes closest.
-func choose(papers []*paper, rec investigation.Record, in area) []*paper {
+func choose(papers []*paper, rec investigation.Record, in investigation.Area) []*paper {
 	seal, key := rec.Seal, rec.ManifestKey
-	if in == areaQuarantine {
+	if in == investigation.AreaQuarantine {
 		seal, key = rec.QuarantineSeal, investigation.Key(rec.Quarantine.Key).Manifest()
 	}
 	// The ledger's own come first; of equal ones the first place and the oldest version.
@@ -184,7 +184,7 @@ func objectFor(f *family, p *paper) *placed {
 	for i, o := range f.objects {
 		switch {
 		case p.parsed() && p.m.Object != nil && o.Key == p.m.Object.Key,
-			!p.belongs && o.name.place == p.name.place:
+			!p.belongs && o.parts.Place == p.parts.Place:
 			return &f.objects[i]
 		}
 	}
@@ -196,7 +196,7 @@ func (r *resolved) claims(p placed) bool {
 	return slices.ContainsFunc(r.units, func(u unit) bool {
 		return u.paper != nil && (u.paper.Key == p.Key || u.object != nil && u.object.Key == p.Key ||
 			u.paper.signature != nil && u.paper.signature.Key == p.Key ||
-			!u.paper.parsed() && p.name.part == partSignature && p.name.place == u.paper.name.place)
+			!u.paper.parsed() && p.parts.Part == investigation.PartSignature && p.parts.Place == u.paper.parts.Place)
 	})
 }
 
@@ -204,8 +204,8 @@ func (r *resolved) claims(p placed) bool {
 func outcomes(all []*resolved) map[investigation.ID]*paper {
 	known := map[investigation.ID]*paper{}
 	for _, r := range all {
-		if p := r.known(); p != nil && r.name.area != areaQuarantine {
-			known[r.name.id()] = p
+		if p := r.known(); p != nil && r.parts.Area != investigation.AreaQuarantine {
+			known[r.parts.ID] = p
 		}
 	}
 	return known
@@ -222,13 +222,13 @@ func (v *Verifier) disown(ctx context.Context, r *resolved, outcome *paper) {
 	if n := outcome.m.NotCollected; n != nil && n.Quarantine != nil {
 		named = append(named, n.Quarantine.Key, n.Quarantine.ManifestKey)
 	}
-	if rec, ok := v.ledger.record(ctx, r.name.id()); ok {
+	if rec, ok := v.ledger.record(ctx, r.parts.ID); ok {
 		for _, s := range seals(rec) {
 			named = append(named, s.key)
 		}
 	}
 	for _, key := range named {
-		if n, ok := parseName(key); ok && n.stem() == r.name.stem() {
+		if n, ok := investigation.ParseKey(key); ok && n.Stem() == r.parts.Stem() {
 			return
 		}
 	}
@@ -262,7 +262,7 @@ func (v *Verifier) resolveAll(ctx context.Context, inv inventory) ([]*resolved, 
 	}
 	known := outcomes(all)
 	for _, r := range all {
-		v.disown(ctx, r, known[r.name.id()])
+		v.disown(ctx, r, known[r.parts.ID])
 	}
 	v.bodies = bodies(all)
 	return all, nil

@@ -129,12 +129,12 @@ func lacksManifest(f Finding) bool {
 
 // manifestOf returns the key of the manifest that belongs to a key.
 func manifestOf(key string) string {
-	n, ok := parseName(key)
+	n, ok := investigation.ParseKey(key)
 	if !ok {
 		return ""
 	}
-	n.part, n.signaturePlace = partManifest, 0
-	return n.key()
+	n.Part, n.SignaturePlace = investigation.PartManifest, 0
+	return n.Key()
 }
 
 // sameKey folds manifests that one foreign key signed into one problem: it is the key that is missing

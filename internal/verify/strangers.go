@@ -78,14 +78,14 @@ func (v *Verifier) strange(ctx context.Context, all []*resolved, subjects []Subj
 		beside := besides(subjects, r)
 		vouched := r.known() != nil || r.outcome != nil
 		for _, o := range r.rest {
-			if !vouched && inHand(r.name.id()) {
+			if !vouched && inHand(r.parts.ID) {
 				continue
 			}
 			version, _ := o.Current()
 			f := Finding{
-				Key: o.Key, TenantID: r.name.tenantID, Check: CheckStray, What: "no manifest speaks of it",
-				Expected: r.name.manifestKey(), Stranger: v.stranger(ctx, o.Object, version, beside),
-				id: r.name.id(),
+				Key: o.Key, TenantID: r.parts.TenantID, Check: CheckStray, What: "no manifest speaks of it",
+				Expected: r.parts.ManifestKey(), Stranger: v.stranger(ctx, o.Object, version, beside),
+				id: r.parts.ID,
 			}
 			f.Found = f.Stranger.String()
 			if beside != nil {
@@ -107,8 +107,8 @@ func besides(subjects []Subject, r *resolved) *Subject {
 	for i := range subjects {
 		s := &subjects[i]
 		switch {
-		case s.id != r.name.id():
-		case r.outcome != nil && s.ManifestKey == r.outcome.Key, s.stem == r.name.stem() && s.read:
+		case s.id != r.parts.ID:
+		case r.outcome != nil && s.ManifestKey == r.outcome.Key, s.stem == r.parts.Stem() && s.read:
 			return s
 		case closest == nil:
 			closest = s

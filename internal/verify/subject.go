@@ -15,8 +15,8 @@ const signatureAlgorithm = "ECDSA-P256-SHA256"
 // subject makes all checks of one manifest that need no other.
 func (v *Verifier) subject(ctx context.Context, inv inventory, r *resolved, u unit) Subject {
 	s := Subject{
-		Key: u.name.subjectKey(), ManifestKey: u.name.manifestKey(), TenantID: u.name.tenantID,
-		id: u.name.id(), stem: u.name.stem(),
+		Key: u.parts.SubjectKey(), ManifestKey: u.parts.ManifestKey(), TenantID: u.parts.TenantID,
+		id: u.parts.ID, stem: u.parts.Stem(),
 	}
 	if rec, ok := v.ledger.record(ctx, s.id); ok {
 		s.Record = &rec
@@ -26,7 +26,7 @@ func (v *Verifier) subject(ctx context.Context, inv inventory, r *resolved, u un
 		return s
 	}
 	s.there = true
-	s.ManifestKey, s.Key = u.paper.Key, u.paper.name.beside()
+	s.ManifestKey, s.Key = u.paper.Key, beside(u.paper.parts)
 	if u.object != nil {
 		s.Key = u.object.Key
 	}
@@ -88,7 +88,7 @@ func (v *Verifier) manifest(s *Subject, u unit) {
 		return
 	}
 	s.Manifest, s.read = p.m, true
-	if expected, ok := place(p.m, p.name); !ok {
+	if expected, ok := place(p.m, p.parts); !ok {
 		s.mismatch(Finding{
 			Key: s.ManifestKey, Check: CheckManifest, What: "the manifest belongs under another key",
 			Expected: expected, Found: s.ManifestKey,
@@ -98,9 +98,17 @@ func (v *Verifier) manifest(s *Subject, u unit) {
 	}
 }
 
+// beside is what a person calls what lies in the place of a manifest.
+func beside(at investigation.KeyParts) string {
+	if at.Area == investigation.AreaNotCollected {
+		return at.Key()
+	}
+	return investigation.Place(at.SubjectKey(), at.Place)
+}
+
 // place returns the key that a manifest's own facts call for, and whether it lies in a place of that
 // key.
-func place(m manifest.Manifest, at name) (expected string, ok bool) {
+func place(m manifest.Manifest, at investigation.KeyParts) (expected string, ok bool) {
 	action := investigation.Action{
 		ID:        investigation.ID{TenantID: m.Action.TenantID, ActionID: m.Action.ID},
 		MachineID: m.Action.MachineID, CreatedAt: m.Action.CreatedAt,
@@ -112,7 +120,7 @@ func place(m manifest.Manifest, at name) (expected string, ok bool) {
 	var byAction string
 	switch m.Outcome {
 	case manifest.OutcomeArchived:
-		key, err := investigation.KeyOf(at.folder, action)
+		key, err := investigation.KeyOf(at.Folder, action)
 		if err != nil {
 			return expected, false
 		}
@@ -126,16 +134,16 @@ func place(m manifest.Manifest, at name) (expected string, ok bool) {
 	default:
 		byAction = expected
 	}
-	if n, ok := parseName(expected); !ok || n.stem() != at.stem() {
+	if n, ok := investigation.ParseKey(expected); !ok || n.Stem() != at.Stem() {
 		return expected, false
 	}
 	if m.Object != nil {
-		n, ok := parseName(m.Object.Key)
-		if !ok || n.part != partObject || n.stem() != at.stem() {
+		n, ok := investigation.ParseKey(m.Object.Key)
+		if !ok || n.Part != investigation.PartObject || n.Stem() != at.Stem() {
 			return expected, false
 		}
 	}
-	return byAction, byAction == at.manifestKey()
+	return byAction, byAction == at.ManifestKey()
 }
 
 // signature judges the signature by the trusted key that the manifest names.
@@ -211,12 +219,12 @@ func (v *Verifier) quarantines(subjects []Subject, mismatch func(*Subject, Findi
 
 // quarantined finds the manifest that another names: it may lie in a later place than that says.
 func quarantined(subjects []Subject, named manifest.Quarantine) *Subject {
-	n, ok := parseName(named.ManifestKey)
+	n, ok := investigation.ParseKey(named.ManifestKey)
 	var closest *Subject
 	for i := range subjects {
 		q := &subjects[i]
 		switch {
-		case !ok || q.stem != n.stem():
+		case !ok || q.stem != n.Stem():
 		case q.Digest == named.ManifestSHA256:
 			return q
 		case closest == nil:

@@ -104,7 +104,7 @@ func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
 	var findings []Finding
 	var ids []string // of the keys that the findings' names promise
 	for _, o := range objects {
-		id, ok := parseSigningKey(o.Key)
+		id, ok := investigation.ParseSigningKeyKey(o.Key)
 		if !ok || o.gone() {
 			continue // a stray, and named as such
 		}

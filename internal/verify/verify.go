@@ -145,8 +145,8 @@ func (v *Verifier) tenants(ctx context.Context, scope Scope) ([]string, error) {
 	if scope.TenantID != "" {
 		return []string{scope.TenantID}, nil
 	}
-	if n, ok := parseName(scope.Key); ok {
-		return []string{n.tenantID}, nil
+	if n, ok := investigation.ParseKey(scope.Key); ok {
+		return []string{n.TenantID}, nil
 	}
 	if all, ok := v.ledger.ledger.(TenantsLedger); ok {
 		ids, err := all.Tenants(ctx)
@@ -160,14 +160,14 @@ func (v *Verifier) tenants(ctx context.Context, scope Scope) ([]string, error) {
 
 // list returns the objects that the scope may have to do with.
 func (v *Verifier) list(ctx context.Context, scope Scope) ([]Object, error) {
-	n, ok := parseName(scope.Key)
+	n, ok := investigation.ParseKey(scope.Key)
 	if !ok {
 		return v.archive.List(ctx, "")
 	}
 	prefixes := map[string]bool{}
-	for _, folder := range []string{n.folder, defaultPrefix, investigation.NotCollectedFolder,
+	for _, folder := range []string{n.Folder, defaultPrefix, investigation.NotCollectedFolder,
 		investigation.QuarantineFolder} {
-		prefixes[folder+n.tail] = true
+		prefixes[folder+n.Tail] = true
 	}
 	var objects []Object
 	for prefix := range prefixes {

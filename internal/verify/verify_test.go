@@ -408,39 +408,6 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// FuzzIsKey: no key crashes, and one that is taken apart is put together again.
-func FuzzIsKey(f *testing.F) {
-	for _, s := range []string{
-		"", "/", "a/b/c", key(prefix, 1, ".zip"), key("", 1, ".json"), key("/", 1, ".zip"), key("../", 1, ".zip"),
-		key("not-collected/", 1, ".json"), key("not-collected/", 1, ".zip"), key("quarantine/", 1, ".bin"),
-		key("quarantine/x/", 1, ".zip"), key("signing-keys/", 1, ".zip"), key(prefix, 1, ".json.sig"),
-		strings.ToUpper(key(prefix, 1, ".zip")), "packages//" + key("", 1, ".zip"), "\xff/\x00/\u202e.json",
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if again, ok := verify.Again(s); ok && again != s {
-			t.Errorf("%q became %q", s, again)
-		}
-	})
-}
-
-func TestIsKey(t *testing.T) {
-	t.Parallel()
-	for s, want := range map[string]bool{
-		key(prefix, 1, ".zip"): true, key("", 1, ".json"): true, key("a/b/", 1, ".json.sig"): true,
-		key("quarantine/", 1, ".bin"): true, key("not-collected/", 1, ".json"): true,
-		key("quarantine/", 1, ".zip"): false, key("not-collected/", 1, ".zip"): false,
-		key("/", 1, ".zip"): false, key("../", 1, ".zip"): false, key(prefix, 1, ".exe"): false,
-		key("signing-keys/", 1, ".json"): false, key("quarantine/x/", 1, ".json"): false,
-		"packages/x.json": false, "": false,
-	} {
-		if got := verify.IsKey(s); got != want {
-			t.Errorf("IsKey(%q) is %t", s, got)
-		}
-	}
-}
-
 // TestTwoArchives: two stacks on one ledger have one chain, and a bucket each. What lies in the other
 // is no gap here, and its place is checked by what the ledger has of it.
 func TestTwoArchives(t *testing.T) {

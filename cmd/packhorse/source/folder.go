@@ -75,7 +75,7 @@ func objectOf(key string, entry fs.DirEntry, failure error) (verify.Object, bool
 	case failure != nil:
 		o.Irregular = fmt.Sprintf("a folder that cannot be read (%v)", reason(failure))
 	case entry.IsDir():
-		isName := verify.IsTail(key)
+		_, isName := investigation.ParseKeyEnd(key)
 		o.Irregular = "a folder"
 		return o, isName
 	case entry.Type()&fs.ModeSymlink != 0:
