@@ -57,7 +57,7 @@ var (
 	collection = investigation.Collection{Attempt: 3, Link: link, Download: download}
 
 	place = investigation.Placement{
-		Key: key, Action: action, Claim: "ada", Collection: investigation.Collection{Attempt: 3, Link: link},
+		Key: key, Action: action, Claim: "ada", Collection: collection,
 	}
 	placeOrQuarantine = investigation.Placement{
 		Key: key, Quarantine: quarantine, Action: action, Claim: "ada", Collection: place.Collection,
@@ -127,7 +127,7 @@ func storeAt(ctx context.Context, b *memory.Bucket, place investigation.Placemen
 
 func packageOf(body []byte) investigation.Package {
 	return investigation.Package{
-		Size: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)), Source: download,
+		Size: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
 	}
 }
 

@@ -251,7 +251,7 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 		if detailType == event.TypeDecided {
 			carry = fetcher.Conclude
 		}
-		_, err := carry(ctx, id)
+		err := carry(ctx, id).Err
 		if _, repeated := errors.AsType[*investigation.NotClaimableError](err); repeated {
 			w.mu.Lock()
 			w.repeated++

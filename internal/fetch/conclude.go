@@ -13,25 +13,31 @@ import (
 var ErrElsewhere = errors.New("its manifest belongs into another archive")
 
 // Conclude performs what is left to do for an action whose outcome is decided: steps 8 to 10 of
-// Fetch, and before them 7 where the action ended without a package. It needs no claim: two that do
-// it at once write the same. An action that is done stays as it is. An error means that the action
-// is due again; one that wraps [ErrElsewhere], that it is due for somebody else.
-func (f *Fetcher) Conclude(ctx context.Context, id investigation.ID) (investigation.Record, error) {
+// Fetch, and before them 7 if the action ended without a package. It needs no claim: two that do it
+// at once write the same. An action that is done stays as it is. One whose manifest belongs into
+// another archive is refused with [ErrElsewhere].
+func (f *Fetcher) Conclude(ctx context.Context, id investigation.ID) Result {
 	sealer, err := f.custody.Sealer(ctx, investigation.Stored{})
 	if err != nil {
-		return investigation.Record{}, fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err)
+		return Result{Outcome: OutcomeFailed, Err: fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err)}
 	}
 	rec, err := f.ledger.Seal(ctx, id, investigation.Unchanged(), sealer)
+	switch {
+	case errors.Is(err, investigation.ErrUnknownAction), errors.Is(err, investigation.ErrIllegalChange):
+		return Result{Outcome: OutcomeRefused, Err: err}
+	case err != nil:
+		return Result{Outcome: OutcomeFailed, Err: err}
+	case rec.State == investigation.StateDone:
+		return Result{Outcome: OutcomeConcluded, Record: rec}
+	case rec.Seal.Bucket != sealer.Bucket():
+		err = fmt.Errorf("conclude action %s: %w: %q", id.ActionID, ErrElsewhere, rec.Seal.Bucket)
+		return Result{Outcome: OutcomeRefused, Record: rec, Err: err}
+	}
+	rec, err = f.conclude(ctx, rec)
 	if err != nil {
-		return investigation.Record{}, err
+		return Result{Outcome: OutcomeFailed, Record: rec, Err: err}
 	}
-	if rec.State == investigation.StateDone {
-		return rec, nil
-	}
-	if rec.Seal.Bucket != sealer.Bucket() {
-		return rec, fmt.Errorf("conclude action %s: %w: %q", id.ActionID, ErrElsewhere, rec.Seal.Bucket)
-	}
-	return f.conclude(ctx, rec)
+	return Result{Outcome: OutcomeConcluded, Record: rec}
 }
 
 // conclude performs steps 8 to 10. What it cannot do is due again, and is done by Conclude.

@@ -54,7 +54,7 @@ func TestSettledEvent(t *testing.T) {
 	for name, test := range map[string]struct {
 		ledger  sealing
 		custody keyless
-		outcome string
+		outcome fetch.Outcome
 		want    error
 	}{
 		"a second time": {ledger: sealing{rec: done}, outcome: fetch.OutcomeConcluded},

@@ -1,11 +1,11 @@
 // Package fetch moves one package from Defender into the archive: the second use case.
 //
-// [Fetcher.Fetch] is the whole of it: claim, link, stream, check, commit, ledger, manifest,
-// signature, announce, in that order. Its last part, [Fetcher.Conclude], is also what ends an action
-// that never had a package. There is no recovery mode: what a crash left behind is carried on by the
-// same path the next time the action is due.
+// [Fetcher.Fetch] does all of it: claim, look, link, stream, check, commit, ledger, manifest,
+// signature, announce, in that order. [Fetcher.Conclude] runs the last steps on their own, for actions
+// that end without a package. There is no recovery mode: when a crash interrupts a fetch, the action
+// becomes due again and takes the same path.
 //
-// The package reaches nothing itself. What it needs is in ports.go; the budget is not among it,
+// The package reaches nothing itself: ports.go says what it needs. The budget is not among its ports,
 // because the transport under [Defender.PackageURI] counts every call.
 package fetch
 
@@ -19,9 +19,9 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// settleTimeout bounds what follows the commit, a failure, or a cancelled context: a few writes to the
+// concludeTimeout bounds what follows the commit, a failure, or a cancelled context: a few writes to the
 // ledger and the archive, and a signature.
-const settleTimeout = 20 * time.Second
+const concludeTimeout = 20 * time.Second
 
 // Fetcher moves packages. Its methods may be called by several goroutines at once, each for another
 // action; two that mean the same action are told apart by the ledger.
@@ -81,16 +81,13 @@ func New(
 // for whoever claims next, who reads back from it all that the manifest says of it; after 7 the
 // manifest's bytes stand. Every step may be repeated.
 //
-// The record is the action's as the ledger has it afterwards. An error that wraps
-// *[investigation.NotClaimableError] or [investigation.ErrUnknownAction] means that nothing was
-// done and no call was spent. Any other error has been written to the ledger, which makes the
-// action due again or closes it, unless it says otherwise.
-func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) (investigation.Record, error) {
+// A process that is asked to stop after the commit still makes the few writes that say so.
+func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) Result {
 	owner := f.newOwner()
 	now := f.now()
 	rec, err := f.ledger.Change(ctx, id, investigation.Claim(owner, now, now.Add(f.lease)))
 	if err != nil {
-		return investigation.Record{}, err
+		return unclaimed(err)
 	}
 
 	leased, stop := f.keep(ctx, rec)
@@ -102,32 +99,35 @@ func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) (investigation
 		return f.giveBack(ctx, rec, stored, errors.Join(err, lost(leased)))
 	}
 
-	// The package is stored: being asked to stop does not stop the few writes that say so.
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTimeout)
 	defer cancel()
 	sealer, err := f.custody.Sealer(after, stored)
 	if err != nil {
 		return f.giveBack(ctx, rec, stored, fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err))
 	}
 	stop()
-	rec, err = f.ledger.Seal(after, id, investigation.Archive(owner, investigation.Arrival{
+	archived, err := f.ledger.Seal(after, id, investigation.Archive(owner, investigation.Arrival{
 		At: f.now(), Receipt: stored.Receipt, Strangers: strangers,
 	}), sealer)
 	if err != nil {
-		return rec, err
+		return Result{Outcome: OutcomeFailed, Record: rec, Err: err}
 	}
-	return f.conclude(after, rec)
+	concluded, err := f.conclude(after, archived)
+	return Result{Outcome: OutcomeArchived, Record: concluded, Err: err}
 }
 
-// giveBack writes what a failure means to the ledger, with the strangers of the record, and returns
-// the failure. What is stored of it is in quarantine.
+// giveBack writes what a failure means to the ledger, with the strangers of the record: the action is
+// due again, or closed. What is stored of it is in quarantine.
 func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	stored investigation.Stored, failure error,
-) (investigation.Record, error) {
-	if errors.Is(failure, investigation.ErrLeaseLost) {
-		return rec, failure // somebody else has it: nothing here is ours to write
+) Result {
+	failed := func(err error) Result {
+		return Result{Outcome: OutcomeFailed, Record: rec, Err: errors.Join(failure, err)}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	if errors.Is(failure, investigation.ErrLeaseLost) {
+		return failed(nil) // somebody else has it: nothing here is ours to write
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTimeout)
 	defer cancel()
 
 	verdict := judge(rec, failure, f.now())
@@ -135,21 +135,21 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	if verdict.reason == "" {
 		given, err := f.ledger.Change(ctx, rec.ID, investigation.GiveBack(rec.Owner, verdict.release))
 		if err != nil {
-			return rec, errors.Join(failure, err)
+			return failed(err)
 		}
-		return given, failure
+		return Result{Outcome: OutcomePostponed, Record: given, Err: failure}
 	}
 	sealer, err := f.custody.Sealer(ctx, stored)
 	if err != nil {
-		return rec, errors.Join(failure, fmt.Errorf("prepare the manifest of %s: %w", rec.ActionID, err))
+		return failed(fmt.Errorf("prepare the manifest of %s: %w", rec.ActionID, err))
 	}
 	closed, err := f.ledger.Seal(ctx, rec.ID, investigation.Close(rec.Owner, investigation.Closing{
 		At: f.now(), Reason: verdict.reason, Message: verdict.release.Message, Quarantine: stored.Receipt,
 		Strangers: rec.Strangers,
 	}), sealer)
 	if err != nil {
-		return rec, errors.Join(failure, err)
+		return failed(err)
 	}
 	concluded, err := f.conclude(ctx, closed)
-	return concluded, errors.Join(failure, err)
+	return Result{Outcome: OutcomeNotCollected, Record: concluded, Err: err}
 }

@@ -11,20 +11,11 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// The outcomes of an invocation.
-const (
-	OutcomeArchived     = "archived"
-	OutcomeNotCollected = "notCollected"
-	OutcomeConcluded    = "concluded" // what was decided before is in the archive and announced
-	OutcomePostponed    = "postponed" // due again, at the time the ledger names
-	OutcomeRefused      = "refused"   // nothing was done, and no call spent
-)
-
 // Answer is what an invocation came to. Metrics are made of it.
 type Answer struct {
-	Outcome  string `json:"outcome"`
-	ActionID string `json:"actionId,omitempty"`
-	Reason   string `json:"reason,omitempty"` // where it was refused, postponed or not collected
+	Outcome  Outcome `json:"outcome"`
+	ActionID string  `json:"actionId,omitempty"`
+	Reason   string  `json:"reason,omitempty"` // where it was refused, postponed or not collected
 
 	Cause investigation.Cause `json:"cause,omitempty"` // where it was postponed
 	// Strangers is how many objects lie under keys of this action that are not ours.
@@ -59,72 +50,59 @@ func (h *Handler) Handle(ctx context.Context, e event.Envelope) (Answer, error) 
 		return h.refuse(ctx, slog.LevelError, "", err), nil
 	}
 	if e.DetailType == event.TypeDecided {
-		return h.conclude(ctx, id)
+		return h.answer(ctx, id, h.fetcher.Conclude(ctx, id))
 	}
-	return h.fetch(ctx, id)
+	return h.answer(ctx, id, h.fetcher.Fetch(ctx, id))
 }
 
-func (h *Handler) fetch(ctx context.Context, id investigation.ID) (Answer, error) {
-	rec, err := h.fetcher.Fetch(ctx, id)
-	_, notClaimable := errors.AsType[*investigation.NotClaimableError](err)
-	switch {
-	case notClaimable: // a Ready event may come twice: that is the design, and no trouble
-		return h.refuse(ctx, slog.LevelInfo, id.ActionID, err), nil
-	case errors.Is(err, investigation.ErrUnknownAction):
-		return h.refuse(ctx, slog.LevelError, id.ActionID, err), nil
-	case rec.Reason != "":
+// answer tells the log and the caller what came of an action.
+func (h *Handler) answer(ctx context.Context, id investigation.ID, r Result) (Answer, error) {
+	rec := r.Record
+	answer := Answer{Outcome: r.Outcome, ActionID: id.ActionID, Strangers: rec.Strangers.Count()}
+	switch r.Outcome {
+	case OutcomeArchived:
+		return h.archived(ctx, answer, r), nil
+	case OutcomeNotCollected:
 		h.logger.WarnContext(ctx, "the package was not collected", slog.String("actionId", id.ActionID),
 			slog.String("reason", string(rec.Reason)), slog.String("message", rec.Message))
-		return Answer{
-			Outcome: OutcomeNotCollected, ActionID: id.ActionID, Reason: string(rec.Reason),
-			Strangers: rec.Strangers.Count(),
-		}, nil
-	case rec.State.Settled():
-		return h.archived(ctx, rec, err), nil
-	case rec.State == investigation.StateReady && err != nil:
-		cause := causeOf(err)
+		answer.Reason = string(rec.Reason)
+	case OutcomeConcluded:
+		h.logger.InfoContext(ctx, "the action is concluded", slog.String("actionId", id.ActionID),
+			slog.String("manifest", rec.ManifestKey), slog.Int64("sequence", rec.Seal.Sequence))
+		answer.Key = rec.ManifestKey
+	case OutcomePostponed:
+		answer.Reason, answer.Cause = r.Err.Error(), causeOf(r.Err)
 		h.logger.WarnContext(ctx, "the fetch is postponed", slog.String("actionId", id.ActionID),
-			slog.Time("dueAt", rec.DueAt), slog.String("cause", string(cause)),
-			slog.String("error", err.Error()))
-		return Answer{
-			Outcome: OutcomePostponed, ActionID: id.ActionID, Reason: err.Error(), Cause: cause,
-			Strangers: rec.Strangers.Count(),
-		}, nil
+			slog.Time("dueAt", rec.DueAt), slog.String("cause", string(answer.Cause)),
+			slog.String("error", r.Err.Error()))
+	case OutcomeRefused:
+		return h.refuse(ctx, refusalLevel(r.Err), id.ActionID, r.Err), nil
 	default:
-		return Answer{}, err
+		return Answer{}, r.Err
 	}
+	return answer, nil
 }
 
-// conclude is for actions that never had a package, and for those whose fetcher could not.
-func (h *Handler) conclude(ctx context.Context, id investigation.ID) (Answer, error) {
-	rec, err := h.fetcher.Conclude(ctx, id)
-	switch {
-	case errors.Is(err, ErrElsewhere): // each of two pollers on one ledger hands over what it finds
-		return h.refuse(ctx, slog.LevelInfo, id.ActionID, err), nil
-	case errors.Is(err, investigation.ErrUnknownAction), errors.Is(err, investigation.ErrIllegalChange):
-		return h.refuse(ctx, slog.LevelError, id.ActionID, err), nil
-	case err != nil:
-		return Answer{}, err
+// refusalLevel tells what the design expects from what somebody should look at: a Ready event may
+// come twice, and each of two pollers on one ledger hands over what it finds.
+func refusalLevel(err error) slog.Level {
+	_, taken := errors.AsType[*investigation.NotClaimableError](err)
+	if taken || errors.Is(err, ErrElsewhere) {
+		return slog.LevelInfo
 	}
-	h.logger.InfoContext(ctx, "the action is concluded", slog.String("actionId", id.ActionID),
-		slog.String("manifest", rec.ManifestKey), slog.Int64("sequence", rec.Seal.Sequence))
-	return Answer{
-		Outcome: OutcomeConcluded, ActionID: id.ActionID, Key: rec.ManifestKey,
-		Strangers: rec.Strangers.Count(),
-	}, nil
+	return slog.LevelError
 }
 
-// archived tells of a package that is stored. Where it could not be concluded, the poller hands it
-// over again.
-func (h *Handler) archived(ctx context.Context, rec investigation.Record, err error) Answer {
-	if err != nil {
+// archived tells of a package that is stored. If it could not be concluded, the poller hands it over
+// again.
+func (h *Handler) archived(ctx context.Context, answer Answer, r Result) Answer {
+	rec := r.Record
+	if r.Err != nil {
 		h.logger.WarnContext(ctx, "the package is stored and not concluded yet",
-			slog.String("actionId", rec.ActionID), slog.String("error", err.Error()))
+			slog.String("actionId", rec.ActionID), slog.String("error", r.Err.Error()))
 	}
-	answer := Answer{
-		Outcome: OutcomeArchived, ActionID: rec.ActionID, Key: rec.Receipt.Key, Bytes: rec.Receipt.Size,
-		ReadySeconds: rec.ArchivedAt.Sub(rec.CompletedAt()).Seconds(), Strangers: rec.Strangers.Count(),
-	}
+	answer.Key, answer.Bytes = rec.Receipt.Key, rec.Receipt.Size
+	answer.ReadySeconds = rec.ArchivedAt.Sub(rec.CompletedAt()).Seconds()
 	h.logger.InfoContext(ctx, "the package is archived", slog.String("actionId", rec.ActionID),
 		slog.String("key", answer.Key), slog.Int64("bytes", answer.Bytes),
 		slog.String("sha256", rec.Receipt.SHA256), slog.Int("attempts", rec.Attempts),

@@ -87,7 +87,8 @@ func TestNoRoom(t *testing.T) {
 		c := &cramped{fullFrom: test.fullFrom}
 		fetcher := fetch.New(c, ledger, c, c, nil, nil, "packages/", time.Minute,
 			func() time.Time { return now }, func() string { return "owner" }, slog.New(slog.DiscardHandler))
-		rec, err := fetcher.Fetch(t.Context(), id)
+		got := fetcher.Fetch(t.Context(), id)
+		rec, err := got.Record, got.Err
 		if !errors.Is(err, errFull) || rec.State != investigation.StateReady || rec.Attempts != 0 ||
 			!rec.DueAt.Equal(now.Add(time.Minute)) || !strings.Contains(rec.Message, errFull.Error()) {
 			t.Errorf("%s: got %+v, %v", name, rec, err)

@@ -93,7 +93,7 @@ type Placement struct {
 	// Unnamed admits what a release that wrote no names of claims may have stored: an object without
 	// one that has the very bytes that come now.
 	Unnamed    bool
-	Collection Collection // the download's exchange is the package's own
+	Collection Collection
 }
 
 // Stored is all that is known of an object in the archive.

@@ -21,6 +21,21 @@ type Answer struct {
 	OldestReadySeconds int `json:"oldestReadySeconds"` // since the oldest due package came to be; 0 without
 }
 
+// and returns what a tick came to with one step more. Of the last step it has how that left things.
+func (a Answer) and(next Answer) Answer {
+	return Answer{
+		Sweeps:              a.Sweeps + next.Sweeps,
+		LongestSweepSeconds: max(a.LongestSweepSeconds, next.LongestSweepSeconds),
+		Seen:                a.Seen + next.Seen,
+		Ready:               a.Ready + next.Ready,
+		NotCollected:        a.NotCollected + next.NotCollected,
+		HandedOver:          a.HandedOver + next.HandedOver,
+		Settled:             a.Settled + next.Settled,
+		Due:                 next.Due,
+		OldestReadySeconds:  next.OldestReadySeconds,
+	}
+}
+
 func (a *Answer) swept(took time.Duration) {
 	a.Sweeps++
 	a.LongestSweepSeconds = max(a.LongestSweepSeconds, took.Seconds())

@@ -23,21 +23,10 @@ const (
 	slotHeld = time.Minute
 )
 
-// handover is the memory of one Ready event.
-type handover struct {
-	at    time.Time
-	dueAt time.Time // of the record: a record that was claimed and released since has another
-}
-
 // dispatch hands over the first ready actions that will get a slot. It returns when to look
 // again, the zero time if there is nothing to hand over within the horizon.
-func (p *Poller) dispatch(ctx context.Context, due []investigation.Record) (time.Time, error) {
+func (p *Poller) dispatch(ctx context.Context, due []investigation.Record, did *Answer) (time.Time, error) {
 	now := p.now()
-	for id, h := range p.handed {
-		if now.Sub(h.at) >= remembered {
-			delete(p.handed, id)
-		}
-	}
 	ready, next := p.dispatchable(due, now)
 	if len(ready) == 0 {
 		return next, nil
@@ -46,12 +35,22 @@ func (p *Poller) dispatch(ctx context.Context, due []investigation.Record) (time
 	if err != nil {
 		return next, fmt.Errorf("look at the budget: %w", err)
 	}
-	allowed, nextSlot := room(freeAt, p.handedAt(), now)
+	allowed, nextSlot := room(freeAt, p.handed.readyAt(), now)
 	if len(ready) > allowed {
 		next = soonest(next, nextSlot)
 		ready = ready[:allowed]
 	}
-	return next, p.hand(ctx, ready, now)
+	if len(ready) == 0 {
+		return next, nil
+	}
+	ids := idsOf(ready)
+	taken, err := p.bus.Ready(ctx, ids)
+	did.HandedOver += len(taken)
+	p.handed.remember(taken, ready, now)
+	if err != nil {
+		return next, fmt.Errorf("hand over %d of %d ready actions: %w", len(ids)-len(taken), len(ids), err)
+	}
+	return next, nil
 }
 
 // dispatchable returns the records that can be handed over now, and when the next of the others
@@ -60,47 +59,18 @@ func (p *Poller) dispatchable(due []investigation.Record, now time.Time) (
 	ready []investigation.Record, next time.Time,
 ) {
 	for _, rec := range due {
-		h, underWay := p.handed[rec.ID]
+		at, underWay := p.handed.at(rec)
 		switch {
 		case rec.State.Settled():
 		case !rec.Claimable(now):
 			next = soonest(next, rec.DueAt)
-		case underWay && h.dueAt.Equal(rec.DueAt):
-			next = soonest(next, h.at.Add(remembered))
+		case underWay:
+			next = soonest(next, at.Add(remembered))
 		default:
 			ready = append(ready, rec)
 		}
 	}
 	return ready, next
-}
-
-func (p *Poller) hand(ctx context.Context, ready []investigation.Record, now time.Time) error {
-	if len(ready) == 0 {
-		return nil
-	}
-	ids := make([]investigation.ID, len(ready))
-	dueAt := make(map[investigation.ID]time.Time, len(ready))
-	for i, rec := range ready {
-		ids[i] = rec.ID
-		dueAt[rec.ID] = rec.DueAt
-	}
-	taken, err := p.bus.Ready(ctx, ids)
-	p.answer.HandedOver += len(taken)
-	for _, id := range taken {
-		p.handed[id] = handover{at: now, dueAt: dueAt[id]}
-	}
-	if err != nil {
-		return fmt.Errorf("hand over %d of %d ready actions: %w", len(ids)-len(taken), len(ids), err)
-	}
-	return nil
-}
-
-func (p *Poller) handedAt() []time.Time {
-	var at []time.Time
-	for _, h := range p.handed {
-		at = append(at, h.at)
-	}
-	return at
 }
 
 // room is the pacing rule, a pure function: how many actions can be handed over now, given when

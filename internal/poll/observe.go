@@ -26,9 +26,9 @@ type observation struct {
 	now    time.Time
 	until  time.Time // when to stop
 
-	trouble *trouble
-	inARow  int  // failures since the last success
-	broken  bool // the ledger fails for every action
+	step   *step
+	inARow int  // failures since the last success
+	broken bool // the ledger fails for every action
 }
 
 // observe tells the ledger of every action of a batch that is new or has changed since it was seen last.
@@ -41,7 +41,7 @@ func (o *observation) observe(ctx context.Context, batch []investigation.Action)
 	for some := range slices.Chunk(batch, loadMax) {
 		loaded, err := o.load(ctx, some)
 		if err != nil {
-			o.trouble.add(err)
+			o.step.add(err)
 			o.broken = true
 			return false
 		}
@@ -81,7 +81,7 @@ func (o *observation) one(ctx context.Context, a investigation.Action,
 			o.inARow = 0
 		}
 		after = rec.State
-		p.answer.observed(before, after)
+		o.step.did.observed(before, after)
 		p.memory.remember(a, after)
 	}
 	if after == investigation.StateWaiting && o.now.Sub(a.CreatedAt) < YoungFor {
@@ -92,7 +92,7 @@ func (o *observation) one(ctx context.Context, a investigation.Action,
 // failed notes that the ledger failed for an action. A record that makes no sense is that action's own
 // affair.
 func (o *observation) failed(err error) {
-	o.trouble.add(err)
+	o.step.add(err)
 	if !errors.Is(err, investigation.ErrBadRecord) {
 		o.inARow++
 	}

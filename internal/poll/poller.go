@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 const (
@@ -55,14 +56,11 @@ type Poller struct {
 	listing   investigation.Listing // under way, or the last one
 	listedNew bool                  // that listing has shown a waiting action that is young
 	odd       map[string]bool       // rows that made no sense and were logged
-	handed    map[investigation.ID]handover
-	settled   map[investigation.ID]time.Time // when it was handed over to be concluded
-	sweptAt   time.Time                      // when the last sweep was begun
-	postponed time.Time                      // Defender asked not to be listed before
-	young     bool                           // the last listing showed a waiting action that is young
-	busy      bool                           // as the last step left things
-
-	answer Answer // of the present tick
+	handed    handovers
+	sweptAt   time.Time // when the last sweep was begun
+	postponed time.Time // Defender asked not to be listed before
+	young     bool      // the last listing showed a waiting action that is young
+	busy      bool      // as the last step left things
 }
 
 // New returns a Poller of one tenant. cases finds the case id in a requestor's comment. A sweep lists
@@ -82,15 +80,13 @@ func New(
 	return &Poller{
 		defender: defender, ledger: ledger, bus: bus, budget: budget, tenantID: tenantID,
 		cases: cases, lookback: lookback, sweepEvery: sweepEvery, now: now, logger: logger,
-		memory:  newMemory(),
-		odd:     map[string]bool{},
-		handed:  map[investigation.ID]handover{},
-		settled: map[investigation.ID]time.Time{},
+		memory: newMemory(), odd: map[string]bool{}, handed: handovers{},
 	}
 }
 
-// Progress says where a step left things.
+// Progress says what a step did, and where it left things.
 type Progress struct {
+	Did  Answer
 	Next time.Time // when the next step is due
 	// Busy says that something is young, ready, to be listed or announced: the next step is worth waiting
 	// for.
@@ -110,18 +106,19 @@ type Progress struct {
 // returns what came of them. Errors of the steps are joined; they do not stop the tick, because what
 // failed is due again and the rest is not to suffer.
 func (p *Poller) Tick(ctx context.Context, until time.Time) (Answer, error) {
-	p.answer = Answer{}
+	var answer Answer
 	var failures []error
 	for {
 		progress, err := p.Step(ctx)
+		answer = answer.and(progress.Did)
 		if err != nil {
 			failures = append(failures, err)
 		}
 		if !progress.Busy || progress.Next.After(until) || ctx.Err() != nil {
-			return p.answer, errors.Join(failures...)
+			return answer, errors.Join(failures...)
 		}
-		if err := wait(ctx, progress.Next.Sub(p.now())); err != nil {
-			return p.answer, errors.Join(append(failures, err)...)
+		if err := pause.For(ctx, progress.Next.Sub(p.now())); err != nil {
+			return answer, errors.Join(append(failures, err)...)
 		}
 	}
 }
@@ -129,28 +126,34 @@ func (p *Poller) Tick(ctx context.Context, until time.Time) (Answer, error) {
 // Step does what is due now. Each of its three parts runs whatever the others came to; the error
 // joins theirs.
 func (p *Poller) Step(ctx context.Context) (Progress, error) {
-	var t trouble
+	var s step
 	swept := false
 	if !p.now().Before(p.nextSweep()) {
 		began := p.now()
-		err := p.sweep(ctx, &t)
-		swept = err == nil && len(t.failed.named) == 0 && p.listing.Done
-		p.answer.swept(p.now().Sub(began))
+		err := p.sweep(ctx, &s)
+		swept = err == nil && len(s.failed.named) == 0 && p.listing.Done
+		s.did.swept(p.now().Sub(began))
 		if !errors.Is(err, investigation.ErrBudgetSpent) { // a later step goes on; that is no failure
-			t.add(err)
+			s.add(err)
 		}
 	}
-	due := p.due(ctx, &t)
-	t.add(p.settle(ctx, due))
-	nextHandover, err := p.dispatch(ctx, due)
-	t.add(err)
+	due := p.due(ctx, &s)
+	s.add(p.conclude(ctx, due, &s.did))
+	nextHandover, err := p.dispatch(ctx, due, &s.did)
+	s.add(err)
 
 	underWay := p.listing.UnderWay()
 	p.busy = p.young || len(due) > 0 || underWay
-	p.answer.Due, p.answer.OldestReadySeconds = len(due), int(oldestReady(due, p.now()).Seconds())
-	progress := Progress{Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept,
-		Listing: underWay, Bad: t.onlyBad()}
-	return progress, t.err()
+	s.did.Due, s.did.OldestReadySeconds = len(due), int(oldestReady(due, p.now()).Seconds())
+	progress := Progress{Did: s.did, Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept,
+		Listing: underWay, Bad: s.onlyBad()}
+	return progress, s.err()
+}
+
+// step is what is known of a step while it is taken.
+type step struct {
+	trouble
+	did Answer
 }
 
 // oldestReady is how long the oldest of the packages that are not stored yet has been there.
@@ -178,26 +181,14 @@ func (p *Poller) nextSweep() time.Time {
 }
 
 // due returns what is due within the horizon, live before backlog, as far as it could be read.
-func (p *Poller) due(ctx context.Context, t *trouble) []investigation.Record {
+func (p *Poller) due(ctx context.Context, s *step) []investigation.Record {
 	var all []investigation.Record
 	for _, lane := range investigation.Lanes() {
 		records, err := p.ledger.Due(ctx, p.tenantID, lane, p.now().Add(horizon), dueMax)
 		all = append(all, records...)
 		if err != nil {
-			t.add(fmt.Errorf("look for due work in lane %s: %w", lane, err))
+			s.add(fmt.Errorf("look for due work in lane %s: %w", lane, err))
 		}
 	}
 	return all
-}
-
-// wait returns after d, or earlier with the context's error.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

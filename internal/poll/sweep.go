@@ -28,13 +28,13 @@ const (
 // wraps [investigation.ErrBadRecord] or [investigation.ErrBadAction] says what makes no sense, and the
 // sweep is done with all others.
 func (p *Poller) Sweep(ctx context.Context) error {
-	var t trouble
-	t.add(p.sweep(ctx, &t))
-	return t.err()
+	var s step
+	s.add(p.sweep(ctx, &s))
+	return s.err()
 }
 
 // sweep returns why the tenant could not be listed, and notes what went wrong with single actions.
-func (p *Poller) sweep(ctx context.Context, t *trouble) error {
+func (p *Poller) sweep(ctx context.Context, s *step) error {
 	now := p.now()
 	p.sweptAt = now
 	if !p.listing.UnderWay() {
@@ -42,7 +42,7 @@ func (p *Poller) sweep(ctx context.Context, t *trouble) error {
 		p.listedNew = false
 		p.memory.begin()
 	}
-	o := observation{poller: p, now: now, until: now.Add(sweepMax), trouble: t}
+	o := observation{poller: p, now: now, until: now.Add(sweepMax), step: s}
 	at, err := p.defender.List(ctx, p.listing, func(batch []investigation.Action, odd []error) bool {
 		p.report(ctx, odd)
 		return o.observe(ctx, batch)

@@ -9,8 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"packhorse/cmd/packhorse/catalog"
 	"packhorse/cmd/packhorse/console"
+	"packhorse/cmd/packhorse/records"
 	"packhorse/internal/investigation"
 	"packhorse/internal/verify"
 )
@@ -75,7 +75,7 @@ func TestWordsFromOutside(t *testing.T) {
 			return j.Summary(verify.Summary{Where: trick()})
 		},
 		"list": func(out *bytes.Buffer) error {
-			return catalog.JSON(out, []investigation.Record{record(), refused()})
+			return records.JSON(out, []investigation.Record{record(), refused()})
 		},
 	} {
 		var out bytes.Buffer
@@ -108,7 +108,7 @@ func TestWordsFromOutside(t *testing.T) {
 			return nil
 		},
 		"table of list": func(out *bytes.Buffer) error {
-			return catalog.Table(out, []investigation.Record{record(), refused()})
+			return records.Table(out, []investigation.Record{record(), refused()})
 		},
 		"table of verify": func(out *bytes.Buffer) error {
 			return console.Verification{Summary: verify.Summary{
