@@ -4,8 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 )
 
@@ -59,16 +58,16 @@ func (p *Preflight) Run(ctx context.Context) error {
 }
 
 // Handle carries out one event of the bus, as [Handler.Handle] does.
-type Handle func(ctx context.Context, event events.EventBridgeEvent) (Answer, error)
+type Handle func(ctx context.Context, e event.Envelope) (Answer, error)
 
 // Before returns a Handle that runs the preflight first, and calls next only if that
 // succeeds. A failure leaves the action as it was: the poller hands it over again.
 func (p *Preflight) Before(next Handle) Handle {
-	return func(ctx context.Context, event events.EventBridgeEvent) (Answer, error) {
+	return func(ctx context.Context, e event.Envelope) (Answer, error) {
 		err := p.Run(ctx)
 		if err != nil {
 			return Answer{}, err
 		}
-		return next(ctx, event)
+		return next(ctx, e)
 	}
 }

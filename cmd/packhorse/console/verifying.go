@@ -10,7 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // Quiet is a [verify.Reporter] that says nothing: the table says it all.
@@ -28,7 +28,7 @@ func (Quiet) Checked(verify.Subject) {}
 // Found implements verify.Reporter.
 func (Quiet) Found(verify.Finding) {}
 
-// VerifyJSON writes one object a line. Its "event" is checked, lie, unread (what could not be looked
+// VerifyJSON writes one object a line. Its "event" is checked, mismatch, unread (what could not be looked
 // at), stranger (what is named and contradicts nothing), or, in the last line, verified.
 type VerifyJSON struct {
 	mu     sync.Mutex // guards what follows
@@ -75,7 +75,7 @@ func (j *VerifyJSON) Checked(s verify.Subject) {
 
 // Found writes a line.
 func (j *VerifyJSON) Found(f verify.Finding) {
-	event := "lie"
+	event := "mismatch"
 	switch {
 	case f.Kind == verify.KindStranger:
 		event = "stranger"

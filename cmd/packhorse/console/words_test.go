@@ -12,8 +12,8 @@ import (
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/records"
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // tricks steer a terminal, or change the order in which what follows them is shown.

@@ -14,8 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/poll"
 )
@@ -84,8 +83,8 @@ func (m *Meter) Poll(answer poll.Answer) {
 
 // Fetches wraps handle and writes what each fetch came to, see [Meter.Fetch].
 func (m *Meter) Fetches(handle fetch.Handle) fetch.Handle {
-	return func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
-		answer, err := handle(ctx, event)
+	return func(ctx context.Context, e event.Envelope) (fetch.Answer, error) {
+		answer, err := handle(ctx, e)
 		m.Fetch(answer)
 		return answer, err
 	}
