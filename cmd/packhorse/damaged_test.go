@@ -9,6 +9,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/investigation"
 	"packhorse/internal/mde/mdesim"
@@ -18,7 +19,7 @@ import (
 func damagedFolder(t *testing.T) (data string, id investigation.ID) {
 	t.Helper()
 	data = filepath.Join(t.TempDir(), "data")
-	file := filepath.Join(data, databaseFile)
+	file := filepath.Join(data, datafolder.Database)
 	db, err := embedded.OpenDB(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
 )
@@ -26,13 +27,13 @@ func TestPlantedBefore(t *testing.T) {
 	next := action(2)
 	s.Add(next)
 	key, err := investigation.KeyOf("packages/", investigation.Action{
-		ID:        investigation.ID{TenantID: records(t, data)[0].TenantID, ActionID: next.ID},
+		ID:        investigation.ID{TenantID: ledgerRecords(t, data)[0].TenantID, ActionID: next.ID},
 		MachineID: next.MachineID, CreatedAt: next.CreatedAt,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(data, s3Folder, genuine.Bucket)
+	folder := filepath.Join(data, datafolder.S3, genuine.Bucket)
 	planted := filepath.Join(folder, filepath.FromSlash(string(key)))
 	if err := os.MkdirAll(filepath.Dir(planted), 0o700); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 // renewalsPerLease is how often a lease is renewed in its own length: one write that fails, or one
@@ -25,7 +26,7 @@ func (f *Fetcher) keep(ctx context.Context, rec investigation.Record) (
 	go func() {
 		defer close(done)
 		until := rec.LeaseUntil
-		for wait(leased, f.lease/renewalsPerLease) == nil {
+		for pause.For(leased, f.lease/renewalsPerLease) == nil {
 			next := f.now().Add(f.lease)
 			_, err := f.ledger.Change(leased, rec.ID, investigation.Renew(rec.Owner, next))
 			switch {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 const (
@@ -143,7 +144,7 @@ func (f *Fetcher) link(ctx context.Context, rec investigation.Record) (
 		if !ok || denied == deniedMax || postponed.RetryAt.Sub(f.now()) > patience {
 			return link, exchange, err
 		}
-		err = wait(ctx, postponed.RetryAt.Sub(f.now()))
+		err = pause.For(ctx, postponed.RetryAt.Sub(f.now()))
 		if err != nil {
 			return investigation.Link{}, investigation.Exchange{}, err
 		}
@@ -210,16 +211,4 @@ func (w *watched) Read(p []byte) (int, error) {
 		w.failed = err
 	}
 	return n, err
-}
-
-// wait returns after d, or earlier with the context's error.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -8,7 +8,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"packhorse/internal/dynamo"
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -24,15 +26,6 @@ const (
 	// goneMin is how often in a row a chain has to be found begun and without a head. A transaction
 	// may become visible one item after the other, so once is not enough.
 	goneMin = 4
-)
-
-// Why a part of a transaction was not done.
-const (
-	codeNone            = "None"
-	codeConditionFailed = "ConditionalCheckFailed"
-	codeConflict        = "TransactionConflict" // it is in another one at this moment
-	codeThroughput      = "ProvisionedThroughputExceeded"
-	codeThrottled       = "ThrottlingError"
 )
 
 // errBegun is the refusal to begin a chain that has begun. It is an errRefused as well.
@@ -90,7 +83,7 @@ func (l *Ledger) seal(ctx context.Context, id investigation.ID, c investigation.
 		if errors.Is(refusal, errBegun) {
 			begun++
 		}
-		err = wait(ctx, conflictPause(n))
+		err = pause.For(ctx, conflictPause(n))
 		if err != nil {
 			return investigation.Record{}, err
 		}
@@ -161,12 +154,12 @@ func (l *Ledger) writeSealing(ctx context.Context, s sealing) error {
 		return err
 	}
 	reasons := cancelled.CancellationReasons
-	switch worst(reasons) {
-	case "", codeThroughput, codeThrottled: // somebody else's write, or a pause will help
+	switch dynamo.Worst(reasons) {
+	case "", dynamo.ReasonThroughput, dynamo.ReasonThrottled: // somebody else's write, or a pause will help
 	default:
 		return err
 	}
-	if len(reasons) > 2 && aws.ToString(reasons[2].Code) == codeConditionFailed {
+	if len(reasons) > 2 && aws.ToString(reasons[2].Code) == dynamo.ReasonConditionFailed {
 		return fmt.Errorf("%w: %w", errBegun, err)
 	}
 	return fmt.Errorf("%w: %w", errRefused, err)

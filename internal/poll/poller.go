@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 const (
@@ -116,7 +117,7 @@ func (p *Poller) Tick(ctx context.Context, until time.Time) (Answer, error) {
 		if !progress.Busy || progress.Next.After(until) || ctx.Err() != nil {
 			return answer, errors.Join(failures...)
 		}
-		if err := wait(ctx, progress.Next.Sub(p.now())); err != nil {
+		if err := pause.For(ctx, progress.Next.Sub(p.now())); err != nil {
 			return answer, errors.Join(append(failures, err)...)
 		}
 	}
@@ -190,16 +191,4 @@ func (p *Poller) due(ctx context.Context, s *step) []investigation.Record {
 		}
 	}
 	return all
-}
-
-// wait returns after d, or earlier with the context's error.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -26,7 +26,6 @@ type bucketServer struct {
 func openBucketServer(t *testing.T) bucketServer {
 	t.Helper()
 	dir := t.TempDir()
-	t.Chdir(".") // the server changes the working directory; this changes it back
 	server, err := embedded.StartS3(t.Context(), embedded.S3Config{
 		Dir: dir, Bucket: "unused", ObjectLock: true, Plain: true,
 		Keys: embedded.Keys{AccessKey: localcloud.AccessKey, SecretKey: localcloud.SecretKey},

@@ -6,12 +6,15 @@
 package metrics
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/aws/aws-lambda-go/events"
 
 	"packhorse/internal/fetch"
 	"packhorse/internal/poll"
@@ -77,6 +80,15 @@ func (m *Meter) Poll(answer poll.Answer) {
 	m.add(SweepSeconds, answer.LongestSweepSeconds)
 	m.add(OldestReadySeconds, float64(answer.OldestReadySeconds))
 	m.write()
+}
+
+// Fetches wraps handle and writes what each fetch came to, see [Meter.Fetch].
+func (m *Meter) Fetches(handle fetch.Handle) fetch.Handle {
+	return func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
+		answer, err := handle(ctx, event)
+		m.Fetch(answer)
+		return answer, err
+	}
 }
 
 // Fetch writes what a fetch came to.
