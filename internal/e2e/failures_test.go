@@ -83,7 +83,7 @@ func scenarios() []scenario {
 				"put Not Collected", "ledger announced"},
 		},
 		{
-			name: "What came is no package, four times", actions: 1, ends: "Succeeded", calls: 4, objects: 1,
+			name: "The download is not a package, four times", actions: 1, ends: "Succeeded", calls: 4, objects: 1,
 			records: 2, arrives: []mdesim.Download{mdesim.DownloadHTML}, reason: investigation.ReasonInvalid,
 			rows: []string{"quarantine", "ledger not collected", "manifest", "signature",
 				"put Not Collected", "ledger announced"},
