@@ -59,7 +59,7 @@ func TestRunBesideADamagedRow(t *testing.T) {
 		t.Errorf("run: %s\n%s", got.stdout, got.stderr)
 	}
 	if got.code != exitFailed || !strings.Contains(got.stderr, id.ActionID) ||
-		!strings.Contains(got.stderr, "makes no sense") {
+		!strings.Contains(got.stderr, "invalid record") {
 		t.Errorf("run: exit %d, %s", got.code, got.stderr)
 	}
 	got = packhorse(t, nil, "list", "--data", data)

@@ -10,23 +10,23 @@ import (
 
 // Bucket is what a [Preflight] needs of the archive.
 type Bucket interface {
-	// Ready reports whether the bucket can be used, and takes objects with the lock they are to have.
+	// Ready returns nil if the bucket can be used, and accepts objects with the configured lock.
 	Ready(ctx context.Context) error
 
-	// StoreManifest is that of [Archive]. Keys are published through it.
+	// StoreManifest is the method of [Archive]. It also stores published keys.
 	StoreManifest(ctx context.Context, key string, manifest []byte) (investigation.Placed, error)
 }
 
-// Publisher publishes the key that signs.
+// Publisher publishes the public half of the signing key.
 type Publisher interface {
-	// Publish hands the public key to put. It MAY be repeated: put leaves alone what is there already.
+	// Publish passes the public key to put. It may be repeated: put does not replace a stored key.
 	Publish(ctx context.Context,
 		put func(ctx context.Context, key string, pem []byte) (investigation.Placed, error)) error
 }
 
-// Preflight makes sure that evidence can be stored and checked later: the bucket takes objects, and the
-// public key lies in it. Run it before every fetch, so that a bucket or a key that cannot be used costs no
-// call of the budget. It is safe for concurrent use.
+// Preflight makes sure that evidence can be stored and checked later: the bucket accepts objects, and
+// contains the public key. Run it before every fetch, so that an unusable bucket or key does not cost a call
+// of the budget. It is safe for concurrent use.
 type Preflight struct {
 	bucket Bucket
 	keys   Publisher
@@ -40,8 +40,7 @@ func NewPreflight(bucket Bucket, keys Publisher) *Preflight {
 	return &Preflight{bucket: bucket, keys: keys}
 }
 
-// Run asks the bucket each time whether it is ready, and publishes the key until that first succeeds;
-// later runs publish nothing.
+// Run checks the bucket every time. It publishes the key until that first succeeds, and not again.
 func (p *Preflight) Run(ctx context.Context) error {
 	err := p.bucket.Ready(ctx)
 	if err != nil {
@@ -57,11 +56,11 @@ func (p *Preflight) Run(ctx context.Context) error {
 	return err
 }
 
-// Handle carries out one event of the bus, as [Handler.Handle] does.
+// Handle handles one event from the bus, like [Handler.Handle].
 type Handle func(ctx context.Context, e event.Envelope) (Answer, error)
 
-// Before returns a Handle that runs the preflight first, and calls next only if that
-// succeeds. A failure leaves the action as it was: the poller hands it over again.
+// Before returns a Handle that runs the preflight, and calls next only if it succeeds. A failure does not
+// change the action: the poller hands it over again.
 func (p *Preflight) Before(next Handle) Handle {
 	return func(ctx context.Context, e event.Envelope) (Answer, error) {
 		err := p.Run(ctx)

@@ -12,7 +12,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// pad is a bucket and the key that signs for it; it notes what is asked of the two.
+// pad is a bucket and a publisher that record their calls.
 type pad struct {
 	mu                       sync.Mutex // guards asked
 	asked                    []string
@@ -54,7 +54,7 @@ func (p *pad) expect(t *testing.T, want ...string) {
 	p.asked = nil
 }
 
-// The bucket is asked before every fetch, and the key published until that succeeds once.
+// Run checks the bucket every time, and publishes the key until that succeeds once.
 func TestPreflight(t *testing.T) {
 	p := &pad{unready: errors.New("no bucket")}
 	preflight := fetch.NewPreflight(p, p)
@@ -65,7 +65,7 @@ func TestPreflight(t *testing.T) {
 		}
 	}
 	fails(p.unready)
-	p.expect(t, "ready") // what has no bucket is not published
+	p.expect(t, "ready") // without a bucket the key is not published
 
 	p.unready, p.unpub = nil, errors.New("no key")
 	fails(p.unpub)
@@ -86,7 +86,7 @@ func TestPreflight(t *testing.T) {
 	p.expect(t, "ready")
 }
 
-// Runs at the same time publish once.
+// Concurrent runs publish once.
 func TestPreflightPublishesOnce(t *testing.T) {
 	p := &pad{}
 	preflight := fetch.NewPreflight(p, p)

@@ -29,7 +29,7 @@ const (
 	// journalTime is the form of a line's time. It has a fixed width.
 	journalTime = "2006-01-02T15:04:05.000Z"
 
-	// journalOmitted is the message of a gap. Stored records have it: it MUST stay as it is.
+	// journalOmitted is the message of a gap. Stored records contain it, so it MUST NOT change.
 	journalOmitted = "%d lines are left out here"
 )
 
@@ -50,7 +50,7 @@ func (j Journal) Add(at time.Time, message string) Journal {
 	return Journal(strings.Join(lines, "\n"))
 }
 
-// withGap returns one entry less: two in the middle become a gap, or the gap there grows by one. The gap
+// withGap returns one entry fewer: two in the middle become a gap, or the gap there grows by one. The gap
 // has the time of the last line it stands for.
 func withGap(entries []JournalEntry) []JournalEntry {
 	gap := entries[journalHead+1]
