@@ -1,7 +1,6 @@
 package console
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -70,7 +69,9 @@ func (j *JSON) line(event string, rec investigation.Record) actionLine {
 func (j *JSON) write(line any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.failed = errors.Join(j.failed, WriteJSON(j.out, line))
+	if j.failed == nil {
+		j.failed = WriteJSON(j.out, line)
+	}
 }
 
 // Observed writes a line whose event is the action's state.
