@@ -18,7 +18,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// The variables, by the names DESIGN and template give them.
+// The environment variables, named as in the design and the template.
 const (
 	varTenantID      = "DEFENDER_TENANT_ID"
 	varClientID      = "DEFENDER_CLIENT_ID"
@@ -46,7 +46,7 @@ const (
 	varSweepInterval = "SWEEP_INTERVAL"
 )
 
-// place is where the program runs. It decides where the credential comes from.
+// place is where the program runs, which decides where the credential comes from.
 type place int
 
 const (
@@ -54,11 +54,11 @@ const (
 	onOneMachine
 )
 
-// parse reads and validates the settings. required are the variables of the stack that the program
-// cannot do without.
+// parse reads and validates the settings. required lists the stack's variables that the program
+// needs.
 func parse(environ map[string]string, where place, required ...string) (Settings, error) {
 	if environ == nil {
-		environ = map[string]string{} // nil would make env read the process's environment
+		environ = map[string]string{} // with nil, env would read the process's environment
 	}
 	var s Settings
 	c := check{environ: environ, required: required}
@@ -83,14 +83,14 @@ func parse(environ map[string]string, where place, required ...string) (Settings
 	return s, nil
 }
 
-// check collects what is wrong.
+// check collects the problems.
 type check struct {
 	environ  map[string]string
 	required []string
 	problems []Problem
 }
 
-// wrong notes a problem with a variable, once.
+// wrong records a problem with a variable, but only the first one.
 func (c *check) wrong(variable, hint string) {
 	known := func(p Problem) bool { return p.Variable == variable }
 	if slices.ContainsFunc(c.problems, known) {
@@ -99,10 +99,10 @@ func (c *check) wrong(variable, hint string) {
 	c.problems = append(c.problems, describe(variable, c.environ[variable], hint))
 }
 
-// needs reports whether the program cannot do without a variable.
+// needs reports whether the program requires a variable.
 func (c *check) needs(variable string) bool { return slices.Contains(c.required, variable) }
 
-// unreadable notes what could not even be read into its field.
+// unreadable records the values that could not be parsed into their fields.
 func (c *check) unreadable(err error) {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
@@ -111,14 +111,14 @@ func (c *check) unreadable(err error) {
 	for _, one := range all.Errors {
 		var bad env.ParseError
 		if !errors.As(one, &bad) {
-			panic("settings: a field cannot be read at all: " + one.Error())
+			panic("settings: a field has an unsupported type: " + one.Error())
 		}
 		field, _ := reflect.TypeFor[Settings]().FieldByName(bad.Name)
 		c.wrong(field.Tag.Get("env"), hintOf(bad.Err))
 	}
 }
 
-// hintOf returns the words of an error that are known not to quote the value.
+// hintOf returns the error's text if it is known not to quote the value.
 func hintOf(err error) string {
 	if errors.Is(err, ErrBadLinkHost) || errors.Is(err, errBadRoot) {
 		return err.Error()
@@ -145,7 +145,7 @@ func (c *check) tenant(s *Settings) {
 	}
 }
 
-// guidLength tells GUIDs from the other kind of id that Defender has.
+// guidLength distinguishes GUIDs from Defender's other kind of id.
 const guidLength = 36
 
 func (c *check) guid(variable string, value *string) {
@@ -153,7 +153,7 @@ func (c *check) guid(variable string, value *string) {
 	if err != nil || len(canonical) != guidLength {
 		hint := ""
 		if strings.TrimSpace(*value) != *value {
-			hint = "there is white space around it"
+			hint = "remove the white space around it"
 		}
 		c.wrong(variable, hint)
 	}
@@ -161,8 +161,8 @@ func (c *check) guid(variable string, value *string) {
 }
 
 var (
-	// A Secrets Manager ARN or name, up to secretIDBytesMax. A client secret as Entra ID makes them
-	// has a "~", mostly.
+	// A Secrets Manager ARN or name, up to secretIDBytesMax. It excludes most client secrets, because
+	// those that Entra ID makes usually contain a "~".
 	secretIDForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]+$`)
 	tableForm    = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
 	bucketForm   = regexp.MustCompile(
@@ -170,7 +170,7 @@ var (
 	busForm = regexp.MustCompile(`^(?:[A-Za-z0-9/._-]{1,256}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
 )
 
-// secretIDBytesMax is the length limit of Secrets Manager for SecretId. It is no part of
+// secretIDBytesMax is the length limit of Secrets Manager for SecretId. It is not part of
 // secretIDForm because a regular expression repeats at most 1000 times.
 const secretIDBytesMax = 2048
 
@@ -183,13 +183,13 @@ func (c *check) credential(s *Settings, where place) {
 		c.wrong(varSecretID, "")
 	}
 	if s.SecretID != "" && !validSecretID(s.SecretID) {
-		c.wrong(varSecretID, "is it the secret itself? Then store it in Secrets Manager")
+		c.wrong(varSecretID, "if this is the secret itself, store it in Secrets Manager")
 	}
 	secret := s.ClientSecret.Reveal()
 	if where == onOneMachine && secret == "" {
 		hint := ""
 		if s.SecretID != "" {
-			hint = varSecretID + " is for AWS: the command line does not read Secrets Manager"
+			hint = varSecretID + " is for AWS only: the command line does not read Secrets Manager"
 		}
 		c.wrong(varClientSecret, hint)
 	}
@@ -197,19 +197,19 @@ func (c *check) credential(s *Settings, where place) {
 	switch {
 	case secret == "":
 	case where == onAWS:
-		c.wrong(varClientSecret, "unset it: whoever may see a function's configuration could read it; "+
-			varSecretID+" is the way")
+		c.wrong(varClientSecret, "unset it: anyone who can see a function's configuration can read it; use "+
+			varSecretID+" instead")
 	case s.SecretID != "":
-		c.wrong(varClientSecret, varSecretID+" is set too, which is for AWS only; unset it")
+		c.wrong(varClientSecret, "unset "+varSecretID+", which is for AWS only")
 	case notID == nil:
-		c.wrong(varClientSecret, "this is a GUID, so it is the secret's ID; the value is in the column "+
-			"Value, and shown only when the secret is made")
+		c.wrong(varClientSecret, "this is a GUID, which is the secret's ID; use the value from the column "+
+			"Value, which is shown only when the secret is created")
 	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):
-		c.wrong(varClientSecret, "it has white space or characters that are not ASCII")
+		c.wrong(varClientSecret, "it contains white space or characters that are not ASCII")
 	}
 }
 
-// stack checks the names of what the stack made.
+// stack checks the names of the stack's resources.
 func (c *check) stack(s *Settings) {
 	for _, name := range []struct {
 		variable, value string
@@ -230,7 +230,7 @@ func (c *check) stack(s *Settings) {
 	}
 }
 
-// pace checks how much and how often.
+// pace checks the budgets and intervals.
 func (c *check) pace(s *Settings) {
 	if s.PackageURIPerMinute < 1 || s.PackageURIPerMinute > perMinuteMax {
 		c.wrong(varPerMinute, "")
@@ -246,7 +246,7 @@ func (c *check) pace(s *Settings) {
 	}
 }
 
-// describe words a problem.
+// describe returns the Problem with a variable.
 func describe(variable, value, hint string) Problem {
 	p := Problem{Variable: variable, Given: shape(value), Hint: hint}
 	switch variable {
@@ -293,7 +293,7 @@ func describe(variable, value, hint string) Problem {
 	return p
 }
 
-// describePlain words a problem with a number or a word of a few. Its text is shown.
+// describePlain describes a problem with a number or an enumeration, whose value is safe to show.
 func describePlain(p Problem, value string) Problem {
 	p.Given = echo(value)
 	switch p.Variable {
@@ -312,7 +312,7 @@ func describePlain(p Problem, value string) Problem {
 	case varSweepInterval:
 		p.Expected, p.Example = between(sweepIntervalMin, sweepIntervalMax), "10s"
 	default:
-		panic("settings: nothing is known of variable " + p.Variable)
+		panic("settings: unknown variable " + p.Variable)
 	}
 	return p
 }
@@ -321,7 +321,7 @@ func between(shortest, longest time.Duration) string {
 	return fmt.Sprintf("a duration with its unit, from %s to %s", short(shortest), short(longest))
 }
 
-// short writes a duration without parts that are zero: 96h, not 96h0m0s.
+// short formats a duration without zero parts: 96h, not 96h0m0s.
 func short(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {
@@ -339,7 +339,7 @@ func length(secret string) string {
 	return fmt.Sprintf("has %d characters", len(secret))
 }
 
-// inOrder sorts problems as the fields of Settings are.
+// inOrder sorts problems in the order of the fields of Settings.
 func inOrder(problems []Problem) []Problem {
 	place := map[string]int{}
 	for i, field := range reflect.VisibleFields(reflect.TypeFor[Settings]()) {
@@ -351,10 +351,10 @@ func inOrder(problems []Problem) []Problem {
 
 const rootExpected = "an https URL of a host and nothing after it"
 
-// errBadRoot is wrapped by the errors of parseRoot, which quote nothing of the URL.
-var errBadRoot = errors.New("not a root")
+// errBadRoot is wrapped by the errors of parseRoot, which never quote the URL.
+var errBadRoot = errors.New("invalid root URL")
 
-// parseRoot reads a URL that other paths are put onto. A slash at its end is taken away.
+// parseRoot reads a URL to which paths are appended. It removes a trailing slash.
 func parseRoot(text string) (url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -371,12 +371,12 @@ func parseRoot(text string) (url.URL, error) {
 	}
 	hosts, err := hostlist.Parse([]string{u.Host})
 	if err != nil || strings.HasPrefix(u.Host, ".") {
-		return url.URL{}, fmt.Errorf("%w: the host is none", errBadRoot)
+		return url.URL{}, fmt.Errorf("%w: the host is invalid", errBadRoot)
 	}
 	return url.URL{Scheme: "https", Host: hosts.Strings()[0]}, nil
 }
 
-// validScope reports whether a client-credentials token can be asked for so.
+// validScope reports whether scope is valid for a client-credentials token.
 func validScope(scope string) bool {
 	resource, ok := strings.CutSuffix(scope, "/.default")
 	if !ok || strings.ContainsAny(scope, " \t\r\n,") {
@@ -386,14 +386,14 @@ func validScope(scope string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "api") && u.Host != "" && u.User == nil
 }
 
-// checkPEM reports what is wrong with PEM certificates; nothing of them is quoted.
+// checkPEM checks PEM certificates; its errors never quote them.
 func checkPEM(text string) error {
 	if strings.Contains(text, `\n`) {
-		return errors.New(`it has the two characters \n where a line should break`)
+		return errors.New(`it contains the two characters \n instead of line breaks`)
 	}
 	rest := []byte(text)
 	if len(strings.TrimSpace(text)) == 0 {
-		return errors.New("it is white space")
+		return errors.New("it contains only white space")
 	}
 	for i := 1; len(strings.TrimSpace(string(rest))) > 0; i++ {
 		var block *pem.Block
@@ -405,14 +405,14 @@ func checkPEM(text string) error {
 			return fmt.Errorf("block %d is not a certificate", i)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Errorf("block %d is no readable certificate", i)
+			return fmt.Errorf("block %d is not a readable certificate", i)
 		}
 	}
 	return nil
 }
 
-// RootCAs returns the system's root certificates and those of CAPEM, or nil, which means the
-// system's to crypto/tls, where CAPEM is empty.
+// RootCAs returns the system's root certificates plus those in CAPEM. If CAPEM is empty it returns
+// nil, which makes crypto/tls use the system's.
 func (s Settings) RootCAs() (*x509.CertPool, error) {
 	if s.CAPEM == "" {
 		return nil, nil
@@ -422,7 +422,7 @@ func (s Settings) RootCAs() (*x509.CertPool, error) {
 		return nil, fmt.Errorf("read the system's root certificates: %w", err)
 	}
 	if !pool.AppendCertsFromPEM([]byte(s.CAPEM)) {
-		return nil, errors.New("read the certificates of " + varCAPEM + ": there is none")
+		return nil, errors.New("read the certificates in " + varCAPEM + ": not one is valid PEM")
 	}
 	return pool, nil
 }
