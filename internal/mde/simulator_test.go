@@ -211,7 +211,7 @@ func TestSimulatedCredentials(t *testing.T) {
 		code   int
 		says   string
 	}{
-		"expired":         {mdesim.Faults{SecretExpired: true}, 7000222, "make a new one"},
+		"expired":         {mdesim.Faults{SecretExpired: true}, 7000222, "create a new one"},
 		"nothing granted": {mdesim.Faults{TokenWithoutRoles: true}, 0, "Machine.ReadWrite.All"},
 	} {
 		t.Run(name, func(t *testing.T) {
