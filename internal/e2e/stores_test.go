@@ -15,13 +15,14 @@ import (
 	"packhorse/internal/memory"
 )
 
-// s3Port is one process's way to the bucket. The writes that commit something are rows of the tables.
+// s3Port is one process's access to the bucket. Writes that commit something are rows of the
+// tables.
 type s3Port struct {
 	*memory.Bucket
 	p *proc
 }
 
-// rowOf is the step that stores something under a key.
+// rowOf returns the step that stores something under a key.
 func rowOf(key string) string {
 	switch {
 	case strings.HasSuffix(key, ".sig"):
@@ -65,12 +66,12 @@ func (s s3Port) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMult
 	return out, err
 }
 
-// archive returns one process's archive. Its parts are small, as the packages are.
+// archive returns one process's archive. Its parts are small because the packages are.
 func (w *world) archive(p *proc) *archive.Archive {
 	return archive.New(s3Port{w.bucket, p}, "evidence", investigation.Lock{}, 64<<10, 2, now, w.logger())
 }
 
-// busPort is one process's way to the bus.
+// busPort is one process's access to the bus.
 type busPort struct{ p *proc }
 
 func (b busPort) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
@@ -108,7 +109,7 @@ func (b busPort) Announce(_ context.Context, records []investigation.Record) (
 		detailType, detail := event.Of(rec)
 		err := b.p.do(row, func() error {
 			if _, ok := b.p.w.signatureOf(rec.ManifestKey); !ok {
-				return fmt.Errorf("an announcement of what is not signed: %s", rec.ManifestKey)
+				return fmt.Errorf("announced before it was signed: %s", rec.ManifestKey)
 			}
 			b.p.w.event(detailType, detail)
 			b.p.w.announced(rec.ID)
