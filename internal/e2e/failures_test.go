@@ -224,9 +224,18 @@ func (w *world) poll() {
 }
 
 func (w *world) pollOnce(ctx context.Context, p *proc) {
-	poller := poll.New(w.defender(p), ledgerPort{w.ledger, p}, busPort{p},
-		ratelimit.NewGauge(w.counter, w.budget()), w.config.TenantID, investigation.CasePattern{}, 7*24*time.Hour, 10*time.Second,
-		now, w.logger())
+	poller := poll.New(poll.Config{
+		Defender:   w.defender(p),
+		Ledger:     ledgerPort{w.ledger, p},
+		Bus:        busPort{p},
+		Budget:     ratelimit.NewGauge(w.counter, w.budget()),
+		TenantID:   w.config.TenantID,
+		Cases:      investigation.CasePattern{},
+		Lookback:   7 * 24 * time.Hour,
+		SweepEvery: 10 * time.Second,
+		Now:        now,
+		Logger:     w.logger(),
+	})
 	for ctx.Err() == nil {
 		progress, err := poller.Step(ctx)
 		if err != nil {
@@ -245,8 +254,19 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 		time.Sleep(busLatency)
 		ctx, p := w.proc()
 		defer p.end()
-		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, w.archive(p), fetch.Unlimited{}, busPort{p},
-			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, provenance, now), "packages/", lease, now, rand.Text, w.logger())
+		fetcher := fetch.New(fetch.Config{
+			Defender: w.defender(p),
+			Ledger:   ledgerPort{w.ledger, p},
+			Archive:  w.archive(p),
+			Space:    fetch.Unlimited{},
+			Bus:      busPort{p},
+			Custody:  custody.NewWriter(w.signer, "evidence", investigation.Lock{}, provenance, now),
+			Prefix:   "packages/",
+			Lease:    lease,
+			Now:      now,
+			NewOwner: rand.Text,
+			Logger:   w.logger(),
+		})
 		carry := fetcher.Fetch
 		if detailType == event.TypeDecided {
 			carry = fetcher.Conclude

@@ -45,8 +45,14 @@ func TestReadyIsUnderstood(t *testing.T) {
 		Source: *entry.Source, DetailType: *entry.DetailType, Detail: json.RawMessage(*entry.Detail),
 	}
 	logger := slog.New(slog.DiscardHandler)
-	fetcher := fetch.New(nil, memory.NewLedger(), nil, nil, nil, nil, "", time.Minute, time.Now,
-		func() string { return "owner" }, logger)
+	fetcher := fetch.New(fetch.Config{
+		Ledger:   memory.NewLedger(),
+		Prefix:   "",
+		Lease:    time.Minute,
+		Now:      time.Now,
+		NewOwner: func() string { return "owner" },
+		Logger:   logger,
+	})
 	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), envelope)
 	// The ledger is empty; that it was asked shows that the event was understood.
 	if err != nil || answer.ActionID != id.ActionID ||

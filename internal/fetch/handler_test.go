@@ -46,8 +46,15 @@ func handle(t *testing.T, l fetch.Ledger, c fetch.Custody, file string) (fetch.A
 	}
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	fetcher := fetch.New(nil, l, nil, nil, nil, c, "", time.Minute, time.Now,
-		func() string { return "owner" }, logger)
+	fetcher := fetch.New(fetch.Config{
+		Ledger:   l,
+		Custody:  c,
+		Prefix:   "",
+		Lease:    time.Minute,
+		Now:      time.Now,
+		NewOwner: func() string { return "owner" },
+		Logger:   logger,
+	})
 	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), envelope)
 	return answer, log.String(), err
 }
