@@ -78,7 +78,7 @@ func (b busPort) Ready(_ context.Context, ids []investigation.ID) ([]investigati
 	return b.hand("put Ready", event.TypeReady, ids)
 }
 
-func (b busPort) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+func (b busPort) Decided(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	return b.hand("put Settled", event.TypeDecided, ids)
 }
 

@@ -47,8 +47,8 @@ func (b *Bus) Ready(ctx context.Context, ids []investigation.ID) ([]investigatio
 	return b.work(ctx, event.TypeReady, ids)
 }
 
-// Settled hands actions over to whoever concludes them, and returns as Ready does.
-func (b *Bus) Settled(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+// Decided hands actions over to whoever concludes them, and returns as Ready does.
+func (b *Bus) Decided(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	return b.work(ctx, event.TypeDecided, ids)
 }
 

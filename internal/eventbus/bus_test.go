@@ -124,9 +124,9 @@ func TestReadyInBatches(t *testing.T) {
 	}
 }
 
-func TestSettled(t *testing.T) {
+func TestDecided(t *testing.T) {
 	b := &bridge{t: t}
-	taken, err := eventbus.New(b, "bus").Settled(t.Context(), someIDs(2))
+	taken, err := eventbus.New(b, "bus").Decided(t.Context(), someIDs(2))
 	if err != nil || !slices.Equal(taken, someIDs(2)) || len(b.took) != 2 ||
 		*b.took[1].DetailType != event.TypeDecided {
 		t.Errorf("took %v, %+v, %v", taken, b.took, err)

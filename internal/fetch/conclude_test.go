@@ -42,10 +42,10 @@ type oursOnly struct{ investigation.Sealer }
 
 func (oursOnly) Bucket() string { return "ours" }
 
-// A Settled event concludes its action without a claim. Handling it twice is fine. An event about an
+// A Decided event concludes its action without a claim. Handling it twice is fine. An event about an
 // action that is unknown or not decided is refused. Failing to conclude is an error, so that the platform
 // counts it.
-func TestSettledEvent(t *testing.T) {
+func TestDecidedEvent(t *testing.T) {
 	outage := errors.New("the table does not answer")
 	done := investigation.Record{
 		State: investigation.StateDone, ManifestKey: "not-collected/x.json",

@@ -27,7 +27,7 @@ type Answer struct {
 	ReadySeconds float64 `json:"readySeconds,omitempty"` // from ready to archived
 }
 
-// Handler turns a Ready event into a fetch, and a Settled event into a conclusion.
+// Handler turns a Ready event into a fetch, and a Decided event into a conclusion.
 type Handler struct {
 	fetcher  *Fetcher
 	tenantID string

@@ -27,10 +27,10 @@ type Sealer interface {
 	// Bucket names the bucket the manifests belong in.
 	Bucket() string
 	// Outcome makes the manifest of the action's outcome, as the next after head.
-	Outcome(settled Record, head Head) ([]byte, error)
+	Outcome(decided Record, head Head) ([]byte, error)
 	// Quarantined makes the manifest of the record's quarantined object, as the next after head. It is
 	// called only for a record with one.
-	Quarantined(settled Record, head Head) ([]byte, error)
+	Quarantined(decided Record, head Head) ([]byte, error)
 }
 
 // Follow returns the seal of the manifest that comes next after h and belongs in bucket, and the new
@@ -47,7 +47,7 @@ func (h Head) Follow(manifest []byte, bucket string) (Seal, Head) {
 // record that is already sealed or done is returned unchanged, with the same head. A record that is not
 // decided yet is an [ErrIllegalChange].
 func (r Record) Sealed(head Head, by Sealer) (Record, Head, error) {
-	if !r.State.Settled() {
+	if !r.State.Decided() {
 		return Record{}, Head{}, fmt.Errorf("%w: seal in state %q", ErrIllegalChange, r.State)
 	}
 	if r.IsSealed() || r.State == StateDone {

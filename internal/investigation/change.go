@@ -83,8 +83,8 @@ func (r Record) observed(a Action, now time.Time) Record {
 	}
 	next.DueAt = cut(now)
 	next.Lane = LaneOf(a.CompletedAt(), next.ObservedAt)
-	if next.State.Settled() {
-		next.Lane = LaneSettled
+	if next.State.Decided() {
+		next.Lane = LaneDecided
 	}
 	return next
 }
@@ -193,7 +193,7 @@ type Arrival struct {
 func Archive(owner string, a Arrival) Change {
 	return ofOwner(ChangeArchive, owner, func(r Record) (Record, error) {
 		next := r.left(StateArchived)
-		next.Lane = LaneSettled
+		next.Lane = LaneDecided
 		next.Receipt = a.Receipt
 		next.Strangers = r.Strangers.Merge(a.Strangers)
 		next.ManifestKey = Key(a.Receipt.Key).Manifest()
@@ -218,7 +218,7 @@ type Closing struct {
 func Close(owner string, c Closing) Change {
 	return ofOwner(ChangeClose, owner, func(r Record) (Record, error) {
 		next := r.left(StateNotCollected)
-		next.Lane = LaneSettled
+		next.Lane = LaneDecided
 		next.Reason = c.Reason
 		next.Message = c.Message
 		next.Journal = r.Journal.Add(c.At, c.Message)

@@ -64,12 +64,12 @@ const (
 	LaneLive Lane = "live"
 	// LaneBacklog is the lane of packages that were already old when Packhorse first saw them.
 	LaneBacklog Lane = "backlog"
-	// LaneSettled is the lane of decided actions that still have to be recorded and announced.
-	LaneSettled Lane = "settled"
+	// LaneDecided is the lane of decided actions that still have to be recorded and announced.
+	LaneDecided Lane = "settled"
 )
 
 // Lanes lists the lanes in the order they are served.
-func Lanes() []Lane { return []Lane{LaneLive, LaneBacklog, LaneSettled} }
+func Lanes() []Lane { return []Lane{LaneLive, LaneBacklog, LaneDecided} }
 
 // backlogAge is how old a package must be at first sight to count as backlog.
 const backlogAge = 24 * time.Hour

@@ -94,7 +94,7 @@ func TestObserveFirstSight(t *testing.T) {
 			} else {
 				want.DueAt, want.Lane = t0ms, investigation.LaneLive
 				if tt.state == investigation.StateNotCollected {
-					want.Lane = investigation.LaneSettled
+					want.Lane = investigation.LaneDecided
 				}
 			}
 			if err != nil || got != want {
@@ -424,7 +424,7 @@ func TestArchived(t *testing.T) {
 	r.Message = "of an attempt that failed"
 	want := r
 	want.State, want.Owner, want.LeaseUntil, want.Message = "archived", "", time.Time{}, ""
-	want.Lane = investigation.LaneSettled
+	want.Lane = investigation.LaneDecided
 	want.Receipt, want.ManifestKey, want.ArchivedAt = receipt(), "k.json", t0.Add(time.Second)
 	got, err := investigation.Archive("ada", investigation.Arrival{At: t0.Add(time.Second), Receipt: receipt()}).Apply(r)
 	if err != nil || got != want {
@@ -439,7 +439,7 @@ func TestNotCollected(t *testing.T) {
 	r := in(t, investigation.StateFetching)
 	want := r
 	want.State, want.Owner, want.LeaseUntil = "notCollected", "", time.Time{}
-	want.Lane = investigation.LaneSettled
+	want.Lane = investigation.LaneDecided
 	want.Reason, want.Message = investigation.ReasonInvalid, "no ZIP"
 	want.Journal = "2026-11-03T09:00:00.123Z no ZIP"
 	want.Quarantine = receipt()

@@ -48,9 +48,9 @@ var legalChanges = map[State][]State{
 // CanBecome reports whether a change from s to next is legal.
 func (s State) CanBecome(next State) bool { return slices.Contains(legalChanges[s], next) }
 
-// Settled reports whether the outcome is decided: the package is archived, or it will never be
+// Decided reports whether the outcome is decided: the package is archived, or it will never be
 // collected.
-func (s State) Settled() bool {
+func (s State) Decided() bool {
 	return s == StateArchived || s == StateNotCollected || s == StateDone
 }
 

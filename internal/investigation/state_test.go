@@ -46,10 +46,10 @@ func TestCanBecomeIsThisTable(t *testing.T) {
 	}
 }
 
-func TestSettled(t *testing.T) {
+func TestDecided(t *testing.T) {
 	want := map[investigation.State]bool{"archived": true, "notCollected": true, "done": true}
 	for _, s := range investigation.States() {
-		if got := s.Settled(); got != want[s] {
+		if got := s.Decided(); got != want[s] {
 			t.Errorf("%q: got %t, want %t", s, got, want[s])
 		}
 	}

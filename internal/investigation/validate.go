@@ -87,7 +87,7 @@ func checkLane(r Record) error {
 	switch {
 	case r.Lane != "" && !slices.Contains(Lanes(), r.Lane):
 		return fmt.Errorf("unknown lane %.40q", r.Lane)
-	case isOpen != (r.Lane != ""), r.Lane == LaneSettled && !r.State.Settled():
+	case isOpen != (r.Lane != ""), r.Lane == LaneDecided && !r.State.Decided():
 		return fmt.Errorf("state %s but lane %q", r.State, r.Lane)
 	case !isOpen && !r.DueAt.IsZero():
 		return fmt.Errorf("state %s but due at %v", r.State, r.DueAt)
@@ -143,7 +143,7 @@ func checkSeals(r Record) error {
 	}
 	isSealed, quarantine := r.IsSealed(), r.QuarantineSeal.Sequence
 	switch {
-	case isSealed && !r.State.Settled():
+	case isSealed && !r.State.Decided():
 		return fmt.Errorf("state %s but sealed", r.State)
 	case isSealed && r.ManifestKey == "":
 		return errors.New("sealed without a manifest key")

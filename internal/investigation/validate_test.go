@@ -90,7 +90,7 @@ func TestTransitionsMakeValidRecords(t *testing.T) {
 			reached[r.State]++
 			old := r // before there were chains, and a lane for decided records
 			old.Seal, old.QuarantineSeal = investigation.Seal{}, investigation.Seal{}
-			if old.Lane == investigation.LaneSettled {
+			if old.Lane == investigation.LaneDecided {
 				old.Lane = pick(w, investigation.LaneLive, investigation.LaneBacklog)
 			}
 			if old.State == investigation.StateDone {

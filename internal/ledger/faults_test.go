@@ -194,7 +194,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 						return answer(http.StatusBadRequest, code), nil
 					}
 					if operation == "TransactWriteItems" && op == "GetItem" && nth == 1 {
-						return response(http.StatusOK, settledItem(t)), nil
+						return response(http.StatusOK, decidedItem(t)), nil
 					}
 					return response(http.StatusOK, "{}"), nil
 				}}
@@ -215,8 +215,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// settledItem is the response to a read of an action that failed and is not yet sealed.
-func settledItem(t *testing.T) string {
+// decidedItem is the response to a read of an action that failed and is not yet sealed.
+func decidedItem(t *testing.T) string {
 	t.Helper()
 	rec, _ := investigation.Observe(action(1, "Failed"), t0).Apply(investigation.Record{})
 	attributes := map[string]any{}

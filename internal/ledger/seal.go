@@ -100,18 +100,18 @@ func (l *Ledger) seal(ctx context.Context, id investigation.ID, c investigation.
 func (l *Ledger) sealingOf(ctx context.Context, known versioned, c investigation.Change,
 	by investigation.Sealer,
 ) (sealing, error) {
-	settled, err := c.Apply(known.Record)
+	decided, err := c.Apply(known.Record)
 	if err != nil {
 		return sealing{}, err
 	}
 	var head versionedHead
-	if settled.State.Settled() && !settled.IsSealed() {
-		head, err = l.readHead(ctx, settled.TenantID)
+	if decided.State.Decided() && !decided.IsSealed() {
+		head, err = l.readHead(ctx, decided.TenantID)
 		if err != nil {
 			return sealing{}, err
 		}
 	}
-	next, nextHead, err := settled.Sealed(head.Head, by)
+	next, nextHead, err := decided.Sealed(head.Head, by)
 	if err != nil {
 		return sealing{}, err
 	}

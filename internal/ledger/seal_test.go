@@ -238,7 +238,7 @@ func TestSealContended(t *testing.T) {
 				case op == seals:
 					return cancelled(code, "None", "None"), nil
 				case n%2 == 1:
-					return response(http.StatusOK, settledItem(t)), nil
+					return response(http.StatusOK, decidedItem(t)), nil
 				default:
 					return response(http.StatusOK, "{}"), nil
 				}

@@ -147,7 +147,7 @@ func testExchangeOfTheCallAlone(t *testing.T, protocol string) {
 	defer server.Close()
 	counter := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer counter.Close()
-	var leased, settled time.Time
+	var leased, decided time.Time
 	via := slowAround{server.Client().Transport, func(ctx context.Context) {
 		time.Sleep(pause)
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, counter.URL, nil)
@@ -164,7 +164,7 @@ func testExchangeOfTheCallAlone(t *testing.T, protocol string) {
 			return
 		}
 		_ = resp.Body.Close()
-		settled = time.Now()
+		decided = time.Now()
 		time.Sleep(pause)
 	}}
 	base, err := url.Parse(server.URL)
@@ -182,7 +182,7 @@ func testExchangeOfTheCallAlone(t *testing.T, protocol string) {
 	if waited := exchange.AskedAt.Sub(leased); waited < 2*pause {
 		t.Errorf("asked %v after the lease began, which takes %v", waited, 2*pause)
 	}
-	if left := settled.Sub(exchange.AnsweredAt); left < pause {
+	if left := decided.Sub(exchange.AnsweredAt); left < pause {
 		t.Errorf("answered %v before it was settled, which takes %v", left, pause)
 	}
 }

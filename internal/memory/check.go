@@ -51,9 +51,9 @@ func checkKept(before, after investigation.Record) error {
 	}
 	if before.State != investigation.StateWaiting {
 		kept("action", before.Action == after.Action)
-		kept("lane", before.Lane == after.Lane || after.State.Settled())
+		kept("lane", before.Lane == after.Lane || after.State.Decided())
 	}
-	if before.State.Settled() {
+	if before.State.Decided() {
 		kept("receipt", before.Receipt == after.Receipt && before.Quarantine == after.Quarantine &&
 			before.ArchivedAt.Equal(after.ArchivedAt))
 		kept("reason", before.Reason == after.Reason && before.Message == after.Message &&
@@ -100,7 +100,7 @@ func checkFields(r investigation.Record) error {
 	iff("owner", r.Owner != "", is(fetching))
 	iff("lease", !r.LeaseUntil.IsZero(), is(fetching))
 	iff("lane of packages", r.Lane == investigation.LaneLive || r.Lane == investigation.LaneBacklog, is(ready, fetching))
-	iff("lane of what is settled", r.Lane == investigation.LaneSettled, is(archived, notCollected))
+	iff("lane of a decided action", r.Lane == investigation.LaneDecided, is(archived, notCollected))
 	iff("due time", !r.DueAt.IsZero(), is(ready, fetching, archived, notCollected) && !backAtOnce(r))
 	iff("receipt", r.Receipt != (investigation.Receipt{}), collected)
 	iff("manifest key", r.ManifestKey != "", collected || r.IsSealed())

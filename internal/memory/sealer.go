@@ -30,13 +30,13 @@ type Manifest struct {
 func (*Sealer) Bucket() string { return "evidence" }
 
 // Outcome implements investigation.Sealer.
-func (s *Sealer) Outcome(settled investigation.Record, head investigation.Head) ([]byte, error) {
-	return s.manifest(settled, head, false)
+func (s *Sealer) Outcome(decided investigation.Record, head investigation.Head) ([]byte, error) {
+	return s.manifest(decided, head, false)
 }
 
 // Quarantined implements investigation.Sealer.
-func (s *Sealer) Quarantined(settled investigation.Record, head investigation.Head) ([]byte, error) {
-	return s.manifest(settled, head, true)
+func (s *Sealer) Quarantined(decided investigation.Record, head investigation.Head) ([]byte, error) {
+	return s.manifest(decided, head, true)
 }
 
 // Made returns how many manifests were made, or asked for.

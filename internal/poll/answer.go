@@ -14,7 +14,7 @@ type Answer struct {
 	Ready               int     `json:"ready"`        // actions that became ready
 	NotCollected        int     `json:"notCollected"` // actions that ended without a package, by Defender's account
 	HandedOver          int     `json:"handedOver"`   // Ready events that the bus took
-	Settled             int     `json:"settled"`      // Settled events that the bus took
+	Decided             int     `json:"settled"`      // Decided events that the bus took
 
 	// As of the last step:
 	Due                int `json:"due"`                // actions with something to do
@@ -31,7 +31,7 @@ func (a Answer) and(next Answer) Answer {
 		Ready:               a.Ready + next.Ready,
 		NotCollected:        a.NotCollected + next.NotCollected,
 		HandedOver:          a.HandedOver + next.HandedOver,
-		Settled:             a.Settled + next.Settled,
+		Decided:             a.Decided + next.Decided,
 		Due:                 next.Due,
 		OldestReadySeconds:  next.OldestReadySeconds,
 	}

@@ -20,7 +20,7 @@ func (p *Poller) conclude(ctx context.Context, due []investigation.Record, did *
 	p.handed.forget(now)
 	var waiting, owed []investigation.Record
 	for _, rec := range due {
-		if !rec.State.Settled() || !rec.Due(now) {
+		if !rec.State.Decided() || !rec.Due(now) {
 			continue
 		}
 		owed = append(owed, rec)
@@ -33,8 +33,8 @@ func (p *Poller) conclude(ctx context.Context, due []investigation.Record, did *
 	if len(waiting) == 0 {
 		return nil
 	}
-	taken, err := p.bus.Settled(ctx, idsOf(waiting))
-	did.Settled += len(taken)
+	taken, err := p.bus.Decided(ctx, idsOf(waiting))
+	did.Decided += len(taken)
 	p.handed.remember(taken, waiting, now)
 	if err != nil {
 		return fmt.Errorf("hand over %d of %d decided actions: %w", len(waiting)-len(taken),

@@ -14,16 +14,16 @@ import (
 	"packhorse/internal/poll"
 )
 
-// settledBus records the actions handed over for conclusion, and takes as many as the test says.
-type settledBus struct {
+// decidedBus records the actions handed over for conclusion, and takes as many as the test says.
+type decidedBus struct {
 	free
-	settled [][]investigation.ID
+	decided [][]investigation.ID
 	takes   int // of each handover
 	fails   error
 }
 
-func (b *settledBus) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
-	b.settled = append(b.settled, slices.Clone(ids))
+func (b *decidedBus) Decided(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	b.decided = append(b.decided, slices.Clone(ids))
 	return ids[:min(len(ids), b.takes)], b.fails
 }
 
@@ -45,14 +45,14 @@ type bench struct {
 	t      *testing.T
 	now    time.Time
 	ledger *memory.Ledger
-	bus    *settledBus
+	bus    *decidedBus
 	poller *poll.Poller
 }
 
 func newBench(t *testing.T, failed int) *bench {
 	b := &bench{
 		t: t, now: time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC), ledger: memory.NewLedger(),
-		bus: &settledBus{takes: 100},
+		bus: &decidedBus{takes: 100},
 	}
 	var tenant tenantOf
 	for i := range failed {
@@ -83,12 +83,12 @@ func newBench(t *testing.T, failed int) *bench {
 func (b *bench) step(after time.Duration) []investigation.ID {
 	b.t.Helper()
 	b.now = b.now.Add(after)
-	before := len(b.bus.settled)
+	before := len(b.bus.decided)
 	_, err := b.poller.Step(b.t.Context())
 	if !errors.Is(err, b.bus.fails) {
 		b.t.Fatal(err)
 	}
-	return slices.Concat(b.bus.settled[before:]...)
+	return slices.Concat(b.bus.decided[before:]...)
 }
 
 func (b *bench) conclude(ids ...investigation.ID) {
@@ -106,7 +106,7 @@ func (b *bench) conclude(ids ...investigation.ID) {
 
 // The poller has ten actions concluded at a time. A concluded action makes room for the next, and one
 // whose event is lost is handed over again after a minute.
-func TestSettledAtOnce(t *testing.T) {
+func TestDecidedAtOnce(t *testing.T) {
 	b := newBench(t, 13)
 	first := b.step(0)
 	if len(first) != 10 {
@@ -130,7 +130,7 @@ func TestSettledAtOnce(t *testing.T) {
 }
 
 // An action that the bus does not take is offered again in the next step.
-func TestSettledRefused(t *testing.T) {
+func TestDecidedRefused(t *testing.T) {
 	b := newBench(t, 3)
 	b.bus.takes, b.bus.fails = 1, errors.New("the bus is full")
 	first := b.step(0)
@@ -140,7 +140,7 @@ func TestSettledRefused(t *testing.T) {
 }
 
 // A backlog of days does not hold up decided actions.
-func TestSettledBesideBacklog(t *testing.T) {
+func TestDecidedBesideBacklog(t *testing.T) {
 	const backlog = 1000
 	b := newBench(t, 0)
 	for i := range backlog + 1 {
@@ -163,7 +163,7 @@ func TestSettledBesideBacklog(t *testing.T) {
 }
 
 // An action that its fetcher decided is not handed over before the fetcher's lease would have run out.
-func TestSettledUnderLease(t *testing.T) {
+func TestDecidedUnderLease(t *testing.T) {
 	b := newBench(t, 0)
 	action := investigation.Action{
 		ID: investigation.ID{

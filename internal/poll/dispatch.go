@@ -61,7 +61,7 @@ func (p *Poller) dispatchable(due []investigation.Record, now time.Time) (
 	for _, rec := range due {
 		at, underWay := p.handed.at(rec)
 		switch {
-		case rec.State.Settled():
+		case rec.State.Decided():
 		case !rec.Claimable(now):
 			next = soonest(next, rec.DueAt)
 		case underWay:

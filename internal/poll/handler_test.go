@@ -25,7 +25,7 @@ type world struct {
 	fails   error
 	listed  int
 	ready   int
-	settled int
+	decided int
 	ledger  *memory.Ledger
 }
 
@@ -46,9 +46,9 @@ func (w *world) Ready(_ context.Context, ids []investigation.ID) ([]investigatio
 	return ids, nil
 }
 
-// Settled concludes the actions, as the fetch function does.
-func (w *world) Settled(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
-	w.settled += len(ids)
+// Decided concludes the actions, as the fetch function does.
+func (w *world) Decided(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	w.decided += len(ids)
 	for _, id := range ids {
 		_, err := w.ledger.Seal(ctx, id, investigation.Unchanged(), sealer{})
 		if err != nil {
@@ -141,8 +141,8 @@ func TestTickCounts(t *testing.T) {
 		}
 		answer.OldestReadySeconds = 0
 		want := poll.Answer{Sweeps: w.listed, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1,
-			HandedOver: w.ready, Settled: w.settled, Due: 2}
-		if answer != want || w.ready < 2 || w.settled != 1 || w.listed < 2 {
+			HandedOver: w.ready, Decided: w.decided, Due: 2}
+		if answer != want || w.ready < 2 || w.decided != 1 || w.listed < 2 {
 			t.Errorf("got %+v, want %+v", answer, want)
 		}
 	})

@@ -21,7 +21,7 @@ type handover struct {
 	dueAt time.Time // the record's; it changes when a package is claimed and given back
 }
 
-func eventOf(rec investigation.Record) event { return event{rec.ID, rec.State.Settled()} }
+func eventOf(rec investigation.Record) event { return event{rec.ID, rec.State.Decided()} }
 
 // at returns when the record, with its current due time, was handed over, and whether that handover is
 // under way. The due time of a decided record never changes.

@@ -165,7 +165,7 @@ type step struct {
 func oldestReady(due []investigation.Record, now time.Time) time.Duration {
 	var oldest time.Duration
 	for _, rec := range due {
-		if !rec.State.Settled() {
+		if !rec.State.Decided() {
 			oldest = max(oldest, now.Sub(rec.CompletedAt()))
 		}
 	}

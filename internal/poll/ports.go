@@ -50,9 +50,9 @@ type Bus interface {
 	// that is not all of them, the error says why.
 	Ready(ctx context.Context, ids []investigation.ID) (taken []investigation.ID, err error)
 
-	// Settled hands over decided actions, whose manifests have to be written and signed and whose
+	// Decided hands over decided actions, whose manifests have to be written and signed and whose
 	// outcomes have to be announced. It returns the same as Ready.
-	Settled(ctx context.Context, ids []investigation.ID) (taken []investigation.ID, err error)
+	Decided(ctx context.Context, ids []investigation.ID) (taken []investigation.ID, err error)
 }
 
 // Budget shows the slots of getPackageUri without spending any.

@@ -49,7 +49,7 @@ func (f *free) Ready(_ context.Context, ids []investigation.ID) ([]investigation
 	return ids, nil
 }
 
-func (*free) Settled(context.Context, []investigation.ID) ([]investigation.ID, error) {
+func (*free) Decided(context.Context, []investigation.ID) ([]investigation.ID, error) {
 	return nil, nil
 }
 

@@ -76,7 +76,7 @@ func (j *JSON) write(line any) {
 
 // Observed writes a line whose event is the action's state.
 func (j *JSON) Observed(rec investigation.Record) {
-	if !rec.State.Settled() { // what will not be collected is told when it is settled
+	if !rec.State.Decided() { // what will not be collected is told when it is decided
 		j.write(j.line(string(rec.State), rec))
 	}
 }
@@ -100,8 +100,8 @@ func (j *JSON) Download(actionID string, size int64, body io.ReadCloser) io.Read
 	return body
 }
 
-// Settled writes a line.
-func (j *JSON) Settled(rec investigation.Record) {
+// Decided writes a line.
+func (j *JSON) Decided(rec investigation.Record) {
 	if rec.Reason != "" {
 		j.write(struct {
 			Event string `json:"event"`

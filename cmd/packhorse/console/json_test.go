@@ -66,10 +66,10 @@ func TestJSONFields(t *testing.T) {
 		{"fetching", func(j *console.JSON) { j.Fetching(fetching("host", 3)) }, aboutAction + " attempt"},
 		{"downloading", func(j *console.JSON) { j.Download(actionID, 7, nil) }, "event time actionId size"},
 		{"postponed", func(j *console.JSON) { j.Postponed(postponed("host"), nil) }, aboutAction + " dueAt message"},
-		{"archived", func(j *console.JSON) { j.Settled(archived("host", 7)) }, detail +
+		{"archived", func(j *console.JSON) { j.Decided(archived("host", 7)) }, detail +
 			"requestSource createdAt completedAt archivedAt bucket key versionId size sha256 manifestKey " +
 			"manifestSha256 sequence strangers"},
-		{"notCollected", func(j *console.JSON) { j.Settled(notCollected("host", investigation.ReasonFailed)) }, detail +
+		{"notCollected", func(j *console.JSON) { j.Decided(notCollected("host", investigation.ReasonFailed)) }, detail +
 			"createdAt completedAt reason message manifestKey manifestSha256 sequence quarantineKey strangers"},
 		{"summary", func(j *console.JSON) { _ = j.Summary(console.Summary{}) },
 			"event durationSeconds archived notCollected waiting open earlier bytes evidence sequence digest keyId"},
@@ -114,8 +114,8 @@ func TestJSONLines(t *testing.T) {
 	stored := archived("fin-ws-17.contoso.com", 10<<20)
 	stored.Strangers = stored.Strangers.Add(
 		investigation.Stranger{Key: "packages/" + stem + ".zip", VersionID: "v0", Size: 5, FoundAt: at, Note: "not read"})
-	j.Settled(stored)
-	j.Settled(notCollected(wideHost, investigation.ReasonFailed))
+	j.Decided(stored)
+	j.Decided(notCollected(wideHost, investigation.ReasonFailed))
 	err := j.Summary(console.Summary{
 		Records: []investigation.Record{
 			done(stored, at.Add(time.Hour)), done(archived("before", 99), at.Add(-time.Hour)),

@@ -33,9 +33,9 @@ func (l *Lines) Began(simulated bool) {
 	}
 }
 
-// Observed writes a line, except for an action that is decided already: Settled tells of that.
+// Observed writes a line, except for an action that is decided already: Decided tells of that.
 func (l *Lines) Observed(rec investigation.Record) {
-	if !rec.State.Settled() {
+	if !rec.State.Decided() {
 		l.printf("%s", observed(rec))
 	}
 }
@@ -48,8 +48,8 @@ func (l *Lines) Fetching(rec investigation.Record) {
 // Download leaves the body as it is: a log needs no progress.
 func (l *Lines) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser { return body }
 
-// Settled writes a line.
-func (l *Lines) Settled(rec investigation.Record) { l.printf("%s", settled(rec)) }
+// Decided writes a line.
+func (l *Lines) Decided(rec investigation.Record) { l.printf("%s", decided(rec)) }
 
 // Postponed writes a line.
 func (l *Lines) Postponed(rec investigation.Record, _ error) { l.printf("%s", postponed(rec)) }
@@ -61,7 +61,7 @@ func observed(rec investigation.Record) string {
 	return fmt.Sprintf("%-13s %s, asked for by %s", rec.State, host(rec.Action), Clean(rec.Requestor))
 }
 
-func settled(rec investigation.Record) string {
+func decided(rec investigation.Record) string {
 	if rec.Reason != "" {
 		return fmt.Sprintf("%-13s %s: %s", "not collected", host(rec.Action), rec.Reason)
 	}

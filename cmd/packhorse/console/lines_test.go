@@ -34,9 +34,9 @@ func TestLinesOfEachEvent(t *testing.T) {
 		{"downloading", func(l *console.Lines) { l.Download(actionID, 7, nil) }, ""},
 		{"postponed", func(l *console.Lines) { l.Postponed(postponed(host), errors.New("x")) },
 			"postponed     fin-ws-17.contoso.com, again at 06:36:07Z: the download answered 503"},
-		{"archived", func(l *console.Lines) { l.Settled(archived(host, 3<<20)) },
+		{"archived", func(l *console.Lines) { l.Decided(archived(host, 3<<20)) },
 			"archived      fin-ws-17.contoso.com: 3.0 MiB, SHA-256 aaaaaaaaaaaaaaaa…"},
-		{"not collected", func(l *console.Lines) { l.Settled(notCollected(host, investigation.ReasonTimeOut)) },
+		{"not collected", func(l *console.Lines) { l.Decided(notCollected(host, investigation.ReasonTimeOut)) },
 			"not collected fin-ws-17.contoso.com: TimeOut"},
 		{"the budget", func(l *console.Lines) { l.Budget([]time.Time{at}) }, ""},
 	} {
@@ -75,8 +75,8 @@ func TestNoEscapeCodesInALog(t *testing.T) {
 	for _, host := range []string{"host", "\x1b[31mred\x1b[0m", "\u009b2J", longHost} {
 		l.Observed(ready(host))
 		l.Fetching(fetching(host, 1))
-		l.Settled(archived(host, 1))
-		l.Settled(notCollected(host, investigation.ReasonFailed))
+		l.Decided(archived(host, 1))
+		l.Decided(notCollected(host, investigation.ReasonFailed))
 		l.Postponed(postponed(host), nil)
 	}
 	s := console.Summary{
@@ -111,7 +111,7 @@ func TestOutcomesAreToldOnce(t *testing.T) {
 	var out bytes.Buffer
 	l := console.NewLines(&out, clock)
 	l.Observed(rec)
-	l.Settled(rec)
+	l.Decided(rec)
 	const want = "06:06:07Z  not collected fin-ws-17.contoso.com: Failed\n"
 	if got := out.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -82,9 +82,9 @@ func (t *Terminal) Began(simulated bool) {
 	}
 }
 
-// Observed scrolls a line, except for an action that is decided already: Settled tells of that.
+// Observed scrolls a line, except for an action that is decided already: Decided tells of that.
 func (t *Terminal) Observed(rec investigation.Record) {
-	if !rec.State.Settled() {
+	if !rec.State.Decided() {
 		t.println(observed(rec))
 	}
 }
@@ -114,11 +114,11 @@ func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.
 	return counted
 }
 
-// Settled takes the bar away and scrolls a line. Finished bars cannot stay: with more of them than the
+// Decided takes the bar away and scrolls a line. Finished bars cannot stay: with more of them than the
 // terminal has lines, mpb would draw every frame below the one before.
-func (t *Terminal) Settled(rec investigation.Record) {
+func (t *Terminal) Decided(rec investigation.Record) {
 	t.drop(rec.ActionID)
-	t.println(settled(rec))
+	t.println(decided(rec))
 }
 
 // Postponed takes the bar away and scrolls a line.

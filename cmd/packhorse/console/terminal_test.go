@@ -76,8 +76,8 @@ func TestTerminalShowsARunAtTwoWidths(t *testing.T) {
 			got.WriteString(s.text("two downloads run, one without a known size"))
 
 			pull(t, known, 6<<20)
-			term.Settled(other(archived("fin-ws-17.contoso.com", 10<<20), "0"))
-			term.Settled(other(notCollected(longHost, investigation.ReasonExpired), "1"))
+			term.Decided(other(archived("fin-ws-17.contoso.com", 10<<20), "0"))
+			term.Decided(other(notCollected(longHost, investigation.ReasonExpired), "1"))
 			term.Postponed(other(postponed(wideHost), "2"), errors.New("x"))
 			got.WriteString(s.text("one archived, one not collected, one postponed, one still asked for"))
 
@@ -188,7 +188,7 @@ func TestTerminalDoesNotFlood(t *testing.T) {
 			id := fmt.Sprintf("host-%02d", i)
 			term.Fetching(other(fetching(id, 1), id))
 			pull(t, term.Download(id, 1<<20, body(1<<20)), 1<<20)
-			term.Settled(other(archived(id, 1<<20), id))
+			term.Decided(other(archived(id, 1<<20), id))
 			s.shows()
 		}
 		scrolled, bars := s.shows()
@@ -226,7 +226,7 @@ func TestTerminalShowsTheLastLine(t *testing.T) {
 			term := console.NewTerminalOn(s, time.Now)
 			term.Fetching(fetching("last", 1))
 			time.Sleep(after)
-			term.Settled(archived("last", 1))
+			term.Decided(archived("last", 1))
 			term.Close()
 			if scrolled, _ := s.shows(); len(scrolled) != 1 || !strings.HasPrefix(scrolled[0], "archived      last") {
 				t.Errorf("after %s: got %q, want it archived", after, scrolled)
@@ -240,9 +240,9 @@ func TestTerminalTellsOutcomesWithoutABar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 120, height: 24}
 		term := console.NewTerminalOn(s, time.Now)
-		term.Settled(archived("stored.contoso.com", 1<<20))
+		term.Decided(archived("stored.contoso.com", 1<<20))
 		term.Observed(notCollected("failed.contoso.com", investigation.ReasonFailed))
-		term.Settled(notCollected("failed.contoso.com", investigation.ReasonFailed))
+		term.Decided(notCollected("failed.contoso.com", investigation.ReasonFailed))
 		term.Postponed(postponed("later.contoso.com"), errors.New("x"))
 		scrolled, bars := s.shows()
 		term.Close()
@@ -285,7 +285,7 @@ func TestTerminalClosed(t *testing.T) {
 		term.Observed(ready("late"))
 		term.Budget(nil)
 		pull(t, term.Download("1", 5, body(5)), 5)
-		term.Settled(archived("late", 1))
+		term.Decided(archived("late", 1))
 		term.Postponed(postponed("late"), nil)
 		if _, err := term.Write([]byte("late\n")); err == nil {
 			t.Error("a write after Close succeeded")

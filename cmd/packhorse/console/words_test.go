@@ -65,8 +65,8 @@ func TestWordsFromOutside(t *testing.T) {
 			j.Observed(record())
 			j.Fetching(record())
 			j.Postponed(record(), errors.New("x"))
-			j.Settled(record())
-			j.Settled(refused())
+			j.Decided(record())
+			j.Decided(refused())
 			return j.Summary(console.Summary{Evidence: console.Evidence{Check: trick()}})
 		},
 		"verify": func(out *bytes.Buffer) error {
@@ -105,7 +105,7 @@ func TestWordsFromOutside(t *testing.T) {
 			l.Observed(record())
 			l.Fetching(record())
 			l.Postponed(record(), errors.New("x"))
-			l.Settled(refused())
+			l.Decided(refused())
 			return nil
 		},
 		"table of list": func(out *bytes.Buffer) error {

@@ -51,15 +51,15 @@ func testNotCollected(_ *testing.T, b *bench) {
 	b.announce(cancelled)
 }
 
-// announce checks that a settled record is due until it is announced, and that announcing it again
+// announce checks that a decided record is due until it is announced, and that announcing it again
 // changes nothing.
 func (b *bench) announce(id investigation.ID) {
 	b.t.Helper()
-	b.due(settled, t0.Add(time.Hour), 10, id)
+	b.due(decided, t0.Add(time.Hour), 10, id)
 	if err := b.check(b.announced(id, t0.Add(time.Hour))); err != nil {
 		b.t.Errorf("announce: %v", err)
 	}
-	b.due(settled, t0.Add(time.Hour), 10)
+	b.due(decided, t0.Add(time.Hour), 10)
 	if err := b.check(b.announced(id, t0.Add(2*time.Hour))); err != nil {
 		b.t.Errorf("announce again: %v", err)
 	}
@@ -184,7 +184,7 @@ func testConcurrentArchived(t *testing.T, b *bench) {
 
 func testCancelled(t *testing.T, b *bench) {
 	ready, held := b.ready(), b.claimed("ada")
-	settled, sealed := b.observe(b.action("Failed"), t0).ID, b.observe(b.action("Failed"), t0).ID
+	decided, sealed := b.observe(b.action("Failed"), t0).ID, b.observe(b.action("Failed"), t0).ID
 	b.check(b.seal(sealed))
 	fresh := b.action("Pending")
 	ctx, cancel := context.WithCancel(b.ctx())
@@ -202,7 +202,7 @@ func testCancelled(t *testing.T, b *bench) {
 	for _, c := range []call{
 		b.claim(ready, "bob", t0), b.renew(held, "ada", t0.Add(time.Hour)),
 		b.release(held, "ada", investigation.Release{}), b.archived(held, "ada", t0),
-		b.notCollected(held, "ada"), b.seal(settled), b.announced(sealed, t0),
+		b.notCollected(held, "ada"), b.seal(decided), b.announced(sealed, t0),
 	} {
 		calls[c.String()] = func() error { _, err := b.do(ctx, c, b.ledger); return err }
 	}

@@ -11,7 +11,7 @@ import (
 const (
 	live    = investigation.LaneLive
 	backlog = investigation.LaneBacklog
-	settled = investigation.LaneSettled
+	decided = investigation.LaneDecided
 )
 
 func testDueOrder(_ *testing.T, b *bench) {
@@ -99,15 +99,15 @@ func testDueByState(_ *testing.T, b *bench) {
 	b.check(b.claim(id, "ada", t0.Add(time.Hour)))
 	b.check(b.archived(id, "ada", t0.Add(time.Hour)))
 	b.due(live, far, 10)                  // a backlog of packages does not come before it
-	b.due(settled, t0.Add(time.Hour), 10) // whoever archived it has the time of its lease to announce it
-	b.due(settled, t0.Add(time.Hour+lease), 10, id)
+	b.due(decided, t0.Add(time.Hour), 10) // whoever archived it has the time of its lease to announce it
+	b.due(decided, t0.Add(time.Hour+lease), 10, id)
 	b.check(b.announced(id, t0.Add(time.Hour)))
-	b.due(settled, far, 10)
+	b.due(decided, far, 10)
 
 	failed := b.observe(b.action("Failed"), t0)
-	b.due(settled, t0, 10, failed.ID)
+	b.due(decided, t0, 10, failed.ID)
 	b.check(b.seal(failed.ID))
-	b.due(settled, t0, 10, failed.ID)
+	b.due(decided, t0, 10, failed.ID)
 	b.check(b.announced(failed.ID, t0))
-	b.due(settled, far, 10)
+	b.due(decided, far, 10)
 }

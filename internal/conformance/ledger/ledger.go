@@ -50,7 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil))
 	}{
 		{"first sight of each status", testFirstSight},
 		{"a waiting action comes to its end", testWaitingEnds},
-		{"later sights change nothing", testSettledStays},
+		{"later sights change nothing", testDecidedStays},
 		{"every field comes back", testRoundTrip},
 		{"words come back as they were", testWords},
 		{"load", testLoad},

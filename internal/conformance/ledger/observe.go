@@ -31,7 +31,7 @@ func testWaitingEnds(_ *testing.T, b *bench) {
 	}
 }
 
-func testSettledStays(_ *testing.T, b *bench) {
+func testDecidedStays(_ *testing.T, b *bench) {
 	again := func(id investigation.ID) {
 		b.t.Helper()
 		for _, status := range []investigation.Status{"Pending", "Succeeded", "Failed"} {

@@ -177,8 +177,8 @@ func testChainsApart(t *testing.T, b *bench) {
 	}
 }
 
-// testConcurrentSeals has a crowd, in two ledgers on one store, settle an action each. All of them
-// succeed, whichever way they settle it, and nobody sees another's place.
+// testConcurrentSeals lets many writers, in two ledgers on one store, each conclude an action. All of them
+// succeed, whatever the outcome, and nobody sees another's place.
 func testConcurrentSeals(t *testing.T, b *bench) {
 	calls := make([]call, crowd)
 	numbers := 0

@@ -7,7 +7,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// bus is the in-process twin of the event bus: Ready and Settled events go to the workers, outcomes
+// bus is the in-process twin of the event bus: Ready and Decided events go to the workers, outcomes
 // to the reporter. It loses nothing while the process lives, and what a dead process lost the poller
 // hands over again.
 type bus struct {
@@ -42,8 +42,8 @@ func (b *bus) Ready(_ context.Context, ids []investigation.ID) ([]investigation.
 	return b.queue(ids, false), nil
 }
 
-// Settled queues the actions to be concluded, likewise.
-func (b *bus) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+// Decided queues the actions to be concluded, likewise.
+func (b *bus) Decided(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	return b.queue(ids, true), nil
 }
 
@@ -78,7 +78,7 @@ func (b *bus) Announce(_ context.Context, records []investigation.Record) (
 ) {
 	ids := make([]investigation.ID, len(records))
 	for i, rec := range records {
-		b.reporter.Settled(rec)
+		b.reporter.Decided(rec)
 		ids[i] = rec.ID
 	}
 	return ids, nil

@@ -158,7 +158,7 @@ func (s *world) tell(words ...any) {
 func (*world) Began(bool)                                      {}
 func (s *world) Observed(rec investigation.Record)             { s.tell(rec.State) }
 func (s *world) Fetching(investigation.Record)                 { s.tell("claimed") }
-func (s *world) Settled(rec investigation.Record)              { s.tell("settled ", rec.State) }
+func (s *world) Decided(rec investigation.Record)              { s.tell("decided ", rec.State) }
 func (s *world) Postponed(_ investigation.Record, cause error) { s.tell("postponed: ", cause) }
 func (s *world) Budget([]time.Time)                            {}
 func (s *world) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser {
@@ -205,13 +205,13 @@ func TestCarriesUntilIdle(t *testing.T) {
 				t.Errorf("%s was stored %d times", key, times)
 			}
 		}
-		settled := 0
+		decided := 0
 		for _, word := range s.told {
-			if strings.HasPrefix(word, "settled ") {
-				settled++
+			if strings.HasPrefix(word, "decided ") {
+				decided++
 			}
 		}
-		if settled != 3 || log.Len() != 0 {
+		if decided != 3 || log.Len() != 0 {
 			t.Errorf("told %q, logged %q", s.told, log.String())
 		}
 	})
@@ -237,7 +237,7 @@ func TestCarriesBesideADamagedRecord(t *testing.T) {
 			if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), s.actions[1].ActionID) {
 				t.Errorf("%s: got %v", name, err)
 			}
-			if len(s.stored) != 2 || strings.Count(strings.Join(s.told, "\n"), "settled ") != 3 {
+			if len(s.stored) != 2 || strings.Count(strings.Join(s.told, "\n"), "decided ") != 3 {
 				t.Errorf("%s: stored %v, told %q", name, s.stored, s.told)
 			}
 			if n := strings.Count(log.String(), "make no sense"); n < 1 || n > 3 {

@@ -23,8 +23,8 @@ type Reporter interface {
 	// they are counted. size is in bytes, or investigation.SizeUnknown.
 	Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser
 
-	// Settled tells what became of an action: archived or notCollected.
-	Settled(rec investigation.Record)
+	// Decided tells what became of an action: archived or notCollected.
+	Decided(rec investigation.Record)
 
 	// Postponed tells that a fetch did not succeed this time; the record says when it is due again.
 	Postponed(rec investigation.Record, cause error)
