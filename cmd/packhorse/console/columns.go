@@ -27,7 +27,7 @@ func (g *grid) row(cells ...string) { g.rows = append(g.rows, cells) }
 func (g *grid) WriteTo(out io.Writer) (int64, error) {
 	var widths []int
 	for _, row := range g.rows {
-		for i, cell := range row[:len(row)-1] {
+		for i, cell := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
