@@ -169,7 +169,7 @@ func (s *site) carry(prepare ...func(investigation.Action)) ([]datum, answer) {
 	s.t.Helper()
 	action := s.addAction(time.Hour)
 	_, err := ledger.New(dynamodb.NewFromConfig(s.aws), s.name+"-ledger").
-		Observe(s.t.Context(), action, time.Now())
+		Change(s.t.Context(), action.ID, investigation.Observe(action, time.Now()))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"packhorse/internal/archive"
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
 // BenchmarkStore is the archive's own share: reading, both digests, the ZIP check and the parts,
@@ -28,7 +28,7 @@ func BenchmarkStore(b *testing.B) {
 			runtime.ReadMemStats(&before)
 			var peak uint64
 			for b.Loop() {
-				a := archive.New(discarding{s3memory.New()}, "evidence", lock, archive.PartSize,
+				a := archive.New(discarding{memory.NewBucket()}, "evidence", lock, archive.PartSize,
 					archive.PartsInFlight, clock, slog.New(slog.DiscardHandler))
 				var read int64
 				source := readerFunc(func(p []byte) (int, error) {
@@ -56,7 +56,7 @@ func BenchmarkStore(b *testing.B) {
 }
 
 // discarding is a bucket that keeps no part.
-type discarding struct{ *s3memory.Bucket }
+type discarding struct{ *memory.Bucket }
 
 func (d discarding) UploadPart(context.Context, *s3.UploadPartInput, ...func(*s3.Options)) (
 	*s3.UploadPartOutput, error,

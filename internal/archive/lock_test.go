@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"packhorse/internal/archive"
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
-func openWith(b *s3memory.Bucket, lock investigation.Lock) *archive.Archive {
+func openWith(b *memory.Bucket, lock investigation.Lock) *archive.Archive {
 	return archive.New(b, "evidence", lock, partSize, inFlight, clock, slog.New(slog.DiscardHandler))
 }
 
@@ -28,7 +28,7 @@ func TestLocked(t *testing.T) {
 		"both":       lock,
 	} {
 		for _, size := range []int{1000, 4 * partSize} {
-			b := s3memory.New()
+			b := memory.NewBucket()
 			b.Locks = test.Mode != "" || test.LegalHold
 			a := openWith(b, test)
 			for _, body := range [][]byte{zipOf(t, size), make([]byte, size)} {
@@ -67,7 +67,7 @@ func TestReady(t *testing.T) {
 	denied := func(denied string) func(string, int) error {
 		return func(op string, _ int) error {
 			if op == denied {
-				return s3memory.Refusal(http.StatusForbidden, "AccessDenied")
+				return memory.Refusal(http.StatusForbidden, "AccessDenied")
 			}
 			return nil
 		}
@@ -84,10 +84,10 @@ func TestReady(t *testing.T) {
 		"only a hold":        {lock: investigation.Lock{LegalHold: true}, locks: true, calls: "HeadBucket GetObjectLockConfiguration"},
 		"not lockable":       {lock: lock, want: []string{"s3://evidence", "with Object Lock", "OBJECT_LOCK_MODE=NONE"}, calls: "HeadBucket GetObjectLockConfiguration"},
 		"no hold possible":   {lock: investigation.Lock{LegalHold: true}, want: []string{"no legal hold"}, calls: "HeadBucket GetObjectLockConfiguration"},
-		"no bucket to look":  {lock: lock, fault: denied(s3memory.OpBucket), want: []string{"may this principal"}, calls: "HeadBucket"},
-		"no look at locking": {lock: lock, fault: denied(s3memory.OpLock), want: []string{"s3://evidence", "s3:GetBucketObjectLockConfiguration"}, calls: "HeadBucket GetObjectLockConfiguration"},
+		"no bucket to look":  {lock: lock, fault: denied(memory.OpBucket), want: []string{"may this principal"}, calls: "HeadBucket"},
+		"no look at locking": {lock: lock, fault: denied(memory.OpLock), want: []string{"s3://evidence", "s3:GetBucketObjectLockConfiguration"}, calls: "HeadBucket GetObjectLockConfiguration"},
 	} {
-		b := s3memory.New()
+		b := memory.NewBucket()
 		b.Locks, b.Fault = test.locks, test.fault
 		err := openWith(b, test.lock).Ready(t.Context())
 		if (err != nil) != (len(test.want) > 0) || b.String() != test.calls {
@@ -104,10 +104,10 @@ func TestReady(t *testing.T) {
 // What is denied names the rights that the request takes; a bucket without Object Lock what to do.
 func TestDeniedPut(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b := s3memory.New()
+		b := memory.NewBucket()
 		b.Fault = func(op string, _ int) error {
-			if op == s3memory.OpPut || op == s3memory.OpCreate {
-				return s3memory.Refusal(http.StatusForbidden, "AccessDenied")
+			if op == memory.OpPut || op == memory.OpCreate {
+				return memory.Refusal(http.StatusForbidden, "AccessDenied")
 			}
 			return nil
 		}
@@ -119,7 +119,7 @@ func TestDeniedPut(t *testing.T) {
 				t.Errorf("%d bytes: got %v, want %q", size, err, want)
 			}
 		}
-		b = s3memory.New()
+		b = memory.NewBucket()
 		b.Locks = false
 		_, err = open(b).Store(t.Context(), place, packageOf(zipOf(t, size)))
 		if err == nil || !strings.Contains(err.Error(), "OBJECT_LOCK_MODE=NONE") {

@@ -14,8 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
 // metadataOf is what an object of the action's carries that the owner's claim stored; without an
@@ -65,8 +65,8 @@ func TestLookAtStrangers(t *testing.T) {
 		"a collection but not the claim": {"packhorse-action-id": "a", "packhorse-collection": `{"attempt":1}`},
 	} {
 		for _, place := range []investigation.Key{key, quarantine} {
-			b := s3memory.New()
-			b.Plant(string(place), s3memory.Object{Body: planted, Metadata: metadata})
+			b := memory.NewBucket()
+			b.Plant(string(place), memory.Object{Body: planted, Metadata: metadata})
 			got := look(t, b, place)
 			want := investigation.Found{
 				Free:      investigation.Key(investigation.Place(string(place), 1)),
@@ -85,23 +85,23 @@ func TestLookAtStrangers(t *testing.T) {
 func TestLookUnderStrangers(t *testing.T) {
 	planted := zipOf(t, 500)
 	for name, test := range map[string]struct {
-		before, after func(b *s3memory.Bucket, ours s3memory.Object)
+		before, after func(b *memory.Bucket, ours memory.Object)
 		at            investigation.Key
 		strangers     int
 	}{
 		"planted before": {
-			before: func(b *s3memory.Bucket, _ s3memory.Object) {
-				b.Plant(string(key), s3memory.Object{Body: planted})
-				b.Plant("packages/t/m/20261124T090000Z_a~1.zip", s3memory.Object{Body: planted})
+			before: func(b *memory.Bucket, _ memory.Object) {
+				b.Plant(string(key), memory.Object{Body: planted})
+				b.Plant("packages/t/m/20261124T090000Z_a~1.zip", memory.Object{Body: planted})
 			},
 			at: "packages/t/m/20261124T090000Z_a~2.zip", strangers: 2,
 		},
 		"planted on top": {
-			after: func(b *s3memory.Bucket, _ s3memory.Object) { b.Plant(string(key), s3memory.Object{Body: planted}) },
+			after: func(b *memory.Bucket, _ memory.Object) { b.Plant(string(key), memory.Object{Body: planted}) },
 			at:    key, strangers: 1,
 		},
 		"a copy on top": {
-			after: func(b *s3memory.Bucket, ours s3memory.Object) {
+			after: func(b *memory.Bucket, ours memory.Object) {
 				ours.Body = planted
 				ours.CRC32C = ""
 				b.Plant(string(key), ours)
@@ -109,22 +109,22 @@ func TestLookUnderStrangers(t *testing.T) {
 			at: key, strangers: 1,
 		},
 		"deleted": {
-			after: func(b *s3memory.Bucket, _ s3memory.Object) { b.Plant(string(key), s3memory.Object{Deleted: true}) },
+			after: func(b *memory.Bucket, _ memory.Object) { b.Plant(string(key), memory.Object{Deleted: true}) },
 			at:    key,
 		},
 		"beside it": {
-			after: func(b *s3memory.Bucket, _ s3memory.Object) {
+			after: func(b *memory.Bucket, _ memory.Object) {
 				for _, name := range []string{"a.json", "a.json.sig", "a~x.zip", "a~01.zip", "a~0.zip", "ab.zip", "a.zip.zip"} {
-					b.Plant("packages/t/m/20261124T090000Z_"+name, s3memory.Object{Body: planted})
+					b.Plant("packages/t/m/20261124T090000Z_"+name, memory.Object{Body: planted})
 				}
 			},
 			at: key,
 		},
 	} {
 		for _, size := range []int{1000, 4 * partSize} {
-			b, body := s3memory.New(), zipOf(t, size)
+			b, body := memory.NewBucket(), zipOf(t, size)
 			if test.before != nil {
-				test.before(b, s3memory.Object{})
+				test.before(b, memory.Object{})
 			}
 			at := place
 			at.Key = look(t, b, key).Free
@@ -147,11 +147,11 @@ func TestLookUnderStrangers(t *testing.T) {
 // Bytes that somebody changed on the disk under our claim are not ours any more.
 func TestLookAtDamage(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b, body := s3memory.New(), zipOf(t, size)
+		b, body := memory.NewBucket(), zipOf(t, size)
 		if _, err := store(t.Context(), b, body, int64(len(body))); err != nil {
 			t.Fatal(err)
 		}
-		b.Damage(string(key), func(o *s3memory.Object) {
+		b.Damage(string(key), func(o *memory.Object) {
 			o.Body = bytes.Clone(o.Body)
 			o.Body[size/2] ^= 1
 		})
@@ -167,14 +167,14 @@ func TestLookAtDamage(t *testing.T) {
 // What cannot be read, or is too large to be read, is named without a digest. Named once, it is not
 // read again.
 func TestLookAtTheUnreadable(t *testing.T) {
-	b := s3memory.New()
-	b.Plant(string(key), s3memory.Object{Body: []byte("x"), Unreadable: true})
+	b := memory.NewBucket()
+	b.Plant(string(key), memory.Object{Body: []byte("x"), Unreadable: true})
 	got := look(t, b, key)
 	if len(got.Strangers) != 1 || got.Strangers[0].SHA256 != "" ||
 		!strings.Contains(got.Strangers[0].Note, "a key that Packhorse does not have") {
 		t.Errorf("got %+v", got)
 	}
-	b.Plant(string(key), s3memory.Object{Body: []byte("xyz")})
+	b.Plant(string(key), memory.Object{Body: []byte("xyz")})
 	rec := record
 	rec.Strangers = rec.Strangers.Add(got.Strangers...)
 	b.Forget()
@@ -187,26 +187,26 @@ func TestLookAtTheUnreadable(t *testing.T) {
 
 // A crowd is counted, and only the first are read.
 func TestLookAtACrowd(t *testing.T) {
-	b := s3memory.New()
+	b := memory.NewBucket()
 	for n := range 50 {
-		b.Plant(investigation.Place(string(key), n), s3memory.Object{Body: fmt.Append(nil, n)})
+		b.Plant(investigation.Place(string(key), n), memory.Object{Body: fmt.Append(nil, n)})
 	}
 	got := look(t, b, key)
 	strangers := investigation.Strangers("").Add(got.Strangers...)
 	if len(got.Strangers) != 50 || got.Free != "packages/t/m/20261124T090000Z_a~50.zip" ||
-		b.Count(s3memory.OpGet) != 8 || len(strangers.List()) != 8 || strangers.More() != 42 {
+		b.Count(memory.OpGet) != 8 || len(strangers.List()) != 8 || strangers.More() != 42 {
 		t.Errorf("got %d strangers, %d read, place %s, %d named and %d more", len(got.Strangers),
-			b.Count(s3memory.OpGet), got.Free, len(strangers.List()), strangers.More())
+			b.Count(memory.OpGet), got.Free, len(strangers.List()), strangers.More())
 	}
 }
 
 // A service that keeps no versions is listed without.
 func TestLookWithoutVersions(t *testing.T) {
-	b := s3memory.New()
-	b.Plant(string(key), s3memory.Object{Body: []byte("x")})
+	b := memory.NewBucket()
+	b.Plant(string(key), memory.Object{Body: []byte("x")})
 	b.Fault = func(op string, _ int) error {
-		if op == s3memory.OpVersions {
-			return s3memory.Refusal(http.StatusNotImplemented, "NotImplemented")
+		if op == memory.OpVersions {
+			return memory.Refusal(http.StatusNotImplemented, "NotImplemented")
 		}
 		return nil
 	}
@@ -219,14 +219,14 @@ func TestLookWithoutVersions(t *testing.T) {
 
 // What an answer does not say is not guessed: the look is made again later.
 func TestLookFails(t *testing.T) {
-	for _, op := range []string{s3memory.OpVersions, s3memory.OpHead, s3memory.OpGet} {
-		b, body := s3memory.New(), zipOf(t, 1000)
+	for _, op := range []string{memory.OpVersions, memory.OpHead, memory.OpGet} {
+		b, body := memory.NewBucket(), zipOf(t, 1000)
 		if _, err := store(t.Context(), b, body, int64(len(body))); err != nil {
 			t.Fatal(err)
 		}
 		b.Fault = func(called string, _ int) error {
 			if called == op {
-				return s3memory.Refusal(http.StatusForbidden, "AccessDenied")
+				return memory.Refusal(http.StatusForbidden, "AccessDenied")
 			}
 			return nil
 		}
@@ -244,7 +244,7 @@ func TestUnnamed(t *testing.T) {
 	until := retention.Until.Add(-24 * time.Hour)
 	for _, size := range []int{1000, 4 * partSize} {
 		body := zipOf(t, size)
-		locked := s3memory.Object{
+		locked := memory.Object{
 			Body: body, Metadata: metadataOf(""), Mode: "GOVERNANCE", Until: &until,
 			Hold: types.ObjectLockLegalHoldStatusOn,
 		}
@@ -254,7 +254,7 @@ func TestUnnamed(t *testing.T) {
 		otherBytes.Body = zipOf(t, size+2)
 		claimed.Metadata = metadataOf("mallory")
 		for name, test := range map[string]struct {
-			planted    s3memory.Object
+			planted    memory.Object
 			admitted   bool
 			recognized bool
 		}{
@@ -264,7 +264,7 @@ func TestUnnamed(t *testing.T) {
 			"the same bytes, not locked":      {unlocked, true, false},
 			"with somebody's claim":           {claimed, true, false},
 		} {
-			b := s3memory.New()
+			b := memory.NewBucket()
 			b.Plant(string(key), test.planted)
 			at := place
 			at.Unnamed = test.admitted

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
 // A manifest is written once. The same bytes again are a success.
 func TestManifest(t *testing.T) {
-	b := s3memory.New()
+	b := memory.NewBucket()
 	for _, calls := range []string{"PutObject", "PutObject ListObjectVersions GetObject"} {
 		b.Forget()
 		got, err := open(b).StoreManifest(t.Context(), "k.json", []byte(`{"a":1}`))
@@ -48,9 +48,9 @@ func TestManifestBesideStrangers(t *testing.T) {
 		"beside a later package": {"k~1.json", map[string][]byte{"k~1.json": {1}}, "k.json"},
 		"a public key":           {"k.pem", map[string][]byte{"k.pem": []byte("evil")}, "k~1.pem"},
 	} {
-		b := s3memory.New()
+		b := memory.NewBucket()
 		for key, body := range test.planted {
-			b.Plant(key, s3memory.Object{Body: body})
+			b.Plant(key, memory.Object{Body: body})
 		}
 		for range 2 {
 			got, err := open(b).StoreManifest(t.Context(), test.key, manifest)
@@ -69,13 +69,13 @@ func TestManifestBesideStrangers(t *testing.T) {
 
 // A version that somebody put over ours hides it, and takes nothing away.
 func TestManifestUnderAStranger(t *testing.T) {
-	b := s3memory.New()
+	b := memory.NewBucket()
 	for range 3 {
 		got, err := open(b).StoreManifest(t.Context(), "k.json", []byte("{}"))
 		if err != nil || got.Key != "k.json" || len(got.Strangers) != b.Versions("k.json")-1 {
 			t.Errorf("got %+v, %v", got, err)
 		}
-		b.Plant("k.json", s3memory.Object{Body: []byte("forged")})
+		b.Plant("k.json", memory.Object{Body: []byte("forged")})
 	}
 }
 
@@ -88,7 +88,7 @@ func TestSignature(t *testing.T) {
 		}
 		return nil
 	}
-	b := s3memory.New()
+	b := memory.NewBucket()
 	for _, signature := range []string{"one", "two"} {
 		got, err := open(b).StoreSignature(t.Context(), "k.json.sig", []byte(signature), valid)
 		if err != nil || got.Key != "k.json.sig" {
@@ -100,8 +100,8 @@ func TestSignature(t *testing.T) {
 		t.Errorf("calls: %s", b)
 	}
 	for name, planted := range map[string][]byte{"a forged one": []byte("eve"), "a huge one": make([]byte, 1<<20)} {
-		b := s3memory.New()
-		b.Plant("k.json.sig", s3memory.Object{Body: planted})
+		b := memory.NewBucket()
+		b.Plant("k.json.sig", memory.Object{Body: planted})
 		for range 2 {
 			got, err := open(b).StoreSignature(t.Context(), "k.json.sig", []byte("one"), valid)
 			if err != nil || got.Key != "k.json~1.sig" || len(got.Strangers) != 1 ||
@@ -114,12 +114,12 @@ func TestSignature(t *testing.T) {
 
 // Ours may be among what cannot be read now: that is an error, and not a second copy.
 func TestSmallCannotBeRead(t *testing.T) {
-	for _, op := range []string{s3memory.OpVersions, s3memory.OpGet} {
-		b := s3memory.New()
-		b.Plant("k.json", s3memory.Object{Body: []byte("{}")})
+	for _, op := range []string{memory.OpVersions, memory.OpGet} {
+		b := memory.NewBucket()
+		b.Plant("k.json", memory.Object{Body: []byte("{}")})
 		b.Fault = func(called string, _ int) error {
 			if called == op {
-				return s3memory.Refusal(http.StatusForbidden, "AccessDenied")
+				return memory.Refusal(http.StatusForbidden, "AccessDenied")
 			}
 			return nil
 		}
@@ -133,15 +133,15 @@ func TestSmallCannotBeRead(t *testing.T) {
 // Whoever keeps taking the place that is free is not waited for: the error says so, and the work is
 // due again.
 func TestSmallRace(t *testing.T) {
-	b := s3memory.New()
+	b := memory.NewBucket()
 	b.Fault = func(op string, _ int) error {
-		if op == s3memory.OpPut {
-			return s3memory.Refusal(http.StatusPreconditionFailed, "PreconditionFailed")
+		if op == memory.OpPut {
+			return memory.Refusal(http.StatusPreconditionFailed, "PreconditionFailed")
 		}
 		return nil
 	}
 	_, err := open(b).StoreManifest(t.Context(), "k.json", []byte("{}"))
-	if err == nil || b.Count(s3memory.OpPut) > 10 {
+	if err == nil || b.Count(memory.OpPut) > 10 {
 		t.Errorf("got %v; calls: %s", err, b)
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 // Store streams a package to its place. The order of its effects:
@@ -49,23 +49,24 @@ func (a *Archive) Store(ctx context.Context, place investigation.Placement,
 	if !ended {
 		partSize = int64(len(buffer))
 	}
-	whole, quarantined, err := a.objects(place, pkg, partSize)
+	whole, quarantined, err := a.objects(place, partSize)
 	if err != nil {
 		a.buffers.put(buffer)
 		return investigation.Stored{}, err
 	}
-	if ended {
-		defer a.buffers.put(buffer)
-		return a.settle(ctx, c, whole, quarantined,
-			func(ctx context.Context, o object) (investigation.Stored, error) {
-				stored, err := a.put(ctx, o, c, buffer[:n])
-				if err != nil {
-					return a.already(ctx, o, c, err)
-				}
-				return stored, nil
-			})
+	if !ended {
+		return a.upload(ctx, c, whole, quarantined, pkg.Body, buffer)
 	}
-	return a.upload(ctx, c, whole, quarantined, pkg.Body, buffer)
+	defer a.buffers.put(buffer)
+	arrived, err := judge(c, whole, quarantined)
+	if err != nil {
+		return investigation.Stored{}, err
+	}
+	stored, err := a.put(ctx, arrived.object, c, buffer[:n])
+	if err != nil {
+		stored, err = a.already(ctx, arrived.object, c, err)
+	}
+	return arrived.result(stored, err)
 }
 
 // fill reads until the buffer is full or the source has ended, and passes what it read to c.
@@ -84,28 +85,40 @@ func fill(buffer []byte, source io.Reader, c *content) (n int, ended bool, err e
 	return n, false, err
 }
 
-// settle judges what passed through c, and commits it as what it is.
-func (a *Archive) settle(ctx context.Context, c *content, whole, quarantined object,
-	commit func(context.Context, object) (investigation.Stored, error),
-) (investigation.Stored, error) {
+// arrived is what came, as what it is to be stored.
+type arrived struct {
+	object
+	contains    investigation.Content
+	notAPackage error // why it goes to quarantine; nil for a package
+}
+
+// judge says what passed through c. The error says why it is not stored at all: it did not come whole,
+// or it is not a package and there is no place for such.
+func judge(c *content, whole, quarantined object) (arrived, error) {
 	contains, err := c.whole()
-	if err == nil {
-		stored, err := commit(ctx, whole)
-		if err != nil {
-			return investigation.Stored{}, err
-		}
-		stored.Content = contains
-		return stored, nil
+	switch {
+	case err == nil:
+		return arrived{object: whole, contains: contains}, nil
+	case errors.Is(err, investigation.ErrNotAPackage) && quarantined.key != "":
+		return arrived{object: quarantined, notAPackage: err}, nil
+	default:
+		return arrived{}, err
 	}
-	if !errors.Is(err, investigation.ErrNotAPackage) || quarantined.key == "" {
+}
+
+// result returns what Store returns after the commit. If the quarantine could not be written the error
+// does not wrap investigation.ErrNotAPackage: callers must not treat that as done.
+func (r arrived) result(stored investigation.Stored, err error) (investigation.Stored, error) {
+	switch {
+	case err == nil:
+		stored.Content = r.contains
+		return stored, r.notAPackage
+	case r.notAPackage != nil:
+		return investigation.Stored{}, fmt.Errorf("keep what came in the package's place (%s): %w",
+			r.notAPackage.Error(), err)
+	default:
 		return investigation.Stored{}, err
 	}
-	stored, failure := commit(ctx, quarantined)
-	if failure != nil { // err is not wrapped: nobody shall take it for done
-		return investigation.Stored{}, fmt.Errorf("keep what came in the package's place (%s): %w",
-			err.Error(), failure)
-	}
-	return stored, err
 }
 
 // put stores bytes that are whole in memory.
@@ -120,23 +133,11 @@ func (a *Archive) put(ctx context.Context, o object, c *content, body []byte) (
 		case err == nil:
 			return a.stored(o, c, out.VersionId), nil
 		case statusOf(err) == statusConflict && puts < putsMax:
-			if err := pause(ctx, putPause); err != nil {
+			if err := pause.For(ctx, putPause); err != nil {
 				return investigation.Stored{}, fmt.Errorf("put s3://%s/%s: %w", a.bucket, o.key, err)
 			}
 		default:
 			return investigation.Stored{}, a.explainPut("put", o, err)
 		}
-	}
-}
-
-// pause returns after d, or earlier with the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

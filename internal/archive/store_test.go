@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"packhorse/internal/archive"
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
 // A part of the tests is small; the bucket in memory does not mind.
@@ -57,7 +57,7 @@ var (
 	collection = investigation.Collection{Attempt: 3, Link: link, Download: download}
 
 	place = investigation.Placement{
-		Key: key, Action: action, Claim: "ada", Collection: investigation.Collection{Attempt: 3, Link: link},
+		Key: key, Action: action, Claim: "ada", Collection: collection,
 	}
 	placeOrQuarantine = investigation.Placement{
 		Key: key, Quarantine: quarantine, Action: action, Claim: "ada", Collection: place.Collection,
@@ -68,7 +68,7 @@ var (
 )
 
 // get returns the newest version of an object, or none.
-func get(b *s3memory.Bucket, key string) s3memory.Object {
+func get(b *memory.Bucket, key string) memory.Object {
 	o, _ := b.Get(key)
 	return o
 }
@@ -78,7 +78,7 @@ func receiptOf(body []byte) investigation.Receipt {
 	sum := sha256.Sum256(body)
 	return investigation.Receipt{
 		Bucket: "evidence", Key: string(key), VersionID: "v1", Size: int64(len(body)),
-		SHA256: hex.EncodeToString(sum[:]), CRC32C: s3memory.CRC32C(body), Retention: retention,
+		SHA256: hex.EncodeToString(sum[:]), CRC32C: memory.CRC32C(body), Retention: retention,
 	}
 }
 
@@ -107,17 +107,17 @@ func zipOf(tb testing.TB, size int) []byte {
 	return file.Bytes()
 }
 
-func open(b *s3memory.Bucket) *archive.Archive {
+func open(b *memory.Bucket) *archive.Archive {
 	return archive.New(b, "evidence", lock, partSize, inFlight, clock, slog.New(slog.DiscardHandler))
 }
 
-func store(ctx context.Context, b *s3memory.Bucket, body []byte, declared int64) (
+func store(ctx context.Context, b *memory.Bucket, body []byte, declared int64) (
 	investigation.Stored, error,
 ) {
 	return storeAt(ctx, b, place, body, declared)
 }
 
-func storeAt(ctx context.Context, b *s3memory.Bucket, place investigation.Placement, body []byte,
+func storeAt(ctx context.Context, b *memory.Bucket, place investigation.Placement, body []byte,
 	declared int64,
 ) (investigation.Stored, error) {
 	pkg := packageOf(body)
@@ -127,12 +127,12 @@ func storeAt(ctx context.Context, b *s3memory.Bucket, place investigation.Placem
 
 func packageOf(body []byte) investigation.Package {
 	return investigation.Package{
-		Size: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)), Source: download,
+		Size: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
 	}
 }
 
 // checkNothing fails if the bucket has an object or an upload that was left lying about.
-func checkNothing(t *testing.T, b *s3memory.Bucket) {
+func checkNothing(t *testing.T, b *memory.Bucket) {
 	t.Helper()
 	if len(b.Keys()) != 0 || b.Uploads() != 0 {
 		t.Errorf("%d objects and %d uploads were left; calls: %s", len(b.Keys()), b.Uploads(), b)
@@ -145,7 +145,7 @@ func TestStoredWholeAtEverySize(t *testing.T) {
 		0, 1, partSize - overhead - 2, partSize - overhead, partSize, 3 * partSize, 7*partSize + 12345,
 	} {
 		for _, declared := range []bool{true, false} {
-			b, body := s3memory.New(), zipOf(t, size)
+			b, body := memory.NewBucket(), zipOf(t, size)
 			length := investigation.SizeUnknown
 			if declared {
 				length = int64(len(body))
@@ -165,7 +165,7 @@ func TestStoredWholeAtEverySize(t *testing.T) {
 			if !reflect.DeepEqual(got, want) || !bytes.Equal(get(b, string(key)).Body, body) {
 				t.Errorf("%d bytes: got %+v, want %+v", len(body), got, want)
 			}
-			if inParts := b.Count(s3memory.OpCreate) > 0; inParts != (len(body) >= partSize) {
+			if inParts := b.Count(memory.OpCreate) > 0; inParts != (len(body) >= partSize) {
 				t.Errorf("%d bytes, in parts: %t", len(body), inParts)
 			}
 			if b.Uploads() != 0 {
@@ -198,7 +198,7 @@ func TestNeverStored(t *testing.T) {
 		"broken off, in part 3": {body: large[:2*partSize+17], broken: reset, want: reset},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := s3memory.New()
+			b := memory.NewBucket()
 			source := io.Reader(bytes.NewReader(test.body))
 			if test.broken != nil {
 				source = io.MultiReader(source, iotest.ErrReader(test.broken))
@@ -213,7 +213,7 @@ func TestNeverStored(t *testing.T) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 			checkNothing(t, b)
-			if b.Count(s3memory.OpPut)+b.Count(s3memory.OpComplete) != 0 {
+			if b.Count(memory.OpPut)+b.Count(memory.OpComplete) != 0 {
 				t.Errorf("a commit was tried: %s", b)
 			}
 		})
@@ -224,7 +224,7 @@ func TestNeverStored(t *testing.T) {
 // claim's, are not replaced; the package needs another place.
 func TestThereAlready(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b, body := s3memory.New(), zipOf(t, size)
+		b, body := memory.NewBucket(), zipOf(t, size)
 		first, err := store(t.Context(), b, body, int64(len(body)))
 		if err != nil {
 			t.Fatal(err)
@@ -252,8 +252,8 @@ func TestThereAlready(t *testing.T) {
 
 // The commit took place and its answer was lost: that is a success.
 func TestLostAnswer(t *testing.T) {
-	for op, size := range map[string]int{s3memory.OpPut: 1000, s3memory.OpComplete: 4 * partSize} {
-		b, body := s3memory.New(), zipOf(t, size)
+	for op, size := range map[string]int{memory.OpPut: 1000, memory.OpComplete: 4 * partSize} {
+		b, body := memory.NewBucket(), zipOf(t, size)
 		b.After = func(called string, _ int) error {
 			if called == op {
 				return io.ErrClosedPipe
@@ -269,11 +269,11 @@ func TestLostAnswer(t *testing.T) {
 
 // Somebody else's object is there, and then it is not: nothing is known, and all is sent again.
 func TestThereForAMoment(t *testing.T) {
-	for op, size := range map[string]int{s3memory.OpPut: 1000, s3memory.OpComplete: 4 * partSize} {
-		b, body := s3memory.New(), zipOf(t, size)
+	for op, size := range map[string]int{memory.OpPut: 1000, memory.OpComplete: 4 * partSize} {
+		b, body := memory.NewBucket(), zipOf(t, size)
 		b.Fault = func(called string, _ int) error {
 			if called == op {
-				return s3memory.Refusal(http.StatusPreconditionFailed, "PreconditionFailed")
+				return memory.Refusal(http.StatusPreconditionFailed, "PreconditionFailed")
 			}
 			return nil
 		}
@@ -288,20 +288,20 @@ func TestThereForAMoment(t *testing.T) {
 // Another writer holds the key for a moment (409): a put is repeated from memory, an upload has to
 // start again, and says so.
 func TestAnotherWriter(t *testing.T) {
-	conflict := s3memory.Refusal(http.StatusConflict, "ConditionalRequestConflict")
+	conflict := memory.Refusal(http.StatusConflict, "ConditionalRequestConflict")
 	for name, test := range map[string]struct {
 		op        string
 		size      int
 		conflicts int
 		want      error
 	}{
-		"put, for a moment": {s3memory.OpPut, 1000, archive.PutsMax - 1, nil},
-		"put, for good":     {s3memory.OpPut, 1000, 1000, conflict},
-		"completion":        {s3memory.OpComplete, 4 * partSize, 1, investigation.ErrStartAgain},
+		"put, for a moment": {memory.OpPut, 1000, archive.PutsMax - 1, nil},
+		"put, for good":     {memory.OpPut, 1000, 1000, conflict},
+		"completion":        {memory.OpComplete, 4 * partSize, 1, investigation.ErrStartAgain},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, body := s3memory.New(), zipOf(t, test.size)
+				b, body := memory.NewBucket(), zipOf(t, test.size)
 				b.Fault = func(op string, n int) error {
 					if op == test.op && n <= test.conflicts {
 						return conflict
@@ -326,11 +326,11 @@ func TestFailedOnTheWay(t *testing.T) {
 		"AccessDenied": "may this principal", "NoSuchBucket": "create the bucket",
 		"InsufficientStorage": "free some space",
 	} {
-		for _, op := range []string{s3memory.OpCreate, s3memory.OpPart, s3memory.OpComplete} {
-			b, body := s3memory.New(), zipOf(t, 6*partSize)
+		for _, op := range []string{memory.OpCreate, memory.OpPart, memory.OpComplete} {
+			b, body := memory.NewBucket(), zipOf(t, 6*partSize)
 			b.Fault = func(called string, n int) error {
-				if called == op && (op != s3memory.OpPart || n == 3) {
-					return s3memory.Refusal(http.StatusForbidden, code)
+				if called == op && (op != memory.OpPart || n == 3) {
+					return memory.Refusal(http.StatusForbidden, code)
 				}
 				return nil
 			}
@@ -342,13 +342,13 @@ func TestFailedOnTheWay(t *testing.T) {
 			checkNothing(t, b)
 		}
 	}
-	b, body := s3memory.New(), zipOf(t, 6*partSize)
+	b, body := memory.NewBucket(), zipOf(t, 6*partSize)
 	b.Fault = func(op string, _ int) error {
 		switch op {
-		case s3memory.OpPart:
-			return s3memory.Refusal(http.StatusForbidden, "AccessDenied")
-		case s3memory.OpAbort:
-			return s3memory.Refusal(http.StatusServiceUnavailable, "SlowDown")
+		case memory.OpPart:
+			return memory.Refusal(http.StatusForbidden, "AccessDenied")
+		case memory.OpAbort:
+			return memory.Refusal(http.StatusServiceUnavailable, "SlowDown")
 		}
 		return nil
 	}
@@ -361,7 +361,7 @@ func TestFailedOnTheWay(t *testing.T) {
 
 // The abort outlives the context that ended the upload.
 func TestCancelled(t *testing.T) {
-	b, body := s3memory.New(), zipOf(t, 6*partSize)
+	b, body := memory.NewBucket(), zipOf(t, 6*partSize)
 	stopped := errors.New("stopped")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	source := io.MultiReader(bytes.NewReader(body[:3*partSize]), readerFunc(func([]byte) (int, error) {
@@ -374,8 +374,8 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("got %v, want the cause", err)
 	}
 	checkNothing(t, b)
-	if b.Count(s3memory.OpAbort) != 1 {
-		t.Errorf("the upload was aborted %d times: %s", b.Count(s3memory.OpAbort), b)
+	if b.Count(memory.OpAbort) != 1 {
+		t.Errorf("the upload was aborted %d times: %s", b.Count(memory.OpAbort), b)
 	}
 }
 
@@ -386,14 +386,14 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 // Uploads that fail in any way give their buffers back: else a later one would wait for ever.
 func TestBuffersComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := s3memory.New()
+		b := memory.NewBucket()
 		a := open(b)
 		body := zipOf(t, 5*partSize)
 		for range 3 * inFlight {
-			for _, op := range []string{s3memory.OpCreate, s3memory.OpPart, s3memory.OpComplete, "none"} {
+			for _, op := range []string{memory.OpCreate, memory.OpPart, memory.OpComplete, "none"} {
 				b.Fault = func(called string, _ int) error {
 					if called == op {
-						return s3memory.Refusal(http.StatusInternalServerError, "InternalError")
+						return memory.Refusal(http.StatusInternalServerError, "InternalError")
 					}
 					return nil
 				}

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"packhorse/internal/archive"
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/investigation"
+	"packhorse/internal/memory"
 )
 
 // look returns what lies in the places of a key.
-func look(t *testing.T, b *s3memory.Bucket, key investigation.Key) investigation.Found {
+func look(t *testing.T, b *memory.Bucket, key investigation.Key) investigation.Found {
 	t.Helper()
 	found, err := open(b).Look(t.Context(), record, key, false)
 	if err != nil {
@@ -27,7 +27,7 @@ func look(t *testing.T, b *s3memory.Bucket, key investigation.Key) investigation
 // What S3 itself knows is enough to say, after a crash, all that was known before it.
 func TestLook(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b, body := s3memory.New(), zipOf(t, size)
+		b, body := memory.NewBucket(), zipOf(t, size)
 		if got := look(t, b, key); !reflect.DeepEqual(got, investigation.Found{Free: key}) {
 			t.Errorf("at nothing: got %+v", got)
 		}
@@ -51,9 +51,9 @@ func TestLook(t *testing.T) {
 
 // An object of ours that may be refused now stays stored, and says so.
 func TestLookAtWhatWouldBeRefused(t *testing.T) {
-	b := s3memory.New()
-	body := append([]byte("PK\x03\x04"), many(t, 0, "")...)
-	b.Plant(string(key), s3memory.Object{
+	b := memory.NewBucket()
+	body := []byte("PK\x03\x04PK\x05\x06" + strings.Repeat("\x00", 18))
+	b.Plant(string(key), memory.Object{
 		Body: body, ContentType: "application/zip", Metadata: metadataOf("ada"),
 	})
 	got := look(t, b, key)
@@ -77,7 +77,7 @@ func TestQuarantine(t *testing.T) {
 		"a part": {bytes.Repeat([]byte("x"), partSize), ""},
 		"large":  {large[:len(large)-7], ""},
 	} {
-		b := s3memory.New()
+		b := memory.NewBucket()
 		got, err := storeAt(t.Context(), b, placeOrQuarantine, test.body, int64(len(test.body)))
 		if !errors.Is(err, investigation.ErrNotAPackage) {
 			t.Errorf("%s: got %v", name, err)
@@ -95,8 +95,8 @@ func TestQuarantine(t *testing.T) {
 			o.ContentType != "application/octet-stream" {
 			t.Errorf("%s: it is not kept: %s", name, b)
 		}
-		if test.calls == "" && (b.Count(s3memory.OpCreate) != 2 || b.Count(s3memory.OpComplete) != 1 ||
-			b.Count(s3memory.OpAbort) != 1 || b.Count(s3memory.OpPart) != 2*((len(test.body)+partSize-1)/partSize)) ||
+		if test.calls == "" && (b.Count(memory.OpCreate) != 2 || b.Count(memory.OpComplete) != 1 ||
+			b.Count(memory.OpAbort) != 1 || b.Count(memory.OpPart) != 2*((len(test.body)+partSize-1)/partSize)) ||
 			test.calls != "" && b.String() != test.calls {
 			t.Errorf("%s: calls: %s", name, b)
 		}
@@ -110,14 +110,14 @@ func TestQuarantine(t *testing.T) {
 // A package has nothing in quarantine, and what did not come whole is kept nowhere.
 func TestNothingInQuarantine(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b, body := s3memory.New(), zipOf(t, size)
+		b, body := memory.NewBucket(), zipOf(t, size)
 		if _, err := storeAt(t.Context(), b, placeOrQuarantine, body, int64(len(body))); err != nil {
 			t.Fatal(err)
 		}
 		if len(b.Keys()) != 1 || b.Uploads() != 0 || get(b, string(key)).Body == nil {
 			t.Errorf("%d bytes: calls: %s", size, b)
 		}
-		b = s3memory.New()
+		b = memory.NewBucket()
 		_, err := storeAt(t.Context(), b, placeOrQuarantine, body, int64(len(body)+1))
 		if err == nil || errors.Is(err, investigation.ErrNotAPackage) {
 			t.Errorf("a byte is missing: got %v", err)
@@ -130,7 +130,7 @@ func TestNothingInQuarantine(t *testing.T) {
 // place.
 func TestQuarantineThereAlready(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
-		b := s3memory.New()
+		b := memory.NewBucket()
 		body, other := bytes.Repeat([]byte("x"), size), bytes.Repeat([]byte("y"), size)
 		first, err := storeAt(t.Context(), b, placeOrQuarantine, body, int64(size))
 		if !errors.Is(err, investigation.ErrNotAPackage) {
@@ -159,17 +159,17 @@ func TestQuarantineFails(t *testing.T) {
 		code  int
 		again bool
 	}{
-		"put":             {s3memory.OpPut, 1000, 1, http.StatusForbidden, false},
-		"first creation":  {s3memory.OpCreate, 4 * partSize, 1, http.StatusForbidden, false},
-		"second creation": {s3memory.OpCreate, 4 * partSize, 2, http.StatusForbidden, false},
-		"a part":          {s3memory.OpPart, 4 * partSize, 4, http.StatusForbidden, false},
-		"completion":      {s3memory.OpComplete, 4 * partSize, 1, http.StatusForbidden, false},
-		"another writer":  {s3memory.OpComplete, 4 * partSize, 1, http.StatusConflict, true},
+		"put":             {memory.OpPut, 1000, 1, http.StatusForbidden, false},
+		"first creation":  {memory.OpCreate, 4 * partSize, 1, http.StatusForbidden, false},
+		"second creation": {memory.OpCreate, 4 * partSize, 2, http.StatusForbidden, false},
+		"a part":          {memory.OpPart, 4 * partSize, 4, http.StatusForbidden, false},
+		"completion":      {memory.OpComplete, 4 * partSize, 1, http.StatusForbidden, false},
+		"another writer":  {memory.OpComplete, 4 * partSize, 1, http.StatusConflict, true},
 	} {
-		b := s3memory.New()
+		b := memory.NewBucket()
 		b.Fault = func(op string, n int) error {
 			if op == test.op && n == test.nth {
-				return s3memory.Refusal(test.code, "Refused")
+				return memory.Refusal(test.code, "Refused")
 			}
 			return nil
 		}
@@ -186,15 +186,15 @@ func TestQuarantineFails(t *testing.T) {
 
 // A package that is committed is stored, even if the other upload cannot be taken away.
 func TestAbortAfterCommit(t *testing.T) {
-	b, body := s3memory.New(), zipOf(t, 4*partSize)
+	b, body := memory.NewBucket(), zipOf(t, 4*partSize)
 	b.Fault = func(op string, _ int) error {
-		if op == s3memory.OpAbort {
-			return s3memory.Refusal(http.StatusServiceUnavailable, "SlowDown")
+		if op == memory.OpAbort {
+			return memory.Refusal(http.StatusServiceUnavailable, "SlowDown")
 		}
 		return nil
 	}
 	got, err := storeAt(t.Context(), b, placeOrQuarantine, body, int64(len(body)))
-	if err != nil || got.Receipt.Size != int64(len(body)) || b.Count(s3memory.OpAbort) != 1 {
+	if err != nil || got.Receipt.Size != int64(len(body)) || b.Count(memory.OpAbort) != 1 {
 		t.Errorf("got %+v, %v; calls: %s", got, err, b)
 	}
 }
@@ -227,7 +227,7 @@ func TestCollectionMetadata(t *testing.T) {
 			t.Errorf("%s: written again: %s, %v, want %s", name, again, err, written)
 		}
 		for _, size := range []int{1000, 4 * partSize} {
-			b, body := s3memory.New(), zipOf(t, size)
+			b, body := memory.NewBucket(), zipOf(t, size)
 			place := placeOrQuarantine
 			place.Action.ActionID, place.Action.TenantID = strings.Repeat("a", 40), strings.Repeat("a", 40)
 			place.Action.MachineID, place.Collection = strings.Repeat("a", 40), c

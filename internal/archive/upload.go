@@ -37,14 +37,7 @@ func (a *Archive) upload(ctx context.Context, c *content, whole, quarantined obj
 	if err != nil {
 		t.cancel(err)
 	}
-	var stored investigation.Stored
-	err = t.wait()
-	if err == nil {
-		stored, err = a.settle(ctx, c, whole, quarantined,
-			func(ctx context.Context, o object) (investigation.Stored, error) {
-				return t.complete(ctx, o, c)
-			})
-	}
+	stored, err := t.commit(ctx, c, whole, quarantined)
 	aborted := t.abort(ctx)
 	if err == nil && aborted != nil {
 		// The package is safe, and the bucket's lifecycle rule takes away what is left.
@@ -52,6 +45,22 @@ func (a *Archive) upload(ctx context.Context, c *content, whole, quarantined obj
 		return stored, nil
 	}
 	return stored, errors.Join(err, aborted)
+}
+
+// commit completes one of the uploads, once all parts are sent.
+func (t *transfer) commit(ctx context.Context, c *content, whole, quarantined object) (
+	investigation.Stored, error,
+) {
+	err := t.wait()
+	if err != nil {
+		return investigation.Stored{}, err
+	}
+	arrived, err := judge(c, whole, quarantined)
+	if err != nil {
+		return investigation.Stored{}, err
+	}
+	stored, err := t.complete(ctx, arrived.object, c)
+	return arrived.result(stored, err)
 }
 
 // transfer is one stream under way to one or more uploads. Parts are sent by goroutines of their
@@ -175,8 +184,8 @@ func (t *transfer) complete(ctx context.Context, o object, c *content) (
 		UploadId:        u.id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
 		ChecksumType:    types.ChecksumTypeFullObject,
-		ChecksumCRC32C:  aws.String(c.crc32c()),
-		MpuObjectSize:   aws.Int64(c.size),
+		ChecksumCRC32C:  aws.String(c.CRC32C()),
+		MpuObjectSize:   aws.Int64(c.Size()),
 		IfNoneMatch:     aws.String("*"),
 	})
 	if err == nil {

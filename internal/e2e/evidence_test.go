@@ -7,8 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/strictschema"
 )
 
@@ -25,11 +25,11 @@ func (w *world) checkEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bySequence := map[int64]custody.Manifest{}
+	bySequence := map[int64]manifest.Manifest{}
 	heads := map[int64]investigation.Head{}
 	for _, name := range w.ours(".json") {
 		text := w.read(name)
-		m, err := custody.Parse(text)
+		m, err := manifest.Parse(text)
 		if err == nil {
 			err = strictschema.Check(schema, text)
 		}
@@ -67,7 +67,7 @@ func (w *world) checkEvidence(t *testing.T) {
 
 // checkManifest holds a manifest against what is written on the object when it was committed: that
 // is from before any crash that may have come.
-func (w *world) checkManifest(t *testing.T, m custody.Manifest) {
+func (w *world) checkManifest(t *testing.T, m manifest.Manifest) {
 	t.Helper()
 	i := slices.IndexFunc(w.records(), func(r investigation.Record) bool { return r.ActionID == m.Action.ID })
 	rec := w.records()[i]
@@ -100,7 +100,7 @@ func (w *world) checkManifest(t *testing.T, m custody.Manifest) {
 	}
 }
 
-func exchange(e *custody.Exchange) investigation.Exchange {
+func exchange(e *manifest.Exchange) investigation.Exchange {
 	if e == nil {
 		return investigation.Exchange{}
 	}
@@ -111,7 +111,7 @@ func exchange(e *custody.Exchange) investigation.Exchange {
 func (w *world) ours(ending string) []string {
 	keys := w.bucket.Keys()
 	return slices.DeleteFunc(keys, func(key string) bool {
-		return path.Ext(key) != ending || w.bucket.Versions(key) == len(w.planted[key])
+		return path.Ext(key) != ending || w.bucket.Versions(key) == len(w.plantedAt(key))
 	})
 }
 
@@ -119,7 +119,7 @@ func (w *world) ours(ending string) []string {
 func (w *world) read(key string) []byte {
 	for n := range w.bucket.Versions(key) {
 		id := fmt.Sprintf("v%d", n+1)
-		if o, ok := w.bucket.Version(key, id); ok && !slices.Contains(w.planted[key], id) {
+		if o, ok := w.bucket.Version(key, id); ok && !slices.Contains(w.plantedAt(key), id) {
 			return o.Body
 		}
 	}
@@ -140,7 +140,7 @@ func (w *world) signatureOf(manifestKey string) ([]byte, bool) {
 // somebody else has the earlier.
 func (w *world) isPlaceOf(key, candidate string) bool {
 	n, ok := investigation.PlaceOf(firstPlace(key), candidate)
-	return ok && (n == 0 || len(w.planted[investigation.Place(firstPlace(key), n-1)]) > 0 || key == candidate)
+	return ok && (n == 0 || len(w.plantedAt(investigation.Place(firstPlace(key), n-1))) > 0 || key == candidate)
 }
 
 func firstPlace(key string) string {

@@ -25,15 +25,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"packhorse/internal/archive/s3memory"
 	"packhorse/internal/custody"
-	"packhorse/internal/eventbus"
-	"packhorse/internal/eventbus/eventschema"
+	"packhorse/internal/event"
+	"packhorse/internal/event/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde"
 	"packhorse/internal/mde/mdesim"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 	"packhorse/internal/ratelimit"
 )
@@ -83,7 +83,7 @@ func scenarios() []scenario {
 				"put Not Collected", "ledger announced"},
 		},
 		{
-			name: "What came is no package, four times", actions: 1, ends: "Succeeded", calls: 4, objects: 1,
+			name: "The download is not a package, four times", actions: 1, ends: "Succeeded", calls: 4, objects: 1,
 			records: 2, arrives: []mdesim.Download{mdesim.DownloadHTML}, reason: investigation.ReasonInvalid,
 			rows: []string{"quarantine", "ledger not collected", "manifest", "signature",
 				"put Not Collected", "ledger announced"},
@@ -99,9 +99,9 @@ type world struct {
 	sim     *mdesim.Simulator
 	config  mdesim.Config
 	token   string
-	ledger  *ledgertest.Memory
+	ledger  *memory.Ledger
 	counter *ratelimit.Memory
-	bucket  *s3memory.Bucket
+	bucket  *memory.Bucket
 	signer  *custody.Local
 	fault   *fault
 	leases  atomic.Int32
@@ -109,10 +109,10 @@ type world struct {
 	schemas eventschema.Schemas
 
 	actions []investigation.Action // with what their keys are made of
-	target  investigation.Action   // beside whose objects somebody planted something
-	planted map[string][]string    // versions that somebody else put in the bucket, by key
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex           // guards what follows
+	planted  map[string][]string  // versions that somebody else put in the bucket, by key
+	target   investigation.Action // beside whose objects
 	seen     bytes.Buffer
 	told     map[investigation.ID]int // how often its outcome was announced
 	repeated int                      // Ready events whose claim found nothing to do
@@ -148,7 +148,7 @@ func newWorld(t *testing.T, ctx context.Context, plan scenario, f *fault) *world
 	w := &world{
 		schemas: schemas, plan: plan, signer: signer,
 		t: t, ctx: ctx, sim: mdesim.New(config, now), config: config,
-		ledger: ledgertest.NewMemory(), counter: ratelimit.NewMemory(), bucket: s3memory.New(), fault: f,
+		ledger: memory.NewLedger(), counter: ratelimit.NewMemory(), bucket: memory.NewBucket(), fault: f,
 		told: map[investigation.ID]int{}, planted: map[string][]string{},
 	}
 	w.sim.SetFaults(mdesim.Faults{Downloads: map[string][]mdesim.Download{"": plan.arrives}})
@@ -246,12 +246,12 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 		ctx, p := w.proc()
 		defer p.end()
 		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, w.archive(p), fetch.Unlimited{}, busPort{p},
-			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, scene, now), "packages/", lease, now, rand.Text, w.logger())
+			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, provenance, now), "packages/", lease, now, rand.Text, w.logger())
 		carry := fetcher.Fetch
-		if detailType == eventbus.TypeSettled {
+		if detailType == event.TypeDecided {
 			carry = fetcher.Conclude
 		}
-		_, err := carry(ctx, id)
+		err := carry(ctx, id).Err
 		if _, repeated := errors.AsType[*investigation.NotClaimableError](err); repeated {
 			w.mu.Lock()
 			w.repeated++
@@ -263,8 +263,8 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 	})
 }
 
-func scene(context.Context) (custody.Scene, error) {
-	return custody.Scene{Version: "1", Principal: "tester"}, nil
+func provenance(context.Context) (manifest.Provenance, error) {
+	return manifest.Provenance{Version: "1", Principal: "tester"}, nil
 }
 
 // outcome is what a run cost and who saw something twice.

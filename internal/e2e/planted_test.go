@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"packhorse/internal/archive/s3memory"
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
+	"packhorse/internal/memory"
 )
 
 // The columns of the table of strangers.
@@ -110,9 +110,18 @@ var plantedBody = []byte("PK\x05\x06" + strings.Repeat("\x00", 18))
 // plant puts the row's object under its key.
 func (w *world) plant(p planting, target investigation.Action) {
 	key := p.key(target)
-	id := w.bucket.Plant(key, s3memory.Object{Body: plantedBody, Metadata: p.metadata(w, target)})
+	id := w.bucket.Plant(key, memory.Object{Body: plantedBody, Metadata: p.metadata(w, target)})
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.planted[key] = append(w.planted[key], id)
 	w.target = target
+}
+
+// plantedAt returns the versions that somebody else put under a key.
+func (w *world) plantedAt(key string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.planted[key])
 }
 
 // named returns the action that a key or an id is about.
@@ -172,10 +181,10 @@ func playPlanted(t *testing.T, p planting, column string) (got outcome) {
 func (w *world) checkNamed(t *testing.T, p planting, column string) {
 	t.Helper()
 	key := p.key(w.target)
-	if len(w.planted[key]) != 1 {
+	if len(w.plantedAt(key)) != 1 {
 		t.Fatalf("nothing was planted under %s", key)
 	}
-	o, ok := w.bucket.Version(key, w.planted[key][0])
+	o, ok := w.bucket.Version(key, w.plantedAt(key)[0])
 	if !ok || string(o.Body) != string(plantedBody) {
 		t.Error("the stranger was replaced")
 	}
@@ -184,7 +193,7 @@ func (w *world) checkNamed(t *testing.T, p planting, column string) {
 	sum := sha256.Sum256(plantedBody)
 	digest := hex.EncodeToString(sum[:])
 	named := slices.ContainsFunc(rec.Strangers.List(), func(s investigation.Stranger) bool {
-		return s.Key == key && s.VersionID == w.planted[key][0] && s.SHA256 == digest && s.Size == 22 && !s.FoundAt.IsZero()
+		return s.Key == key && s.VersionID == w.plantedAt(key)[0] && s.SHA256 == digest && s.Size == 22 && !s.FoundAt.IsZero()
 	})
 	told := strings.Contains(w.seen.String(), `"strangers":[{"key":"`+key)
 	if want := column != after; named != want || told != want {
@@ -195,7 +204,7 @@ func (w *world) checkNamed(t *testing.T, p planting, column string) {
 		column != after && (p.step == "ledger archived" || p.step == "ledger sealed")) {
 		t.Errorf("the manifest lies at %s", rec.ManifestKey)
 	}
-	m, err := custody.Parse(w.read(rec.ManifestKey))
+	m, err := manifest.Parse(w.read(rec.ManifestKey))
 	inPlace := column != after && (p.step == "complete" || p.step == "quarantine")
 	if err != nil || (len(m.Strangers) == 1) != inPlace || inPlace && m.Strangers[0].SHA256 != digest {
 		t.Errorf("the manifest names %+v, %v", m.Strangers, err)

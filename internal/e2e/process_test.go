@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/ratelimit"
 )
 
@@ -37,7 +37,7 @@ type fault struct {
 }
 
 func (f *fault) take(row string) string {
-	if f.row != row || !f.struck.CompareAndSwap(false, true) {
+	if row == "" || f.row != row || !f.struck.CompareAndSwap(false, true) {
 		return ""
 	}
 	return f.column
@@ -83,86 +83,42 @@ func (p *proc) doTo(row, subject string, effect func() error) error {
 
 // ledgerPort is one process's way to the ledger. What is not overridden is no row of the table.
 type ledgerPort struct {
-	*ledgertest.Memory
+	*memory.Ledger
 	p *proc
-}
-
-func (l ledgerPort) Observe(ctx context.Context, a investigation.Action, now time.Time) (
-	rec investigation.Record, err error,
-) {
-	err = l.p.do("observe", func() error {
-		rec, err = l.Memory.Observe(ctx, a, now)
-		return err
-	})
-	return rec, err
 }
 
 func (l ledgerPort) Due(ctx context.Context, tenant string, lane investigation.Lane, now time.Time,
 	limit int,
 ) ([]investigation.Record, error) {
 	l.p.live()
-	return l.Memory.Due(ctx, tenant, lane, now, limit)
+	return l.Ledger.Due(ctx, tenant, lane, now, limit)
 }
 
-func (l ledgerPort) Claim(ctx context.Context, id investigation.ID, owner string,
-	now, until time.Time,
-) (rec investigation.Record, err error) {
-	err = l.p.do("claim", func() error {
-		rec, err = l.Memory.Claim(ctx, id, owner, now, until)
-		return err
-	})
-	return rec, err
+// ledgerRows are the steps that change a record. Another change is not a row.
+var ledgerRows = map[investigation.ChangeName]string{
+	investigation.ChangeObserve:  "observe",
+	investigation.ChangeClaim:    "claim",
+	investigation.ChangeArchive:  "ledger archived",
+	investigation.ChangeClose:    "ledger not collected",
+	investigation.ChangeSeal:     "ledger sealed",
+	investigation.ChangeAnnounce: "ledger announced",
 }
 
-func (l ledgerPort) Renew(ctx context.Context, id investigation.ID, owner string, until time.Time) (
-	investigation.Record, error,
-) {
-	l.p.live()
-	return l.Memory.Renew(ctx, id, owner, until)
-}
-
-func (l ledgerPort) Release(ctx context.Context, id investigation.ID, owner string,
-	rel investigation.Release,
-) (investigation.Record, error) {
-	l.p.live()
-	return l.Memory.Release(ctx, id, owner, rel)
-}
-
-func (l ledgerPort) NotCollected(ctx context.Context, id investigation.ID, owner string,
-	c investigation.Closing, by investigation.Sealer,
-) (rec investigation.Record, err error) {
-	err = l.p.doTo("ledger not collected", id.ActionID, func() error {
-		rec, err = l.Memory.NotCollected(ctx, id, owner, c, by)
-		return err
-	})
-	return rec, err
-}
-
-func (l ledgerPort) Archived(ctx context.Context, id investigation.ID, owner string,
-	a investigation.Arrival, by investigation.Sealer,
-) (rec investigation.Record, err error) {
-	err = l.p.doTo("ledger archived", id.ActionID, func() error {
-		rec, err = l.Memory.Archived(ctx, id, owner, a, by)
-		return err
-	})
-	return rec, err
-}
-
-func (l ledgerPort) Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
+func (l ledgerPort) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	rec investigation.Record, err error,
 ) {
-	err = l.p.doTo("ledger sealed", id.ActionID, func() error {
-		rec, err = l.Memory.Seal(ctx, id, by)
+	err = l.p.doTo(ledgerRows[c.Name], id.ActionID, func() error {
+		rec, err = l.Ledger.Change(ctx, id, c)
 		return err
 	})
 	return rec, err
 }
 
-func (l ledgerPort) Announced(ctx context.Context, id investigation.ID, c investigation.Conclusion) (
-	rec investigation.Record, err error,
-) {
-	err = l.p.doTo("ledger announced", id.ActionID, func() error {
-		rec, err = l.Memory.Announced(ctx, id, c)
+func (l ledgerPort) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
+	by investigation.Sealer,
+) (rec investigation.Record, err error) {
+	err = l.p.doTo(ledgerRows[c.Name], id.ActionID, func() error {
+		rec, err = l.Ledger.Seal(ctx, id, c, by)
 		return err
 	})
 	return rec, err

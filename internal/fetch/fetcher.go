@@ -1,12 +1,12 @@
 // Package fetch moves one package from Defender into the archive: the second use case.
 //
-// [Fetcher.Fetch] is the whole of it: claim, link, stream, check, commit, ledger, manifest,
-// signature, announce, in that order. Its last part, [Fetcher.Conclude], is also what ends an action
-// that never had a package. There is no recovery mode: what a crash left behind is carried on by the
-// same path the next time the action is due.
+// [Fetcher.Fetch] does all of it: claim, look, link, stream, check, commit, ledger, manifest,
+// signature, announce, in that order. [Fetcher.Conclude] runs the last steps on their own, for actions
+// that end without a package. There is no recovery mode: when a crash interrupts a fetch, the action
+// becomes due again and takes the same path.
 //
-// The package reaches nothing itself. What it needs is in ports.go; the budget is not among it,
-// because the transport under [Defender.PackageURI] counts every call.
+// The package does no I/O of its own: ports.go says what it needs. The budget is not a port, because the
+// transport under [Defender.PackageURI] counts every call.
 package fetch
 
 import (
@@ -19,12 +19,12 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// settleTimeout bounds what follows the commit, a failure, or a cancelled context: a few writes to the
+// concludeTimeout bounds the work after the commit, a failure or a canceled context: a few writes to the
 // ledger and the archive, and a signature.
-const settleTimeout = 20 * time.Second
+const concludeTimeout = 20 * time.Second
 
-// Fetcher moves packages. Its methods may be called by several goroutines at once, each for another
-// action; two that mean the same action are told apart by the ledger.
+// Fetcher moves packages. It is safe for concurrent use. If several calls are for the same action, the
+// ledger lets only one of them claim it.
 type Fetcher struct {
 	defender Defender
 	ledger   Ledger
@@ -39,9 +39,9 @@ type Fetcher struct {
 	logger   *slog.Logger
 }
 
-// New returns a Fetcher that stores packages under prefix. A claim lasts lease and is renewed while
-// the fetch goes on; lease is therefore how long a killed fetcher's package lies idle. newOwner MUST
-// return a name no other claim ever had.
+// New returns a Fetcher that stores packages under prefix. A claim lasts for lease and is renewed during
+// the fetch; when a fetcher is killed, its package stays idle for that long. newOwner MUST return a name
+// that no other claim ever had.
 func New(
 	defender Defender,
 	ledger Ledger,
@@ -61,36 +61,33 @@ func New(
 	}
 }
 
-// Fetch carries the package of one action into the archive and says so. The order of its effects:
+// Fetch stores the package of one action in the archive and announces it. The order of its effects:
 //
 //  1. claim        the ledger gives the action to this owner for the length of a lease
-//  2. look         is the object there already? then go to 7. What lies in its place and is not
-//     Packhorse's is named, and the object gets another place
-//  3. lease a slot if there is [Space] for the package; inside the counted transport of the next call
-//  4. link         spends one call of the budget, whatever comes back
-//  5. stream       from the link to the archive, hashed and counted as it passes
-//  6. COMMIT       whole, a ZIP, and no object there yet: the archive's one conditional write. What
-//     turns out to be no package, at the last attempt, is committed to quarantine instead
-//  7. ledger       what became of it, with the receipt; in the same transaction the manifest takes
-//     its place in the tenant's chain, and its bytes are kept until 8 and 9 are done
-//  8. manifest     conditional too
-//  9. signature    likewise
-//  10. announce    on the bus, then noted in the ledger
+//  2. look         if the object is in the archive already, continue at 7; if a stranger is in its place,
+//     report the stranger and use the next place
+//  3. lease a slot if there is [Space] for the package; the counted transport does this inside step 4
+//  4. link         spends one call of the budget, no matter what the answer is
+//  5. stream       from the link to the archive, hashed and counted on the way
+//  6. COMMIT       if the download is complete, is a ZIP, and the place is still free: the archive's one
+//     conditional write. On the last attempt, a download that is not a ZIP is committed to quarantine
+//  7. ledger       writes the outcome with the receipt; in the same transaction the manifest takes its
+//     place in the tenant's chain, and the ledger keeps its bytes until 8 and 9 are done
+//  8. manifest     a conditional write, too
+//  9. signature    a conditional write, too
+//  10. announce    on the bus, and then recorded in the ledger
 //
-// A process that dies before 6 leaves nothing; one that dies between 6 and 7 has stored the object
-// for whoever claims next, who reads back from it all that the manifest says of it; after 7 the
-// manifest's bytes stand. Every step may be repeated.
+// A process that dies before 6 leaves nothing behind. If it dies between 6 and 7, the next claim finds the
+// object and reads back from it everything that goes into the manifest. After 7 the manifest's bytes are
+// fixed. Every step may be repeated.
 //
-// The record is the action's as the ledger has it afterwards. An error that wraps
-// *[investigation.NotClaimableError] or [investigation.ErrUnknownAction] means that nothing was
-// done and no call was spent. Any other error has been written to the ledger, which makes the
-// action due again or closes it, unless it says otherwise.
-func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) (investigation.Record, error) {
+// A process that is asked to stop after the commit still makes the few writes that record it.
+func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) Result {
 	owner := f.newOwner()
 	now := f.now()
-	rec, err := f.ledger.Claim(ctx, id, owner, now, now.Add(f.lease))
+	rec, err := f.ledger.Change(ctx, id, investigation.Claim(owner, now, now.Add(f.lease)))
 	if err != nil {
-		return investigation.Record{}, fmt.Errorf("claim action %s: %w", id.ActionID, err)
+		return unclaimed(err)
 	}
 
 	leased, stop := f.keep(ctx, rec)
@@ -102,54 +99,57 @@ func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) (investigation
 		return f.giveBack(ctx, rec, stored, errors.Join(err, lost(leased)))
 	}
 
-	// The package is stored: being asked to stop does not stop the few writes that say so.
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTimeout)
 	defer cancel()
 	sealer, err := f.custody.Sealer(after, stored)
 	if err != nil {
-		return f.giveBack(ctx, rec, stored, fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err))
+		return f.giveBack(ctx, rec, stored, fmt.Errorf("prepare the manifest of action %s: %w", id.ActionID, err))
 	}
 	stop()
-	rec, err = f.ledger.Archived(after, id, owner, investigation.Arrival{
+	archived, err := f.ledger.Seal(after, id, investigation.Archive(owner, investigation.Arrival{
 		At: f.now(), Receipt: stored.Receipt, Strangers: strangers,
-	}, sealer)
+	}), sealer)
 	if err != nil {
-		return rec, fmt.Errorf("note action %s as archived: %w", id.ActionID, err)
+		return Result{Outcome: OutcomeFailed, Record: rec, Err: err}
 	}
-	return f.conclude(after, rec)
+	concluded, err := f.conclude(after, archived)
+	return Result{Outcome: OutcomeArchived, Record: concluded, Err: err}
 }
 
-// giveBack writes what a failure means to the ledger, with the strangers of the record, and returns
-// the failure. What is stored of it is in quarantine.
+// giveBack records a failure in the ledger, with the strangers of rec: the action is due again, or it is
+// closed. stored is the quarantined object, if there is one.
 func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	stored investigation.Stored, failure error,
-) (investigation.Record, error) {
-	if errors.Is(failure, investigation.ErrLeaseLost) {
-		return rec, failure // somebody else has it: nothing here is ours to write
+) Result {
+	failed := func(err error) Result {
+		return Result{Outcome: OutcomeFailed, Record: rec, Err: errors.Join(failure, err)}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	if errors.Is(failure, investigation.ErrLeaseLost) {
+		return failed(nil) // somebody else owns the record now: do not write to it
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTimeout)
 	defer cancel()
 
 	verdict := judge(rec, failure, f.now())
 	verdict.release.Strangers = rec.Strangers
 	if verdict.reason == "" {
-		given, err := f.ledger.Release(ctx, rec.ID, rec.Owner, verdict.release)
+		given, err := f.ledger.Change(ctx, rec.ID, investigation.GiveBack(rec.Owner, verdict.release))
 		if err != nil {
-			return rec, errors.Join(failure, fmt.Errorf("release action %s: %w", rec.ActionID, err))
+			return failed(err)
 		}
-		return given, failure
+		return Result{Outcome: OutcomePostponed, Record: given, Err: failure}
 	}
 	sealer, err := f.custody.Sealer(ctx, stored)
 	if err != nil {
-		return rec, errors.Join(failure, fmt.Errorf("prepare the manifest of %s: %w", rec.ActionID, err))
+		return failed(fmt.Errorf("prepare the manifest of action %s: %w", rec.ActionID, err))
 	}
-	closed, err := f.ledger.NotCollected(ctx, rec.ID, rec.Owner, investigation.Closing{
+	closed, err := f.ledger.Seal(ctx, rec.ID, investigation.Close(rec.Owner, investigation.Closing{
 		At: f.now(), Reason: verdict.reason, Message: verdict.release.Message, Quarantine: stored.Receipt,
 		Strangers: rec.Strangers,
-	}, sealer)
+	}), sealer)
 	if err != nil {
-		return rec, errors.Join(failure, fmt.Errorf("close action %s: %w", rec.ActionID, err))
+		return failed(err)
 	}
 	concluded, err := f.conclude(ctx, closed)
-	return concluded, errors.Join(failure, err)
+	return Result{Outcome: OutcomeNotCollected, Record: concluded, Err: err}
 }

@@ -11,15 +11,15 @@ import (
 
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 )
 
-// cramped is a Defender, an archive, and the disk of the archive, which has room for nothing from the
-// given question on.
+// cramped is a Defender, an archive, and the archive's disk. From the given call of Room on, the disk is
+// full.
 type cramped struct {
-	fetch.Archive // a package that is stored panics
+	fetch.Archive // nil: storing a package panics
 
-	fullFrom      int // 1: the question before the link, 2: the one after the size was declared
+	fullFrom      int // 1: the call before the link, 2: the one after the size was declared
 	asked         []int64
 	links, opened int
 	closed        bool
@@ -60,8 +60,8 @@ func (c *cramped) Close() error {
 
 var now = time.Date(2026, time.November, 24, 9, 0, 0, 0, time.UTC)
 
-// TestNoRoom: where there is no room for the package no link is asked for; where its declared size shows
-// that, nothing is stored; and in neither case is it the package's fault.
+// Without room for a package, no link is requested. If only the declared size shows that there is too
+// little room, nothing is stored. Neither counts as an attempt.
 func TestNoRoom(t *testing.T) {
 	for name, test := range map[string]struct {
 		fullFrom, links int
@@ -72,19 +72,23 @@ func TestNoRoom(t *testing.T) {
 			fullFrom: 2, links: 1, asked: []int64{investigation.SizeUnknown, 5 << 30},
 		},
 	} {
-		ledger := ledgertest.NewMemory()
+		ledger := memory.NewLedger()
 		id := investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)}
-		_, err := ledger.Observe(t.Context(), investigation.Action{
+		_, err := ledger.Change(t.Context(), investigation.Action{
 			ID: id, MachineID: strings.Repeat("cd", 20), Status: investigation.StatusSucceeded,
 			CreatedAt: now.Add(-time.Hour), LastUpdatedAt: now.Add(-time.Hour),
-		}, now)
+		}.ID, investigation.Observe(investigation.Action{
+			ID: id, MachineID: strings.Repeat("cd", 20), Status: investigation.StatusSucceeded,
+			CreatedAt: now.Add(-time.Hour), LastUpdatedAt: now.Add(-time.Hour),
+		}, now))
 		if err != nil {
 			t.Fatal(err)
 		}
 		c := &cramped{fullFrom: test.fullFrom}
 		fetcher := fetch.New(c, ledger, c, c, nil, nil, "packages/", time.Minute,
 			func() time.Time { return now }, func() string { return "owner" }, slog.New(slog.DiscardHandler))
-		rec, err := fetcher.Fetch(t.Context(), id)
+		got := fetcher.Fetch(t.Context(), id)
+		rec, err := got.Record, got.Err
 		if !errors.Is(err, errFull) || rec.State != investigation.StateReady || rec.Attempts != 0 ||
 			!rec.DueAt.Equal(now.Add(time.Minute)) || !strings.Contains(rec.Message, errFull.Error()) {
 			t.Errorf("%s: got %+v, %v", name, rec, err)

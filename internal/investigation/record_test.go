@@ -21,7 +21,7 @@ var (
 	lease = 2 * time.Minute
 )
 
-// seen returns the action as Defender shows it with the given status.
+// seen returns an action with the given status, as Defender lists it.
 func seen(status investigation.Status) investigation.Action {
 	return investigation.Action{
 		ID:        investigation.ID{TenantID: tenant, ActionID: action},
@@ -31,7 +31,7 @@ func seen(status investigation.Status) investigation.Action {
 	}
 }
 
-// in returns a record that came to the state on the legal path, owned by "ada" where it is owned.
+// in returns a record that reached the state by legal changes. If it has an owner, it is "ada".
 func in(t *testing.T, state investigation.State) investigation.Record {
 	t.Helper()
 	must := func(r investigation.Record, err error) investigation.Record {
@@ -42,21 +42,20 @@ func in(t *testing.T, state investigation.State) investigation.Record {
 		return r
 	}
 	var unknown investigation.Record
-	waiting, _ := unknown.Observe(seen(investigation.StatusPending), t0.Add(-5*time.Minute))
-	ready, _ := waiting.Observe(seen(investigation.StatusSucceeded), t0)
-	fetching := must(ready.Claim("ada", t0, t0.Add(lease)))
-	archived := must(fetching.Archived("ada", investigation.Arrival{At: t0.Add(time.Second), Receipt: receipt()}))
+	waiting, _ := investigation.Observe(seen(investigation.StatusPending), t0.Add(-5*time.Minute)).Apply(unknown)
+	ready, _ := investigation.Observe(seen(investigation.StatusSucceeded), t0).Apply(waiting)
+	fetching := must(investigation.Claim("ada", t0, t0.Add(lease)).Apply(ready))
+	archived := must(investigation.Archive("ada", investigation.Arrival{At: t0.Add(time.Second), Receipt: receipt()}).Apply(fetching))
 	records := map[investigation.State]investigation.Record{
 		investigation.StateUnknown:  unknown,
 		investigation.StateWaiting:  waiting,
 		investigation.StateReady:    ready,
 		investigation.StateFetching: fetching,
 		investigation.StateArchived: archived,
-		investigation.StateNotCollected: must(fetching.NotCollected(
-			"ada", investigation.Closing{
-				At: t0, Reason: investigation.ReasonExpired, Message: "six links came to nothing",
-			})),
-		investigation.StateDone: must(sealed(t, archived).Announced(investigation.Conclusion{At: t0.Add(2 * time.Second)})),
+		investigation.StateNotCollected: must(investigation.Close("ada", investigation.Closing{
+			At: t0, Reason: investigation.ReasonExpired, Message: "six links came to nothing",
+		}).Apply(fetching)),
+		investigation.StateDone: must(investigation.Announce(investigation.Conclusion{At: t0.Add(2 * time.Second)}).Apply(sealed(t, archived))),
 	}
 	r, known := records[state]
 	if !known || r.State != state {
@@ -88,7 +87,7 @@ func TestObserveFirstSight(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(string(tt.status), func(t *testing.T) {
 			a := seen(tt.status)
-			got, changed := investigation.Record{}.Observe(a, t0)
+			got, err := investigation.Observe(a, t0).Apply(investigation.Record{})
 			want := investigation.Record{Action: a, State: tt.state, Reason: tt.reason, ObservedAt: t0}
 			if tt.state == investigation.StateWaiting {
 				want.LastUpdatedAt = time.Time{}
@@ -98,8 +97,8 @@ func TestObserveFirstSight(t *testing.T) {
 					want.Lane = investigation.LaneSettled
 				}
 			}
-			if !changed || got != want {
-				t.Errorf("changed %t, got\n%+v, want\n%+v", changed, got, want)
+			if err != nil || got != want {
+				t.Errorf("got\n%+v, %v, want\n%+v", got, err, want)
 			}
 		})
 	}
@@ -113,49 +112,49 @@ func TestObserveAgain(t *testing.T) {
 	t.Run("the same again changes nothing", func(t *testing.T) {
 		r := in(t, investigation.StateWaiting)
 		a := seen(investigation.StatusPending)
-		a.LastUpdatedAt = later // it moves while nothing happens
-		if got, changed := r.Observe(a, later); changed || got != r {
-			t.Errorf("changed %t, got %+v", changed, got)
+		a.LastUpdatedAt = later // Defender moves it even when nothing happens
+		if got, err := investigation.Observe(a, later).Apply(r); err != nil || got != r {
+			t.Errorf("got %+v, %v", got, err)
 		}
 	})
 	t.Run("the same instant in another zone changes nothing", func(t *testing.T) {
 		r := in(t, investigation.StateWaiting)
 		a := seen(investigation.StatusPending)
 		a.CreatedAt = a.CreatedAt.In(time.FixedZone("elsewhere", 3600))
-		if got, changed := r.Observe(a, later); changed || got != r {
-			t.Errorf("changed %t, got %+v", changed, got)
+		if got, err := investigation.Observe(a, later).Apply(r); err != nil || got != r {
+			t.Errorf("got %+v, %v", got, err)
 		}
 	})
 	t.Run("a name that became known is written", func(t *testing.T) {
 		r := in(t, investigation.StateWaiting)
 		a := seen(investigation.StatusPending)
 		a.ComputerDNSName = "renamed.contoso.test"
-		got, changed := r.Observe(a, later)
-		if !changed || got.ComputerDNSName != a.ComputerDNSName || got.State != "waiting" {
-			t.Errorf("changed %t, got %+v", changed, got)
+		got, err := investigation.Observe(a, later).Apply(r)
+		if err != nil || got == r || got.ComputerDNSName != a.ComputerDNSName || got.State != "waiting" {
+			t.Errorf("got %+v, %v", got, err)
 		}
 	})
-	t.Run("waiting comes to its end", func(t *testing.T) {
+	t.Run("waiting ends", func(t *testing.T) {
 		for _, status := range finished {
 			r := in(t, investigation.StateWaiting)
-			got, changed := r.Observe(seen(status), later)
-			if !changed || !r.State.CanBecome(got.State) || !got.Due(later) {
-				t.Errorf("%s: changed %t, got %+v", status, changed, got)
+			got, err := investigation.Observe(seen(status), later).Apply(r)
+			if err != nil || got == r || !r.State.CanBecome(got.State) || !got.Due(later) {
+				t.Errorf("%s: got %+v, %v", status, got, err)
 			}
 			if got.ObservedAt != r.ObservedAt {
 				t.Errorf("%s: first sight moved from %v to %v", status, r.ObservedAt, got.ObservedAt)
 			}
 		}
 	})
-	t.Run("what is Packhorse's own stays as it is", func(t *testing.T) {
+	t.Run("later states do not change", func(t *testing.T) {
 		for _, state := range investigation.States() {
 			if state == investigation.StateUnknown || state == investigation.StateWaiting {
 				continue
 			}
 			for _, status := range all {
 				r := in(t, state)
-				if got, changed := r.Observe(seen(status), later); changed || got != r {
-					t.Errorf("%s, seen %q: changed %t, got %+v", state, status, changed, got)
+				if got, err := investigation.Observe(seen(status), later).Apply(r); err != nil || got != r {
+					t.Errorf("%s, seen %q: got %+v, %v", state, status, got, err)
 				}
 			}
 		}
@@ -167,14 +166,14 @@ func TestObserveMakesTimesComparable(t *testing.T) {
 	a := seen(investigation.StatusSucceeded)
 	b := a
 	b.CreatedAt, b.LastUpdatedAt = a.CreatedAt.In(zone), a.LastUpdatedAt.In(zone)
-	want, _ := investigation.Record{}.Observe(a, t0)
-	got, _ := investigation.Record{}.Observe(b, t0.In(zone))
+	want, _ := investigation.Observe(a, t0).Apply(investigation.Record{})
+	got, _ := investigation.Observe(b, t0.In(zone)).Apply(investigation.Record{})
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	// A monotonic reading does not survive a store, so it must not be there in the first place.
+	// A store drops the monotonic reading, so the record must not have one in the first place.
 	now := time.Now()
-	got, _ = investigation.Record{}.Observe(a, now)
+	got, _ = investigation.Observe(a, now).Apply(investigation.Record{})
 	if got.ObservedAt != now.Round(0).UTC() {
 		t.Errorf("got %#v, want %#v", got.ObservedAt, now.Round(0).UTC())
 	}
@@ -215,7 +214,7 @@ func TestCompletedAt(t *testing.T) {
 		t.Errorf("finished, no update named: got %v, want %v", got, a.CreatedAt)
 	}
 	if got := seen(investigation.StatusInProgress).CompletedAt(); !got.IsZero() {
-		t.Errorf("not finished: got %v, want none", got)
+		t.Errorf("not finished: got %v, want the zero time", got)
 	}
 }
 
@@ -263,6 +262,28 @@ func TestDueAndClaimable(t *testing.T) {
 	}
 }
 
+// known lists the states of actions that the ledger has seen.
+func known() []investigation.State { return investigation.States()[1:] }
+
+// The only change that an action unknown to the ledger accepts is Observe.
+func TestUnknownActionsAreOnlyObserved(t *testing.T) {
+	for _, c := range []investigation.Change{
+		investigation.Claim("ada", t0, t0.Add(lease)), investigation.Renew("ada", t0),
+		investigation.GiveBack("ada", investigation.Release{}), investigation.Archive("ada", investigation.Arrival{}),
+		investigation.Close("ada", investigation.Closing{}), investigation.Unchanged(),
+		investigation.Announce(investigation.Conclusion{}),
+	} {
+		got, err := c.Apply(investigation.Record{})
+		if !errors.Is(err, investigation.ErrUnknownAction) || got != (investigation.Record{}) {
+			t.Errorf("%s: got %+v, %v", c.Name, got, err)
+		}
+	}
+	err := investigation.Unchanged().Explain(investigation.ID{TenantID: "t", ActionID: "a"}, investigation.ErrUnknownAction)
+	if got, want := err.Error(), "seal action a: action not in the ledger"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestClaim(t *testing.T) {
 	end := t0ms.Add(lease)
 	t.Run("ready", func(t *testing.T) {
@@ -270,21 +291,21 @@ func TestClaim(t *testing.T) {
 		want := r
 		want.State, want.Owner, want.Attempts, want.Claims = "fetching", "ada", 1, "ada"
 		want.LeaseUntil, want.DueAt = end, end
-		got, err := r.Claim("ada", t0, t0.Add(lease))
+		got, err := investigation.Claim("ada", t0, t0.Add(lease)).Apply(r)
 		if err != nil || got != want {
 			t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 		}
 	})
 	t.Run("the owner's own, again", func(t *testing.T) {
 		r := in(t, investigation.StateFetching)
-		got, err := r.Claim("ada", t0.Add(time.Second), t0.Add(time.Hour))
+		got, err := investigation.Claim("ada", t0.Add(time.Second), t0.Add(time.Hour)).Apply(r)
 		if err != nil || got != r {
 			t.Errorf("got %+v, %v; want the record unchanged", got, err)
 		}
 	})
 	t.Run("a lease that ran out", func(t *testing.T) {
 		r := in(t, investigation.StateFetching)
-		got, err := r.Claim("bob", end, end.Add(lease))
+		got, err := investigation.Claim("bob", end, end.Add(lease)).Apply(r)
 		if err != nil || got.Owner != "bob" || got.Attempts != 2 ||
 			!got.LeaseUntil.Equal(end.Add(lease)) || got.DueAt != got.LeaseUntil ||
 			!strings.Contains(string(got.Journal), "its lease ran out") {
@@ -299,7 +320,6 @@ func TestClaim(t *testing.T) {
 		until time.Time
 		words string
 	}{
-		{"not seen", "", t0, time.Time{}, "it is "},
 		{"waiting", "waiting", t0, time.Time{}, "it is waiting"},
 		{"ready, but only later", "ready", t0ms.Add(-1), t0ms, "before 2026-11-03T09:00:00Z"},
 		{"somebody's", "fetching", end.Add(-1), end, "before 2026-11-03T09:02:00Z"},
@@ -310,7 +330,7 @@ func TestClaim(t *testing.T) {
 	for _, tt := range refused {
 		t.Run(tt.name, func(t *testing.T) {
 			r := in(t, tt.state)
-			got, err := r.Claim("bob", tt.now, tt.now.Add(lease))
+			got, err := investigation.Claim("bob", tt.now, tt.now.Add(lease)).Apply(r)
 			refusal, ok := errors.AsType[*investigation.NotClaimableError](err)
 			if !ok || got != (investigation.Record{}) {
 				t.Fatalf("got %+v, %v", got, err)
@@ -325,24 +345,24 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// Whoever does not hold the lease changes nothing, in any state, by any of the four ways.
+// A caller that does not hold the lease cannot change anything, in any state, by any of the four ways.
 func TestOnlyTheOwnerChanges(t *testing.T) {
 	ways := map[string]func(investigation.Record, string) (investigation.Record, error){
 		"renew": func(r investigation.Record, owner string) (investigation.Record, error) {
-			return r.Renew(owner, t0.Add(time.Hour))
+			return investigation.Renew(owner, t0.Add(time.Hour)).Apply(r)
 		},
 		"release": func(r investigation.Record, owner string) (investigation.Record, error) {
-			return r.Release(owner, investigation.Release{DueAt: t0})
+			return investigation.GiveBack(owner, investigation.Release{DueAt: t0}).Apply(r)
 		},
 		"archived": func(r investigation.Record, owner string) (investigation.Record, error) {
-			return r.Archived(owner, investigation.Arrival{At: t0, Receipt: receipt()})
+			return investigation.Archive(owner, investigation.Arrival{At: t0, Receipt: receipt()}).Apply(r)
 		},
 		"notCollected": func(r investigation.Record, owner string) (investigation.Record, error) {
-			return r.NotCollected(owner, investigation.Closing{Reason: investigation.ReasonInvalid})
+			return investigation.Close(owner, investigation.Closing{Reason: investigation.ReasonInvalid}).Apply(r)
 		},
 	}
 	for name, way := range ways {
-		for _, state := range investigation.States() {
+		for _, state := range known() {
 			for _, owner := range []string{"ada", "bob", ""} {
 				got, err := way(in(t, state), owner)
 				if state == investigation.StateFetching && owner == "ada" {
@@ -363,7 +383,7 @@ func TestRenew(t *testing.T) {
 	r := in(t, investigation.StateFetching)
 	want := r
 	want.LeaseUntil, want.DueAt = t0ms.Add(time.Hour), t0ms.Add(time.Hour)
-	got, err := r.Renew("ada", t0.Add(time.Hour))
+	got, err := investigation.Renew("ada", t0.Add(time.Hour)).Apply(r)
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
@@ -390,8 +410,8 @@ func TestRelease(t *testing.T) {
 				want.Claims = "ada"
 				want.Journal = "2026-11-03T09:00:00.123Z why"
 			}
-			got, err := r.Release("ada", investigation.Release{
-				At: t0, DueAt: t0.Add(time.Hour), Message: "why", Charge: tt.charge})
+			got, err := investigation.GiveBack("ada", investigation.Release{
+				At: t0, DueAt: t0.Add(time.Hour), Message: "why", Charge: tt.charge}).Apply(r)
 			if err != nil || got != want {
 				t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 			}
@@ -406,12 +426,12 @@ func TestArchived(t *testing.T) {
 	want.State, want.Owner, want.LeaseUntil, want.Message = "archived", "", time.Time{}, ""
 	want.Lane = investigation.LaneSettled
 	want.Receipt, want.ManifestKey, want.ArchivedAt = receipt(), "k.json", t0.Add(time.Second)
-	got, err := r.Archived("ada", investigation.Arrival{At: t0.Add(time.Second), Receipt: receipt()})
+	got, err := investigation.Archive("ada", investigation.Arrival{At: t0.Add(time.Second), Receipt: receipt()}).Apply(r)
 	if err != nil || got != want {
 		t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 	}
 	if got.DueAt != r.DueAt {
-		t.Error("it is due at another time: its fetcher may still be at work")
+		t.Error("DueAt changed, although its fetcher may still be at work")
 	}
 }
 
@@ -423,28 +443,28 @@ func TestNotCollected(t *testing.T) {
 	want.Reason, want.Message = investigation.ReasonInvalid, "no ZIP"
 	want.Journal = "2026-11-03T09:00:00.123Z no ZIP"
 	want.Quarantine = receipt()
-	got, err := r.NotCollected("ada", investigation.Closing{
+	got, err := investigation.Close("ada", investigation.Closing{
 		At: t0, Reason: investigation.ReasonInvalid, Message: "no ZIP", Quarantine: receipt(),
-	})
+	}).Apply(r)
 	if err != nil || got != want {
 		t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 	}
 	if got.DueAt != r.DueAt {
-		t.Error("it is due at another time: its fetcher may still be at work")
+		t.Error("DueAt changed, although its fetcher may still be at work")
 	}
 }
 
 func TestAnnounced(t *testing.T) {
-	for _, state := range investigation.States() {
+	for _, state := range known() {
 		r := in(t, state)
-		got, err := r.Announced(investigation.Conclusion{At: t0.Add(time.Hour)})
+		got, err := investigation.Announce(investigation.Conclusion{At: t0.Add(time.Hour)}).Apply(r)
 		switch state {
 		case investigation.StateArchived, investigation.StateNotCollected:
 			if !errors.Is(err, investigation.ErrIllegalChange) || got != (investigation.Record{}) {
 				t.Errorf("%s, not sealed: got %+v, %v; want ErrIllegalChange", state, got, err)
 			}
 			r = sealed(t, r)
-			got, err = r.Announced(investigation.Conclusion{At: t0.Add(time.Hour)})
+			got, err = investigation.Announce(investigation.Conclusion{At: t0.Add(time.Hour)}).Apply(r)
 			want := r
 			want.State, want.Lane, want.DueAt = "done", "", time.Time{}
 			want.Seal.Manifest = ""

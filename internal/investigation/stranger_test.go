@@ -39,12 +39,13 @@ func TestPlaces(t *testing.T) {
 		"s_a~10000.zip", "s_a~1.bin", "s_a~1 .zip", "s_b~1.zip", "s_ab.zip",
 	} {
 		if n, ok := investigation.PlaceOf("s_a.zip", other); ok {
-			t.Errorf("%q is taken for place %d", other, n)
+			t.Errorf("%q was taken for place %d", other, n)
 		}
 	}
 }
 
-// Strangers are named once, eight at most, and the others counted, however often they are looked at.
+// Strangers names each stranger once and at most eight, and counts the others, no matter how often they
+// are found.
 func TestStrangers(t *testing.T) {
 	var crowd []investigation.Stranger
 	for n := range 20 {
@@ -72,17 +73,17 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("got %s", merged)
 	}
 	if s := investigation.Strangers(""); s.Add() != "" || !s.Valid() || s.Has(investigation.Stranger{}) {
-		t.Error("nobody is somebody")
+		t.Error("an empty owner was taken for a claim")
 	}
 	for _, bad := range []investigation.Strangers{"x", "{}", "[]", `{"named":[]}`, `{"named":3}`} {
 		if bad.Valid() || len(bad.List()) > 0 {
-			t.Errorf("%s is taken for a list of strangers", bad)
+			t.Errorf("%s was taken for a list of strangers", bad)
 		}
 	}
 }
 
-// A record keeps the names of its claims: an object that carries none of them is not ours. One whose
-// claim was not spent on anything is forgotten.
+// A record keeps the names of its claims: an object without one of them is not ours. It drops the name
+// of a claim that sent nothing.
 func TestClaims(t *testing.T) {
 	var c investigation.Claims
 	for n := range 40 {
@@ -96,20 +97,20 @@ func TestClaims(t *testing.T) {
 	}
 
 	r := in(t, investigation.StateReady)
-	claimed, err := r.Claim("ada", t0, t0.Add(time.Minute))
+	claimed, err := investigation.Claim("ada", t0, t0.Add(time.Minute)).Apply(r)
 	if err != nil || claimed.Claims != "ada" || claimed.HasUnnamedClaims() {
 		t.Errorf("got %+v, %v", claimed, err)
 	}
 	for charge, want := range map[investigation.Charge]investigation.Claims{
 		investigation.ChargeAttempt: "ada", investigation.ChargeLink: "ada", investigation.ChargeNothing: "",
 	} {
-		released, err := claimed.Release("ada", investigation.Release{At: t0, DueAt: t0, Charge: charge})
+		released, err := investigation.GiveBack("ada", investigation.Release{At: t0, DueAt: t0, Charge: charge}).Apply(claimed)
 		if err != nil || released.Claims != want || released.HasUnnamedClaims() {
 			t.Errorf("charge %d: got %+v, %v", charge, released, err)
 		}
 	}
 	r.Attempts = 1 // by a release that named no claims
-	claimed, err = r.Claim("ada", t0, t0.Add(time.Minute))
+	claimed, err = investigation.Claim("ada", t0, t0.Add(time.Minute)).Apply(r)
 	if err != nil || !claimed.HasUnnamedClaims() {
 		t.Errorf("got %+v, %v", claimed, err)
 	}

@@ -16,7 +16,7 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -52,7 +52,7 @@ func receipt(a investigation.Action) investigation.Receipt {
 
 func observe(t *testing.T, l *ledger.Ledger, a investigation.Action) investigation.Record {
 	t.Helper()
-	rec, err := l.Observe(t.Context(), a, t0)
+	rec, err := l.Change(t.Context(), a.ID, investigation.Observe(a, t0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,31 +86,31 @@ func TestLostAnswers(t *testing.T) {
 		want investigation.State
 	}{
 		{"observe", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Observe(ctx, a, t0)
+			_, err := l.Change(ctx, a.ID, investigation.Observe(a, t0))
 			return err
 		}, investigation.StateReady},
 		{"claim", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Claim(ctx, a.ID, "ada", t0, until)
+			_, err := l.Change(ctx, a.ID, investigation.Claim("ada", t0, until))
 			return err
 		}, investigation.StateFetching},
 		{"renew", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Renew(ctx, a.ID, "ada", until.Add(time.Minute))
+			_, err := l.Change(ctx, a.ID, investigation.Renew("ada", until.Add(time.Minute)))
 			return err
 		}, investigation.StateFetching},
 		{"release", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Release(ctx, a.ID, "ada", investigation.Release{DueAt: t0})
+			_, err := l.Change(ctx, a.ID, investigation.GiveBack("ada", investigation.Release{DueAt: t0}))
 			return err
 		}, investigation.StateReady},
 		{"claim again", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Claim(ctx, a.ID, "bob", t0, until)
+			_, err := l.Change(ctx, a.ID, investigation.Claim("bob", t0, until))
 			return err
 		}, investigation.StateFetching},
 		{"archived", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Archived(ctx, a.ID, "bob", investigation.Arrival{At: t0, Receipt: receipt(a)}, &ledgertest.Sealer{})
+			_, err := l.Seal(ctx, a.ID, investigation.Archive("bob", investigation.Arrival{At: t0, Receipt: receipt(a)}), &memory.Sealer{})
 			return err
 		}, investigation.StateArchived},
 		{"announced", func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Announced(ctx, a.ID, investigation.Conclusion{At: t0})
+			_, err := l.Change(ctx, a.ID, investigation.Announce(investigation.Conclusion{At: t0}))
 			return err
 		}, investigation.StateDone},
 	}
@@ -153,11 +153,11 @@ func response(status int, body string) *http.Response {
 func TestErrorsSayWhatToDo(t *testing.T) {
 	calls := map[string]func(context.Context, *ledger.Ledger) error{
 		"GetItem": func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Claim(ctx, action(1, "Succeeded").ID, "ada", t0, t0.Add(time.Minute))
+			_, err := l.Change(ctx, action(1, "Succeeded").ID, investigation.Claim("ada", t0, t0.Add(time.Minute)))
 			return err
 		},
 		"UpdateItem": func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Observe(ctx, action(1, "Succeeded"), t0)
+			_, err := l.Change(ctx, action(1, "Succeeded").ID, investigation.Observe(action(1, "Succeeded"), t0))
 			return err
 		},
 		"BatchGetItem": func(ctx context.Context, l *ledger.Ledger) error {
@@ -165,7 +165,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			return err
 		},
 		"TransactWriteItems": func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Seal(ctx, action(1, "").ID, &ledgertest.Sealer{})
+			_, err := l.Seal(ctx, action(1, "").ID, investigation.Unchanged(), &memory.Sealer{})
 			return err
 		},
 		"Scan": func(ctx context.Context, l *ledger.Ledger) error {
@@ -218,7 +218,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 // settledItem is the answer to a read of an action that failed, and is not sealed.
 func settledItem(t *testing.T) string {
 	t.Helper()
-	rec, _ := investigation.Record{}.Observe(action(1, "Failed"), t0)
+	rec, _ := investigation.Observe(action(1, "Failed"), t0).Apply(investigation.Record{})
 	attributes := map[string]any{}
 	for name, value := range ledger.Encode(rec, "v") {
 		switch v := value.(type) {
@@ -238,7 +238,7 @@ func settledItem(t *testing.T) string {
 }
 
 func TestMissingTable(t *testing.T) {
-	_, err := newLedger("no-such-table", &dynamotest.Wire{}).Observe(t.Context(), action(1, "Succeeded"), t0)
+	_, err := newLedger("no-such-table", &dynamotest.Wire{}).Change(t.Context(), action(1, "Succeeded").ID, investigation.Observe(action(1, "Succeeded"), t0))
 	if err == nil || !strings.Contains(err.Error(), "LEDGER_TABLE") {
 		t.Errorf("got %v", err)
 	}
@@ -253,7 +253,7 @@ func TestRefusalWithoutItem(t *testing.T) {
 		*http.Response, error,
 	) {
 		if op == "UpdateItem" && n == 1 {
-			_, err := newLedger(table, &dynamotest.Wire{}).Claim(t.Context(), a.ID, "bob", t0, t0.Add(time.Minute))
+			_, err := newLedger(table, &dynamotest.Wire{}).Change(t.Context(), a.ID, investigation.Claim("bob", t0, t0.Add(time.Minute)))
 			if err != nil {
 				t.Error(err)
 			}
@@ -261,7 +261,7 @@ func TestRefusalWithoutItem(t *testing.T) {
 		}
 		return send()
 	}})
-	_, err := l.Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Minute))
+	_, err := l.Change(t.Context(), a.ID, investigation.Claim("ada", t0, t0.Add(time.Minute)))
 	if _, refused := errors.AsType[*investigation.NotClaimableError](err); !refused {
 		t.Errorf("got %v, want a refusal", err)
 	}
@@ -276,7 +276,7 @@ func TestContended(t *testing.T) {
 		}
 		return send()
 	}})
-	_, err := l.Observe(t.Context(), action(1, "Succeeded"), t0)
+	_, err := l.Change(t.Context(), action(1, "Succeeded").ID, investigation.Observe(action(1, "Succeeded"), t0))
 	if !errors.Is(err, ledger.ErrContended) {
 		t.Errorf("got %v", err)
 	}
@@ -428,13 +428,13 @@ func TestStrangers(t *testing.T) {
 		w := &dynamotest.Wire{}
 		for call, do := range map[string]func() (investigation.Record, error){
 			"observe": func() (investigation.Record, error) {
-				return newLedger(table, w).Observe(t.Context(), a, t0)
+				return newLedger(table, w).Change(t.Context(), a.ID, investigation.Observe(a, t0))
 			},
 			"seal": func() (investigation.Record, error) {
-				return newLedger(table, w).Seal(t.Context(), a.ID, &ledgertest.Sealer{})
+				return newLedger(table, w).Seal(t.Context(), a.ID, investigation.Unchanged(), &memory.Sealer{})
 			},
 			"claim": func() (investigation.Record, error) {
-				return newLedger(table, w).Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Minute))
+				return newLedger(table, w).Change(t.Context(), a.ID, investigation.Claim("ada", t0, t0.Add(time.Minute)))
 			},
 		} {
 			_, err := do()
@@ -484,7 +484,7 @@ func TestStaleIndexAndForeignAttributes(t *testing.T) {
 	) {
 		resp, err := send()
 		if op == "Query" { // the index was read, and only then somebody claims
-			_, err := l.Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Hour))
+			_, err := l.Change(t.Context(), a.ID, investigation.Claim("ada", t0, t0.Add(time.Hour)))
 			if err != nil {
 				t.Error(err)
 			}

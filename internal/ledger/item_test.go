@@ -10,7 +10,7 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
@@ -24,36 +24,36 @@ func everyRecord(tb testing.TB) []investigation.Record {
 		}
 		return r
 	}
-	waiting, _ := investigation.Record{}.Observe(action(1, "Pending"), t0)
-	ready, _ := waiting.Observe(action(1, "Succeeded"), t0)
-	failed, _ := waiting.Observe(action(1, "Failed"), t0)
-	fetching := must(ready.Claim("ada", t0, t0.Add(time.Minute)))
-	released := must(fetching.Release("ada", investigation.Release{Message: "throttled"}))
+	waiting, _ := investigation.Observe(action(1, "Pending"), t0).Apply(investigation.Record{})
+	ready, _ := investigation.Observe(action(1, "Succeeded"), t0).Apply(waiting)
+	failed, _ := investigation.Observe(action(1, "Failed"), t0).Apply(waiting)
+	fetching := must(investigation.Claim("ada", t0, t0.Add(time.Minute)).Apply(ready))
+	released := must(investigation.GiveBack("ada", investigation.Release{Message: "throttled"}).Apply(fetching))
 	sealed := func(r investigation.Record, err error) investigation.Record {
 		tb.Helper()
 		next, _, err := must(r, err).Sealed(
-			investigation.Head{Sequence: 41, Digest: strings.Repeat("ab", 32)}, &ledgertest.Sealer{})
+			investigation.Head{Sequence: 41, Digest: strings.Repeat("ab", 32)}, &memory.Sealer{})
 		return must(next, err)
 	}
-	archived := sealed(fetching.Archived("ada", investigation.Arrival{At: t0.Add(1), Receipt: receipt(action(1, ""))}))
+	archived := sealed(investigation.Archive("ada", investigation.Arrival{At: t0.Add(1), Receipt: receipt(action(1, ""))}).Apply(fetching))
 	apart := archived
 	apart.ManifestKey = "elsewhere.json"
 	bare := receipt(action(1, ""))
 	bare.PartSize, bare.Retention = 0, investigation.Retention{}
-	plain := sealed(fetching.Archived("ada", investigation.Arrival{At: t0.Add(1), Receipt: bare}))
+	plain := sealed(investigation.Archive("ada", investigation.Arrival{At: t0.Add(1), Receipt: bare}).Apply(fetching))
 	old := archived // as it was before there were chains
 	old.Seal = investigation.Seal{}
-	expired := sealed(fetching.NotCollected("ada", investigation.Closing{At: t0,
-		Reason: investigation.ReasonExpired, Message: "six links expired"}))
+	expired := sealed(investigation.Close("ada", investigation.Closing{At: t0,
+		Reason: investigation.ReasonExpired, Message: "six links expired"}).Apply(fetching))
 	elsewhere := expired
 	elsewhere.ManifestKey = "elsewhere.json"
-	invalid := sealed(fetching.NotCollected("ada", investigation.Closing{At: t0,
-		Reason: investigation.ReasonInvalid, Quarantine: receipt(action(2, ""))}))
+	invalid := sealed(investigation.Close("ada", investigation.Closing{At: t0,
+		Reason: investigation.ReasonInvalid, Quarantine: receipt(action(2, ""))}).Apply(fetching))
 	closed := sealed(failed, nil)
 	return []investigation.Record{
 		waiting, ready, failed, fetching, released, archived, apart, plain, old, expired, elsewhere,
-		invalid, closed, must(archived.Announced(investigation.Conclusion{At: t0})), must(closed.Announced(investigation.Conclusion{At: t0})),
-		must(expired.Announced(investigation.Conclusion{At: t0})), must(invalid.Announced(investigation.Conclusion{At: t0})),
+		invalid, closed, must(investigation.Announce(investigation.Conclusion{At: t0}).Apply(archived)), must(investigation.Announce(investigation.Conclusion{At: t0}).Apply(closed)),
+		must(investigation.Announce(investigation.Conclusion{At: t0}).Apply(expired)), must(investigation.Announce(investigation.Conclusion{At: t0}).Apply(invalid)),
 	}
 }
 

@@ -20,7 +20,9 @@ import (
 	"fmt"
 	"time"
 
+	"packhorse/internal/dynamo"
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -73,106 +75,19 @@ func New(client *dynamodb.Client, table string) *Ledger {
 		tuning: func(o *dynamodb.Options) { o.Retryer = retryer }}
 }
 
-// Observe implements poll.Ledger.
-func (l *Ledger) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+// Change implements poll.Ledger and fetch.Ledger: it reads, applies the change and writes, until nobody
+// else wrote in between.
+func (l *Ledger) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
-	rec, err := l.apply(ctx, a.ID, func(r investigation.Record) (investigation.Record, error) {
-		next, _ := r.Observe(a, now) // where nothing changes it is the same record
-		return next, nil
-	})
+	rec, err := l.change(ctx, id, c)
 	if err != nil {
-		return investigation.Record{}, fmt.Errorf("observe action %s: %w", a.ActionID, err)
+		return investigation.Record{}, c.Explain(id, err)
 	}
 	return rec, nil
 }
 
-// Claim implements fetch.Ledger.
-func (l *Ledger) Claim(ctx context.Context, id investigation.ID, owner string,
-	now, leaseUntil time.Time,
-) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Claim(owner, now, leaseUntil)
-	})
-}
-
-// Renew implements fetch.Ledger.
-func (l *Ledger) Renew(ctx context.Context, id investigation.ID, owner string,
-	leaseUntil time.Time,
-) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Renew(owner, leaseUntil)
-	})
-}
-
-// Release implements fetch.Ledger.
-func (l *Ledger) Release(ctx context.Context, id investigation.ID, owner string,
-	rel investigation.Release,
-) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Release(owner, rel)
-	})
-}
-
-// Archived implements fetch.Ledger.
-func (l *Ledger) Archived(ctx context.Context, id investigation.ID, owner string,
-	a investigation.Arrival, by investigation.Sealer,
-) (investigation.Record, error) {
-	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r.Archived(owner, a)
-	})
-}
-
-// NotCollected implements fetch.Ledger.
-func (l *Ledger) NotCollected(ctx context.Context, id investigation.ID, owner string,
-	c investigation.Closing, by investigation.Sealer,
-) (investigation.Record, error) {
-	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r.NotCollected(owner, c)
-	})
-}
-
-// Seal implements fetch.Ledger.
-func (l *Ledger) Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
-	investigation.Record, error,
-) {
-	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r, nil
-	})
-}
-
-// Announced implements fetch.Ledger.
-func (l *Ledger) Announced(ctx context.Context, id investigation.ID, c investigation.Conclusion) (
-	investigation.Record, error,
-) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Announced(c)
-	})
-}
-
-type transition func(investigation.Record) (investigation.Record, error)
-
-// change applies a transition to an action that the ledger knows.
-func (l *Ledger) change(ctx context.Context, id investigation.ID, t transition) (
-	investigation.Record, error,
-) {
-	rec, err := l.apply(ctx, id, t.ofKnown)
-	if err != nil {
-		return investigation.Record{}, fmt.Errorf("change the record of action %s: %w", id.ActionID, err)
-	}
-	return rec, nil
-}
-
-// ofKnown is the transition of an action that the ledger knows.
-func (t transition) ofKnown(r investigation.Record) (investigation.Record, error) {
-	if r.State == investigation.StateUnknown {
-		return r, investigation.ErrUnknownAction
-	}
-	return t(r)
-}
-
-// apply reads, decides and writes until nobody else wrote in between.
-func (l *Ledger) apply(ctx context.Context, id investigation.ID, decide transition) (
+func (l *Ledger) change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
 	known, err := l.read(ctx, id)
@@ -180,7 +95,7 @@ func (l *Ledger) apply(ctx context.Context, id investigation.ID, decide transiti
 		return investigation.Record{}, err
 	}
 	for range refusalsMax {
-		next, err := decide(known.Record)
+		next, err := c.Apply(known.Record)
 		if err != nil || next == known.Record { // a repetition: nothing to write
 			return next, err
 		}
@@ -248,7 +163,7 @@ func (l *Ledger) write(ctx context.Context, next versioned, was string) (version
 	case refused: // no item came along: it is gone, or the server does not send it
 		current, err = l.read(ctx, next.ID)
 	case inTransaction: // somebody seals it at this moment
-		err = wait(ctx, conflictPause(0))
+		err = pause.For(ctx, conflictPause(0))
 		if err == nil {
 			current, err = l.read(ctx, next.ID)
 		}
@@ -261,7 +176,15 @@ func (l *Ledger) write(ctx context.Context, next versioned, was string) (version
 	return current, errRefused
 }
 
+// about is what an error says about the ledger's table.
+var about = dynamo.Table{
+	Variable: "LEDGER_TABLE",
+	Needs: "dynamodb:GetItem, BatchGetItem, UpdateItem on the table, " +
+		"Query on its index \"due\", and the use of its key; who lists or verifies needs Scan",
+	Keys: "has the table the partition key \"pk\", and the index \"due\" on lane and dueAt?",
+}
+
 // explain adds to an error of the SDK what to do about it.
 func (l *Ledger) explain(what string, err error) error {
-	return fmt.Errorf("%s table %s: %w%s", what, l.table, err, hint(err))
+	return fmt.Errorf("%s table %s: %w%s", what, l.table, err, about.Advice(err))
 }

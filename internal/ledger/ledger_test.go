@@ -6,8 +6,8 @@ import (
 
 	"packhorse/internal/localcloud/dynamotest"
 
+	conformance "packhorse/internal/conformance/ledger"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -16,13 +16,13 @@ import (
 
 func TestLedger(t *testing.T) {
 	table := newTable(t)
-	ledgertest.Run(t, func(*testing.T) (one, other ledgertest.Ledger, spoil ledgertest.Spoil) {
+	conformance.Run(t, func(*testing.T) (one, other conformance.Ledger, spoil conformance.Spoil) {
 		return newLedger(table, &dynamotest.Wire{}), newLedger(table, &dynamotest.Wire{}), spoilIn(table)
 	})
 }
 
 // spoilIn damages items of the table.
-func spoilIn(table string) ledgertest.Spoil {
+func spoilIn(table string) conformance.Spoil {
 	return func(t *testing.T, id investigation.ID, field string, value any) {
 		t.Helper()
 		in := &dynamodb.UpdateItemInput{

@@ -8,7 +8,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"packhorse/internal/dynamo"
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -26,15 +28,6 @@ const (
 	goneMin = 4
 )
 
-// Why a part of a transaction was not done.
-const (
-	codeNone            = "None"
-	codeConditionFailed = "ConditionalCheckFailed"
-	codeConflict        = "TransactionConflict" // it is in another one at this moment
-	codeThroughput      = "ProvisionedThroughputExceeded"
-	codeThrottled       = "ThrottlingError"
-)
-
 // errBegun is the refusal to begin a chain that has begun. It is an errRefused as well.
 var errBegun = fmt.Errorf("%w: the chain has begun", errRefused)
 
@@ -46,24 +39,22 @@ type sealing struct {
 	headWas string // empty: the chain begins
 }
 
-// seal applies a transition to an action that the ledger knows, together with what Record.Sealed
-// makes of its result and of the head of the tenant's chain.
-func (l *Ledger) seal(ctx context.Context, id investigation.ID, by investigation.Sealer,
-	t transition,
+// Seal implements fetch.Ledger: it applies the change and seals its result. It reads, decides and
+// writes until nobody else wrote record or head in between.
+func (l *Ledger) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
+	by investigation.Sealer,
 ) (investigation.Record, error) {
-	rec, err := l.applySealed(ctx, id, by, t.ofKnown)
+	rec, err := l.seal(ctx, id, c, by)
 	if err != nil {
-		return investigation.Record{}, fmt.Errorf("change the record of action %s: %w", id.ActionID, err)
+		return investigation.Record{}, c.Explain(id, err)
 	}
 	return rec, nil
 }
 
-// applySealed reads, decides and writes until nobody else wrote record or head in between.
-//
-// After a refusal both are read again, although a refusal could bring them along: after the pause,
-// the head that came with it would be an old one, and lose again.
-func (l *Ledger) applySealed(ctx context.Context, id investigation.ID, by investigation.Sealer,
-	decide transition,
+// seal reads both items again after a refusal, although a refusal could bring them along: after the
+// pause, the head that came with it would be an old one, and lose again.
+func (l *Ledger) seal(ctx context.Context, id investigation.ID, c investigation.Change,
+	by investigation.Sealer,
 ) (investigation.Record, error) {
 	var tried sealing
 	var refusal error
@@ -76,7 +67,7 @@ func (l *Ledger) applySealed(ctx context.Context, id investigation.ID, by invest
 		if n > 0 && known.version == tried.next.version {
 			return known.Record, nil // it was written: only the answer to that was lost on the way
 		}
-		tried, err = l.sealingOf(ctx, known, by, decide)
+		tried, err = l.sealingOf(ctx, known, c, by)
 		if err != nil || tried.next.Record == known.Record { // a repetition: nothing to write
 			return tried.next.Record, err
 		}
@@ -92,7 +83,7 @@ func (l *Ledger) applySealed(ctx context.Context, id investigation.ID, by invest
 		if errors.Is(refusal, errBegun) {
 			begun++
 		}
-		err = wait(ctx, conflictPause(n))
+		err = pause.For(ctx, conflictPause(n))
 		if err != nil {
 			return investigation.Record{}, err
 		}
@@ -105,10 +96,10 @@ func (l *Ledger) applySealed(ctx context.Context, id investigation.ID, by invest
 // It is a second GetItem, and not a batch of both: that would cost the same two read units and one
 // permission more. Nor is it a consistent picture of both, at twice the price: the conditions of the
 // write see to that.
-func (l *Ledger) sealingOf(ctx context.Context, known versioned, by investigation.Sealer,
-	decide transition,
+func (l *Ledger) sealingOf(ctx context.Context, known versioned, c investigation.Change,
+	by investigation.Sealer,
 ) (sealing, error) {
-	settled, err := decide(known.Record)
+	settled, err := c.Apply(known.Record)
 	if err != nil {
 		return sealing{}, err
 	}
@@ -163,12 +154,12 @@ func (l *Ledger) writeSealing(ctx context.Context, s sealing) error {
 		return err
 	}
 	reasons := cancelled.CancellationReasons
-	switch worst(reasons) {
-	case "", codeThroughput, codeThrottled: // somebody else's write, or a pause will help
+	switch dynamo.Worst(reasons) {
+	case "", dynamo.ReasonThroughput, dynamo.ReasonThrottled: // somebody else's write, or a pause will help
 	default:
 		return err
 	}
-	if len(reasons) > 2 && aws.ToString(reasons[2].Code) == codeConditionFailed {
+	if len(reasons) > 2 && aws.ToString(reasons[2].Code) == dynamo.ReasonConditionFailed {
 		return fmt.Errorf("%w: %w", errBegun, err)
 	}
 	return fmt.Errorf("%w: %w", errRefused, err)

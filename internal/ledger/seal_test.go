@@ -13,8 +13,8 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
-	"packhorse/internal/ledger/ledgertest"
 	"packhorse/internal/localcloud/dynamotest"
+	"packhorse/internal/memory"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -48,7 +48,7 @@ func failed(t *testing.T, table string, n int) investigation.Action {
 
 func seal(t *testing.T, l *ledger.Ledger, a investigation.Action) (investigation.Record, error) {
 	t.Helper()
-	return l.Seal(t.Context(), a.ID, &ledgertest.Sealer{})
+	return l.Seal(t.Context(), a.ID, investigation.Unchanged(), &memory.Sealer{})
 }
 
 func put(t *testing.T, table string, it map[string]types.AttributeValue) {
@@ -138,8 +138,8 @@ func TestSealFaults(t *testing.T) {
 				}
 				return s()
 			}}
-			var sealer ledgertest.Sealer
-			rec, err := newLedger(table, w).Seal(t.Context(), a.ID, &sealer)
+			var sealer memory.Sealer
+			rec, err := newLedger(table, w).Seal(t.Context(), a.ID, investigation.Unchanged(), &sealer)
 			if err != nil || rec.Seal.Sequence != 2 {
 				t.Fatalf("got %+v, %v, want number 2", rec, err)
 			}
@@ -362,7 +362,7 @@ func TestChangeInConflict(t *testing.T) {
 		}
 		return send()
 	}}
-	rec, err := newLedger(table, w).Announced(t.Context(), a.ID, investigation.Conclusion{At: t0})
+	rec, err := newLedger(table, w).Change(t.Context(), a.ID, investigation.Announce(investigation.Conclusion{At: t0}))
 	if err != nil || rec.State != investigation.StateDone || w.Count("UpdateItem") != 2 {
 		t.Errorf("got %+v, %v", rec, err)
 	}
@@ -372,7 +372,7 @@ func TestChangeInConflict(t *testing.T) {
 func TestManifestThatIsNoText(t *testing.T) {
 	table := newTable(t)
 	a := failed(t, table, 1)
-	_, err := newLedger(table, &dynamotest.Wire{}).Seal(t.Context(), a.ID, binary{})
+	_, err := newLedger(table, &dynamotest.Wire{}).Seal(t.Context(), a.ID, investigation.Unchanged(), binary{})
 	if err == nil || !strings.Contains(err.Error(), "UTF-8") {
 		t.Errorf("got %v", err)
 	}

@@ -10,7 +10,7 @@ import (
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ledger/ledgertables"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -129,7 +129,7 @@ const budgetUnits = 2
 
 // ofThree makes manifests of some three kilobytes, with which items have the size that
 // docs/ledger.md counts with.
-func ofThree() *ledgertest.Sealer { return &ledgertest.Sealer{Words: strings.Repeat("evidence", 360)} }
+func ofThree() *memory.Sealer { return &memory.Sealer{Words: strings.Repeat("evidence", 360)} }
 
 type step struct {
 	name   string
@@ -157,10 +157,10 @@ func (m *meter) total(id investigation.ID, steps []step) int {
 func (m *meter) begin() {
 	m.t.Helper()
 	a := action(99, investigation.StatusFailed)
-	if _, err := m.ledger.Observe(m.t.Context(), a, t0); err != nil {
+	if _, err := m.ledger.Change(m.t.Context(), a.ID, investigation.Observe(a, t0)); err != nil {
 		m.t.Fatal(err)
 	}
-	if _, err := m.ledger.Seal(m.t.Context(), a.ID, &ledgertest.Sealer{}); err != nil {
+	if _, err := m.ledger.Seal(m.t.Context(), a.ID, investigation.Unchanged(), &memory.Sealer{}); err != nil {
 		m.t.Fatal(err)
 	}
 }
@@ -173,15 +173,15 @@ func TestWriteUnitsPerPackage(t *testing.T) {
 	until := t0.Add(2 * time.Minute)
 	const owner = "2026/11/03/[$LATEST]0123456789abcdef"
 	observe := func() error {
-		_, err := m.ledger.Observe(t.Context(), a, t0)
+		_, err := m.ledger.Change(t.Context(), a.ID, investigation.Observe(a, t0))
 		return err
 	}
 	claim := func() error {
-		_, err := m.ledger.Claim(t.Context(), a.ID, owner, t0, until)
+		_, err := m.ledger.Change(t.Context(), a.ID, investigation.Claim(owner, t0, until))
 		return err
 	}
 	announce := func() error {
-		_, err := m.ledger.Announced(t.Context(), a.ID, investigation.Conclusion{At: t0.Add(9*time.Second + 323456789)})
+		_, err := m.ledger.Change(t.Context(), a.ID, investigation.Announce(investigation.Conclusion{At: t0.Add(9*time.Second + 323456789)}))
 		return err
 	}
 	total := budgetUnits + m.total(a.ID, []step{
@@ -195,11 +195,11 @@ func TestWriteUnitsPerPackage(t *testing.T) {
 		{"claim", claim, 3},
 		{"the claim again", claim, 0},
 		{"archived and sealed", func() error {
-			_, err := m.ledger.Archived(t.Context(), a.ID, owner, investigation.Arrival{At: t0.Add(9*time.Second + 123456789), Receipt: receipt(a)}, ofThree())
+			_, err := m.ledger.Seal(t.Context(), a.ID, investigation.Archive(owner, investigation.Arrival{At: t0.Add(9*time.Second + 123456789), Receipt: receipt(a)}), ofThree())
 			return err
 		}, 2*5 + 2 + 2},
 		{"sealed again", func() error {
-			_, err := m.ledger.Seal(t.Context(), a.ID, ofThree())
+			_, err := m.ledger.Seal(t.Context(), a.ID, investigation.Unchanged(), ofThree())
 			return err
 		}, 0},
 		{"announced", announce, 5 + 1},
@@ -231,27 +231,27 @@ func TestWriteUnitsNotCollected(t *testing.T) {
 		a := action(1, investigation.StatusFailed)
 		tt.close.At, tt.close.Message = t0, "the archive of the machine is no ZIP, or no link was good"
 		end := func() error {
-			_, err := m.ledger.Seal(t.Context(), a.ID, ofThree())
+			_, err := m.ledger.Seal(t.Context(), a.ID, investigation.Unchanged(), ofThree())
 			return err
 		}
 		var claims []step
 		if tt.close.Reason != "" {
 			a.Status = investigation.StatusSucceeded
 			claims = []step{{"claim", func() error {
-				_, err := m.ledger.Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Minute))
+				_, err := m.ledger.Change(t.Context(), a.ID, investigation.Claim("ada", t0, t0.Add(time.Minute)))
 				return err
 			}, 3}}
 			end = func() error {
-				_, err := m.ledger.NotCollected(t.Context(), a.ID, "ada", tt.close, ofThree())
+				_, err := m.ledger.Seal(t.Context(), a.ID, investigation.Close("ada", tt.close), ofThree())
 				return err
 			}
 		}
 		steps := []step{{"first seen", func() error {
-			_, err := m.ledger.Observe(t.Context(), a, t0)
+			_, err := m.ledger.Change(t.Context(), a.ID, investigation.Observe(a, t0))
 			return err
 		}, 2}}
 		steps = append(append(steps, claims...), step{"sealed", end, tt.seal}, step{"announced", func() error {
-			_, err := m.ledger.Announced(t.Context(), a.ID, investigation.Conclusion{At: t0})
+			_, err := m.ledger.Change(t.Context(), a.ID, investigation.Announce(investigation.Conclusion{At: t0}))
 			return err
 		}, tt.say})
 		total := m.total(a.ID, steps)
@@ -269,9 +269,9 @@ func TestWriteUnitsOfTheFirstSeal(t *testing.T) {
 	m := newMeter(t)
 	a := action(1, investigation.StatusFailed)
 	m.total(a.ID, []step{
-		{"first seen", func() error { _, err := m.ledger.Observe(t.Context(), a, t0); return err }, 2},
+		{"first seen", func() error { _, err := m.ledger.Change(t.Context(), a.ID, investigation.Observe(a, t0)); return err }, 2},
 		{"the chain's first seal", func() error {
-			_, err := m.ledger.Seal(t.Context(), a.ID, ofThree())
+			_, err := m.ledger.Seal(t.Context(), a.ID, investigation.Unchanged(), ofThree())
 			return err
 		}, 2*4 + 2 + 2},
 	})
@@ -282,14 +282,14 @@ func TestWriteUnitsOfARelease(t *testing.T) {
 	m := newMeter(t)
 	a := action(1, investigation.StatusSucceeded)
 	claim := func() error {
-		_, err := m.ledger.Claim(t.Context(), a.ID, "ada", t0, t0.Add(time.Minute))
+		_, err := m.ledger.Change(t.Context(), a.ID, investigation.Claim("ada", t0, t0.Add(time.Minute)))
 		return err
 	}
-	m.units(a.ID, func() error { _, err := m.ledger.Observe(t.Context(), a, t0); return err })
+	m.units(a.ID, func() error { _, err := m.ledger.Change(t.Context(), a.ID, investigation.Observe(a, t0)); return err })
 	m.units(a.ID, claim)
 	got := m.units(a.ID, func() error {
-		_, err := m.ledger.Release(t.Context(), a.ID, "ada", investigation.Release{
-			DueAt: t0.Add(time.Second), Charge: investigation.ChargeNothing})
+		_, err := m.ledger.Change(t.Context(), a.ID, investigation.GiveBack("ada", investigation.Release{
+			DueAt: t0.Add(time.Second), Charge: investigation.ChargeNothing}))
 		return err
 	})
 	if got != 3 {
@@ -304,7 +304,7 @@ func TestIdleSweepWritesNothing(t *testing.T) {
 	var ids []investigation.ID
 	for n := range 3 {
 		a := action(n, investigation.StatusPending)
-		if _, err := m.ledger.Observe(t.Context(), a, t0); err != nil {
+		if _, err := m.ledger.Change(t.Context(), a.ID, investigation.Observe(a, t0)); err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, a.ID)

@@ -2,6 +2,7 @@ package mde
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 )
@@ -38,10 +39,10 @@ func (s *scanner) value(bytesMax int) (whole bool, err error) {
 		if !text && depth == 0 && ends(c) { // a number or a word ends where the next thing begins
 			return whole, s.in.UnreadByte()
 		}
-		if len(s.kept) < bytesMax {
-			s.kept = append(s.kept, c)
-		} else {
-			whole = false
+		whole = s.keep([]byte{c}, bytesMax) && whole
+		if text && !escaped && c != '"' && c != '\\' {
+			whole = s.plain(bytesMax) && whole
+			continue
 		}
 		switch {
 		case text:
@@ -58,6 +59,27 @@ func (s *scanner) value(bytesMax int) (whole bool, err error) {
 			return whole, nil
 		}
 	}
+}
+
+// plain reads what is buffered of a text up to its next quote or escape: nearly all of a page is that.
+func (s *scanner) plain(bytesMax int) (whole bool) {
+	some, _ := s.in.Peek(s.in.Buffered()) // what is buffered can be had
+	if i := bytes.IndexByte(some, '"'); i >= 0 {
+		some = some[:i]
+	}
+	if i := bytes.IndexByte(some, '\\'); i >= 0 {
+		some = some[:i]
+	}
+	whole = s.keep(some, bytesMax)
+	_, _ = s.in.Discard(len(some)) // likewise
+	return whole
+}
+
+// keep keeps some more of the value, and reports whether there was room for all of it.
+func (s *scanner) keep(some []byte, bytesMax int) (all bool) {
+	room := bytesMax - len(s.kept)
+	s.kept = append(s.kept, some[:min(len(some), room)]...)
+	return len(some) <= room
 }
 
 // ends reports whether c ends a number or a word.

@@ -62,8 +62,8 @@ func withComment(t *testing.T, n, size int) string {
 
 // A page as long as it may be is never held whole: rows are handed on while it comes.
 func TestListHoldsABatch(t *testing.T) {
-	const size = 12_500
-	page := &written{rows: mde.PageRows, row: func(n int) string { return withComment(t, n, size) }}
+	const rows, size = 1_500, 12_500
+	page := &written{rows: rows, row: func(n int) string { return withComment(t, n, size) }}
 	client := newClient(t, transports{lister: pages(page)})
 	handed, batches := 0, 0
 	at := investigation.NewListing(noon)
@@ -88,21 +88,21 @@ func TestListHoldsABatch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if handed != mde.PageRows || batches < 5 {
+	if handed != rows || batches < 2 {
 		t.Errorf("got %d actions in %d batches", handed, batches)
 	}
 }
 
 // An action keeps none of the row it was made from.
 func TestListKeepsOnlyWhatIsUsed(t *testing.T) {
-	const rows, size = 500, 100_000
+	const rows, size = 200, 100_000
 	page := &written{rows: rows, row: func(n int) string { return withComment(t, n, size) }}
 	before := heap()
 	actions, _, err := newClient(t, transports{lister: pages(page)}).ListAll(t.Context(), noon)
 	if err != nil || len(actions) != rows {
 		t.Fatalf("got %d actions, %v", len(actions), err)
 	}
-	if grown := heap() - before; grown > 10<<20 {
+	if grown := heap() - before; grown > 5<<20 {
 		t.Errorf("%d actions with comments of %d bytes hold %d bytes", rows, mde.CommentBytesMax, grown)
 	}
 	runtime.KeepAlive(actions)

@@ -11,23 +11,23 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 )
 
-// faulty is a ledger that cannot be told of some actions.
+// faulty is a ledger that fails for some actions.
 type faulty struct {
-	*ledgertest.Memory
+	*memory.Ledger
 	fails func(investigation.ID) error
 }
 
-func (f faulty) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+func (f faulty) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
-	if err := f.fails(a.ID); err != nil {
-		return investigation.Record{}, err
+	if err := f.fails(id); err != nil {
+		return investigation.Record{}, c.Explain(id, err)
 	}
-	return f.Memory.Observe(ctx, a, now)
+	return f.Ledger.Change(ctx, id, c)
 }
 
 type tenantOf []investigation.Action
@@ -39,7 +39,7 @@ func (d tenantOf) List(_ context.Context, at investigation.Listing,
 	return at, nil
 }
 
-// free is a budget of which nothing is spent, and a bus that takes everything.
+// free is an unspent budget, and a bus that takes everything.
 type free struct{ handed []investigation.ID }
 
 func (*free) FreeAt(context.Context) ([]time.Time, error) { return make([]time.Time, 2), nil }
@@ -66,20 +66,20 @@ func threeReady(now time.Time) tenantOf {
 	return tenant
 }
 
-// Whatever is wrong with one action is in the step's error, by name, and the actions around it are
-// handed over as if it was not there. A step that met nothing but what makes no sense says so.
+// If one action fails, the step's error names it, and the actions around it are handed over as if it did
+// not exist. A step says so if invalid actions and records were its only failures.
 func TestOneActionDoesNotStopTheOthers(t *testing.T) {
 	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 	errThrottled := errors.New("the table is throttled")
 	fine := func(investigation.ID) error { return nil }
 	for name, test := range map[string]struct {
-		spoil  func(*investigation.Action)                // what Defender says of it
-		before func(*ledgertest.Memory, investigation.ID) // the ledger is asked
+		spoil  func(*investigation.Action)            // what Defender reports
+		before func(*memory.Ledger, investigation.ID) // the step
 		fails  func(investigation.ID) error
 		want   error
 		bad    bool
 	}{
-		"the ledger's record is damaged": {before: func(m *ledgertest.Memory, id investigation.ID) {
+		"the ledger's record is damaged": {before: func(m *memory.Ledger, id investigation.ID) {
 			m.Damage(id, func(r *investigation.Record) {
 				r.ID, r.State, r.Lane = id, "nonsense", investigation.LaneLive
 			})
@@ -95,7 +95,7 @@ func TestOneActionDoesNotStopTheOthers(t *testing.T) {
 		}, want: errThrottled},
 	} {
 		tenant, others := threeReady(now), &free{}
-		ledger := faulty{ledgertest.NewMemory(), fine}
+		ledger := faulty{memory.NewLedger(), fine}
 		if test.fails != nil {
 			ledger.fails = test.fails
 		}
@@ -103,7 +103,7 @@ func TestOneActionDoesNotStopTheOthers(t *testing.T) {
 			test.spoil(&tenant[1])
 		}
 		if test.before != nil {
-			test.before(ledger.Memory, tenant[1].ID)
+			test.before(ledger.Ledger, tenant[1].ID)
 		}
 		p := poll.New(tenant, ledger, others, others, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
 			func() time.Time { return now }, slog.New(slog.DiscardHandler))

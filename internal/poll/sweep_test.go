@@ -12,16 +12,16 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 )
 
-// long is a tenant with more actions than one call of List shows: a page at a time.
+// long is a tenant with more actions than one call of List shows; each call shows one page.
 type long struct {
 	pages [][]investigation.Action
 	odd   []error
-	fails map[int]error // by the call, from 1
-	asked []int         // the pages that were asked for
+	fails map[int]error // by number of the call, from 1
+	asked []int         // the pages requested
 }
 
 func (l *long) List(_ context.Context, at investigation.Listing,
@@ -38,7 +38,7 @@ func (l *long) List(_ context.Context, at investigation.Listing,
 	return at, nil
 }
 
-// waiting are actions that nothing is to be done for, of which each page has as many.
+// waiting returns pages of actions that need no work, each of the same length.
 func waiting(pages, each int) [][]investigation.Action {
 	var all [][]investigation.Action
 	for page := range pages {
@@ -53,25 +53,25 @@ func waiting(pages, each int) [][]investigation.Action {
 	return all
 }
 
-// slow is a ledger that takes its time, and fails for some actions.
+// slow is a ledger that is slow, and fails for some actions.
 type slow struct {
-	*ledgertest.Memory
+	*memory.Ledger
 	pause    time.Duration
 	fails    map[string]bool
 	observed []string
 }
 
-var errLedger = errors.New("the ledger is on fire")
+var errLedger = errors.New("ledger unavailable")
 
-func (s *slow) Observe(ctx context.Context, a investigation.Action, now time.Time) (
+func (s *slow) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
 	time.Sleep(s.pause)
-	s.observed = append(s.observed, a.ActionID)
-	if s.fails[a.ActionID] {
-		return investigation.Record{}, errLedger
+	s.observed = append(s.observed, id.ActionID)
+	if s.fails[id.ActionID] {
+		return investigation.Record{}, c.Explain(id, errLedger)
 	}
-	return s.Memory.Observe(ctx, a, now)
+	return s.Ledger.Change(ctx, id, c)
 }
 
 func pollerOf(t *testing.T, tenant poll.Defender, ledger poll.Ledger, log *strings.Builder) *poll.Poller {
@@ -81,7 +81,7 @@ func pollerOf(t *testing.T, tenant poll.Defender, ledger poll.Ledger, log *strin
 		time.Now, slog.New(slog.NewTextHandler(log, nil)))
 }
 
-// bubble runs a test in today's fake time.
+// bubble runs a test with a fake clock, in a year in which Defender exists.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -103,10 +103,10 @@ func (s *slow) known(t *testing.T, actions []investigation.Action) int {
 	return len(records)
 }
 
-// A listing that one sweep does not come to the end of goes on with the next, and says so meanwhile.
+// A listing that one sweep cannot finish continues in the next, and Progress says so meanwhile.
 func TestListingGoesOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		tenant, ledger := &long{pages: waiting(3, 4)}, &slow{Memory: ledgertest.NewMemory()}
+		tenant, ledger := &long{pages: waiting(3, 4)}, &slow{Ledger: memory.NewLedger()}
 		p := pollerOf(t, tenant, ledger, &strings.Builder{})
 		for step := 1; step <= 4; step++ {
 			progress, err := p.Step(t.Context())
@@ -126,10 +126,10 @@ func TestListingGoesOn(t *testing.T) {
 	})
 }
 
-// A Poller that starts in the middle of another's listing sees all of it.
+// A new Poller starts the listing over, even in the middle of another's.
 func TestListingStartsOverInANewProcess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		tenant, ledger := &long{pages: waiting(2, 3)}, &slow{Memory: ledgertest.NewMemory()}
+		tenant, ledger := &long{pages: waiting(2, 3)}, &slow{Ledger: memory.NewLedger()}
 		if _, err := pollerOf(t, tenant, ledger, &strings.Builder{}).Step(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -143,12 +143,12 @@ func TestListingStartsOverInANewProcess(t *testing.T) {
 			t.Errorf("asked for pages %v, want %v", tenant.asked, want)
 		}
 		if got := len(ledger.observed); got != 6 {
-			t.Errorf("%d writes, want 6: what the ledger has is only read", got)
+			t.Errorf("%d writes, want 6: known actions are only read", got)
 		}
 	})
 }
 
-// A postponed listing goes on where it was; after any other failure the newest are looked at first.
+// A postponed listing continues where it was; after any other failure it starts over with the newest.
 func TestListingAfterAFailure(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err  error
@@ -161,7 +161,7 @@ func TestListingAfterAFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				tenant := &long{pages: waiting(3, 1), fails: map[int]error{2: tt.err}}
-				p := pollerOf(t, tenant, &slow{Memory: ledgertest.NewMemory()}, &strings.Builder{})
+				p := pollerOf(t, tenant, &slow{Ledger: memory.NewLedger()}, &strings.Builder{})
 				for range 4 {
 					_ = p.Sweep(t.Context()) // the second fails, as it should
 				}
@@ -173,11 +173,11 @@ func TestListingAfterAFailure(t *testing.T) {
 	}
 }
 
-// A sweep that takes too long is ended, so that what is ready is handed over meanwhile.
+// A sweep that takes too long ends early, so that ready actions are handed over in between.
 func TestSweepTakesItsTimeInParts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 100)}
-		ledger := &slow{Memory: ledgertest.NewMemory(), pause: time.Second}
+		ledger := &slow{Ledger: memory.NewLedger(), pause: time.Second}
 		p := pollerOf(t, tenant, ledger, &strings.Builder{})
 		steps := 0
 		for swept := false; !swept; steps++ {
@@ -188,7 +188,7 @@ func TestSweepTakesItsTimeInParts(t *testing.T) {
 			}
 			swept = progress.Swept
 			if steps > 10 {
-				t.Fatal("it does not come to an end")
+				t.Fatal("the listing does not end")
 			}
 			time.Sleep(time.Until(progress.Next))
 		}
@@ -198,12 +198,12 @@ func TestSweepTakesItsTimeInParts(t *testing.T) {
 	})
 }
 
-// An action that the ledger fails for, for whatever reason, costs no other its observation.
+// If the ledger fails for one action, the others are still observed.
 func TestOneFailureCostsNoOtherAction(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 6)}
 		all := tenant.pages[0]
-		ledger := &slow{Memory: ledgertest.NewMemory(), fails: map[string]bool{
+		ledger := &slow{Ledger: memory.NewLedger(), fails: map[string]bool{
 			all[0].ActionID: true, all[2].ActionID: true,
 		}}
 		p := pollerOf(t, tenant, ledger, &strings.Builder{})
@@ -217,11 +217,11 @@ func TestOneFailureCostsNoOtherAction(t *testing.T) {
 	})
 }
 
-// A ledger that fails for everything is not asked for each of a thousand actions.
+// If the ledger fails for every action, the sweep gives up after a few of a thousand.
 func TestABrokenLedgerEndsTheSweep(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 1000)}
-		ledger := &slow{Memory: ledgertest.NewMemory(), fails: map[string]bool{}}
+		ledger := &slow{Ledger: memory.NewLedger(), fails: map[string]bool{}}
 		for _, a := range tenant.pages[0] {
 			ledger.fails[a.ActionID] = true
 		}
@@ -232,12 +232,12 @@ func TestABrokenLedgerEndsTheSweep(t *testing.T) {
 	})
 }
 
-// Every row that makes no sense is logged, once.
+// Every invalid row is logged once.
 func TestOddRowsAreLogged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log strings.Builder
 		tenant := &long{pages: waiting(1, 1), odd: []error{errors.New("row 7: year 10000")}}
-		p := pollerOf(t, tenant, &slow{Memory: ledgertest.NewMemory()}, &log)
+		p := pollerOf(t, tenant, &slow{Ledger: memory.NewLedger()}, &log)
 		for range 2 {
 			if err := p.Sweep(t.Context()); err != nil {
 				t.Fatal(err)
@@ -249,12 +249,12 @@ func TestOddRowsAreLogged(t *testing.T) {
 	})
 }
 
-// What leaves the window is forgotten: an action that comes again is read from the ledger again.
+// The poller forgets actions that leave the window: one that comes back is read from the ledger again.
 func TestMemoryForgets(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 2)}
 		both := tenant.pages[0]
-		ledger := &slow{Memory: ledgertest.NewMemory()}
+		ledger := &slow{Ledger: memory.NewLedger()}
 		counted := &loads{slow: ledger}
 		p := pollerOf(t, tenant, counted, &strings.Builder{})
 		for _, shown := range [][]investigation.Action{both, both, both[:1], both} {

@@ -14,7 +14,7 @@ import (
 // is harmless.
 //
 // An implementation MUST NOT let a budget expire: a budget that is forgotten is a budget reset.
-// Budgets of different names are independent. countertest checks all of this.
+// Budgets of different names are independent. internal/conformance/counter checks all of this.
 type Counter interface {
 	// Lease takes a slot, or says when to ask again. A denial is no error.
 	Lease(ctx context.Context, b Budget, owner string, now time.Time) (Decision, error)

@@ -3,10 +3,10 @@ package ratelimit_test
 import (
 	"testing"
 
+	conformance "packhorse/internal/conformance/counter"
 	"packhorse/internal/ratelimit"
-	"packhorse/internal/ratelimit/countertest"
 )
 
 func TestMemory(t *testing.T) {
-	countertest.Run(t, func(*testing.T) ratelimit.Counter { return ratelimit.NewMemory() })
+	conformance.Run(t, func(*testing.T) ratelimit.Counter { return ratelimit.NewMemory() })
 }

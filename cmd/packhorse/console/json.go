@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"packhorse/internal/eventbus"
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 )
 
@@ -107,15 +107,15 @@ func (j *JSON) Settled(rec investigation.Record) {
 		j.write(struct {
 			Event string `json:"event"`
 			mark
-			eventbus.NotCollected
-		}{"notCollected", j.mark(), eventbus.NewNotCollected(rec)})
+			event.NotCollected
+		}{"notCollected", j.mark(), event.NewNotCollected(rec)})
 		return
 	}
 	j.write(struct {
 		Event string `json:"event"`
 		mark
-		eventbus.Archived
-	}{"archived", j.mark(), eventbus.NewArchived(rec)})
+		event.Archived
+	}{"archived", j.mark(), event.NewArchived(rec)})
 }
 
 // Postponed writes a line with the time of the next attempt and the reason for the delay.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // Verification presents a [verify.Summary] to people.
@@ -115,7 +115,7 @@ func (v Verification) counts(out io.Writer) error {
 	g.row("CHECK", "OK", "WRONG", "NOT ESTABLISHED", "NOT CHECKED", "NOT NEEDED")
 	for _, check := range order {
 		row := []string{string(check)}
-		for _, verdict := range []verify.Verdict{verify.VerdictOK, verify.VerdictLie, verify.VerdictNotEstablished,
+		for _, verdict := range []verify.Verdict{verify.VerdictOK, verify.VerdictMismatch, verify.VerdictNotEstablished,
 			verify.VerdictNotChecked, notNeeded} {
 			row = append(row, strconv.Itoa(tallies[check][verdict]))
 		}

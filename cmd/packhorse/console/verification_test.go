@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // results are what every check of a manifest came to.
@@ -80,7 +80,7 @@ func wrong() verify.Summary {
 		Found: "input/output error", Unread: true, Host: "host-2",
 	}
 	s.Subjects[0].Results = []verify.Result{
-		{Check: verify.CheckManifest, Verdict: verify.VerdictLie},
+		{Check: verify.CheckManifest, Verdict: verify.VerdictMismatch},
 		{Check: verify.CheckSignature, Verdict: verify.VerdictNotEstablished, Why: "the manifest is missing"},
 		{Check: verify.CheckObject, Verdict: verify.VerdictNotEstablished},
 		{Check: verify.CheckLock, Verdict: verify.VerdictNotChecked, NotNeeded: true},
@@ -289,7 +289,7 @@ func TestCountsOfChecks(t *testing.T) {
 	t.Parallel()
 	s := verified()
 	for i, r := range []verify.Result{
-		{Verdict: verify.VerdictOK}, {Verdict: verify.VerdictOK}, {Verdict: verify.VerdictLie},
+		{Verdict: verify.VerdictOK}, {Verdict: verify.VerdictOK}, {Verdict: verify.VerdictMismatch},
 		{Verdict: verify.VerdictNotEstablished}, {Verdict: verify.VerdictNotChecked},
 		{Verdict: verify.VerdictNotChecked, NotNeeded: true}, {Verdict: verify.VerdictNotChecked, NotNeeded: true},
 	} {

@@ -10,7 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // Quiet is a [verify.Reporter] that prints nothing: the final table has everything.
@@ -28,7 +28,7 @@ func (Quiet) Checked(verify.Subject) {}
 // Found implements verify.Reporter.
 func (Quiet) Found(verify.Finding) {}
 
-// VerifyJSON writes one JSON object per line. Its "event" is checked, lie, unread (it could not be
+// VerifyJSON writes one JSON object per line. Its "event" is checked, mismatch, unread (it could not be
 // read), stranger (Packhorse did not store it, and it contradicts no record) or, in the last line,
 // verified.
 type VerifyJSON struct {
@@ -77,7 +77,7 @@ func (j *VerifyJSON) Checked(s verify.Subject) {
 
 // Found writes a line with the finding.
 func (j *VerifyJSON) Found(f verify.Finding) {
-	event := "lie"
+	event := "mismatch"
 	switch {
 	case f.Kind == verify.KindStranger:
 		event = "stranger"

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
-	"packhorse/internal/custody"
+	"packhorse/internal/manifest"
+	"packhorse/internal/verify"
 )
 
 const large = 16 << 20 // from here on an object has a bar of its own
@@ -20,9 +20,9 @@ const large = 16 << 20 // from here on an object has a bar of its own
 // signed is a subject whose manifest could be read.
 func signed() verify.Subject {
 	s := subject(1)
-	s.Manifest = custody.Manifest{
-		Outcome: custody.OutcomeArchived, Chain: custody.Chain{Sequence: 7},
-		Action: custody.Action{ComputerDNSName: "fin-ws-17.contoso.com", CaseID: "INC-4711"},
+	s.Manifest = manifest.Manifest{
+		Outcome: manifest.OutcomeArchived, Chain: manifest.Chain{Sequence: 7},
+		Action: manifest.Action{ComputerDNSName: "fin-ws-17.contoso.com", CaseID: "INC-4711"},
 	}
 	return s
 }

@@ -10,10 +10,10 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"packhorse/cmd/packhorse/catalog"
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/records"
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // tricks steer a terminal, or change the order in which what follows them is shown.
@@ -76,7 +76,7 @@ func TestWordsFromOutside(t *testing.T) {
 			return j.Summary(verify.Summary{Where: trick()})
 		},
 		"list": func(out *bytes.Buffer) error {
-			return catalog.JSON(out, []investigation.Record{record(), refused()})
+			return records.JSON(out, []investigation.Record{record(), refused()})
 		},
 	} {
 		var out bytes.Buffer
@@ -109,7 +109,7 @@ func TestWordsFromOutside(t *testing.T) {
 			return nil
 		},
 		"table of list": func(out *bytes.Buffer) error {
-			return catalog.Table(out, []investigation.Record{record(), refused()})
+			return records.Table(out, []investigation.Record{record(), refused()})
 		},
 		"table of verify": func(out *bytes.Buffer) error {
 			return console.Verification{Summary: verify.Summary{

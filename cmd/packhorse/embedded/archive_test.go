@@ -42,7 +42,6 @@ var (
 
 func serve(t *testing.T, config embedded.S3Config) *embedded.S3 {
 	t.Helper()
-	t.Chdir(config.Dir) // the server changes the working directory; this changes it back
 	server, err := embedded.StartS3(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -402,7 +401,7 @@ func placeOf(key, quarantine investigation.Key) investigation.Placement {
 	action.CaseID = caseID
 	return investigation.Placement{
 		Key: key, Quarantine: quarantine, Action: action, Claim: claim,
-		Collection: investigation.Collection{Attempt: collection.Attempt, Link: collection.Link},
+		Collection: collection,
 	}
 }
 

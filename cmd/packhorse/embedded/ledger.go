@@ -36,29 +36,6 @@ func (l *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigat
 		(SELECT value ->> 0, value ->> 1 FROM json_each(?))`, string(list))
 }
 
-// Observe implements poll.Ledger.
-func (l *Ledger) Observe(ctx context.Context, a investigation.Action, now time.Time) (
-	investigation.Record, error,
-) {
-	var rec investigation.Record
-	err := l.db.write(ctx, func(tx *sql.Tx) error {
-		known, err := loadRecord(ctx, tx, a.ID)
-		if err != nil && !errors.Is(err, investigation.ErrUnknownAction) {
-			return err
-		}
-		next, changed := known.Observe(a, now)
-		rec = next
-		if !changed {
-			return nil
-		}
-		return saveRecord(ctx, tx, next)
-	})
-	if err != nil {
-		return investigation.Record{}, fmt.Errorf("observe action %s: %w", a.ActionID, err)
-	}
-	return rec, nil
-}
-
 // Due implements poll.Ledger.
 func (l *Ledger) Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time,
 	limit int,
@@ -74,66 +51,37 @@ func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.
 	return records, err
 }
 
-// Claim implements fetch.Ledger.
-func (l *Ledger) Claim(ctx context.Context, id investigation.ID, owner string,
-	now, leaseUntil time.Time,
-) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Claim(owner, now, leaseUntil)
-	})
-}
-
-// Renew implements fetch.Ledger.
-func (l *Ledger) Renew(ctx context.Context, id investigation.ID, owner string,
-	leaseUntil time.Time,
-) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Renew(owner, leaseUntil)
-	})
-}
-
-// Release implements fetch.Ledger.
-func (l *Ledger) Release(ctx context.Context, id investigation.ID, owner string,
-	rel investigation.Release,
-) (investigation.Record, error) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Release(owner, rel)
-	})
-}
-
-// Archived implements fetch.Ledger.
-func (l *Ledger) Archived(ctx context.Context, id investigation.ID, owner string,
-	a investigation.Arrival, by investigation.Sealer,
-) (investigation.Record, error) {
-	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r.Archived(owner, a)
-	})
-}
-
-// NotCollected implements fetch.Ledger.
-func (l *Ledger) NotCollected(ctx context.Context, id investigation.ID, owner string,
-	c investigation.Closing, by investigation.Sealer,
-) (investigation.Record, error) {
-	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r.NotCollected(owner, c)
-	})
-}
-
-// Seal implements fetch.Ledger.
-func (l *Ledger) Seal(ctx context.Context, id investigation.ID, by investigation.Sealer) (
+// Change implements poll.Ledger and fetch.Ledger.
+func (l *Ledger) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
-	return l.seal(ctx, id, by, func(r investigation.Record) (investigation.Record, error) {
-		return r, nil
+	return l.inTransaction(ctx, id, c, func(_ *sql.Tx, known investigation.Record) (
+		investigation.Record, error,
+	) {
+		return c.Apply(known)
 	})
 }
 
-// Announced implements fetch.Ledger.
-func (l *Ledger) Announced(ctx context.Context, id investigation.ID, c investigation.Conclusion) (
-	investigation.Record, error,
-) {
-	return l.change(ctx, id, func(r investigation.Record) (investigation.Record, error) {
-		return r.Announced(c)
+// Seal implements fetch.Ledger. The write lock is held meanwhile, so nobody has to try again.
+func (l *Ledger) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
+	by investigation.Sealer,
+) (investigation.Record, error) {
+	return l.inTransaction(ctx, id, c, func(tx *sql.Tx, known investigation.Record) (
+		investigation.Record, error,
+	) {
+		decided, err := c.Apply(known)
+		if err != nil {
+			return investigation.Record{}, err
+		}
+		head, err := loadHead(ctx, tx, id.TenantID)
+		if err != nil {
+			return investigation.Record{}, err
+		}
+		next, nextHead, err := decided.Sealed(head, by)
+		if err != nil || nextHead == head {
+			return next, err
+		}
+		return next, saveHead(ctx, tx, id.TenantID, nextHead)
 	})
 }
 
@@ -146,51 +94,15 @@ func (l *Ledger) Head(ctx context.Context, tenantID string) (investigation.Head,
 	return head, nil
 }
 
-type transition func(investigation.Record) (investigation.Record, error)
-
-// change applies one transition.
-func (l *Ledger) change(ctx context.Context, id investigation.ID, t transition) (
-	investigation.Record, error,
-) {
-	return l.inTransaction(ctx, id, func(_ *sql.Tx, known investigation.Record) (
-		investigation.Record, error,
-	) {
-		return t(known)
-	})
-}
-
-// seal applies one transition, together with what Record.Sealed makes of its result and of the head
-// of the tenant's chain. The write lock is held meanwhile, so nobody has to try again.
-func (l *Ledger) seal(ctx context.Context, id investigation.ID, by investigation.Sealer,
-	t transition,
-) (investigation.Record, error) {
-	return l.inTransaction(ctx, id, func(tx *sql.Tx, known investigation.Record) (
-		investigation.Record, error,
-	) {
-		settled, err := t(known)
-		if err != nil {
-			return investigation.Record{}, err
-		}
-		head, err := loadHead(ctx, tx, id.TenantID)
-		if err != nil {
-			return investigation.Record{}, err
-		}
-		next, nextHead, err := settled.Sealed(head, by)
-		if err != nil || nextHead == head {
-			return next, err
-		}
-		return next, saveHead(ctx, tx, id.TenantID, nextHead)
-	})
-}
-
-// inTransaction writes what decide makes of the record that the ledger knows.
-func (l *Ledger) inTransaction(ctx context.Context, id investigation.ID,
+// inTransaction writes what decide makes of the record that the ledger knows; the zero Record if it
+// knows none.
+func (l *Ledger) inTransaction(ctx context.Context, id investigation.ID, c investigation.Change,
 	decide func(*sql.Tx, investigation.Record) (investigation.Record, error),
 ) (investigation.Record, error) {
 	var next investigation.Record
 	err := l.db.write(ctx, func(tx *sql.Tx) error {
 		known, err := loadRecord(ctx, tx, id)
-		if err != nil {
+		if err != nil && !errors.Is(err, investigation.ErrUnknownAction) {
 			return err
 		}
 		next, err = decide(tx, known)
@@ -200,7 +112,7 @@ func (l *Ledger) inTransaction(ctx context.Context, id investigation.ID,
 		return saveRecord(ctx, tx, next)
 	})
 	if err != nil {
-		return investigation.Record{}, fmt.Errorf("change the record of action %s: %w", id.ActionID, err)
+		return investigation.Record{}, c.Explain(id, err)
 	}
 	return next, nil
 }

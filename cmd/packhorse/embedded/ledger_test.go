@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/embedded"
+	conformance "packhorse/internal/conformance/ledger"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 )
 
 func TestLedger(t *testing.T) {
-	ledgertest.Run(t, func(t *testing.T) (one, other ledgertest.Ledger, spoil ledgertest.Spoil) {
+	conformance.Run(t, func(t *testing.T) (one, other conformance.Ledger, spoil conformance.Spoil) {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "packhorse.db")
 		db := openDB(t, path)
@@ -26,7 +27,7 @@ func TestLedger(t *testing.T) {
 }
 
 // spoilIn damages records in the file.
-func spoilIn(db *embedded.DB) ledgertest.Spoil {
+func spoilIn(db *embedded.DB) conformance.Spoil {
 	return func(t *testing.T, id investigation.ID, field string, value any) {
 		t.Helper()
 		change := fmt.Sprintf("json_remove(record, '$.%s')", field)
@@ -65,13 +66,13 @@ func TestRecordsAreInTheOrderOfCreation(t *testing.T) {
 		"1": now.Add(3 * time.Second), "2": now.Add(time.Second), "3": now.Add(2 * time.Second),
 		"4": now.Add(time.Second),
 	} {
-		if _, err := ledger.Observe(t.Context(), someAction(digit, created), now); err != nil {
+		if _, err := ledger.Change(t.Context(), someAction(digit, created).ID, investigation.Observe(someAction(digit, created), now)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	other := someAction("5", now)
 	other.TenantID = strings.Repeat("9", 40)
-	if _, err := ledger.Observe(t.Context(), other, now); err != nil {
+	if _, err := ledger.Change(t.Context(), other.ID, investigation.Observe(other, now)); err != nil {
 		t.Fatal(err)
 	}
 	records, err := ledger.Records(t.Context(), tenant)
@@ -94,7 +95,7 @@ func TestRecordOnDiskKeepsItsNames(t *testing.T) {
 	ledger := embedded.NewLedger(db)
 	a := someAction("1", now)
 	id := a.ID
-	_, err := ledger.Observe(t.Context(), a, now)
+	_, err := ledger.Change(t.Context(), a.ID, investigation.Observe(a, now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestRecordOnDiskKeepsItsNames(t *testing.T) {
 		"completedAt":"2026-11-03T09:01:00.1234567Z","observedAt":"2026-11-03T09:00:00.1234567Z",`
 	check("{" + facts + `"state":"ready","dueAt":"2026-11-03T09:00:00.123Z","lane":"live"}`)
 
-	if _, err = ledger.Claim(t.Context(), id, "ada", now, now.Add(time.Minute)); err != nil {
+	if _, err = ledger.Change(t.Context(), id, investigation.Claim("ada", now, now.Add(time.Minute))); err != nil {
 		t.Fatal(err)
 	}
 	check("{" + facts + `"state":"fetching","attempts":1,"owner":"ada","claims":"ada",
@@ -126,7 +127,7 @@ func TestRecordOnDiskKeepsItsNames(t *testing.T) {
 	receipt := investigation.Receipt{Bucket: "b", Key: "k.zip", VersionID: "v", Size: 7, SHA256: "s",
 		CRC32C: "c", PartSize: 8, Retention: investigation.Retention{Mode: "COMPLIANCE",
 			Until: now.Truncate(time.Second), LegalHold: true}}
-	rec, err := ledger.Archived(t.Context(), id, "ada", investigation.Arrival{At: now, Receipt: receipt}, &ledgertest.Sealer{})
+	rec, err := ledger.Seal(t.Context(), id, investigation.Archive("ada", investigation.Arrival{At: now, Receipt: receipt}), &memory.Sealer{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +142,7 @@ func TestRecordOnDiskKeepsItsNames(t *testing.T) {
 	place := fmt.Sprintf(`"seal":{"sequence":1,"digest":%q,"bucket":"evidence"`, rec.Seal.Digest)
 	check("{" + facts + archived + place + `,"manifest":` + string(manifest) + `},"state":"archived",
 		"dueAt":"2026-11-03T09:01:00.123Z","lane":"settled"}`)
-	if _, err = ledger.Announced(t.Context(), id, investigation.Conclusion{At: now}); err != nil {
+	if _, err = ledger.Change(t.Context(), id, investigation.Announce(investigation.Conclusion{At: now})); err != nil {
 		t.Fatal(err)
 	}
 	check("{" + facts + archived + place + `},"state":"done",
@@ -154,15 +155,15 @@ func TestQuarantineOnDiskKeepsItsNames(t *testing.T) {
 	ledger := embedded.NewLedger(db)
 	a := someAction("1", now)
 	a.CaseID = "case 7"
-	_, err := ledger.Observe(t.Context(), a, now)
+	_, err := ledger.Change(t.Context(), a.ID, investigation.Observe(a, now))
 	if err == nil {
-		_, err = ledger.Claim(t.Context(), a.ID, "ada", now, now.Add(time.Minute))
+		_, err = ledger.Change(t.Context(), a.ID, investigation.Claim("ada", now, now.Add(time.Minute)))
 	}
 	if err == nil {
-		_, err = ledger.NotCollected(t.Context(), a.ID, "ada", investigation.Closing{
+		_, err = ledger.Seal(t.Context(), a.ID, investigation.Close("ada", investigation.Closing{
 			At: now, Reason: investigation.ReasonInvalid, Message: "it is no ZIP",
 			Quarantine: investigation.Receipt{Bucket: "b", Key: "q.bin", Size: 7, SHA256: "s", CRC32C: "c"},
-		}, &ledgertest.Sealer{})
+		}), &memory.Sealer{})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -190,18 +191,18 @@ func TestChainWithoutItsHeadDoesNotRestart(t *testing.T) {
 	for _, digit := range []string{"1", "2"} {
 		a := someAction(digit, now)
 		a.Status = investigation.StatusFailed
-		if _, err := ledger.Observe(t.Context(), a, now); err != nil {
+		if _, err := ledger.Change(t.Context(), a.ID, investigation.Observe(a, now)); err != nil {
 			t.Fatal(err)
 		}
 		actions = append(actions, a)
 	}
-	if _, err := ledger.Seal(t.Context(), actions[0].ID, &ledgertest.Sealer{}); err != nil {
+	if _, err := ledger.Seal(t.Context(), actions[0].ID, investigation.Unchanged(), &memory.Sealer{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Exec(t.Context(), "DELETE FROM chains"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := ledger.Seal(t.Context(), actions[1].ID, &ledgertest.Sealer{})
+	_, err := ledger.Seal(t.Context(), actions[1].ID, investigation.Unchanged(), &memory.Sealer{})
 	_, headErr := ledger.Head(t.Context(), tenant)
 	for call, err := range map[string]error{"seal": err, "head": headErr} {
 		if !errors.Is(err, investigation.ErrBadRecord) {
@@ -239,7 +240,7 @@ func TestBadRowIsNamedAndSkipped(t *testing.T) {
 		var good investigation.Record
 		for _, digit := range []string{"1", "2"} {
 			var err error
-			good, err = ledger.Observe(t.Context(), someAction(digit, now), now)
+			good, err = ledger.Change(t.Context(), someAction(digit, now).ID, investigation.Observe(someAction(digit, now), now))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -280,10 +281,10 @@ func TestDamagedHeadStopsItsChain(t *testing.T) {
 		seal := func(tenantID, digit string) error {
 			a := someAction(digit, now)
 			a.TenantID, a.Status = tenantID, investigation.StatusFailed
-			if _, err := ledger.Observe(t.Context(), a, now); err != nil {
+			if _, err := ledger.Change(t.Context(), a.ID, investigation.Observe(a, now)); err != nil {
 				t.Fatal(err)
 			}
-			_, err := ledger.Seal(t.Context(), a.ID, &ledgertest.Sealer{})
+			_, err := ledger.Seal(t.Context(), a.ID, investigation.Unchanged(), &memory.Sealer{})
 			return err
 		}
 		if err := errors.Join(seal(tenant, "1"), seal(other, "1")); err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/investigation"
-	"packhorse/internal/ledger/ledgertest"
+	"packhorse/internal/memory"
 	"packhorse/internal/ratelimit"
 )
 
@@ -102,16 +102,16 @@ func TestVersionOneIsMigrated(t *testing.T) {
 	if err != nil || len(due) != 3 {
 		t.Fatalf("got %+v, %v", due, err)
 	}
-	held, err := ledger.Claim(t.Context(), due[2].ID, "bob", later, later.Add(time.Minute))
+	held, err := ledger.Change(t.Context(), due[2].ID, investigation.Claim("bob", later, later.Add(time.Minute)))
 	if err != nil || held.Attempts != 3 {
 		t.Errorf("got %+v, %v", held, err)
 	}
 	for i, rec := range due[:2] {
-		sealed, err := ledger.Seal(t.Context(), rec.ID, &ledgertest.Sealer{})
+		sealed, err := ledger.Seal(t.Context(), rec.ID, investigation.Unchanged(), &memory.Sealer{})
 		if err != nil || sealed.Seal.Sequence != int64(i+1) || sealed.Receipt != rec.Receipt {
 			t.Errorf("got %+v, %v", sealed, err)
 		}
-		if _, err := ledger.Announced(t.Context(), rec.ID, investigation.Conclusion{At: later}); err != nil {
+		if _, err := ledger.Change(t.Context(), rec.ID, investigation.Announce(investigation.Conclusion{At: later})); err != nil {
 			t.Error(err)
 		}
 	}

@@ -171,7 +171,7 @@ func childClaims(t *testing.T, db *embedded.DB) {
 			for _, i := range rand.Perm(claimable) {
 				id := investigation.ID{TenantID: tenant, ActionID: claimableID(i)}
 				owner := fmt.Sprint(os.Getpid(), "-", g)
-				_, err := ledger.Claim(t.Context(), id, owner, now, now.Add(time.Hour))
+				_, err := ledger.Change(t.Context(), id, investigation.Claim(owner, now, now.Add(time.Hour)))
 				if err == nil {
 					fmt.Println("claim", id.ActionID, owner)
 				}
@@ -188,7 +188,7 @@ func TestProcessesClaimEachActionOnce(t *testing.T) {
 	for i := range claimable {
 		a := someAction("0", now)
 		a.ActionID = claimableID(i)
-		if _, err := ledger.Observe(t.Context(), a, now); err != nil {
+		if _, err := ledger.Change(t.Context(), a.ID, investigation.Observe(a, now)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -221,7 +221,7 @@ func childObserves(t *testing.T, db *embedded.DB) {
 	for i := 0; ; i++ { // until it is killed
 		a := someAction("0", now)
 		a.ActionID = fmt.Sprintf("%040x", i)
-		if _, err := ledger.Observe(t.Context(), a, now); err != nil {
+		if _, err := ledger.Change(t.Context(), a.ID, investigation.Observe(a, now)); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Println("observe", a.ActionID)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // verdictOf states the verdict and when it was reached.
@@ -55,7 +55,7 @@ func (w writer) verification() Section {
 // checkWord returns the result of a check in words.
 func checkWord(r verify.Result) string {
 	word := map[verify.Verdict]string{
-		verify.VerdictOK: "agrees", verify.VerdictLie: "DOES NOT AGREE",
+		verify.VerdictOK: "agrees", verify.VerdictMismatch: "DOES NOT AGREE",
 		verify.VerdictNotChecked: "not checked", verify.VerdictNotEstablished: "not established",
 	}[r.Verdict]
 	if r.NotNeeded {

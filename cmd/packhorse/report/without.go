@@ -4,8 +4,8 @@ import (
 	"path"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // without gives the commands that check the evidence without Packhorse. People paste them, so they

@@ -14,8 +14,8 @@ import (
 
 	"packhorse/internal/localcloud/dynamotest"
 
+	conformance "packhorse/internal/conformance/counter"
 	"packhorse/internal/ratelimit"
-	"packhorse/internal/ratelimit/countertest"
 	"packhorse/internal/ratelimit/dynamocounter"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,7 +31,7 @@ var (
 const hold = time.Minute + ratelimit.Guard
 
 func TestCounter(t *testing.T) {
-	countertest.Run(t, func(t *testing.T) ratelimit.Counter { return newCounter(newTable(t), &dynamotest.Wire{}) })
+	conformance.Run(t, func(t *testing.T) ratelimit.Counter { return newCounter(newTable(t), &dynamotest.Wire{}) })
 }
 
 // The list API's budget has more slots than any test of the suite.

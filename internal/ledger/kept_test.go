@@ -1,0 +1,96 @@
+package ledger_test
+
+import (
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"reflect"
+	"testing"
+
+	"packhorse/internal/ledger"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+var keep = flag.Bool("keep", false, "write the items of this version to testdata, for later versions to read")
+
+// keptItems are items as the version of November 2026 wrote them, one of each state.
+const keptItems = "testdata/items-2026-11.json"
+
+// Items that an earlier version wrote are read, and would be written again as they are.
+func TestKeptItemsAreRead(t *testing.T) {
+	if *keep {
+		var items []any
+		for _, rec := range everyRecord(t) {
+			items = append(items, plain(&types.AttributeValueMemberM{Value: ledger.Encode(rec, "v")}))
+		}
+		text, err := json.MarshalIndent(items, "", " ")
+		if err == nil {
+			err = os.WriteFile(keptItems, append(text, '\n'), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(keptItems)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var items []map[string]map[string]any
+	err = json.Unmarshal(text, &items)
+	if err != nil || len(items) < 17 {
+		t.Fatalf("%d items: %v", len(items), err)
+	}
+	for _, it := range items {
+		want := typed(it["M"]).(*types.AttributeValueMemberM).Value
+		rec, err := ledger.Decode(want)
+		if err != nil {
+			t.Errorf("%v: %v", it, err)
+			continue
+		}
+		if got := ledger.Encode(rec, "v"); !reflect.DeepEqual(got, want) {
+			t.Errorf("got\n%v, want\n%v", plain(&types.AttributeValueMemberM{Value: got}), it)
+		}
+	}
+}
+
+// plain returns an attribute in DynamoDB's own JSON.
+func plain(value types.AttributeValue) any {
+	switch v := value.(type) {
+	case *types.AttributeValueMemberS:
+		return map[string]any{"S": v.Value}
+	case *types.AttributeValueMemberN:
+		return map[string]any{"N": v.Value}
+	case *types.AttributeValueMemberBOOL:
+		return map[string]any{"BOOL": v.Value}
+	case *types.AttributeValueMemberM:
+		attributes := map[string]any{}
+		for name, attribute := range v.Value {
+			attributes[name] = plain(attribute)
+		}
+		return map[string]any{"M": attributes}
+	default:
+		panic("the ledger writes no such attribute")
+	}
+}
+
+// typed is the way back: it takes what stands under "M".
+func typed(attributes map[string]any) types.AttributeValue {
+	m := &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{}}
+	for name, attribute := range attributes {
+		for kind, value := range maps.All(attribute.(map[string]any)) {
+			switch kind {
+			case "S":
+				m.Value[name] = &types.AttributeValueMemberS{Value: value.(string)}
+			case "N":
+				m.Value[name] = &types.AttributeValueMemberN{Value: value.(string)}
+			case "BOOL":
+				m.Value[name] = &types.AttributeValueMemberBOOL{Value: value.(bool)}
+			case "M":
+				m.Value[name] = typed(value.(map[string]any))
+			}
+		}
+	}
+	return m
+}

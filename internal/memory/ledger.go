@@ -1,0 +1,188 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"packhorse/internal/investigation"
+)
+
+// Ledger is a ledger in memory, for tests. It is strict: like every ledger it refuses a record that is
+// not valid, and it panics before it keeps one that [CheckChange] finds fault with. It is safe for
+// concurrent use.
+type Ledger struct {
+	mu      sync.Mutex // guards what follows
+	records map[investigation.ID]investigation.Record
+	heads   map[string]investigation.Head // by tenant
+}
+
+// NewLedger returns a ledger that has seen nothing.
+func NewLedger() *Ledger {
+	return &Ledger{
+		records: map[investigation.ID]investigation.Record{}, heads: map[string]investigation.Head{},
+	}
+}
+
+// Load implements poll.Ledger.
+func (m *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("load %d actions: %w", len(ids), err)
+	}
+	asked := map[investigation.ID]bool{}
+	for _, id := range ids {
+		asked[id] = true
+	}
+	return m.find(func(id investigation.ID, _ investigation.Record) bool { return asked[id] })
+}
+
+// find returns the records that match, and beside them an error that names each that makes no sense.
+func (m *Ledger) find(matches func(investigation.ID, investigation.Record) bool) (
+	[]investigation.Record, error,
+) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []investigation.Record
+	var bad []error
+	for id, rec := range m.records {
+		if !matches(id, rec) {
+			continue
+		}
+		if err := valid(id, rec); err != nil {
+			bad = append(bad, err)
+			continue
+		}
+		found = append(found, rec)
+	}
+	return found, errors.Join(bad...)
+}
+
+// valid reports whether rec can be kept under id.
+func valid(id investigation.ID, rec investigation.Record) error {
+	err := rec.Validate()
+	if err == nil && rec.ID != id {
+		err = fmt.Errorf("%w: it has the id %s", investigation.ErrBadRecord, rec.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("the record of action %s: %w", id, err)
+	}
+	return nil
+}
+
+// Damage changes the record of an action past every check, as somebody else's hand would.
+func (m *Ledger) Damage(id investigation.ID, change func(*investigation.Record)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rec := m.records[id]
+	change(&rec)
+	m.records[id] = rec
+}
+
+// Due implements poll.Ledger.
+func (m *Ledger) Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time,
+	limit int,
+) ([]investigation.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("query lane %s: %w", lane, err)
+	}
+	due, err := m.find(func(id investigation.ID, rec investigation.Record) bool {
+		return id.TenantID == tenantID && rec.Lane == lane && rec.Due(now)
+	})
+	slices.SortFunc(due, func(a, b investigation.Record) int {
+		return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.ActionID, b.ActionID))
+	})
+	return due[:min(limit, len(due))], err
+}
+
+// Change implements poll.Ledger and fetch.Ledger.
+func (m *Ledger) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
+	investigation.Record, error,
+) {
+	return m.change(ctx, id, c, func(r investigation.Record, head investigation.Head) (
+		investigation.Record, investigation.Head, error,
+	) {
+		next, err := c.Apply(r)
+		return next, head, err
+	})
+}
+
+// Seal implements fetch.Ledger.
+func (m *Ledger) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
+	by investigation.Sealer,
+) (investigation.Record, error) {
+	return m.change(ctx, id, c, func(r investigation.Record, head investigation.Head) (
+		investigation.Record, investigation.Head, error,
+	) {
+		decided, err := c.Apply(r)
+		if err != nil {
+			return investigation.Record{}, head, err
+		}
+		return decided.Sealed(head, by)
+	})
+}
+
+// Head returns the end of the tenant's chain.
+func (m *Ledger) Head(ctx context.Context, tenantID string) (investigation.Head, error) {
+	if err := ctx.Err(); err != nil {
+		return investigation.Head{}, fmt.Errorf("read the head: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.heads[tenantID], nil
+}
+
+// Records returns everything the ledger knows of the tenant, in the order of creation.
+func (m *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list the records: %w", err)
+	}
+	all, err := m.find(func(id investigation.ID, _ investigation.Record) bool {
+		return id.TenantID == tenantID
+	})
+	slices.SortFunc(all, investigation.ByCreation)
+	return all, err
+}
+
+// change keeps the record that decide makes, and the head of its tenant's chain: both, or neither.
+func (m *Ledger) change(ctx context.Context, id investigation.ID, c investigation.Change,
+	decide func(investigation.Record, investigation.Head) (investigation.Record, investigation.Head, error),
+) (investigation.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return investigation.Record{}, c.Explain(id, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known, ok := m.records[id]
+	if ok {
+		if err := valid(id, known); err != nil {
+			return investigation.Record{}, c.Explain(id, err)
+		}
+	}
+	next, head, err := decide(known, m.heads[id.TenantID])
+	if err == nil && next != known {
+		err = m.keep(id, next)
+	}
+	if err != nil {
+		return investigation.Record{}, c.Explain(id, err)
+	}
+	m.heads[id.TenantID] = head
+	return next, nil
+}
+
+// keep stores next under id. m.mu MUST be held.
+func (m *Ledger) keep(id investigation.ID, next investigation.Record) error {
+	err := valid(id, next)
+	if err != nil {
+		return err
+	}
+	err = CheckChange(m.records[id], next)
+	if err != nil {
+		panic(fmt.Sprintf("memory: the record of action %s is not to be kept: %v", id.ActionID, err))
+	}
+	m.records[id] = next
+	return nil
+}
