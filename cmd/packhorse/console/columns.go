@@ -7,27 +7,27 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// measure knows how many columns letters take: two for those of Chinese, Japanese or Korean, none for
-// a combining accent. What is ambiguous, such as "…", takes one, whatever the locale.
+// measure counts the columns of a terminal that text takes: two for a Chinese, Japanese or Korean
+// character, none for a combining accent. Ambiguous characters, such as "…", count as one in any locale.
 var measure = runewidth.Condition{StrictEmojiNeutral: true}
 
-// cut shortens text to a number of columns. If something is left out, tail stands at the end.
+// cut shortens text to fit columns. If it leaves something out, the result ends with tail.
 func cut(text string, columns int, tail string) string { return measure.Truncate(text, columns, tail) }
 
-// gap is what stands between two columns of a grid.
+// gap separates the columns of a grid.
 const gap = "  "
 
-// grid is a table whose columns are as wide as what stands in them. (text/tabwriter counts letters,
-// and wide ones would push the columns after them aside.)
+// grid is a table with aligned columns. Unlike text/tabwriter, which counts characters, it also aligns
+// wide ones.
 type grid struct{ rows [][]string }
 
 func (g *grid) row(cells ...string) { g.rows = append(g.rows, cells) }
 
-// WriteTo writes the rows. The last cell of each is not padded.
+// WriteTo writes the rows, with no spaces after the last cell.
 func (g *grid) WriteTo(out io.Writer) (int64, error) {
 	var widths []int
 	for _, row := range g.rows {
-		for i, cell := range row[:len(row)-1] {
+		for i, cell := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}

@@ -9,24 +9,24 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// JSON writes one object a line. Its "event" is waiting, ready, fetching, downloading, postponed,
-// archived, notCollected, or, in the last line, summary. Archived and notCollected have the fields
-// of the events on the bus. Where the tenant is a simulated one every line has "simulated": true.
+// JSON writes one JSON object per line. Its "event" is waiting, ready, fetching, downloading,
+// postponed, archived, notCollected or, in the last line, summary. The archived and notCollected lines
+// have the same fields as the events on the bus. In a simulation every line has "simulated": true.
 type JSON struct {
 	now func() time.Time
 
 	mu        sync.Mutex // guards what follows
 	out       io.Writer
-	failed    error // the first write that failed
+	failed    error // the first failed write; nothing is written after it
 	simulated bool
 }
 
-// NewJSON returns a reporter that writes to out. [JSON.Summary] tells if a write failed.
+// NewJSON returns a reporter that writes to out. [JSON.Summary] returns the first write error.
 func NewJSON(out io.Writer, now func() time.Time) *JSON {
 	return &JSON{now: now, out: out}
 }
 
-// actionLine is what every line about an action has.
+// actionLine has the fields common to all lines about an action.
 type actionLine struct {
 	Event string `json:"event"`
 	mark
@@ -41,7 +41,7 @@ type actionLine struct {
 	Message         string    `json:"message,omitempty"`
 }
 
-// mark tells a line of a simulation from one about a real tenant.
+// mark flags the lines of a simulation.
 type mark struct {
 	Simulated bool `json:"simulated,omitempty"`
 }
@@ -52,7 +52,7 @@ func (j *JSON) mark() mark {
 	return mark{j.simulated}
 }
 
-// Began remembers whether lines are to be marked.
+// Began sets whether lines are marked as simulated.
 func (j *JSON) Began(simulated bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -74,33 +74,34 @@ func (j *JSON) write(line any) {
 	}
 }
 
-// Observed writes a line whose event is the action's state.
+// Observed writes a line whose event is the action's state. It skips actions whose outcome is already
+// decided, because Decided reports those.
 func (j *JSON) Observed(rec investigation.Record) {
-	if !rec.State.Decided() { // what will not be collected is told when it is decided
+	if !rec.State.Decided() {
 		j.write(j.line(string(rec.State), rec))
 	}
 }
 
-// Fetching writes a line.
+// Fetching writes a line with the number of the attempt.
 func (j *JSON) Fetching(rec investigation.Record) {
 	line := j.line("fetching", rec)
 	line.Attempt = rec.Attempts
 	j.write(line)
 }
 
-// Download writes a line, and leaves the body as it is.
+// Download writes a line and returns body unchanged.
 func (j *JSON) Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser {
 	j.write(struct {
 		Event string `json:"event"`
 		mark
 		Time     time.Time `json:"time"`
 		ActionID string    `json:"actionId"`
-		Size     int64     `json:"size"` // bytes; -1: not declared
+		Size     int64     `json:"size"` // bytes; -1 if the server did not declare it
 	}{"downloading", j.mark(), j.now().UTC(), actionID, size})
 	return body
 }
 
-// Decided writes a line.
+// Decided writes a line with the outcome.
 func (j *JSON) Decided(rec investigation.Record) {
 	if rec.Reason != "" {
 		j.write(struct {
@@ -117,17 +118,17 @@ func (j *JSON) Decided(rec investigation.Record) {
 	}{"archived", j.mark(), event.NewArchived(rec)})
 }
 
-// Postponed writes a line.
+// Postponed writes a line with the time of the next attempt and the reason for the delay.
 func (j *JSON) Postponed(rec investigation.Record, _ error) {
 	line := j.line("postponed", rec)
 	line.DueAt, line.Message = rec.DueAt, rec.Message
 	j.write(line)
 }
 
-// Budget writes nothing: leases are no news to a machine.
+// Budget writes nothing.
 func (j *JSON) Budget([]time.Time) {}
 
-// Summary writes the last line. The error is the first that writing any line met.
+// Summary writes the last line. It returns the first error met while writing any line.
 func (j *JSON) Summary(s Summary) error {
 	j.write(struct {
 		Event string `json:"event"`

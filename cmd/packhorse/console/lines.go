@@ -9,7 +9,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Lines writes one line an event, for a log file or a pipe.
+// Lines writes one line of text per event, for a log file or a pipe.
 type Lines struct {
 	now func() time.Time
 
@@ -26,35 +26,36 @@ func (l *Lines) printf(format string, args ...any) {
 	fmt.Fprintf(l.out, clock(l.now())+"  "+format+"\n", args...)
 }
 
-// Began writes a line where the tenant is a simulated one.
+// Began writes a line if this is a simulation.
 func (l *Lines) Began(simulated bool) {
 	if simulated {
 		l.printf("%s", simulation)
 	}
 }
 
-// Observed writes a line, except for an action that is decided already: Decided tells of that.
+// Observed writes a line. It skips actions whose outcome is already decided, because Decided reports
+// those.
 func (l *Lines) Observed(rec investigation.Record) {
 	if !rec.State.Decided() {
 		l.printf("%s", observed(rec))
 	}
 }
 
-// Fetching writes a line.
+// Fetching writes a line with the number of the attempt.
 func (l *Lines) Fetching(rec investigation.Record) {
 	l.printf("%-13s %s (attempt %d)", "fetching", host(rec.Action), rec.Attempts)
 }
 
-// Download leaves the body as it is: a log needs no progress.
+// Download returns body unchanged: a log shows no progress.
 func (l *Lines) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser { return body }
 
-// Decided writes a line.
+// Decided writes a line with the outcome.
 func (l *Lines) Decided(rec investigation.Record) { l.printf("%s", decided(rec)) }
 
-// Postponed writes a line.
+// Postponed writes a line with the time of the next attempt and the reason for the delay.
 func (l *Lines) Postponed(rec investigation.Record, _ error) { l.printf("%s", postponed(rec)) }
 
-// Budget writes nothing: it would be most of the log.
+// Budget writes nothing: it would fill the log.
 func (l *Lines) Budget([]time.Time) {}
 
 func observed(rec investigation.Record) string {

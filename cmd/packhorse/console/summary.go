@@ -11,30 +11,30 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Summary is what a run has to show for itself.
+// Summary is the result of a run.
 type Summary struct {
-	Records   []investigation.Record // everything the ledger knows of the tenant
+	Records   []investigation.Record // all of the tenant's records in the ledger
 	StartedAt time.Time
 	EndedAt   time.Time
-	// Where a person finds the object of a receipt: a path, or an s3:// URL.
+	// Locate returns where to find a receipt's object: a path or an s3:// URL.
 	Locate func(investigation.Receipt) string
-	// Evidence is how what was stored can be proved.
+	// Evidence says how to prove what was stored.
 	Evidence Evidence
-	// Judge is the verdict of the simulator in this process; nil where there is none.
+	// Judge is the verdict of the simulator in this process, or nil without one.
 	Judge *Judgement
-	// Simulated: the tenant is a simulator's, in this process or elsewhere.
+	// Simulated is true if a simulator plays the tenant, in this process or elsewhere.
 	Simulated bool
 }
 
-// Evidence is where the tenant's chain of manifests stands, and how it is checked.
+// Evidence describes the end of the tenant's chain of manifests and how to check it.
 type Evidence struct {
-	Sequence int64  `json:"sequence"` // of the last manifest; 0: there is none
-	Digest   string `json:"digest"`   // its SHA-256: keep it elsewhere
-	KeyID    string `json:"keyId"`    // of the key that signs
-	Check    string `json:"-"`        // the command that checks it all
+	Sequence int64  `json:"sequence"` // of the last manifest; 0 if there are none
+	Digest   string `json:"digest"`   // SHA-256 of the last manifest; keep a copy elsewhere
+	KeyID    string `json:"keyId"`    // of the signing key
+	Check    string `json:"-"`        // the command that checks all of it
 }
 
-// Judgement is the simulator's verdict on the run, held against what the archive has.
+// Judgement is the simulator's verdict on the run, after comparing the archive with what it served.
 type Judgement struct {
 	Passed           bool     `json:"passed"`
 	PackageURICalls  int      `json:"packageUriCalls"`
@@ -45,15 +45,15 @@ type Judgement struct {
 	FilesDifferent   int      `json:"filesDifferent"`
 	Leaks            int      `json:"leaks"`
 	BrokenRules      []string `json:"brokenRules"`
-	ServedBeforeThis int      `json:"servedBeforeThis"` // archived by an earlier run: not compared
+	ServedBeforeThis int      `json:"servedBeforeThis"` // archived by an earlier run, so not compared
 }
 
-// counts sums the records up by what became of them.
+// counts has the number of records by outcome.
 type counts struct {
 	Archived     int   `json:"archived"`
 	NotCollected int   `json:"notCollected"`
 	Waiting      int   `json:"waiting"`
-	Open         int   `json:"open"` // ready, in flight, or to be announced
+	Open         int   `json:"open"` // ready, being fetched, or not yet announced
 	Earlier      int   `json:"earlier"`
 	Bytes        int64 `json:"bytes"`
 }
@@ -78,7 +78,7 @@ func (s Summary) counts() counts {
 	return c
 }
 
-// current returns the records this run had to do with, oldest first.
+// current returns the records this run worked on or left open, oldest first.
 func (s Summary) current() []investigation.Record {
 	var current []investigation.Record
 	for _, rec := range s.Records {
@@ -90,8 +90,8 @@ func (s Summary) current() []investigation.Record {
 	return current
 }
 
-// Table writes the summary for a person: a row per action, the stored objects in the form that
-// sha256sum -c reads, the totals, and the judge's verdict where there is one.
+// Table writes the summary for people: a row per action, the stored objects in the format of
+// sha256sum -c, the totals and, in a simulation, the judge's verdict.
 func (s Summary) Table(out io.Writer) error { return atOnce(out, s.table) }
 
 func (s Summary) table(out io.Writer) error {
@@ -120,8 +120,8 @@ func (s Summary) table(out io.Writer) error {
 	return nil
 }
 
-// atOnce passes on what write wrote in one write: of many, some could be lost without anybody hearing
-// of it.
+// atOnce collects the output of write and passes it on in a single write, so that no failed write goes
+// unnoticed.
 func atOnce(out io.Writer, write func(io.Writer) error) error {
 	var text bytes.Buffer
 	err := write(&text)
@@ -183,7 +183,7 @@ func (s Summary) verdict(out io.Writer) {
 	}
 }
 
-// Outcome is what came of an action, or its state, as a person calls it.
+// Outcome returns the action's outcome in words, or its state while it has none.
 func Outcome(rec investigation.Record) string {
 	switch {
 	case rec.Reason != "":

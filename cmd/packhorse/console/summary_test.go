@@ -108,7 +108,7 @@ func TestSummaryShowsThisRun(t *testing.T) {
 		named(ready("third"), "a", at.Add(2*time.Minute)),
 		named(done(archived("earlier", 1), at.Add(-time.Hour)), "b", at.Add(-time.Hour)),
 		named(ready("first"), "c", at),
-		named(ready("second"), "d", at.Add(time.Minute)),
+		named(done(archived("second", 1), at), "d", at.Add(time.Minute)), // announced at the start
 	))
 	var got []string
 	for line := range strings.Lines(text) {

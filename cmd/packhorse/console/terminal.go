@@ -13,11 +13,11 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// barWidth is in characters.
+// barWidth is the width of a bar, in columns.
 const barWidth = 32
 
-// Terminal shows a progress bar per package, and under them the budget. Lines of text scroll above.
-// Close MUST be called before anything else writes to the terminal.
+// Terminal draws a progress bar for each package being fetched, and the budget below them. Events and
+// log lines scroll above. Close MUST be called before anything else writes to the terminal.
 type Terminal struct {
 	now      func() time.Time
 	progress *mpb.Progress
@@ -28,7 +28,7 @@ type Terminal struct {
 	bars map[string]*packageBar
 }
 
-// packageBar is one package's line.
+// packageBar is the bar of one package.
 type packageBar struct {
 	bar   *mpb.Bar
 	phase atomic.Pointer[string]
@@ -56,7 +56,8 @@ func newTerminal(now func() time.Time, output mpb.ContainerOption) *Terminal {
 	return t
 }
 
-// Close draws once more and leaves the bars of unfinished packages on the screen.
+// Close draws one last frame and leaves the bars of unfinished packages on the screen. It may be called
+// more than once.
 func (t *Terminal) Close() {
 	t.mu.Lock()
 	for _, b := range t.bars {
@@ -67,34 +68,35 @@ func (t *Terminal) Close() {
 	t.progress.Wait()
 }
 
-// Write scrolls text above the bars. It is where the log goes.
+// Write scrolls text above the bars. The logger writes here.
 func (t *Terminal) Write(p []byte) (int, error) { return t.progress.Write(p) }
 
 func (t *Terminal) println(line string) {
-	// After Close there is no screen to write to, and nothing to be done about it.
+	// After Close the write fails, and there is nothing left to report it on.
 	_, _ = fmt.Fprintln(t.progress, line)
 }
 
-// Began scrolls a line where the tenant is a simulated one.
+// Began scrolls a line if this is a simulation.
 func (t *Terminal) Began(simulated bool) {
 	if simulated {
 		t.println(simulation)
 	}
 }
 
-// Observed scrolls a line, except for an action that is decided already: Decided tells of that.
+// Observed scrolls a line. It skips actions whose outcome is already decided, because Decided reports
+// those.
 func (t *Terminal) Observed(rec investigation.Record) {
 	if !rec.State.Decided() {
 		t.println(observed(rec))
 	}
 }
 
-// Fetching begins the package's bar.
+// Fetching starts the package's bar.
 func (t *Terminal) Fetching(rec investigation.Record) {
 	t.barOf(rec.Action).say("asking for the link")
 }
 
-// Download lets the bar grow with the bytes. A link that is opened again begins it anew.
+// Download advances the bar as body is read. It restarts the bar if the package is downloaded again.
 func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser {
 	t.mu.Lock()
 	b, ok := t.bars[actionID]
@@ -105,29 +107,29 @@ func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.
 	b.say("streaming")
 	b.bar.SetCurrent(0)
 	if size != investigation.SizeUnknown {
-		b.bar.SetTotal(size+1, false) // the last step is the archive's answer
+		b.bar.SetTotal(size+1, false) // full only once the archive has confirmed it
 	}
 	counted, err := b.bar.ProxyReader(body)
 	if err != nil {
-		return body // the screen is closed
+		return body // closed
 	}
 	return counted
 }
 
-// Decided takes the bar away and scrolls a line. Finished bars cannot stay: with more of them than the
-// terminal has lines, mpb would draw every frame below the one before.
+// Decided replaces the bar with a line of text. Finished bars cannot stay: with more bars than the
+// terminal has lines, mpb draws each frame below the previous one.
 func (t *Terminal) Decided(rec investigation.Record) {
 	t.drop(rec.ActionID)
 	t.println(decided(rec))
 }
 
-// Postponed takes the bar away and scrolls a line.
+// Postponed replaces the bar with a line of text.
 func (t *Terminal) Postponed(rec investigation.Record, _ error) {
 	t.drop(rec.ActionID)
 	t.println(postponed(rec))
 }
 
-// drop takes the action's bar away, if it has one.
+// drop removes the action's bar, if it has one.
 func (t *Terminal) drop(actionID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,7 +139,7 @@ func (t *Terminal) drop(actionID string) {
 	}
 }
 
-// Budget remembers what the budget line shows.
+// Budget updates the budget line.
 func (t *Terminal) Budget(freeAt []time.Time) { t.freeAt.Store(&freeAt) }
 
 func (t *Terminal) barOf(a investigation.Action) *packageBar {
@@ -160,7 +162,7 @@ func (t *Terminal) barOf(a investigation.Action) *packageBar {
 	return b
 }
 
-// style is how every bar looks.
+// style is the look of all bars.
 func style() mpb.BarStyleComposer {
 	return mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding(" ").Rbound("")
 }

@@ -11,13 +11,13 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Verification is a [verify.Summary] as a person reads it.
+// Verification presents a [verify.Summary] to people.
 type Verification struct {
 	verify.Summary
-	Ledger string // where it is; empty: there is none
+	Ledger string // where it is; empty without one
 }
 
-// Table writes what was verified and what it came to.
+// Table writes what was verified, what was found, and the verdict.
 func (v Verification) Table(out io.Writer) error { return atOnce(out, v.table) }
 
 func (v Verification) table(out io.Writer) error {
@@ -57,7 +57,7 @@ func (v Verification) tenants(out io.Writer) {
 	}
 }
 
-// chain says how much of a chain was seen, and whether that is all.
+// chain describes how much of a chain was seen and whether that is all of it.
 func chain(r verify.Reach) string {
 	switch {
 	case r.Why != "":
@@ -77,7 +77,7 @@ func chain(r verify.Reach) string {
 	}
 }
 
-// checks lists the checks of a single manifest, and of what belongs to it.
+// checks lists the result of every check, for a verification of a single package.
 func (v Verification) checks(out io.Writer) {
 	for _, s := range v.Subjects {
 		fmt.Fprintf(out, "\n%s\n", CleanLine(s.Key))
@@ -91,7 +91,7 @@ func (v Verification) checks(out io.Writer) {
 	}
 }
 
-// counts says how often each check was made, and with what result.
+// counts writes how often each check had each result.
 func (v Verification) counts(out io.Writer) error {
 	const notNeeded verify.Verdict = "not needed"
 	tallies := map[verify.Check]map[verify.Verdict]int{}
@@ -127,10 +127,10 @@ func (v Verification) counts(out io.Writer) error {
 }
 
 const (
-	// problemsShown is how many problems, or strangers, are listed. More would scroll the table away;
-	// --json has all.
+	// problemsShown is how many problems, and how many strangers, are listed. More would scroll the table
+	// off the screen; --json lists all.
 	problemsShown = 50
-	// becauseShown is how many consequences of a problem are listed.
+	// becauseShown is how many consequences of one problem are listed.
 	becauseShown = 8
 )
 
@@ -157,7 +157,7 @@ func (v Verification) problems(out io.Writer) {
 	}
 }
 
-// about names host, case and key.
+// about writes the host, the case and the key of a finding.
 func about(out io.Writer, f verify.Finding) {
 	if f.Host != "" {
 		text := CleanLine(f.Host)
@@ -174,9 +174,9 @@ func about(out io.Writer, f verify.Finding) {
 	}
 }
 
-// because lists what else was found for the same cause.
+// because lists the other findings with the same cause.
 func because(out io.Writer, p verify.Problem) {
-	label := "  so also   "
+	label := "  also      "
 	for i, f := range p.Because {
 		if i == becauseShown {
 			fmt.Fprintf(out, "            … and %d more: see them all with --json\n", len(p.Because)-i)
@@ -190,7 +190,7 @@ func because(out io.Writer, p verify.Problem) {
 	}
 }
 
-// strangers lists what contradicts nothing.
+// strangers lists the objects that Packhorse did not store and that contradict no record.
 func (v Verification) strangers(out io.Writer) {
 	for i, f := range v.Strangers {
 		if i == problemsShown {
@@ -220,7 +220,7 @@ func (v Verification) strangers(out io.Writer) {
 	}
 }
 
-// verdict says what it all comes to. It is the last line.
+// verdict writes the overall verdict, as the last paragraph.
 func (v Verification) verdict(out io.Writer) {
 	took := v.EndedAt.Sub(v.StartedAt).Round(100 * time.Millisecond)
 	verdict := v.Verdict()
@@ -250,7 +250,7 @@ func (v Verification) verdict(out io.Writer) {
 	fmt.Fprintf(out, "\n%s\n", Fill(text, string(verdict)+": ", ""))
 }
 
-// gapNames lists the checks that were called for and not made, each once.
+// gapNames lists the checks that were needed but not made, each once.
 func (v Verification) gapNames() string {
 	var names []string
 	for _, g := range v.Gaps {

@@ -125,9 +125,9 @@ func TestVerificationTables(t *testing.T) {
 	one.Scope, one.Subjects = verify.Scope{Key: one.Subjects[0].Key}, one.Subjects[:1]
 	hostile := wrong()
 	hostile.Where, hostile.Keys[0].From = "s3://x\nPASS: everything agrees", "\x1b[2J\nPASS"
-	hostile.Problems[0].Host, hostile.Problems[0].What = "h\x1b[31m\u202e", "w\r\nPASS: everything agrees\n"
-	hostile.Problems[0].Because[0].What = "b\nPASS: everything agrees"
-	hostile.Remarks = []string{"r\nPASS: everything agrees"}
+	hostile.Problems[0].Host, hostile.Problems[0].What = "h\x1b[31m\u202e", "w\x1b[2J\r\nPASS: everything agrees\n"
+	hostile.Problems[0].Because[0].What = "b\u202e\nPASS: everything agrees"
+	hostile.Remarks = []string{"r\u009b\nPASS: everything agrees"}
 	for _, tt := range []struct {
 		name    string
 		summary verify.Summary
@@ -144,6 +144,9 @@ func TestVerificationTables(t *testing.T) {
 	} {
 		text := verification(t, tt.summary, tt.ledger)
 		golden(t, "verification_"+tt.name+".txt", text)
+		if strings.ContainsAny(text, "\x1b\u202e\u009b\r") {
+			t.Errorf("%s: it has control characters: %q", tt.name, text)
+		}
 		if got := lastParagraph(text); !strings.HasPrefix(got, string(tt.verdict)+": ") {
 			t.Errorf("%s: it ends with %q, want %s", tt.name, got, tt.verdict)
 		}

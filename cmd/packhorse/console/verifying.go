@@ -13,7 +13,7 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Quiet is a [verify.Reporter] that says nothing: the table says it all.
+// Quiet is a [verify.Reporter] that prints nothing: the final table has everything.
 type Quiet struct{}
 
 // Begin implements verify.Reporter.
@@ -28,15 +28,17 @@ func (Quiet) Checked(verify.Subject) {}
 // Found implements verify.Reporter.
 func (Quiet) Found(verify.Finding) {}
 
-// VerifyJSON writes one object a line. Its "event" is checked, mismatch, unread (what could not be looked
-// at), stranger (what is named and contradicts nothing), or, in the last line, verified.
+// VerifyJSON writes one JSON object per line. Its "event" is checked, mismatch, unread (it could not be
+// read), stranger (Packhorse did not store it, and it contradicts no record) or, in the last line,
+// verified.
 type VerifyJSON struct {
 	mu     sync.Mutex // guards what follows
 	out    io.Writer
-	failed error // the first write that failed
+	failed error // the first failed write; nothing is written after it
 }
 
-// NewVerifyJSON returns a reporter that writes to out. [VerifyJSON.Summary] tells if a write failed.
+// NewVerifyJSON returns a reporter that writes to out. [VerifyJSON.Summary] returns the first write
+// error.
 func NewVerifyJSON(out io.Writer) *VerifyJSON { return &VerifyJSON{out: out} }
 
 func (j *VerifyJSON) write(line any) {
@@ -53,7 +55,7 @@ func (j *VerifyJSON) Begin(int, int64) {}
 // Reading implements verify.Reporter.
 func (j *VerifyJSON) Reading(_ string, _ int64, body io.Reader) io.Reader { return body }
 
-// Checked writes a line.
+// Checked writes a line with the results of the checks.
 func (j *VerifyJSON) Checked(s verify.Subject) {
 	j.write(struct {
 		Event       string          `json:"event"`
@@ -73,7 +75,7 @@ func (j *VerifyJSON) Checked(s verify.Subject) {
 	})
 }
 
-// Found writes a line.
+// Found writes a line with the finding.
 func (j *VerifyJSON) Found(f verify.Finding) {
 	event := "mismatch"
 	switch {
@@ -88,7 +90,7 @@ func (j *VerifyJSON) Found(f verify.Finding) {
 	}{event, f})
 }
 
-// Summary writes the last line. The error is the first that writing any line met.
+// Summary writes the last line. It returns the first error met while writing any line.
 func (j *VerifyJSON) Summary(s verify.Summary) error {
 	wrong := len(s.Findings) - len(s.Strangers)
 	j.write(struct {
@@ -121,12 +123,12 @@ func (j *VerifyJSON) Summary(s verify.Summary) error {
 	return j.failed
 }
 
-// barFrom is the size of an object that gets a bar of its own, in bytes. Smaller ones would only
-// flicker.
+// barFrom is the size from which an object gets its own bar, in bytes. The bars of smaller ones would
+// only flicker.
 const barFrom = 16 << 20
 
-// VerifyBars shows a bar for what is read of all, and one for each large object. Findings scroll
-// above. Close MUST be called before anything else writes to the terminal.
+// VerifyBars draws a bar for each large object being read and, below them, one for all objects.
+// Findings scroll above. Close MUST be called before anything else writes to the terminal.
 type VerifyBars struct {
 	progress *mpb.Progress
 
@@ -145,7 +147,7 @@ func newVerifyBars(output mpb.ContainerOption) *VerifyBars {
 	}
 }
 
-// Begin begins the bar of all.
+// Begin starts the bar for all objects.
 func (b *VerifyBars) Begin(_ int, size int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,15 +159,15 @@ func (b *VerifyBars) Begin(_ int, size int64) {
 		))
 }
 
-// bar adds a bar that only Abort ends: more bytes than were announced do not.
+// bar adds a bar that ends only with Abort, even if more bytes are read than size.
 func (b *VerifyBars) bar(size int64, options ...mpb.BarOption) *mpb.Bar {
 	bar := b.progress.New(0, style(), options...)
 	bar.SetTotal(size, false)
 	return bar
 }
 
-// Reading lets the bars grow with the bytes. A large object's own bar goes with its last byte; several
-// versions of one object may be read while it is checked.
+// Reading advances the bars as body is read. A large object's bar disappears when its reader ends:
+// several versions of one key may be read before it is checked.
 func (b *VerifyBars) Reading(key string, size int64, body io.Reader) io.Reader {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -180,7 +182,7 @@ func (b *VerifyBars) Reading(key string, size int64, body io.Reader) io.Reader {
 	return counted
 }
 
-// end takes a bar away.
+// end removes a bar.
 func (b *VerifyBars) end(bar *mpb.Bar) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -191,7 +193,7 @@ func (b *VerifyBars) end(bar *mpb.Bar) {
 type counter struct {
 	source io.Reader
 	bars   []*mpb.Bar
-	end    func() // called with every error, io.EOF among them
+	end    func() // called when Read fails or reaches the end
 }
 
 func (c counter) Read(p []byte) (int, error) {
@@ -205,7 +207,7 @@ func (c counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Checked does nothing: the object's bar is gone by then.
+// Checked does nothing: the bars end with their readers.
 func (b *VerifyBars) Checked(verify.Subject) {}
 
 // Found scrolls a line.
@@ -219,7 +221,7 @@ func (b *VerifyBars) Found(f verify.Finding) {
 	}
 	line := CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
 		cmp.Or(f.Headline, f.What)))
-	// One line each, and the whole of it below, sorted by cause. There is no screen after Close.
+	// Only the first line: the final table has all of it, sorted by cause. After Close the write fails.
 	_, _ = io.WriteString(b.progress, cut(line, foundMax, "")+"\n")
 }
 
@@ -229,7 +231,7 @@ const (
 	foundMax = 78 // of a finding while others are looked for
 )
 
-// Close takes the bars away. It may be called more than once.
+// Close removes the bars. It may be called more than once.
 func (b *VerifyBars) Close() {
 	b.mu.Lock()
 	for bar := range b.open {

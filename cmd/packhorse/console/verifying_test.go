@@ -40,6 +40,8 @@ func TestVerifyJSONFields(t *testing.T) {
 			"event key manifestKey tenantId outcome sequence bytes ok host case checks" + results},
 		{"checked", func(j *console.VerifyJSON) { j.Checked(subject(1)) }, // whose manifest could not be read
 			"event key manifestKey tenantId bytes ok checks" + results},
+		{"mismatch", func(j *console.VerifyJSON) { j.Found(wrong().Findings[0]) },
+			"event key tenantId check what expected headline host case"},
 		{"unread", func(j *console.VerifyJSON) { j.Found(wrong().Findings[3]) },
 			"event key tenantId check what found unread host"},
 		{"stranger", func(j *console.VerifyJSON) { j.Found(beside().Strangers[0]) },

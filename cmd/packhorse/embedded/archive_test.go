@@ -28,7 +28,7 @@ import (
 
 const bucket = "evidence"
 
-// everySize are packages that go in one piece and in parts.
+// everySize has packages that are stored in one piece and in parts.
 var everySize = map[string]int{"one-put": 100 << 10, "parts": 3*archive.PartSize + 4321}
 
 // The lock of most tests, and what it makes of an object that is stored at now.
@@ -54,7 +54,7 @@ func serve(t *testing.T, config embedded.S3Config) *embedded.S3 {
 	return server
 }
 
-// newDir is a data folder and the archive's folder in it: the server keeps more beside that.
+// newDir returns the archive's folder in a new data folder. The server keeps more beside it.
 func newDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "s3")
@@ -69,8 +69,8 @@ func openArchive(server *embedded.S3, lock investigation.Lock) *archive.Archive 
 		func() time.Time { return lockedAt }, slog.New(slog.DiscardHandler))
 }
 
-// TestArchive stores packages through the real client in the real server. Over TLS the client sends the
-// trailing checksums it sends to S3.
+// TestArchive stores packages through the real client and the real server. Over TLS the client sends the
+// same trailing checksums as to S3.
 func TestArchive(t *testing.T) {
 	dir := newDir(t)
 	server := serve(t, embedded.S3Config{Dir: dir, Bucket: bucket, ObjectLock: true})
@@ -78,13 +78,13 @@ func TestArchive(t *testing.T) {
 	checkWrongSum(t, server)
 }
 
-// The same without TLS.
-func TestArchiveInPlain(t *testing.T) {
+// TestArchiveWithoutTLS runs the same tests without TLS.
+func TestArchiveWithoutTLS(t *testing.T) {
 	dir := newDir(t)
 	testArchive(t, serve(t, embedded.S3Config{Dir: dir, Bucket: bucket, ObjectLock: true, Plain: true}), dir)
 }
 
-// The metadata of an object that is locked can lie beside it.
+// TestArchiveWithoutXattrs: a locked object's metadata can also live in files beside it.
 func TestArchiveWithoutXattrs(t *testing.T) {
 	dir := newDir(t)
 	testArchive(t, serve(t, embedded.WithoutXattrs(embedded.S3Config{
@@ -183,7 +183,7 @@ func checkConflict(t *testing.T, a *archive.Archive, key investigation.Key, othe
 	}
 }
 
-// checkQuarantine stores what is no package.
+// checkQuarantine stores an object that is not a package.
 func checkQuarantine(t *testing.T, a *archive.Archive, dir string, key investigation.Key, body []byte) {
 	t.Helper()
 	for range 2 { // there already, and with the same bytes, is as good
@@ -198,7 +198,7 @@ func checkQuarantine(t *testing.T, a *archive.Archive, dir string, key investiga
 	checkNotStored(t, a, "packages/none.zip")
 }
 
-// checkLocked tries to get rid of an object that is kept by GOVERNANCE.
+// checkLocked tries to delete an object under a GOVERNANCE lock.
 func checkLocked(t *testing.T, server *embedded.S3, key string, body []byte) {
 	t.Helper()
 	client := server.Client()
@@ -237,7 +237,7 @@ func checkLocked(t *testing.T, server *embedded.S3, key string, body []byte) {
 	}
 }
 
-// checkKept fails if a version can be deleted, or its retention be made shorter.
+// checkKept fails if a version can be deleted or its retention shortened.
 func checkKept(t *testing.T, client *s3.Client, key string, version *string) {
 	t.Helper()
 	_, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{
@@ -338,9 +338,9 @@ func checkSmall(t *testing.T, a *archive.Archive, server *embedded.S3) {
 	}
 }
 
-// A folder of an earlier version has a bucket without Object Lock: it gets one, and what is in it
-// stays as it is.
-func TestArchiveOfAnEarlierVersion(t *testing.T) {
+// TestBucketOfAnEarlierVersionGetsObjectLock: earlier versions made buckets without it. The objects in
+// them stay as they are.
+func TestBucketOfAnEarlierVersionGetsObjectLock(t *testing.T) {
 	dir := newDir(t)
 	config := embedded.S3Config{
 		Dir: dir, Bucket: bucket,
@@ -373,7 +373,7 @@ func TestArchiveOfAnEarlierVersion(t *testing.T) {
 	checkLocked(t, server, "packages/new.zip", body)
 }
 
-// checkWrongSum makes sure that the server verifies what the client claims: else the tests above
+// checkWrongSum makes sure that the server verifies the client's checksums; otherwise the tests above
 // would prove little.
 func checkWrongSum(t *testing.T, server *embedded.S3) {
 	t.Helper()

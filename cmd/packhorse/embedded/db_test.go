@@ -33,7 +33,7 @@ func newDB(t *testing.T) *embedded.DB {
 	return openDB(t, filepath.Join(t.TempDir(), "packhorse.db"))
 }
 
-// What has to survive a power cut reaches the disk before it counts.
+// TestOpenIsDurable: a commit reaches the disk before it counts, so it survives a power cut.
 func TestOpenIsDurable(t *testing.T) {
 	db := newDB(t)
 	for name, want := range map[string]string{
@@ -65,8 +65,8 @@ func TestOpenIsPrivate(t *testing.T) {
 	}
 }
 
-// A folder may have any name; one that looks like part of a URL must not be taken for it.
-func TestOpenAnyName(t *testing.T) {
+// TestOpenTakesAnyFolderName: a name that looks like part of a URL is not parsed as one.
+func TestOpenTakesAnyFolderName(t *testing.T) {
 	for _, name := range []string{"a b", "50%25?mode=memory", "x#y", "ünï&_query_only=1", "a;b",
 		"[", "case [4711]", "*", `back\\slash`} {
 		path := filepath.Join(t.TempDir(), name, "packhorse.db")
@@ -80,13 +80,14 @@ func TestOpenAnyName(t *testing.T) {
 	}
 }
 
-// The S3 server changes the working directory while the database is open.
+// TestOpenRelativePathSurvivesChdir: the S3 server changes the working directory while the database is
+// open.
 func TestOpenRelativePathSurvivesChdir(t *testing.T) {
 	t.Chdir(t.TempDir())
 	db := openDB(t, "packhorse.db")
 	elsewhere := t.TempDir()
 	t.Chdir(elsewhere)
-	// A query that is cut off costs its connection: the next one has to find the file again.
+	// A canceled query loses its connection, so the next one has to find the file again.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := db.Pragma(ctx, "user_version"); err == nil {
@@ -100,7 +101,8 @@ func TestOpenRelativePathSurvivesChdir(t *testing.T) {
 	}
 }
 
-func TestOpenAgain(t *testing.T) {
+// TestOpenKeepsWhatWasWritten: the rows are there when the file is opened again.
+func TestOpenKeepsWhatWasWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "packhorse.db")
 	db, err := embedded.OpenDB(t.Context(), path)
 	if err != nil {
@@ -118,7 +120,8 @@ func TestOpenAgain(t *testing.T) {
 	}
 }
 
-func TestOpenRefuses(t *testing.T) {
+// TestOpenRefusesOtherFiles: each is refused in words that say what it is, and left as it was.
+func TestOpenRefusesOtherFiles(t *testing.T) {
 	tests := []struct {
 		name    string
 		prepare func(t *testing.T, path string)
@@ -177,7 +180,7 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func TestOpenInAFolderThatIsAFile(t *testing.T) {
+func TestOpenFailsWhereAFileIsInTheWay(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "data")
 	write(t, file, "x")
 	_, err := embedded.OpenDB(t.Context(), filepath.Join(file, "packhorse.db"))
@@ -186,8 +189,8 @@ func TestOpenInAFolderThatIsAFile(t *testing.T) {
 	}
 }
 
-// Who may write anywhere (root) may write into this folder too; everybody else is told.
-func TestOpenInAReadOnlyFolder(t *testing.T) {
+// TestOpenFailsInAReadOnlyFolder: except for root, who may write anywhere.
+func TestOpenFailsInAReadOnlyFolder(t *testing.T) {
 	for _, existing := range []bool{false, true} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "packhorse.db")
@@ -209,27 +212,6 @@ func TestOpenInAReadOnlyFolder(t *testing.T) {
 		} else if !strings.Contains(err.Error(), path) {
 			t.Errorf("existing = %t: got %q, want the path in it", existing, err)
 		}
-	}
-}
-
-// A new file is opened by many at once: one makes the tables, all find them.
-func TestOpenTogether(t *testing.T) {
-	for range 10 {
-		path := filepath.Join(t.TempDir(), "packhorse.db")
-		var all sync.WaitGroup
-		for range 8 {
-			all.Go(func() {
-				db, err := embedded.OpenDB(t.Context(), path)
-				if err != nil {
-					t.Errorf("open: %v", err)
-					return
-				}
-				if err := db.Close(); err != nil {
-					t.Errorf("close: %v", err)
-				}
-			})
-		}
-		all.Wait()
 	}
 }
 
@@ -274,8 +256,9 @@ func content(t *testing.T, path string) string {
 	return string(bytes)
 }
 
-// However many open a file that is not there yet at the same instant, all of them can use it.
-func TestOpenedByManyAtOnce(t *testing.T) {
+// TestOpenTogetherSucceeds: when many open a new file at the same instant, one makes the tables and all
+// can use them.
+func TestOpenTogetherSucceeds(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		path := filepath.Join(t.TempDir(), "packhorse.db")

@@ -88,8 +88,8 @@ func TestRecordsAreInTheOrderOfCreation(t *testing.T) {
 	}
 }
 
-// The file outlives the code: what is on disk has the names of the design, and is read by them.
-func TestRecordOnDisk(t *testing.T) {
+// TestRecordOnDiskKeepsItsNames: the file outlives the code, so the names in it must not change.
+func TestRecordOnDiskKeepsItsNames(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "packhorse.db")
 	db := openDB(t, path)
 	ledger := embedded.NewLedger(db)
@@ -149,8 +149,8 @@ func TestRecordOnDisk(t *testing.T) {
 		"announcedAt":"2026-11-03T09:00:00.1234567Z"}`)
 }
 
-// The same, of a package that there will not be.
-func TestQuarantineOnDisk(t *testing.T) {
+// TestQuarantineOnDiskKeepsItsNames is the same for an action that ends without a package.
+func TestQuarantineOnDiskKeepsItsNames(t *testing.T) {
 	db := newDB(t)
 	ledger := embedded.NewLedger(db)
 	a := someAction("1", now)
@@ -183,8 +183,8 @@ func TestQuarantineOnDisk(t *testing.T) {
 	}
 }
 
-// A chain that lost its head does not begin again with number 1.
-func TestHeadIsGone(t *testing.T) {
+// TestChainWithoutItsHeadDoesNotRestart: the next manifest must not get number 1 again.
+func TestChainWithoutItsHeadDoesNotRestart(t *testing.T) {
 	db := newDB(t)
 	ledger := embedded.NewLedger(db)
 	var actions []investigation.Action
@@ -227,8 +227,8 @@ func sameJSON(t *testing.T, got, want string) bool {
 	return reflect.DeepEqual(g, w)
 }
 
-// A row that is not a record is named, whatever is wrong with it, and the other one is served.
-func TestRowThatIsNotARecord(t *testing.T) {
+// TestBadRowIsNamedAndSkipped: whatever is wrong with it, the other rows are still returned.
+func TestBadRowIsNamedAndSkipped(t *testing.T) {
 	for _, damage := range []string{
 		"record = 'x'", "record = x'00ff'", "record = ''", "record = 'null'", "record = '[]'",
 		"record = json_set(record, '$.attempts', 1.5)", "record = json_set(record, '$.receipt', 'paid')",
@@ -270,8 +270,8 @@ func TestRowThatIsNotARecord(t *testing.T) {
 	}
 }
 
-// A damaged head is an error, and nothing is sealed after it; another tenant's chain goes on.
-func TestDamagedHead(t *testing.T) {
+// TestDamagedHeadStopsItsChain: sealing fails for this tenant and goes on for others.
+func TestDamagedHeadStopsItsChain(t *testing.T) {
 	other := strings.Repeat("9", 40)
 	for _, damage := range []string{
 		"sequence = 0", "sequence = -1", "sequence = 'first'", "sequence = 1.5", "digest = 'x'", "digest = x'00'",

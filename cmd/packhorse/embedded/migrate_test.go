@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// versionOne is how version 1 of the program made its file, word for word.
+// versionOne has the statements with which version 1 of the program made its file, verbatim.
 const versionOne = `
 CREATE TABLE actions (
 	tenant_id TEXT NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE budgets (
 PRAGMA user_version = 1;
 `
 
-// oldFacts are an action's, as version 1 wrote them.
+// oldFacts is an action as version 1 wrote it.
 const oldFacts = `"tenantId":"11111111-1111-4111-8111-111111111111","actionId":%q,
 	"machineId":"3333333333333333333333333333333333333333","status":%q,
 	"createdAt":"2026-11-03T08:00:00Z","lastUpdatedAt":"2026-11-03T08:30:00Z",
@@ -73,8 +73,9 @@ func oldFile(t *testing.T) string {
 	return path
 }
 
-// What version 1 wrote is there, goes on, and gets its place in a chain.
-func TestFileOfVersionOne(t *testing.T) {
+// TestVersionOneIsMigrated: its actions and budget are kept, work on them goes on, and each outcome gets
+// its place in a chain.
+func TestVersionOneIsMigrated(t *testing.T) {
 	path := oldFile(t)
 	var all sync.WaitGroup // and not even two at once do it twice
 	for range 4 {
@@ -120,14 +121,14 @@ func TestFileOfVersionOne(t *testing.T) {
 	}
 }
 
-// A migration that is cut off leaves the file as it was.
+// TestMigrationIsAllOrNothing: a migration that fails halfway leaves the file as it was.
 func TestMigrationIsAllOrNothing(t *testing.T) {
 	path := oldFile(t)
 	old, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// An index of the new table's name: the table cannot be made.
+	// The new table cannot be made, because an index has its name.
 	_, err = old.ExecContext(t.Context(), "CREATE INDEX chains ON actions (lane)")
 	if err == nil {
 		err = old.Close()

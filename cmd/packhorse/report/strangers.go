@@ -9,7 +9,7 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// strangers says what else lies, or lay, where the evidence belongs.
+// strangers lists the other objects that are, or were, under the evidence's keys.
 func (w writer) strangers() (Section, bool) {
 	s := Section{Title: "What else lies in its place"}
 	if !isOf(w.s, w.asked) {

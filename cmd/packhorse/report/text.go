@@ -11,7 +11,7 @@ import (
 
 const (
 	factIndent = 2
-	nameMax    = 62 // characters of a fact's name before its value goes below
+	nameMax    = 62 // the longest name, in characters, with its value on the same line
 )
 
 // Text writes the report as text.

@@ -7,7 +7,7 @@ import (
 	"packhorse/internal/verify"
 )
 
-// verdictOf says what the verification came to, and when.
+// verdictOf states the verdict and when it was reached.
 func verdictOf(sum verify.Summary) (class, text string) {
 	verdict, at := sum.Verdict(), when(sum.EndedAt)
 	switch verdict {
@@ -22,7 +22,7 @@ func verdictOf(sum verify.Summary) (class, text string) {
 	return string(verdict), text
 }
 
-// verification says what was checked just now.
+// verification lists the checks that were just made.
 func (w writer) verification() Section {
 	about := map[verify.Check]string{
 		verify.CheckManifest:   "The record (manifest) is complete and lies where it belongs",
@@ -52,7 +52,7 @@ func (w writer) verification() Section {
 	return s
 }
 
-// checkWord says what a check came to.
+// checkWord returns the result of a check in words.
 func checkWord(r verify.Result) string {
 	word := map[verify.Verdict]string{
 		verify.VerdictOK: "agrees", verify.VerdictMismatch: "DOES NOT AGREE",
@@ -67,7 +67,7 @@ func checkWord(r verify.Result) string {
 	return word
 }
 
-// problemLines names each problem, and what follows from it.
+// problemLines lists each problem with its consequences.
 func problemLines(sum verify.Summary) []string {
 	var lines []string
 	for _, p := range sum.Problems {

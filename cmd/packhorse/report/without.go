@@ -8,8 +8,8 @@ import (
 	"packhorse/internal/verify"
 )
 
-// without gives the commands that check it with nothing of Packhorse's. They are there to be pasted, so
-// nothing that did not verify stands in one.
+// without gives the commands that check the evidence without Packhorse. People paste them, so they
+// contain only verified names.
 func (w writer) without() Section {
 	s := Section{Title: "How to check it without Packhorse"}
 	if w.sum.Verdict() == verify.Fail || w.s.Result(verify.CheckSignature).Verdict != verify.VerdictOK {

@@ -35,7 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) ratelimit.Counter) {
 	for name, test := range map[string]func(*testing.T, ratelimit.Counter){
 		"LeasesEverySlotAndNoMore":  testSlots,
 		"SettleFreesAfterTheWindow": testSettle,
-		"UnsettledFreesAtDeadline":  testUnsettled,
+		"UnsettledFreesAtDeadline":  testUndecided,
 		"LeaseIsIdempotentByOwner":  testIdempotent,
 		"SettleOfAnotherIsIgnored":  testForeignSettle,
 		"CooldownOnlyLengthens":     testCooldown,
@@ -97,7 +97,7 @@ func testSettle(t *testing.T, c ratelimit.Counter) {
 	lease(t, c, budget, "c", free, true)
 }
 
-func testUnsettled(t *testing.T, c ratelimit.Counter) {
+func testUndecided(t *testing.T, c ratelimit.Counter) {
 	lease(t, c, budget, "a", start, true)
 	lease(t, c, budget, "b", start, true)
 	free := start.Add(ratelimit.MaxCall + hold)
