@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"packhorse/cmd/packhorse/datafolder"
 )
 
 // TestBackup: a data folder that is copied with its attributes verifies as before, and goes on.
@@ -51,7 +53,7 @@ func TestLostAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Where a file system has no extended attributes, they are in a folder beside.
-	if err := os.RemoveAll(filepath.Join(lost, "metadata-of-"+s3Folder)); err != nil {
+	if err := os.RemoveAll(filepath.Join(lost, "metadata-of-"+datafolder.S3)); err != nil {
 		t.Fatal(err)
 	}
 	got := packhorse(t, nil, "verify", "--data", lost)
@@ -85,7 +87,7 @@ func TestLostAttributes(t *testing.T) {
 func files(t *testing.T, data string) string {
 	t.Helper()
 	var all []string
-	err := filepath.Walk(filepath.Join(data, s3Folder), func(path string, _ os.FileInfo, err error) error {
+	err := filepath.Walk(filepath.Join(data, datafolder.S3), func(path string, _ os.FileInfo, err error) error {
 		all = append(all, path)
 		return err
 	})

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/investigation"
 	"packhorse/internal/mde/mdesim"
@@ -114,10 +115,10 @@ func environment(s *mdesim.Server, pairs ...string) []string {
 	return environ
 }
 
-// records is what the ledger of a data folder has.
-func records(t *testing.T, data string) []investigation.Record {
+// ledgerRecords is what the ledger of a data folder has.
+func ledgerRecords(t *testing.T, data string) []investigation.Record {
 	t.Helper()
-	db, err := embedded.OpenDB(t.Context(), filepath.Join(data, databaseFile))
+	db, err := embedded.OpenDB(t.Context(), filepath.Join(data, datafolder.Database))
 	if err != nil {
 		t.Fatal(err)
 	}

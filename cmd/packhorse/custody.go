@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/report"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
-func (m Main) custodyCommand() *cobra.Command {
-	var o evidenceOptions
+func custodyCommand() *cobra.Command {
+	var o evidenceFlags
 	var html string
 	cmd := &cobra.Command{
 		Use:   "custody KEY",
@@ -38,34 +37,26 @@ the file's path. packhorse list shows the keys.`,
 			if err != nil {
 				return err
 			}
-			return m.custody(cmd, o, args, html)
+			return reportCustody(cmd, o, args, html)
 		},
 	}
-	o.flags(cmd)
+	o.add(cmd)
 	cmd.Flags().StringVar(&html, "html", "", "write the report as a page into this `FILE` too")
 	return cmd
 }
 
-// custody is one `packhorse custody`.
-func (m Main) custody(cmd *cobra.Command, o evidenceOptions, args []string, html string) error {
-	page := ""
-	if html != "" {
-		var err error
-		page, err = filepath.Abs(html) // the embedded S3 server changes the working directory
-		if err != nil {
-			return fmt.Errorf("find %s: %w", html, err)
-		}
-	}
-	summary, _, err := verifyOne(cmd, o, verify.Scope{}, args, console.Quiet{})
+// reportCustody is one `packhorse custody`.
+func reportCustody(cmd *cobra.Command, o evidenceFlags, args []string, page string) error {
+	summary, _, err := verifyOnce(cmd, o, verify.Scope{}, args, console.Quiet{})
 	if err != nil {
 		return err
 	}
-	verdict := o.verdict(summary)
+	verdict := verdictOf(summary, o.required)
 	r, err := report.New(summary, summary.Scope.Key)
 	if err != nil {
 		return cmp.Or(verdict, err) // the verdict says more
 	}
-	err = r.Text(m.Stdout)
+	err = r.Text(cmd.OutOrStdout())
 	if err != nil {
 		return err
 	}

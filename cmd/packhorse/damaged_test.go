@@ -9,6 +9,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/investigation"
 	"packhorse/internal/mde/mdesim"
@@ -18,7 +19,7 @@ import (
 func damagedFolder(t *testing.T) (data string, id investigation.ID) {
 	t.Helper()
 	data = filepath.Join(t.TempDir(), "data")
-	file := filepath.Join(data, databaseFile)
+	file := filepath.Join(data, datafolder.Database)
 	db, err := embedded.OpenDB(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func TestRunBesideADamagedRow(t *testing.T) {
 		t.Errorf("run: %s\n%s", got.stdout, got.stderr)
 	}
 	if got.code != exitFailed || !strings.Contains(got.stderr, id.ActionID) ||
-		!strings.Contains(got.stderr, "makes no sense") {
+		!strings.Contains(got.stderr, "invalid record") {
 		t.Errorf("run: exit %d, %s", got.code, got.stderr)
 	}
 	got = packhorse(t, nil, "list", "--data", data)

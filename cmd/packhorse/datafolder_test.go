@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -10,13 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"packhorse/cmd/packhorse/embedded"
+	"packhorse/cmd/packhorse/console"
+	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/internal/custody"
-	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde/mdesim"
 )
 
@@ -85,7 +84,7 @@ func TestOpenFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.says == "" {
-			if err := checkFolder(t.Context(), data, origin{}, slog.New(slog.DiscardHandler)); err != nil {
+			if err := datafolder.Check(t.Context(), data, datafolder.Origin{}, slog.New(slog.DiscardHandler)); err != nil {
 				t.Errorf("%s: got %v", name, err)
 			}
 			continue
@@ -95,7 +94,7 @@ func TestOpenFolder(t *testing.T) {
 			"DEFENDER_CLIENT_SECRET=x", "DEFENDER_AUTHORITY_URL=https://127.0.0.1:1"}
 		says := c.says
 		if strings.Contains(says, "%s") {
-			says = fmt.Sprintf(says, filepath.Dir(quoted(data))+`/it'\''s data'`)
+			says = fmt.Sprintf(says, filepath.Dir(console.ShellQuote(data))+`/it'\''s data'`)
 		}
 		for _, mode := range [][]string{{}, {"--simulate", "1"}} {
 			got := inProcess(environ, append([]string{"run", "--until-idle", "--data", data}, mode...)...)
@@ -107,137 +106,6 @@ func TestOpenFolder(t *testing.T) {
 		if got := entries(t, data); !slices.Equal(got, want) {
 			t.Errorf("%s: the folder has %q", name, got)
 		}
-	}
-}
-
-// oldFolder makes a data folder as the release before origins left it.
-func oldFolder(t *testing.T, simulation bool, tenants ...string) string {
-	t.Helper()
-	data := t.TempDir()
-	db, err := embedded.OpenDB(t.Context(), filepath.Join(data, databaseFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tenant := range tenants {
-		_, err = embedded.NewLedger(db).Change(t.Context(), investigation.Action{
-			ID:        investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)},
-			MachineID: strings.Repeat("cd", 20), Status: "Pending",
-			CreatedAt: time.Now(), LastUpdatedAt: time.Now(),
-		}.ID, investigation.Observe(investigation.Action{
-			ID:        investigation.ID{TenantID: tenant, ActionID: strings.Repeat("ab", 20)},
-			MachineID: strings.Repeat("cd", 20), Status: "Pending",
-			CreatedAt: time.Now(), LastUpdatedAt: time.Now(),
-		}, time.Now()))
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if simulation {
-		if err := (simulationPlan{Seed: 1}).save(filepath.Join(data, simulationFile)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return data
-}
-
-// TestOldFolder: a folder without an origin is judged by what is in it. In doubt it is evidence.
-func TestOldFolder(t *testing.T) {
-	t.Parallel()
-	simulators := mdesim.Defaults().TenantID
-	for name, c := range map[string]struct {
-		data      string
-		simulated bool
-		warns     bool
-	}{
-		"a real tenant":            {data: oldFolder(t, false, realTenant)},
-		"a tenant without actions": {data: oldFolder(t, false)},
-		"a simulation":             {data: oldFolder(t, true, simulators), simulated: true},
-		"a simulation that had not begun": {
-			data: oldFolder(t, true), simulated: true,
-		},
-		"a run against packhorse simulate": {data: oldFolder(t, false, simulators), simulated: true},
-		"both":                             {data: oldFolder(t, true, realTenant, simulators), warns: true},
-		"both, the simulation not begun":   {data: oldFolder(t, true, realTenant), warns: true},
-	} {
-		for _, wanted := range []origin{{Simulated: true}, {Simulated: false}} {
-			var log strings.Builder
-			logger := slog.New(slog.NewTextHandler(&log, nil))
-			err := checkFolder(t.Context(), c.data, wanted, logger)
-			if refused := c.simulated != wanted.Simulated; refused == (err == nil) {
-				t.Errorf("%s: simulated %t: got %v", name, wanted.Simulated, err)
-			}
-			if _, ok := errors.AsType[*folderError](err); err != nil && !ok {
-				t.Errorf("%s: got %v", name, err)
-			}
-			if warned := strings.Contains(log.String(), "an earlier release"); warned != c.warns {
-				t.Errorf("%s: it said %q", name, log.String())
-			}
-		}
-		// Once it is used it says so, and stays what it is.
-		is := origin{Simulated: c.simulated}
-		if err := claimFolder(t.Context(), c.data, is, slog.New(slog.DiscardHandler)); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		text, err := os.ReadFile(filepath.Join(c.data, originFile))
-		if want := fmt.Sprintf("{\"simulated\":%t}\n", c.simulated); err != nil || string(text) != want {
-			t.Errorf("%s: it says %q, %v", name, text, err)
-		}
-		err = checkFolder(t.Context(), c.data, origin{Simulated: !c.simulated}, slog.New(slog.DiscardHandler))
-		if err == nil {
-			t.Errorf("%s: it can be mixed", name)
-		}
-	}
-}
-
-func TestNewFolder(t *testing.T) {
-	t.Parallel()
-	discard := slog.New(slog.DiscardHandler)
-	data := filepath.Join(t.TempDir(), "a", "b")
-	if err := checkFolder(t.Context(), data, origin{}, discard); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it was made: %v", err)
-	}
-	// Two at once want different things: one of them gets it.
-	errs := make([]error, 8)
-	var all sync.WaitGroup
-	for i := range errs {
-		all.Go(func() {
-			errs[i] = claimFolder(t.Context(), data, origin{Simulated: i%2 == 0}, discard)
-		})
-	}
-	all.Wait()
-	for i, err := range errs {
-		if (err == nil) != (errs[i%2] == nil) || (errs[0] == nil) == (errs[1] == nil) {
-			t.Errorf("%d: got %v", i, err)
-		}
-	}
-	if got := entries(t, data); !slices.Equal(got, []string{originFile}) {
-		t.Errorf("it has %q", got)
-	}
-	info, err := os.Stat(data)
-	if err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("got %v, %v", info, err)
-	}
-	for _, damaged := range []string{"", "{}", "simulated"} {
-		if err := os.WriteFile(filepath.Join(data, originFile), []byte(damaged), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		err := checkFolder(t.Context(), data, origin{}, discard)
-		if _, ok := errors.AsType[*folderError](err); !ok {
-			t.Errorf("%q: got %v", damaged, err)
-		}
-	}
-	file := filepath.Join(data, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := checkFolder(t.Context(), file, origin{}, discard); err == nil {
-		t.Error("a file was taken for a folder")
 	}
 }
 
@@ -308,7 +176,7 @@ func TestSimulationIsMarked(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v: %s", err, stderr.String())
 	}
-	if got := entries(t, cmd.Dir); !slices.Equal(got, []string{simulationDefault}) {
+	if got := entries(t, cmd.Dir); !slices.Equal(got, []string{datafolder.DefaultSimulation}) {
 		t.Errorf("it made %q", got)
 	}
 	if first := lines(stderr.String())[0]; !strings.Contains(first, "SIMULATION: ") {
@@ -317,7 +185,7 @@ func TestSimulationIsMarked(t *testing.T) {
 	if !strings.HasPrefix(stdout.String(), "\nSIMULATION: ") {
 		t.Errorf("the summary is %s", stdout.String())
 	}
-	data := filepath.Join(cmd.Dir, simulationDefault)
+	data := filepath.Join(cmd.Dir, datafolder.DefaultSimulation)
 	for _, m := range manifests(t, data) {
 		page := filepath.Join(t.TempDir(), "report.html")
 		got := packhorse(t, nil, "custody", m.Object.Key, "--data", data, "--html", page)
@@ -331,9 +199,9 @@ func TestSimulationIsMarked(t *testing.T) {
 }
 
 // manifests are those in a data folder.
-func manifests(t *testing.T, data string) (all []custody.Manifest) {
+func manifests(t *testing.T, data string) (all []manifest.Manifest) {
 	t.Helper()
-	root := filepath.Join(data, s3Folder, embeddedBucket)
+	root := filepath.Join(data, datafolder.S3, datafolder.Bucket)
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() || filepath.Ext(path) != ".json" {
 			return err
@@ -342,7 +210,7 @@ func manifests(t *testing.T, data string) (all []custody.Manifest) {
 		if err != nil {
 			return err
 		}
-		var m custody.Manifest
+		var m manifest.Manifest
 		if err := json.Unmarshal(text, &m); err != nil {
 			return err
 		}

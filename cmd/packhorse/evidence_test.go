@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"packhorse/cmd/packhorse/datafolder"
 )
 
 // simulated is a data folder in which two packages were archived.
@@ -48,7 +50,7 @@ func listed(t *testing.T, data string, args ...string) []record {
 func TestEvidence(t *testing.T) {
 	t.Parallel()
 	data := simulated(t)
-	folder := filepath.Join(data, s3Folder, embeddedBucket)
+	folder := filepath.Join(data, datafolder.S3, datafolder.Bucket)
 
 	got := packhorse(t, nil, "verify", "--data", data)
 	if got.code != exitDone || !strings.Contains(got.stdout, "PASS: everything agrees; 2 manifests") ||
@@ -247,7 +249,7 @@ func TestPlanted(t *testing.T) {
 	data := simulated(t)
 	key := listed(t, data)[0].Key
 	planted := strings.TrimSuffix(key, ".zip") + "~1.zip"
-	path := filepath.Join(data, s3Folder, embeddedBucket, filepath.FromSlash(planted))
+	path := filepath.Join(data, datafolder.S3, datafolder.Bucket, filepath.FromSlash(planted))
 	if err := os.WriteFile(path, []byte("planted"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/internal/investigation"
 	"packhorse/internal/mde/mdesim"
 )
@@ -104,7 +105,7 @@ func awaitCall(s *mdesim.Server) {
 func checkStored(t *testing.T, s *mdesim.Server, data string, actions []mdesim.Action) {
 	t.Helper()
 	files := map[string]string{} // SHA-256 by action
-	err := filepath.WalkDir(filepath.Join(data, s3Folder), func(path string, e fs.DirEntry, err error,
+	err := filepath.WalkDir(filepath.Join(data, datafolder.S3), func(path string, e fs.DirEntry, err error,
 	) error {
 		if err != nil || !strings.HasSuffix(path, ".zip") || !e.Type().IsRegular() {
 			return err
@@ -132,7 +133,7 @@ func checkStored(t *testing.T, s *mdesim.Server, data string, actions []mdesim.A
 			t.Errorf("action %s: got SHA-256 %s, served %s", a.ID, files[a.ID], sum)
 		}
 	}
-	for _, rec := range records(t, data) {
+	for _, rec := range ledgerRecords(t, data) {
 		if rec.State != investigation.StateDone {
 			t.Errorf("action %s is %s", rec.ActionID, rec.State)
 		}

@@ -8,14 +8,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"packhorse/cmd/packhorse/catalog"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/datafolder"
+	"packhorse/cmd/packhorse/evidence"
+	"packhorse/cmd/packhorse/records"
 	"packhorse/internal/investigation"
 )
 
 // listOptions are the flags of `packhorse list`.
 type listOptions struct {
-	filter       catalog.Filter
+	filter       records.Filter
 	since, until string
 	newestPair   bool
 	data         string
@@ -24,7 +25,7 @@ type listOptions struct {
 	json         bool
 }
 
-func (m Main) listCommand() *cobra.Command {
+func listCommand() *cobra.Command {
 	var o listOptions
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -46,7 +47,7 @@ package was asked for. --newest-pair gives the two newest packages of one host, 
 			if err != nil {
 				return err
 			}
-			return m.list(cmd.Context(), o)
+			return listRecords(cmd, o)
 		},
 	}
 	flags := cmd.Flags()
@@ -57,7 +58,7 @@ package was asked for. --newest-pair gives the two newest packages of one host, 
 	flags.StringVar(&o.since, "since", "", "asked for at this `TIME` or later")
 	flags.StringVar(&o.until, "until", "", "asked for before this `TIME`")
 	flags.BoolVar(&o.newestPair, "newest-pair", false, "the two newest packages of the host of --machine")
-	flags.StringVar(&o.data, "data", dataDefault, "the data `DIR` with the ledger")
+	flags.StringVar(&o.data, "data", datafolder.Default, "the data `DIR` with the ledger")
 	flags.StringVar(&o.table, "ledger", "", "the ledger is this DynamoDB `TABLE`")
 	flags.StringVar(&o.tenant, "tenant", "", "of this tenant, by its `ID`")
 	flags.BoolVar(&o.json, "json", false, "write one JSON object a line")
@@ -66,21 +67,20 @@ package was asked for. --newest-pair gives the two newest packages of one host, 
 
 // check reads the flags that are more than text.
 func (o *listOptions) check(cmd *cobra.Command, now time.Time) (err error) {
-	usage := func(err error) error { return &usageError{command: cmd.CommandPath(), err: err} }
 	o.tenant, err = tenantFlag(cmd, o.tenant)
 	if err != nil {
 		return err
 	}
 	if o.table != "" && o.tenant == "" {
-		return usage(errors.New("--ledger goes with --tenant"))
+		return usage(cmd, errors.New("--ledger goes with --tenant"))
 	}
 	if o.newestPair && o.filter.Machine == "" {
-		return usage(errors.New("--newest-pair goes with --machine"))
+		return usage(cmd, errors.New("--newest-pair goes with --machine"))
 	}
 	if o.filter.State != "" {
-		o.filter.State, err = catalog.ParseState(o.filter.State)
+		o.filter.State, err = records.ParseState(o.filter.State)
 		if err != nil {
-			return usage(fmt.Errorf("--state: %w", err))
+			return usage(cmd, fmt.Errorf("--state: %w", err))
 		}
 	}
 	for _, flag := range []struct {
@@ -90,73 +90,46 @@ func (o *listOptions) check(cmd *cobra.Command, now time.Time) (err error) {
 		if flag.text == "" {
 			continue
 		}
-		*flag.to, err = catalog.ParseTime(flag.text, now)
+		*flag.to, err = records.ParseTime(flag.text, now)
 		if err != nil {
-			return usage(fmt.Errorf("--%s: %w", flag.name, err))
+			return usage(cmd, fmt.Errorf("--%s: %w", flag.name, err))
 		}
 	}
 	return nil
 }
 
-// list is one `packhorse list`. Records that make no sense are an error beside the list of all others.
-func (m Main) list(ctx context.Context, o listOptions) error {
-	records, err := o.records(ctx)
+// listRecords is one `packhorse list`. Records that make no sense are an error beside the list of all others.
+func listRecords(cmd *cobra.Command, o listOptions) error {
+	all, err := readLedger(cmd.Context(), o)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return err
 	}
-	return errors.Join(m.show(records, o), err)
+	return errors.Join(showRecords(cmd, all, o), err)
 }
 
-func (m Main) show(records []investigation.Record, o listOptions) (err error) {
-	records = catalog.Select(records, o.filter)
+func readLedger(ctx context.Context, o listOptions) (_ []investigation.Record, err error) {
+	ledger, err := evidence.OpenLedger(ctx, o.table, o.data)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, ledger.Close()) }()
+	return ledger.All(ctx, o.tenant)
+}
+
+func showRecords(cmd *cobra.Command, all []investigation.Record, o listOptions) (err error) {
+	some := records.Select(all, o.filter)
 	if o.newestPair {
-		records, err = catalog.NewestPair(records)
+		some, err = records.NewestPair(some)
 		if err != nil {
 			return err
 		}
 	}
 	if o.json {
-		return catalog.JSON(m.Stdout, records)
+		return records.JSON(cmd.OutOrStdout(), some)
 	}
-	if len(records) == 0 {
-		fmt.Fprintln(m.Stderr, "packhorse: the ledger has nothing of the kind")
+	if len(some) == 0 {
+		fmt.Fprintln(cmd.ErrOrStderr(), "packhorse: the ledger has nothing of the kind")
 		return nil
 	}
-	return catalog.Table(m.Stdout, records)
-}
-
-// noLedgerError says that a data folder has no ledger.
-type noLedgerError struct{ data string }
-
-func (e *noLedgerError) Error() string { return fmt.Sprintf("there is no ledger in %s", e.data) }
-
-// records reads the ledger. Beside an error that wraps investigation.ErrBadRecord it returns all records
-// that make sense.
-func (o listOptions) records(ctx context.Context) (_ []investigation.Record, err error) {
-	e := &evidence{}
-	defer func() { err = errors.Join(err, e.close()) }()
-	err = (&evidenceOptions{ledger: o.table}).openLedger(ctx, e, o.data)
-	if err != nil {
-		return nil, err
-	}
-	if e.ledger == nil {
-		return nil, &noLedgerError{o.data}
-	}
-	tenants := []string{o.tenant}
-	if o.tenant == "" {
-		tenants, err = e.ledger.Tenants(ctx)
-		if err != nil {
-			return nil, verify.Explain(err)
-		}
-	}
-	var all []investigation.Record
-	var bad []error
-	for _, tenant := range tenants {
-		records, err := e.ledger.Records(ctx, tenant)
-		if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-			return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, verify.Explain(err))
-		}
-		all, bad = append(all, records...), append(bad, err)
-	}
-	return all, errors.Join(bad...)
+	return records.Table(cmd.OutOrStdout(), some)
 }

@@ -7,14 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"packhorse/cmd/packhorse/advice"
 	"packhorse/cmd/packhorse/console"
+	"packhorse/cmd/packhorse/datafolder"
+	"packhorse/cmd/packhorse/local"
 	"packhorse/internal/settings"
 )
 
@@ -33,23 +35,7 @@ const (
 )
 
 func main() {
-	stdout, stderr := claimOutput()
-	os.Exit(Main{Environ: os.Environ(), Stdout: stdout, Stderr: stderr}.Run(os.Args[1:]))
-}
-
-// claimOutput returns standard output and standard error, and nobody else prints on them any more.
-// The library of the embedded S3 server does: a word about its folders would spoil the JSON lines, and
-// it colors its internal errors, which reach us as answers to our requests anyway. A panic still shows.
-func claimOutput() (stdout, stderr *os.File) {
-	stdout, stderr = os.Stdout, os.Stderr
-	silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		os.Stdout = os.Stderr // the next best: JSON lines stay JSON lines
-		return stdout, stderr
-	}
-	os.Stdout, os.Stderr = silence, silence
-	log.SetOutput(silence)
-	return stdout, stderr
+	os.Exit(Main{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}.Run(os.Args[1:]))
 }
 
 // Main is the program with everything it takes from its surroundings, so that a test can run it.
@@ -75,22 +61,32 @@ func (m Main) Run(args []string) int {
 		return exitDone
 	}
 	fmt.Fprintf(m.Stderr, "packhorse: %s\n", console.CleanText(err.Error()))
-	if hint := hintFor(err); hint != "" {
-		fmt.Fprintf(m.Stderr, "hint: %s\n", hint)
+	if advice := advice.For(err); advice != "" {
+		fmt.Fprintf(m.Stderr, "hint: %s\n", advice)
 	}
+	return exitCode(err)
+}
+
+// exitCode returns the exit code of a command that ended with the error.
+func exitCode(err error) int {
 	if _, ok := errors.AsType[*settings.Error](err); ok {
 		return exitUsage
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}
-	if _, ok := errors.AsType[*folderError](err); ok {
+	if _, ok := errors.AsType[*datafolder.Error](err); ok {
 		return exitUsage
 	}
-	if verdict, ok := errors.AsType[*verdictError](err); ok {
-		return verdict.code
+	verdict, ok := errors.AsType[*verdictError](err)
+	switch {
+	case !ok, !verdict.partial:
+		return exitFailed
+	case verdict.keyNotTrusted:
+		return exitKeyNotTrusted
+	default:
+		return exitPartial
 	}
-	return exitFailed
 }
 
 func (m Main) command() *cobra.Command {
@@ -110,33 +106,8 @@ and stores each package exactly once, hashed and verified.`,
 		Args:          usageArgs(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{command: cmd.CommandPath(), err: err}
-	})
-	root.AddCommand(m.runCommand(), m.simulateCommand(), m.verifyCommand(), m.listCommand(),
-		m.custodyCommand(), m.publicKeyCommand())
+	root.SetFlagErrorFunc(usage)
+	root.AddCommand(runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
+		simulateCommand(), verifyCommand(), listCommand(), custodyCommand(), publicKeyCommand())
 	return root
-}
-
-// usageError is a command line that cannot be understood.
-type usageError struct {
-	command string
-	err     error
-}
-
-func (e *usageError) Error() string {
-	return fmt.Sprintf("%v (see %s --help)", e.err, e.command)
-}
-
-func (e *usageError) Unwrap() error { return e.err }
-
-// usageArgs makes what an argument check refuses a usage error.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		err := check(cmd, args)
-		if err != nil {
-			return &usageError{command: cmd.CommandPath(), err: err}
-		}
-		return nil
-	}
 }

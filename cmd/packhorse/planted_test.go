@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"packhorse/internal/custody"
+	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // TestPlantedBefore puts a genuine package, with all its metadata, under the key of the next one before it
@@ -26,13 +27,13 @@ func TestPlantedBefore(t *testing.T) {
 	next := action(2)
 	s.Add(next)
 	key, err := investigation.KeyOf("packages/", investigation.Action{
-		ID:        investigation.ID{TenantID: records(t, data)[0].TenantID, ActionID: next.ID},
+		ID:        investigation.ID{TenantID: ledgerRecords(t, data)[0].TenantID, ActionID: next.ID},
 		MachineID: next.MachineID, CreatedAt: next.CreatedAt,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(data, s3Folder, genuine.Bucket)
+	folder := filepath.Join(data, datafolder.S3, genuine.Bucket)
 	planted := filepath.Join(folder, filepath.FromSlash(string(key)))
 	if err := os.MkdirAll(filepath.Dir(planted), 0o700); err != nil {
 		t.Fatal(err)
@@ -64,7 +65,7 @@ func TestPlantedBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := custody.Parse(text)
+	m, err := manifest.Parse(text)
 	if err != nil || m.Action.ID != next.ID || m.Object.SHA256 != want || len(m.Strangers) != 1 ||
 		m.Strangers[0].Key != string(key) || m.Strangers[0].SHA256 != genuine.SHA256 {
 		t.Errorf("the manifest says %s, %v", text, err)
@@ -72,7 +73,7 @@ func TestPlantedBefore(t *testing.T) {
 	if now, err := os.ReadFile(planted); err != nil || !bytes.Equal(now, before) {
 		t.Errorf("the stranger was changed, %v", err)
 	}
-	var told struct{ Strangers []custody.Stranger }
+	var told struct{ Strangers []manifest.Stranger }
 	for _, text := range lines(second.stdout) {
 		if strings.Contains(text, `"event":"archived"`) {
 			if err := json.Unmarshal([]byte(text), &told); err != nil {

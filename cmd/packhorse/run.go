@@ -3,33 +3,21 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/process"
+	"packhorse/cmd/packhorse/datafolder"
+	"packhorse/cmd/packhorse/evidence"
+	"packhorse/cmd/packhorse/local"
+	"packhorse/cmd/packhorse/simulation"
 	"packhorse/internal/investigation"
 )
 
-// runOptions are the flags of `packhorse run`.
-type runOptions struct {
-	simulate    int      // actions of the simulated tenant; 0 = a real tenant
-	packageSize sizeList // of the simulated packages; empty = mixed
-	untilIdle   bool
-	json        bool
-	data        string // folder of ledger, budget and embedded archive; empty: the default
-	s3Endpoint  string // empty = AWS, or embedded where bucket is empty too
-	bucket      string // empty = embedded
-}
-
-func (m Main) runCommand() *cobra.Command {
-	var o runOptions
+// runCommand has the command complete the options with its flags.
+func runCommand(o local.Options) *cobra.Command {
+	var json bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Find, fetch and store packages, in this one process",
@@ -67,80 +55,75 @@ Defender cannot be reached, a run says so and tries again.`,
   packhorse run --bucket my-evidence            into S3, with your AWS configuration`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := o.complete(cmd)
+			err := completeRun(cmd, &o)
 			if err != nil {
 				return err
 			}
-			return m.run(cmd.Context(), o)
+			return run(cmd, o, json)
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&o.simulate, "simulate", 0, "carry the packages of a simulated tenant with `N` actions")
-	flags.Var(&o.packageSize, "package-size", "of the simulated packages, in turn: `SIZE`[,SIZE…], such as 2GiB")
-	flags.BoolVar(&o.untilIdle, "until-idle", false,
+	flags.IntVar(&o.Simulate, "simulate", 0, "carry the packages of a simulated tenant with `N` actions")
+	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size", "of the simulated packages, in turn: `SIZE`[,SIZE…], such as 2GiB")
+	flags.BoolVar(&o.UntilIdle, "until-idle", false,
 		"end when nothing is ready, in flight or to be announced, and no waiting action is younger than 30 minutes")
-	flags.BoolVar(&o.json, "json", false, "write one JSON object a line to standard output")
-	flags.StringVar(&o.data, "data", "",
-		"the data `DIR` (default "+dataDefault+", and "+simulationDefault+" with --simulate)")
-	flags.StringVar(&o.bucket, "bucket", "", "store into this bucket (`NAME`) instead of the data folder")
-	flags.StringVar(&o.s3Endpoint, "s3-endpoint", "", "the S3-compatible service that has the bucket (`URL`)")
+	flags.BoolVar(&json, "json", false, "write one JSON object a line to standard output")
+	flags.StringVar(&o.Data, "data", "",
+		"the data `DIR` (default "+datafolder.Default+", and "+datafolder.DefaultSimulation+" with --simulate)")
+	flags.StringVar(&o.Bucket, "bucket", "", "store into this bucket (`NAME`) instead of the data folder")
+	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "the S3-compatible service that has the bucket (`URL`)")
 	return cmd
 }
 
-// complete finds what does not go together, and names the data folder where nobody did.
-func (o *runOptions) complete(cmd *cobra.Command) error {
-	usage := func(text string) error {
-		return &usageError{command: cmd.CommandPath(), err: errors.New(text)}
-	}
+// completeRun finds what does not go together, and chooses the data folder if nobody did.
+func completeRun(cmd *cobra.Command, o *local.Options) error {
 	switch {
-	case cmd.Flags().Changed("simulate") && o.simulate < 1:
-		return usage("--simulate takes the number of actions, 1 or more")
-	case o.simulate == 0 && len(o.packageSize) > 0:
-		return usage("--package-size goes with --simulate")
-	case o.s3Endpoint != "" && o.bucket == "":
-		return usage("--s3-endpoint goes with --bucket")
-	case o.data != "":
-	case o.simulate > 0:
-		o.data = simulationDefault
+	case cmd.Flags().Changed("simulate") && o.Simulate < 1:
+		return usage(cmd, errors.New("--simulate takes the number of actions, 1 or more"))
+	case o.Simulate == 0 && len(o.Sizes) > 0:
+		return usage(cmd, errors.New("--package-size goes with --simulate"))
+	case o.Endpoint != "" && o.Bucket == "":
+		return usage(cmd, errors.New("--s3-endpoint goes with --bucket"))
+	case o.Data != "":
+	case o.Simulate > 0:
+		o.Data = datafolder.DefaultSimulation
 	default:
-		o.data = dataDefault
+		o.Data = datafolder.Default
 	}
 	return nil
 }
 
 // run is one `packhorse run`.
-func (m Main) run(ctx context.Context, o runOptions) (err error) {
-	startedAt := time.Now()
-	screen := m.openScreen(o.json)
+func run(cmd *cobra.Command, o local.Options, json bool) (err error) {
+	ctx, startedAt := cmd.Context(), time.Now()
+	screen := openRunScreen(cmd, json)
 	defer screen.close()
 
-	station, err := openStation(ctx, o, m.Environ, screen.logger)
-	if err != nil && ctx.Err() != nil {
-		return process.Interrupted(o.untilIdle) // as a rule while it waited for a token
-	}
-	if err != nil {
+	runtime, err := local.Open(ctx, o, screen.logger)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return o.Interrupted() // as a rule while it waited for a token
+	case err != nil:
 		return err
 	}
-	defer func() { err = errors.Join(err, station.close()) }()
+	defer func() { err = errors.Join(err, runtime.Close()) }()
 
-	proc := station.process(screen.reporter, screen.logger)
-	runErr := proc.Run(ctx, o.untilIdle)
+	runErr := runtime.Run(ctx, screen.reporter, screen.logger)
 	screen.close()
-	if runErr != nil && !errors.Is(runErr, process.ErrStopped) &&
+	if runErr != nil && !errors.Is(runErr, local.ErrStopped) &&
 		!errors.Is(runErr, investigation.ErrBadRecord) { // then all others are done
 		return runErr
 	}
 
-	// What was interrupted still shows what it did.
-	summary, err := station.summary(context.WithoutCancel(ctx), startedAt)
+	result, err := runtime.Result(context.WithoutCancel(ctx)) // an interrupted run shows what it did, too
 	if err != nil {
 		return errors.Join(runErr, err)
 	}
-	err = screen.show(summary)
+	err = screen.show(summaryOf(result, o, startedAt))
 	if err != nil {
 		return errors.Join(runErr, err)
 	}
-	if summary.Judge != nil && !summary.Judge.Passed {
+	if result.Judgement != nil && !result.Judgement.Passed {
 		return errors.Join(runErr, errJudge)
 	}
 	return runErr
@@ -148,59 +131,24 @@ func (m Main) run(ctx context.Context, o runOptions) (err error) {
 
 var errJudge = errors.New("the simulator's judge found a rule broken")
 
-// screen is where a run is shown: events on one side, the closing summary on the other.
-type screen struct {
-	reporter process.Reporter
-	logger   *slog.Logger
-	close    func() // may be called more than once
-	show     func(console.Summary) error
-}
-
-// openScreen chooses how the run is shown: JSON lines on standard output, or progress bars (lines of
-// text where there is no terminal) on standard error and the table on standard output.
-func (m Main) openScreen(json bool) screen {
-	table := func(s console.Summary) error { return s.Table(m.Stdout) }
-	switch terminal := m.terminal(); {
-	case json:
-		lines := console.NewJSON(m.Stdout, time.Now)
-		return screen{lines, newLogger(m.Stderr), func() {}, lines.Summary}
-	case terminal != nil:
-		t := console.NewTerminal(terminal, time.Now)
-		return screen{t, newLogger(t), t.Close, table}
-	default:
-		return screen{console.NewLines(m.Stderr, time.Now), newLogger(m.Stderr), func() {}, table}
+func summaryOf(r local.Result, o local.Options, startedAt time.Time) console.Summary {
+	return console.Summary{
+		Records: r.Records, StartedAt: startedAt, EndedAt: time.Now(), Locate: r.Locate,
+		Evidence: console.Evidence{
+			Sequence: r.Head.Sequence, Digest: r.Head.Digest, KeyID: r.KeyID, Check: verification(r.Data, o),
+		},
+		Judge: (*console.Judgement)(r.Judgement), Simulated: r.Simulated,
 	}
-}
-
-// terminal returns standard error if a person watches it, else nil.
-func (m Main) terminal() *os.File {
-	file, ok := m.Stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return nil
-	}
-	return file
-}
-
-func newLogger(out io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // verification is the command that checks what was stored.
-func (o runOptions) verification() string {
-	command := "packhorse verify --data " + console.ShellQuote(o.data)
-	if o.bucket != "" {
-		command += " --from " + console.ShellQuote(s3Scheme+o.bucket)
+func verification(data string, o local.Options) string {
+	command := "packhorse verify --data " + console.ShellQuote(data)
+	if o.Bucket != "" {
+		command += " --from " + console.ShellQuote(evidence.Scheme+o.Bucket)
 	}
-	if o.s3Endpoint != "" {
-		command += " --s3-endpoint " + console.ShellQuote(o.s3Endpoint)
+	if o.Endpoint != "" {
+		command += " --s3-endpoint " + console.ShellQuote(o.Endpoint)
 	}
 	return command
-}
-
-// locate says where a person finds a stored object: the file, or the S3 URL.
-func (o runOptions) locate(receipt investigation.Receipt) string {
-	if o.bucket != "" {
-		return "s3://" + receipt.Bucket + "/" + receipt.Key
-	}
-	return filepath.Join(o.data, s3Folder, receipt.Bucket, filepath.FromSlash(receipt.Key))
 }

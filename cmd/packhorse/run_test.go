@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/console"
+	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/internal/investigation"
 	"packhorse/internal/mde/mdesim"
 )
@@ -65,7 +66,7 @@ func of(event string, events []line) []line {
 // stored hashes the file of an archived event, and checks that the manifest lies beside it.
 func stored(t *testing.T, data string, e line) (size int64, sum string) {
 	t.Helper()
-	folder := filepath.Join(data, s3Folder, e.Bucket)
+	folder := filepath.Join(data, datafolder.S3, e.Bucket)
 	text, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(e.Key)))
 	if err != nil {
 		t.Fatal(err)
@@ -250,8 +251,8 @@ func TestNothingBegun(t *testing.T) {
 			switch _, err := os.Stat(data); {
 			case !c.token && !errors.Is(err, fs.ErrNotExist):
 				t.Errorf("the data folder was made: %v", err)
-			case c.token && len(records(t, data)) != 0:
-				t.Errorf("the ledger has %+v", records(t, data))
+			case c.token && len(ledgerRecords(t, data)) != 0:
+				t.Errorf("the ledger has %+v", ledgerRecords(t, data))
 			}
 			verdict := s.Judge().Verdict()
 			if verdict.Calls[mdesim.KindPackageURI] != 0 || len(verdict.BrokenRules) != 0 {
@@ -304,7 +305,7 @@ func TestInterrupted(t *testing.T) {
 	if _, summary := jsonLines(t, first); summary.Open != 1 || summary.Archived != 0 {
 		t.Errorf("interrupted: the summary says %+v", summary)
 	}
-	left := records(t, data)
+	left := ledgerRecords(t, data)
 	if len(left) != 1 || left[0].State != investigation.StateReady || left[0].Attempts != 1 {
 		t.Fatalf("interrupted: the ledger has %+v", left)
 	}

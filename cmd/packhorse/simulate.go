@@ -1,29 +1,29 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"packhorse/internal/mde/mdesim"
+	"packhorse/cmd/packhorse/simulation"
 )
 
 // simulateOptions are the flags of `packhorse simulate`.
 type simulateOptions struct {
 	listen      string
 	actions     int
-	packageSize sizeList
+	packageSize simulation.Sizes
 	seed        uint64
 	caFile      string
 }
 
-func (m Main) simulateCommand() *cobra.Command {
+func simulateCommand() *cobra.Command {
 	var o simulateOptions
 	cmd := &cobra.Command{
 		Use:   "simulate",
@@ -44,14 +44,13 @@ action.`,
 			host, port, err := net.SplitHostPort(o.listen)
 			number, portErr := strconv.ParseUint(port, 10, 16)
 			if err != nil || portErr != nil {
-				return &usageError{command: cmd.CommandPath(), err: fmt.Errorf(
-					"--listen %q is no address: write host:port, such as 127.0.0.1:8443", o.listen)}
+				return usage(cmd, fmt.Errorf(
+					"--listen %q is no address: write host:port, such as 127.0.0.1:8443", o.listen))
 			}
 			if o.actions < 0 {
-				return &usageError{command: cmd.CommandPath(),
-					err: errors.New("--actions takes the number of actions, 0 or more")}
+				return usage(cmd, errors.New("--actions takes the number of actions, 0 or more"))
 			}
-			return m.simulate(cmd.Context(), o, host, number)
+			return serveSimulation(cmd, o, host, number)
 		},
 	}
 	flags := cmd.Flags()
@@ -63,34 +62,28 @@ action.`,
 	return cmd
 }
 
-// simulate is one `packhorse simulate`.
-func (m Main) simulate(ctx context.Context, o simulateOptions, host string, port uint64) (err error) {
+// serveSimulation is one `packhorse simulate`.
+func serveSimulation(cmd *cobra.Command, o simulateOptions, host string, port uint64) (err error) {
 	next := "0"
 	if port != 0 {
 		next = strconv.FormatUint(port+1, 10)
 	}
-	config := mdesim.Defaults()
-	server, err := mdesim.Start(ctx, config, time.Now, o.listen, net.JoinHostPort(host, next))
+	plan := simulation.Plan{
+		Seed: o.seed, StartedAt: time.Now().UTC(), Actions: o.actions, Sizes: o.packageSize,
+	}
+	tenant, err := simulation.Serve(cmd.Context(), o.listen, net.JoinHostPort(host, next), plan)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Close()) }()
-	startedAt := time.Now().UTC()
-	for _, a := range append(mdesim.Scenario(o.actions, o.seed, startedAt, o.packageSize),
-		mdesim.OtherActions(o.seed, startedAt)...) {
-		server.Add(a)
-	}
+	defer func() { err = errors.Join(err, tenant.Close()) }()
 	if o.caFile != "" {
-		err = os.WriteFile(o.caFile, server.CAPEM, 0o600)
+		err = os.WriteFile(o.caFile, tenant.RootPEM(), 0o600)
 		if err != nil {
 			return fmt.Errorf("write the root certificate: %w", err)
 		}
 	}
-	fmt.Fprintf(m.Stdout, "DEFENDER_TENANT_ID=%s\nDEFENDER_CLIENT_ID=%s\nDEFENDER_CLIENT_SECRET=%s\n"+
-		"DEFENDER_API_URL=%s\nDEFENDER_AUTHORITY_URL=%s\nDEFENDER_LINK_HOSTS=%s\n",
-		config.TenantID, config.ClientID, config.ClientSecret, server.APIURL, server.APIURL,
-		server.DownloadHost)
-	fmt.Fprintf(m.Stderr, "serving the simulator on %s; interrupt to end\n", server.APIURL)
-	<-ctx.Done()
+	fmt.Fprintln(cmd.OutOrStdout(), strings.Join(tenant.Environ(), "\n"))
+	fmt.Fprintf(cmd.ErrOrStderr(), "serving the simulator on %s; interrupt to end\n", tenant.APIURL())
+	<-cmd.Context().Done()
 	return nil
 }

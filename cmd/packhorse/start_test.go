@@ -3,10 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -16,9 +13,6 @@ import (
 	"syscall"
 	"testing"
 
-	"packhorse/internal/entra"
-	"packhorse/internal/investigation"
-	"packhorse/internal/mde"
 	"packhorse/internal/mde/mdesim"
 )
 
@@ -31,35 +25,6 @@ func closedAddress(t *testing.T) string {
 	}
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
-}
-
-// TestMendable: what ends a run at its start is a setting or a credential, however it is wrapped.
-func TestMendable(t *testing.T) {
-	t.Parallel()
-	for status, want := range map[int]bool{
-		302: true, 400: true, 401: true, 403: true, 404: true, 407: true,
-		408: false, 425: false, 429: false, 500: false, 502: false, 503: false, 504: false,
-	} {
-		err := fmt.Errorf("list: %w", &investigation.PostponedError{Err: &mde.StatusError{Status: status}})
-		if got := mendable(err); got != want {
-			t.Errorf("%d: got %t", status, got)
-		}
-	}
-	for _, c := range []struct {
-		err  error
-		want bool
-	}{
-		{&investigation.PostponedError{Err: &entra.Error{Message: "refused"}}, true},
-		{&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, true},
-		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, false},
-		{&net.DNSError{Err: "no such host", IsNotFound: true}, false},
-		{io.ErrUnexpectedEOF, false},
-		{syscall.ENOSPC, false},
-	} {
-		if got := mendable(c.err); got != c.want {
-			t.Errorf("%v: got %t", c.err, got)
-		}
-	}
 }
 
 // untilSaid runs the program, does something as soon as standard error says the words, and returns

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"log"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"github.com/versity/versitygw/debuglogger"
 )
 
 // inProcess runs a command line that is to end before anything is started.
@@ -190,29 +187,5 @@ func TestBadSettings(t *testing.T) {
 				t.Errorf("%s: the data folder was made", name)
 			}
 		}
-	}
-}
-
-// TestClaimOutput: what a library prints must not come between the lines of --json, nor into the log.
-func TestClaimOutput(t *testing.T) {
-	stdout, stderr := os.Stdout, os.Stderr
-	t.Cleanup(func() {
-		os.Stdout, os.Stderr = stdout, stderr
-		log.SetOutput(stderr)
-	})
-	out, err := os.Create(filepath.Join(t.TempDir(), "output"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = out.Close() }()
-	os.Stdout, os.Stderr = out, out
-	if got, gotErr := claimOutput(); got != out || gotErr != out {
-		t.Error("the outputs are others")
-	}
-	debuglogger.InternalError(errors.New("write object data: no space left on device"))
-	fmt.Println("served folder: /data")
-	log.Print("max-requests exceeds max-connections")
-	if text, err := os.ReadFile(out.Name()); err != nil || len(text) != 0 {
-		t.Errorf("others printed %q, %v", text, err)
 	}
 }

@@ -2,18 +2,16 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/evidence"
+	"packhorse/internal/verify"
 )
 
-func (m Main) verifyCommand() *cobra.Command {
-	var o evidenceOptions
+func verifyCommand() *cobra.Command {
+	var o evidenceFlags
 	var scope verify.Scope
 	var all, json bool
 	cmd := &cobra.Command{
@@ -48,12 +46,11 @@ Verdicts and exit codes:
   packhorse verify --from s3://my-evidence --ledger packhorse-ledger --pub key.pem
   packhorse verify --from /mnt/copy --pub key.pem --require signature,object,chain
   packhorse verify --tenant 7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11
-  packhorse verify --json | jq 'select(.event == "lie")'`,
+  packhorse verify --json | jq 'select(.event == "mismatch")'`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if n := len(args); n > 0 && (all || scope.TenantID != "") || all && scope.TenantID != "" {
-				return &usageError{command: cmd.CommandPath(),
-					err: errors.New("KEY, --tenant and --all exclude one another")}
+				return usage(cmd, errors.New("KEY, --tenant and --all exclude one another"))
 			}
 			scope.TenantID, err = tenantFlag(cmd, scope.TenantID)
 			if err == nil {
@@ -62,78 +59,47 @@ Verdicts and exit codes:
 			if err != nil {
 				return err
 			}
-			return m.verify(cmd, o, scope, args, json)
+			return verifyEvidence(cmd, o, scope, args, json)
 		},
 	}
-	o.flags(cmd)
+	o.add(cmd)
 	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify one tenant's evidence, by its `ID`")
 	cmd.Flags().BoolVar(&all, "all", false, "verify everything (the default)")
 	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object a line to standard output")
 	return cmd
 }
 
-// verifyScreen is where a verification is shown.
-type verifyScreen struct {
-	reporter verify.Reporter
-	close    func() // may be called more than once
-	show     func(console.Verification) error
-}
-
-func (m Main) openVerifyScreen(json bool) verifyScreen {
-	table := func(v console.Verification) error { return v.Table(m.Stdout) }
-	switch terminal := m.terminal(); {
-	case json:
-		lines := console.NewVerifyJSON(m.Stdout)
-		return verifyScreen{lines, func() {}, func(v console.Verification) error { return lines.Summary(v.Summary) }}
-	case terminal != nil:
-		bars := console.NewVerifyBars(terminal)
-		return verifyScreen{bars, bars.Close, table}
-	default:
-		return verifyScreen{console.Quiet{}, func() {}, table}
-	}
-}
-
-// verify is one `packhorse verify`.
-func (m Main) verify(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, args []string,
-	json bool,
-) error {
-	screen := m.openVerifyScreen(json)
+// verifyEvidence is one `packhorse verify`.
+func verifyEvidence(cmd *cobra.Command, o evidenceFlags, scope verify.Scope, args []string, json bool) error {
+	screen := openVerifyScreen(cmd, json)
 	defer screen.close()
-	summary, e, err := verifyOne(cmd, o, scope, args, screen.reporter)
+	summary, ledger, err := verifyOnce(cmd, o, scope, args, screen.reporter)
 	screen.close()
 	if err != nil {
 		return err
 	}
-	err = screen.show(console.Verification{Summary: summary, Ledger: e.ledgerName})
+	err = screen.show(console.Verification{Summary: summary, Ledger: ledger})
 	if err != nil {
 		return err
 	}
-	return o.verdict(summary)
+	return verdictOf(summary, o.required)
 }
 
-// verifyOne opens, verifies, and closes. The evidence it returns is closed, and good for its names.
-func verifyOne(cmd *cobra.Command, o evidenceOptions, scope verify.Scope, args []string,
+// verifyOnce opens the evidence, verifies it, and closes it. It also returns what people call the ledger.
+func verifyOnce(cmd *cobra.Command, o evidenceFlags, scope verify.Scope, args []string,
 	reporter verify.Reporter,
-) (_ verify.Summary, _ *evidence, err error) {
-	absolute := ""
-	if len(args) > 0 {
-		absolute, err = filepath.Abs(args[0])
-		if err != nil {
-			return verify.Summary{}, nil, fmt.Errorf("find %s: %w", args[0], err)
-		}
-	}
-	ctx := cmd.Context()
-	e, err := o.open(ctx)
+) (_ verify.Summary, ledger string, err error) {
+	e, err := evidence.Open(cmd.Context(), o.Options)
 	if err != nil {
-		return verify.Summary{}, nil, err
+		return verify.Summary{}, "", err
 	}
-	defer func() { err = errors.Join(err, e.close()) }()
+	defer func() { err = errors.Join(err, e.Close()) }()
 	if len(args) > 0 {
-		scope.Key, err = e.keyOf(args[0], absolute)
+		scope.Key, err = e.Key(args[0])
 		if err != nil {
-			return verify.Summary{}, nil, &usageError{command: cmd.CommandPath(), err: err}
+			return verify.Summary{}, "", usage(cmd, err)
 		}
 	}
-	summary, err := verify.New(e.archive, e.trust, e.ledger, inspect, time.Now, reporter).Run(ctx, scope)
-	return summary, e, err
+	summary, err := e.Verify(cmd.Context(), scope, reporter)
+	return summary, e.LedgerName(), err
 }

@@ -36,7 +36,7 @@ type happening struct {
 func happenings() []happening {
 	return slices.Concat(silences(), failedTicks(), failedFetches(), blockedFetches(), []happening{
 		{"StrangerAlarm", "somebody put an object under a key of the archive", strangers},
-		{"ThrottledAlarm", "a script of an analyst, or a second stack with tables of its own",
+		{"ThrottledAlarm", "an analyst's script, or a second stack with its own tables",
 			func(s *site) []datum {
 				s.tenant.SetFaults(answering(mdesim.KindPackageURI, http.StatusTooManyRequests))
 				numbers, _ := s.carry()
@@ -138,7 +138,7 @@ func blockedFetches() []happening {
 	}
 	const name = "FetchBlockedAlarm"
 	return []happening{
-		{name, "`linkHost`: Microsoft has a new host, to be added to `DefenderLinkHosts`",
+		{name, "`linkHost`: Microsoft uses a new download host, which `DefenderLinkHosts` lacks",
 			wrong(investigation.CauseLinkHost, "DEFENDER_LINK_HOSTS", "other.example.com")},
 		{name, "`forbidden`: the app registration lacks a permission", func(s *site) []datum {
 			s.tenant.SetFaults(answering(mdesim.KindPackageURI, http.StatusForbidden))
@@ -150,11 +150,11 @@ func blockedFetches() []happening {
 			numbers, got := s.carry()
 			return blocked(investigation.CauseCredential, numbers, got)(s)
 		}},
-		{name, "`network`: no way to Defender, or through a proxy whose certificate is not in `DefenderCaPem`",
+		{name, "`network`: Defender cannot be reached, or only through a proxy whose certificate is not in `DefenderCaPem`",
 			wrong(investigation.CauseNetwork, "DEFENDER_API_URL", "https://127.0.0.1:1")},
 		{name, "`counter`: the budget table cannot be used, or the clock is wrong",
 			wrong(investigation.CauseCounter, "BUDGET_TABLE", "absent")},
-		{name, "`archive`: evidence may not be written", func(s *site) []datum {
+		{name, "`archive`: the function may not write evidence", func(s *site) []datum {
 			s.refuses = func(r *http.Request) bool {
 				return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/packages/")
 			}

@@ -7,10 +7,8 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -30,9 +28,6 @@ var version, commit = "unknown", "unknown"
 // lease is how long the package of an environment that died lies idle. A live one renews it.
 const lease = 2 * time.Minute
 
-// handle is what an invocation does.
-type handle func(context.Context, events.EventBridgeEvent) (fetch.Answer, error)
-
 func main() {
 	logger := lambdacontext.NewLogger()
 	invocation, err := build(context.Background(), os.Environ(), logger)
@@ -44,7 +39,7 @@ func main() {
 	lambda.Start(invocation)
 }
 
-func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, error) {
+func build(ctx context.Context, environ []string, logger *slog.Logger) (fetch.Handle, error) {
 	environment := settings.Map(environ)
 	s, err := settings.ParseFetch(environment)
 	if err != nil {
@@ -60,41 +55,9 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (handle, 
 	store := archive.New(bucket, s.ArchiveBucket, s.Lock(), archive.PartSize, archive.PartsInFlight,
 		time.Now, logger)
 	writer := custody.NewWriter(custody.NewKMS(kms.NewFromConfig(parts.AWS), s.SigningKeyID),
-		s.ArchiveBucket, s.Lock(), sceneOf(parts.AWS), time.Now)
-	publish := untilDone(func(ctx context.Context) error {
-		return writer.Publish(ctx, store.StoreManifest)
-	})
+		s.ArchiveBucket, s.Lock(), provenanceOf(parts.AWS), time.Now)
 	fetcher := fetch.New(parts.Defender, parts.Ledger, store, fetch.Unlimited{}, parts.Bus, writer,
 		s.ArchivePrefix, lease, time.Now, rand.Text, logger)
 	handler := fetch.NewHandler(fetcher, s.TenantID, logger)
-	return func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
-		// A bucket or a key that cannot be used is to cost no link.
-		err := store.Ready(ctx)
-		if err != nil {
-			return fetch.Answer{}, err
-		}
-		err = publish(ctx)
-		if err != nil {
-			return fetch.Answer{}, err
-		}
-		answer, err := handler.Handle(ctx, event)
-		parts.Meter.Fetch(answer)
-		return answer, err
-	}, nil
-}
-
-// untilDone returns what does as f does until that succeeds once, and nothing from then on.
-func untilDone(f func(context.Context) error) func(context.Context) error {
-	var mu sync.Mutex // guards done
-	done := false
-	return func(ctx context.Context) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if done {
-			return nil
-		}
-		err := f(ctx)
-		done = err == nil
-		return err
-	}
+	return fetch.NewPreflight(store, writer).Before(parts.Meter.Fetches(handler.Handle)), nil
 }

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -28,13 +27,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 
-	"packhorse/internal/custody"
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ledger/ledgertables"
 	"packhorse/internal/localcloud"
 	"packhorse/internal/localcloud/dynamotest"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde/mdesim"
 )
 
@@ -186,7 +186,7 @@ func (s *site) handle(detailType string, change map[string]string) (answer fetch
 	if err != nil {
 		return fetch.Answer{}, err.Error()
 	}
-	answer, err = invocation(s.t.Context(), events.EventBridgeEvent{
+	answer, err = invocation(s.t.Context(), event.Envelope{
 		Source: "packhorse", DetailType: detailType,
 		Detail: json.RawMessage(fmt.Sprintf(`{"version":"1","tenantId":%q,"actionId":%q}`,
 			s.action.TenantID, s.action.ActionID)),
@@ -317,17 +317,17 @@ func (s *site) checkLocked(key string) {
 // checkEvidence compares the evidence in the bucket with the public key.
 func (s *site) checkEvidence(rec investigation.Record) {
 	s.t.Helper()
-	manifest, signature := s.object(rec.ManifestKey), s.object(investigation.SignatureKey(rec.ManifestKey))
-	m, err := custody.Parse(manifest)
+	text, signature := s.object(rec.ManifestKey), s.object(investigation.SignatureKey(rec.ManifestKey))
+	m, err := manifest.Parse(text)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	keys, err := custody.ParseKeys(s.object(investigation.SigningKeyKey(m.Signature.KeyID)))
+	keys, err := manifest.ParseKeys(s.object(investigation.SigningKeyKey(m.Signature.KeyID)))
 	if err == nil {
-		err = keys[0].Verify(manifest, signature)
+		err = keys[0].Verify(text, signature)
 	}
 	if err != nil || !strings.HasPrefix(m.Signature.Key, "arn:") {
-		s.t.Errorf("the manifest %s: %v", manifest, err)
+		s.t.Errorf("the manifest %s: %v", text, err)
 	}
 	if m.Object.Retention == nil || m.Object.Retention.Mode != "GOVERNANCE" ||
 		m.Custody.Principal == "" || m.Custody.Region != localcloud.Region {

@@ -44,7 +44,7 @@ func build(ctx context.Context, logger *slog.Logger) (
 	if err != nil {
 		return nil, nil, err
 	}
-	poller := poll.New(parts.Defender, parts.Ledger, parts.Bus, parts.Budget, s.TenantID,
+	poller := poll.New(parts.Defender, parts.Ledger, parts.Bus, parts.Defender.Gauge, s.TenantID,
 		s.CasePattern, s.Lookback, s.SweepInterval, time.Now, logger)
 	return poll.NewHandler(poller, time.Now, logger), parts.Meter, nil
 }

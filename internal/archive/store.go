@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 // Store streams a package to its place. The order of its effects:
@@ -133,23 +133,11 @@ func (a *Archive) put(ctx context.Context, o object, c *content, body []byte) (
 		case err == nil:
 			return a.stored(o, c, out.VersionId), nil
 		case statusOf(err) == statusConflict && puts < putsMax:
-			if err := pause(ctx, putPause); err != nil {
+			if err := pause.For(ctx, putPause); err != nil {
 				return investigation.Stored{}, fmt.Errorf("put s3://%s/%s: %w", a.bucket, o.key, err)
 			}
 		default:
 			return investigation.Stored{}, a.explainPut("put", o, err)
 		}
-	}
-}
-
-// pause returns after d, or earlier with the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/strictschema"
 )
 
@@ -25,11 +25,11 @@ func (w *world) checkEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bySequence := map[int64]custody.Manifest{}
+	bySequence := map[int64]manifest.Manifest{}
 	heads := map[int64]investigation.Head{}
 	for _, name := range w.ours(".json") {
 		text := w.read(name)
-		m, err := custody.Parse(text)
+		m, err := manifest.Parse(text)
 		if err == nil {
 			err = strictschema.Check(schema, text)
 		}
@@ -67,7 +67,7 @@ func (w *world) checkEvidence(t *testing.T) {
 
 // checkManifest compares a manifest with the metadata written when the object was committed, which
 // predates any crash.
-func (w *world) checkManifest(t *testing.T, m custody.Manifest) {
+func (w *world) checkManifest(t *testing.T, m manifest.Manifest) {
 	t.Helper()
 	i := slices.IndexFunc(w.records(), func(r investigation.Record) bool { return r.ActionID == m.Action.ID })
 	rec := w.records()[i]
@@ -100,7 +100,7 @@ func (w *world) checkManifest(t *testing.T, m custody.Manifest) {
 	}
 }
 
-func exchange(e *custody.Exchange) investigation.Exchange {
+func exchange(e *manifest.Exchange) investigation.Exchange {
 	if e == nil {
 		return investigation.Exchange{}
 	}

@@ -26,10 +26,11 @@ import (
 	"time"
 
 	"packhorse/internal/custody"
-	"packhorse/internal/eventbus"
-	"packhorse/internal/eventbus/eventschema"
+	"packhorse/internal/event"
+	"packhorse/internal/event/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde"
 	"packhorse/internal/mde/mdesim"
 	"packhorse/internal/memory"
@@ -82,7 +83,7 @@ func scenarios() []scenario {
 				"put Not Collected", "ledger announced"},
 		},
 		{
-			name: "What came is no package, four times", actions: 1, ends: "Succeeded", calls: 4, objects: 1,
+			name: "The download is not a package, four times", actions: 1, ends: "Succeeded", calls: 4, objects: 1,
 			records: 2, arrives: []mdesim.Download{mdesim.DownloadHTML}, reason: investigation.ReasonInvalid,
 			rows: []string{"quarantine", "ledger not collected", "manifest", "signature",
 				"put Not Collected", "ledger announced"},
@@ -245,9 +246,9 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 		ctx, p := w.proc()
 		defer p.end()
 		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, w.archive(p), fetch.Unlimited{}, busPort{p},
-			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, scene, now), "packages/", lease, now, rand.Text, w.logger())
+			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, provenance, now), "packages/", lease, now, rand.Text, w.logger())
 		carry := fetcher.Fetch
-		if detailType == eventbus.TypeSettled {
+		if detailType == event.TypeDecided {
 			carry = fetcher.Conclude
 		}
 		err := carry(ctx, id).Err
@@ -262,8 +263,8 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 	})
 }
 
-func scene(context.Context) (custody.Scene, error) {
-	return custody.Scene{Version: "1", Principal: "tester"}, nil
+func provenance(context.Context) (manifest.Provenance, error) {
+	return manifest.Provenance{Version: "1", Principal: "tester"}, nil
 }
 
 // outcome is the cost of a run and who saw something twice.

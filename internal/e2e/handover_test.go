@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
+	"packhorse/internal/event"
 	"packhorse/internal/eventbus"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
@@ -32,8 +32,7 @@ func (r *recorder) PutEvents(_ context.Context, in *eventbridge.PutEventsInput,
 	}, nil
 }
 
-// The fetch function understands the events that the poll function puts on the bus. The two share
-// no code: each implements the contract separately.
+// The fetch function understands the events that the poll function puts on the bus.
 func TestReadyIsUnderstood(t *testing.T) {
 	const tenant = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
 	sent := &recorder{}
@@ -42,13 +41,13 @@ func TestReadyIsUnderstood(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry := sent.entries[0]
-	event := events.EventBridgeEvent{
+	envelope := event.Envelope{
 		Source: *entry.Source, DetailType: *entry.DetailType, Detail: json.RawMessage(*entry.Detail),
 	}
 	logger := slog.New(slog.DiscardHandler)
 	fetcher := fetch.New(nil, memory.NewLedger(), nil, nil, nil, nil, "", time.Minute, time.Now,
 		func() string { return "owner" }, logger)
-	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), event)
+	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), envelope)
 	// The ledger is empty; that it was asked shows that the event was understood.
 	if err != nil || answer.ActionID != id.ActionID ||
 		!strings.Contains(answer.Reason, investigation.ErrUnknownAction.Error()) {

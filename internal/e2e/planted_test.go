@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/memory"
 )
 
@@ -205,7 +205,7 @@ func (w *world) checkNamed(t *testing.T, p planting, column string) {
 		column != after && (p.step == "ledger archived" || p.step == "ledger sealed")) {
 		t.Errorf("the manifest is at %s", rec.ManifestKey)
 	}
-	m, err := custody.Parse(w.read(rec.ManifestKey))
+	m, err := manifest.Parse(w.read(rec.ManifestKey))
 	inPlace := column != after && (p.step == "complete" || p.step == "quarantine")
 	if err != nil || (len(m.Strangers) == 1) != inPlace || inPlace && m.Strangers[0].SHA256 != digest {
 		t.Errorf("the manifest names %+v, %v", m.Strangers, err)

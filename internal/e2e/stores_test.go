@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"packhorse/internal/archive"
-	"packhorse/internal/eventbus"
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 	"packhorse/internal/memory"
 )
@@ -75,17 +75,17 @@ func (w *world) archive(p *proc) *archive.Archive {
 type busPort struct{ p *proc }
 
 func (b busPort) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
-	return b.hand("put Ready", eventbus.TypeReady, ids)
+	return b.hand("put Ready", event.TypeReady, ids)
 }
 
 func (b busPort) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
-	return b.hand("put Settled", eventbus.TypeSettled, ids)
+	return b.hand("put Settled", event.TypeDecided, ids)
 }
 
 func (b busPort) hand(row, detailType string, ids []investigation.ID) ([]investigation.ID, error) {
 	err := b.p.do(row, func() error {
 		for _, id := range ids {
-			b.p.w.event(detailType, eventbus.NewWork(id))
+			b.p.w.event(detailType, event.NewWork(id))
 			b.p.w.deliver(detailType, id)
 		}
 		return nil
@@ -102,11 +102,11 @@ func (b busPort) Announce(_ context.Context, records []investigation.Record) (
 	var taken []investigation.ID
 	time.Sleep(announceLatency)
 	for _, rec := range records {
-		row, detailType, detail := "put Archived", eventbus.TypeArchived, any(eventbus.NewArchived(rec))
+		row := "put Archived"
 		if rec.Reason != "" {
-			row, detailType = "put Not Collected", eventbus.TypeNotCollected
-			detail = eventbus.NewNotCollected(rec)
+			row = "put Not Collected"
 		}
+		detailType, detail := event.Of(rec)
 		err := b.p.do(row, func() error {
 			if _, ok := b.p.w.signatureOf(rec.ManifestKey); !ok {
 				return fmt.Errorf("announced before it was signed: %s", rec.ManifestKey)

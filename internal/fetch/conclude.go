@@ -8,18 +8,18 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// ErrElsewhere says that the manifest of the action belongs into another archive on the same ledger.
-// Whoever writes there concludes it.
-var ErrElsewhere = errors.New("its manifest belongs into another archive")
+// ErrElsewhere says that the manifest of the action belongs in another archive that shares the ledger.
+// The fetcher of that archive concludes it.
+var ErrElsewhere = errors.New("the manifest belongs in another archive")
 
-// Conclude performs what is left to do for an action whose outcome is decided: steps 8 to 10 of
-// Fetch, and before them 7 if the action ended without a package. It needs no claim: two that do it
-// at once write the same. An action that is done stays as it is. One whose manifest belongs into
-// another archive is refused with [ErrElsewhere].
+// Conclude finishes an action whose outcome is decided: it runs steps 8 to 10 of Fetch, and step 7 first
+// if the action ended without a package. It does not claim the action: two calls at the same time write
+// the same. An action that is done does not change. An action whose manifest belongs in another archive is
+// refused with [ErrElsewhere].
 func (f *Fetcher) Conclude(ctx context.Context, id investigation.ID) Result {
 	sealer, err := f.custody.Sealer(ctx, investigation.Stored{})
 	if err != nil {
-		return Result{Outcome: OutcomeFailed, Err: fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err)}
+		return Result{Outcome: OutcomeFailed, Err: fmt.Errorf("prepare the manifest of action %s: %w", id.ActionID, err)}
 	}
 	rec, err := f.ledger.Seal(ctx, id, investigation.Unchanged(), sealer)
 	switch {
@@ -40,7 +40,7 @@ func (f *Fetcher) Conclude(ctx context.Context, id investigation.ID) Result {
 	return Result{Outcome: OutcomeConcluded, Record: rec}
 }
 
-// conclude performs steps 8 to 10. What it cannot do is due again, and is done by Conclude.
+// conclude runs steps 8 to 10. If a step fails, the action is due again and Conclude repeats them.
 func (f *Fetcher) conclude(ctx context.Context, rec investigation.Record) (
 	investigation.Record, error,
 ) {
@@ -71,24 +71,24 @@ func (f *Fetcher) conclude(ctx context.Context, rec investigation.Record) (
 	return announced, nil
 }
 
-// writeManifest performs steps 8 and 9 for one manifest. It returns where the manifest lies, and what
-// was found in the places of both.
+// writeManifest runs steps 8 and 9 for one manifest. It returns where the manifest is stored, and the
+// strangers found in its places and in those of the signature.
 func (f *Fetcher) writeManifest(ctx context.Context, actionID, key string, seal investigation.Seal,
 ) (investigation.Placed, error) {
 	manifest := []byte(seal.Manifest)
 	placed, err := f.archive.StoreManifest(ctx, key, manifest)
 	if err != nil {
-		return placed, fmt.Errorf("store the manifest of %s: %w", actionID, err)
+		return placed, fmt.Errorf("store the manifest of action %s: %w", actionID, err)
 	}
 	signature, err := f.custody.Sign(ctx, manifest)
 	if err != nil {
-		return placed, fmt.Errorf("sign the manifest of %s: %w", actionID, err)
+		return placed, fmt.Errorf("sign the manifest of action %s: %w", actionID, err)
 	}
 	signed, err := f.archive.StoreSignature(ctx, investigation.SignatureKey(placed.Key), signature,
 		func(there []byte) error { return f.custody.Verify(ctx, manifest, there) })
 	placed.Strangers = append(placed.Strangers, signed.Strangers...)
 	if err != nil {
-		return placed, fmt.Errorf("store the signature of the manifest of %s: %w", actionID, err)
+		return placed, fmt.Errorf("store the manifest signature of action %s: %w", actionID, err)
 	}
 	return placed, nil
 }

@@ -10,7 +10,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// sealing answers Seal, and remembers what was to be sealed.
+// sealing is a ledger that answers Seal and records the calls.
 type sealing struct {
 	fetch.Ledger
 
@@ -26,7 +26,7 @@ func (l *sealing) Seal(_ context.Context, id investigation.ID, _ investigation.C
 	return l.rec, l.fails
 }
 
-// keyless cannot make manifests where it has a reason.
+// keyless is a custody that cannot make manifests if fails is set.
 type keyless struct {
 	fetch.Custody
 
@@ -37,14 +37,14 @@ func (k keyless) Sealer(context.Context, investigation.Stored) (investigation.Se
 	return oursOnly{}, k.fails
 }
 
-// oursOnly is for manifests that are not made again.
+// oursOnly is a sealer that only knows its bucket.
 type oursOnly struct{ investigation.Sealer }
 
 func (oursOnly) Bucket() string { return "ours" }
 
-// A Settled event is a conclusion: nothing is claimed. One that comes twice is no error; one about an
-// action that is none, or still open, is refused; what cannot be concluded is an error, so that the
-// platform counts it.
+// A Settled event concludes its action without a claim. Handling it twice is fine. An event about an
+// action that is unknown or not decided is refused. Failing to conclude is an error, so that the platform
+// counts it.
 func TestSettledEvent(t *testing.T) {
 	outage := errors.New("the table does not answer")
 	done := investigation.Record{

@@ -6,16 +6,16 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// BackOff opens the pause between attempts to its table test.
+// BackOff exports the pause between attempts for its table test.
 var BackOff = backOff
 
-// CauseOf opens the cause of a failure to its table test.
+// CauseOf exports the cause of a failure for its table test.
 var CauseOf = causeOf
 
-// Theirs marks an error as Defender's, as the steps of a fetch do.
+// Theirs marks an error as Defender's, like the steps of a fetch.
 var Theirs = theirs
 
-// Judge opens the verdict to its table test.
+// Judge exports the verdict for its table test.
 func Judge(rec investigation.Record, failure error, now time.Time) (
 	investigation.Reason, investigation.Release,
 ) {

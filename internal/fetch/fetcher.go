@@ -5,8 +5,8 @@
 // that end without a package. There is no recovery mode: when a crash interrupts a fetch, the action
 // becomes due again and takes the same path.
 //
-// The package reaches nothing itself: ports.go says what it needs. The budget is not among its ports,
-// because the transport under [Defender.PackageURI] counts every call.
+// The package does no I/O of its own: ports.go says what it needs. The budget is not a port, because the
+// transport under [Defender.PackageURI] counts every call.
 package fetch
 
 import (
@@ -19,12 +19,12 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// concludeTimeout bounds what follows the commit, a failure, or a cancelled context: a few writes to the
+// concludeTimeout bounds the work after the commit, a failure or a canceled context: a few writes to the
 // ledger and the archive, and a signature.
 const concludeTimeout = 20 * time.Second
 
-// Fetcher moves packages. Its methods may be called by several goroutines at once, each for another
-// action; two that mean the same action are told apart by the ledger.
+// Fetcher moves packages. It is safe for concurrent use. If several calls are for the same action, the
+// ledger lets only one of them claim it.
 type Fetcher struct {
 	defender Defender
 	ledger   Ledger
@@ -39,9 +39,9 @@ type Fetcher struct {
 	logger   *slog.Logger
 }
 
-// New returns a Fetcher that stores packages under prefix. A claim lasts lease and is renewed while
-// the fetch goes on; lease is therefore how long a killed fetcher's package lies idle. newOwner MUST
-// return a name no other claim ever had.
+// New returns a Fetcher that stores packages under prefix. A claim lasts for lease and is renewed during
+// the fetch; when a fetcher is killed, its package stays idle for that long. newOwner MUST return a name
+// that no other claim ever had.
 func New(
 	defender Defender,
 	ledger Ledger,
@@ -61,27 +61,27 @@ func New(
 	}
 }
 
-// Fetch carries the package of one action into the archive and says so. The order of its effects:
+// Fetch stores the package of one action in the archive and announces it. The order of its effects:
 //
 //  1. claim        the ledger gives the action to this owner for the length of a lease
-//  2. look         is the object there already? then go to 7. What lies in its place and is not
-//     Packhorse's is named, and the object gets another place
-//  3. lease a slot if there is [Space] for the package; inside the counted transport of the next call
-//  4. link         spends one call of the budget, whatever comes back
-//  5. stream       from the link to the archive, hashed and counted as it passes
-//  6. COMMIT       whole, a ZIP, and no object there yet: the archive's one conditional write. What
-//     turns out to be no package, at the last attempt, is committed to quarantine instead
-//  7. ledger       what became of it, with the receipt; in the same transaction the manifest takes
-//     its place in the tenant's chain, and its bytes are kept until 8 and 9 are done
-//  8. manifest     conditional too
-//  9. signature    likewise
-//  10. announce    on the bus, then noted in the ledger
+//  2. look         if the object is in the archive already, continue at 7; if a stranger is in its place,
+//     report the stranger and use the next place
+//  3. lease a slot if there is [Space] for the package; the counted transport does this inside step 4
+//  4. link         spends one call of the budget, no matter what the answer is
+//  5. stream       from the link to the archive, hashed and counted on the way
+//  6. COMMIT       if the download is complete, is a ZIP, and the place is still free: the archive's one
+//     conditional write. On the last attempt, a download that is not a ZIP is committed to quarantine
+//  7. ledger       writes the outcome with the receipt; in the same transaction the manifest takes its
+//     place in the tenant's chain, and the ledger keeps its bytes until 8 and 9 are done
+//  8. manifest     a conditional write, too
+//  9. signature    a conditional write, too
+//  10. announce    on the bus, and then recorded in the ledger
 //
-// A process that dies before 6 leaves nothing; one that dies between 6 and 7 has stored the object
-// for whoever claims next, who reads back from it all that the manifest says of it; after 7 the
-// manifest's bytes stand. Every step may be repeated.
+// A process that dies before 6 leaves nothing behind. If it dies between 6 and 7, the next claim finds the
+// object and reads back from it everything that goes into the manifest. After 7 the manifest's bytes are
+// fixed. Every step may be repeated.
 //
-// A process that is asked to stop after the commit still makes the few writes that say so.
+// A process that is asked to stop after the commit still makes the few writes that record it.
 func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) Result {
 	owner := f.newOwner()
 	now := f.now()
@@ -103,7 +103,7 @@ func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) Result {
 	defer cancel()
 	sealer, err := f.custody.Sealer(after, stored)
 	if err != nil {
-		return f.giveBack(ctx, rec, stored, fmt.Errorf("prepare the manifest of %s: %w", id.ActionID, err))
+		return f.giveBack(ctx, rec, stored, fmt.Errorf("prepare the manifest of action %s: %w", id.ActionID, err))
 	}
 	stop()
 	archived, err := f.ledger.Seal(after, id, investigation.Archive(owner, investigation.Arrival{
@@ -116,8 +116,8 @@ func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) Result {
 	return Result{Outcome: OutcomeArchived, Record: concluded, Err: err}
 }
 
-// giveBack writes what a failure means to the ledger, with the strangers of the record: the action is
-// due again, or closed. What is stored of it is in quarantine.
+// giveBack records a failure in the ledger, with the strangers of rec: the action is due again, or it is
+// closed. stored is the quarantined object, if there is one.
 func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	stored investigation.Stored, failure error,
 ) Result {
@@ -125,7 +125,7 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 		return Result{Outcome: OutcomeFailed, Record: rec, Err: errors.Join(failure, err)}
 	}
 	if errors.Is(failure, investigation.ErrLeaseLost) {
-		return failed(nil) // somebody else has it: nothing here is ours to write
+		return failed(nil) // somebody else owns the record now: do not write to it
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTimeout)
 	defer cancel()
@@ -141,7 +141,7 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	}
 	sealer, err := f.custody.Sealer(ctx, stored)
 	if err != nil {
-		return failed(fmt.Errorf("prepare the manifest of %s: %w", rec.ActionID, err))
+		return failed(fmt.Errorf("prepare the manifest of action %s: %w", rec.ActionID, err))
 	}
 	closed, err := f.ledger.Seal(ctx, rec.ID, investigation.Close(rec.Owner, investigation.Closing{
 		At: f.now(), Reason: verdict.reason, Message: verdict.release.Message, Quarantine: stored.Receipt,

@@ -7,65 +7,55 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 )
 
-// What the events for this function are, as internal/eventbus puts them on the bus. A use case knows
-// no adapter, so the words stand here too; internal/e2e holds them against each other.
-const (
-	eventSource  = "packhorse"
-	eventReady   = "Investigation Package Ready"
-	eventSettled = "Investigation Package Settled"
-	eventVersion = "1"
-)
-
-// Answer is what an invocation came to. Metrics are made of it.
+// Answer is the result of an invocation. The metrics are derived from it.
 type Answer struct {
 	Outcome  Outcome `json:"outcome"`
 	ActionID string  `json:"actionId,omitempty"`
-	Reason   string  `json:"reason,omitempty"` // where it was refused, postponed or not collected
+	Reason   string  `json:"reason,omitempty"` // if refused, postponed or not collected
 
-	Cause investigation.Cause `json:"cause,omitempty"` // where it was postponed
-	// Strangers is how many objects lie under keys of this action that are not ours.
+	Cause investigation.Cause `json:"cause,omitempty"` // if postponed
+	// Strangers is how many objects under the action's keys are not ours.
 	Strangers int `json:"strangers,omitempty"`
 
-	Key string `json:"key,omitempty"` // of the package; where it was concluded, of the manifest
-	// Where it was archived:
+	Key string `json:"key,omitempty"` // of the package; if concluded, of the manifest
+	// If archived:
 	Bytes        int64   `json:"bytes,omitempty"`
 	ReadySeconds float64 `json:"readySeconds,omitempty"` // from ready to archived
 }
 
-// Handler translates a Ready event to a fetch, and a Settled event to its conclusion.
+// Handler turns a Ready event into a fetch, and a Settled event into a conclusion.
 type Handler struct {
 	fetcher  *Fetcher
 	tenantID string
 	logger   *slog.Logger
 }
 
-// NewHandler returns a Handler of the tenant's events.
+// NewHandler returns a Handler for the tenant's events.
 func NewHandler(fetcher *Fetcher, tenantID string, logger *slog.Logger) *Handler {
 	return &Handler{fetcher: fetcher, tenantID: tenantID, logger: logger}
 }
 
-// Handle carries the package of the event's action, or concludes the action. An event that is none
-// of ours, or about an action there is nothing to do for, is refused with a line in the log: no call
-// is spent, and it is no error, since to try again would change nothing. An error means that the
-// ledger could not be told what became of the fetch, so that its lease has to run out; or that an
-// action could not be concluded, and is handed over again.
-func (h *Handler) Handle(ctx context.Context, event events.EventBridgeEvent) (Answer, error) {
-	id, err := h.actionOf(event)
+// Handle fetches the package of the event's action, or concludes the action. It refuses an event that is
+// not for this function, or whose action needs no work: it logs a line and spends no call, and does not
+// return an error, because a retry would not help. An error means that the result of a fetch could not be
+// written to the ledger, and its lease has to run out; or that an action could not be concluded, and will
+// be handed over again.
+func (h *Handler) Handle(ctx context.Context, e event.Envelope) (Answer, error) {
+	id, err := h.actionOf(e)
 	if err != nil {
 		return h.refuse(ctx, slog.LevelError, "", err), nil
 	}
-	if event.DetailType == eventSettled {
+	if e.DetailType == event.TypeDecided {
 		return h.answer(ctx, id, h.fetcher.Conclude(ctx, id))
 	}
 	return h.answer(ctx, id, h.fetcher.Fetch(ctx, id))
 }
 
-// answer tells the log and the caller what came of an action.
+// answer logs the result for an action and turns it into an Answer.
 func (h *Handler) answer(ctx context.Context, id investigation.ID, r Result) (Answer, error) {
 	rec := r.Record
 	answer := Answer{Outcome: r.Outcome, ActionID: id.ActionID, Strangers: rec.Strangers.Count()}
@@ -93,8 +83,8 @@ func (h *Handler) answer(ctx context.Context, id investigation.ID, r Result) (An
 	return answer, nil
 }
 
-// refusalLevel tells what the design expects from what somebody should look at: a Ready event may
-// come twice, and each of two pollers on one ledger hands over what it finds.
+// refusalLevel returns Info for refusals that the design expects, and Error for those that somebody should
+// look into. A Ready event may arrive twice, and two pollers on one ledger both hand over what they find.
 func refusalLevel(err error) slog.Level {
 	_, taken := errors.AsType[*investigation.NotClaimableError](err)
 	if taken || errors.Is(err, ErrElsewhere) {
@@ -103,12 +93,12 @@ func refusalLevel(err error) slog.Level {
 	return slog.LevelError
 }
 
-// archived tells of a package that is stored. If it could not be concluded, the poller hands it over
-// again.
+// archived logs that the package is stored. If the action could not be concluded, the poller will hand
+// it over again.
 func (h *Handler) archived(ctx context.Context, answer Answer, r Result) Answer {
 	rec := r.Record
 	if r.Err != nil {
-		h.logger.WarnContext(ctx, "the package is stored and not concluded yet",
+		h.logger.WarnContext(ctx, "the package is stored, but the action is not concluded yet",
 			slog.String("actionId", rec.ActionID), slog.String("error", r.Err.Error()))
 	}
 	answer.Key, answer.Bytes = rec.Receipt.Key, rec.Receipt.Size
@@ -121,30 +111,26 @@ func (h *Handler) archived(ctx context.Context, answer Answer, r Result) Answer 
 }
 
 func (h *Handler) refuse(ctx context.Context, level slog.Level, actionID string, err error) Answer {
-	h.logger.Log(ctx, level, "the event is refused, nothing was done",
+	h.logger.Log(ctx, level, "the event was refused, nothing was done",
 		slog.String("actionId", actionID), slog.String("error", err.Error()))
 	return Answer{Outcome: OutcomeRefused, ActionID: actionID, Reason: err.Error()}
 }
 
-// actionOf returns the action an event is about, or why it is none of ours.
-func (h *Handler) actionOf(event events.EventBridgeEvent) (investigation.ID, error) {
-	ours := event.DetailType == eventReady || event.DetailType == eventSettled
-	if event.Source != eventSource || !ours {
+// actionOf returns the action an event is about, or an error if the event is not for this function.
+func (h *Handler) actionOf(e event.Envelope) (investigation.ID, error) {
+	ours := e.DetailType == event.TypeReady || e.DetailType == event.TypeDecided
+	if e.Source != event.Source || !ours {
 		return investigation.ID{}, fmt.Errorf("the event is %.64q of %.64q, not %q or %q of %q",
-			event.DetailType, event.Source, eventReady, eventSettled, eventSource)
+			e.DetailType, e.Source, event.TypeReady, event.TypeDecided, event.Source)
 	}
-	var detail struct {
-		Version  string `json:"version"`
-		TenantID string `json:"tenantId"`
-		ActionID string `json:"actionId"`
-	}
-	err := json.Unmarshal(event.Detail, &detail)
+	var detail event.Work
+	err := json.Unmarshal(e.Detail, &detail)
 	switch {
 	case err != nil:
 		return investigation.ID{}, fmt.Errorf("decode the event's detail: %w", err)
-	case detail.Version != eventVersion:
+	case detail.Version != event.Version:
 		return investigation.ID{}, fmt.Errorf("the event has version %.16q, not %q", detail.Version,
-			eventVersion)
+			event.Version)
 	case detail.TenantID != h.tenantID:
 		return investigation.ID{}, fmt.Errorf("the event is about tenant %.64q, not %q",
 			detail.TenantID, h.tenantID)

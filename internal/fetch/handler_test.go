@@ -12,15 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 )
 
 const tenant = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
 
-// ledger refuses every claim, and remembers what was to be claimed.
+// ledger refuses every claim, and records them.
 type ledger struct {
 	fetch.Ledger
 
@@ -41,19 +40,19 @@ func handle(t *testing.T, l fetch.Ledger, c fetch.Custody, file string) (fetch.A
 	if err != nil {
 		t.Fatal(err)
 	}
-	var event events.EventBridgeEvent
-	if err := json.Unmarshal(text, &event); err != nil {
+	var envelope event.Envelope
+	if err := json.Unmarshal(text, &envelope); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	fetcher := fetch.New(nil, l, nil, nil, nil, c, "", time.Minute, time.Now,
 		func() string { return "owner" }, logger)
-	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), event)
+	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), envelope)
 	return answer, log.String(), err
 }
 
-// What is none of ours is refused before anything is touched.
+// An event that is not for this function is refused before anything is touched.
 func TestBustedEvents(t *testing.T) {
 	files, err := filepath.Glob("../../events/busted_*.json")
 	if err != nil || len(files) < 8 {
@@ -71,8 +70,8 @@ func TestBustedEvents(t *testing.T) {
 	}
 }
 
-// A Ready event for an action that is unknown, finished or taken is refused too; one whose ledger
-// does not answer is an error.
+// A Ready event for an action that is unknown, finished or taken is refused. A ledger that does not answer
+// is an error.
 func TestNothingToClaim(t *testing.T) {
 	outage := errors.New("the table does not answer")
 	for name, test := range map[string]struct {

@@ -7,15 +7,16 @@ import (
 	"log/slog"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
-// renewalsPerLease is how often a lease is renewed in its own length: one write that fails, or one
-// that is slow, does not lose it.
+// renewalsPerLease is how often a lease is renewed before it would run out: one write that fails or is
+// slow does not lose it.
 const renewalsPerLease = 3
 
 // keep renews the record's lease until stop is called. The context it returns ends, with
-// investigation.ErrLeaseLost as its cause, when the lease is lost or could not be renewed in time:
-// from then on somebody else may be at work. stop waits for a renewal under way and may be called
+// investigation.ErrLeaseLost as its cause, when the lease is lost or could not be renewed in time: from
+// then on somebody else may be working on the action. stop waits for a renewal under way and may be called
 // more than once.
 func (f *Fetcher) keep(ctx context.Context, rec investigation.Record) (
 	leased context.Context, stop func(),
@@ -25,7 +26,7 @@ func (f *Fetcher) keep(ctx context.Context, rec investigation.Record) (
 	go func() {
 		defer close(done)
 		until := rec.LeaseUntil
-		for wait(leased, f.lease/renewalsPerLease) == nil {
+		for pause.For(leased, f.lease/renewalsPerLease) == nil {
 			next := f.now().Add(f.lease)
 			_, err := f.ledger.Change(leased, rec.ID, investigation.Renew(rec.Owner, next))
 			switch {
@@ -36,7 +37,7 @@ func (f *Fetcher) keep(ctx context.Context, rec investigation.Record) (
 			case errors.Is(err, investigation.ErrLeaseLost), !f.now().Before(until):
 				cancel(fmt.Errorf("%w: %w", investigation.ErrLeaseLost, err))
 			default:
-				f.logger.WarnContext(leased, "the lease could not be renewed, trying again",
+				f.logger.WarnContext(leased, "could not renew the lease, will try again",
 					slog.String("actionId", rec.ActionID), slog.String("error", err.Error()))
 			}
 		}
@@ -47,7 +48,7 @@ func (f *Fetcher) keep(ctx context.Context, rec investigation.Record) (
 	}
 }
 
-// lost returns the loss of the lease where that ended the context, else nil.
+// lost returns the cause if leased ended because the lease was lost, else nil.
 func lost(leased context.Context) error {
 	cause := context.Cause(leased)
 	if errors.Is(cause, investigation.ErrLeaseLost) {

@@ -9,25 +9,26 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 const (
-	// patience is how long a fetcher that was denied a slot waits for it rather than giving the
-	// action back: a slot that near was promised by the poller (it dispatches 1.5 s ahead), and
-	// giving back costs two ledger writes and another event.
+	// patience is how long a fetcher that is denied a slot waits for it instead of giving the action back.
+	// A slot that is this near is the one the poller dispatched for (it does so 1.5 s ahead), and giving
+	// back costs two ledger writes and another event.
 	patience = 3 * time.Second
 
-	// deniedMax bounds how often one fetch waits so, where others keep taking the slot.
+	// deniedMax bounds how often one fetch waits like that, if others keep taking the slot.
 	deniedMax = 3
 
-	// opensMax is how often one link is opened. A broken download costs no budget while its link
-	// lives; a new link costs a call.
+	// opensMax is how often one link is opened. Retrying a broken download is free while the link is valid;
+	// a new link costs a call.
 	opensMax = 3
 )
 
-// obtain performs steps 2 to 6 and returns what the archive confirmed, and all strangers in the
-// action's places. Beside an error that wraps investigation.ErrNotAPackage it returns what is in
-// quarantine, if anything is.
+// obtain runs steps 2 to 6. It returns what the archive confirmed, and all strangers in the action's
+// places. With an error that wraps investigation.ErrNotAPackage it returns the quarantined object, if
+// there is one.
 func (f *Fetcher) obtain(ctx context.Context, rec investigation.Record) (
 	investigation.Stored, investigation.Strangers, error,
 ) {
@@ -45,7 +46,7 @@ func (f *Fetcher) obtain(ctx context.Context, rec investigation.Record) (
 	}
 	link, exchange, err := f.link(ctx, rec)
 	if err != nil {
-		err = theirs(fmt.Errorf("get package uri of %s: %w", rec.ActionID, err))
+		err = theirs(fmt.Errorf("get the package URI of action %s: %w", rec.ActionID, err))
 		return investigation.Stored{}, seen.strangers, err
 	}
 	first.Collection.Link = exchange
@@ -54,13 +55,13 @@ func (f *Fetcher) obtain(ctx context.Context, rec investigation.Record) (
 		if err == nil || opens == opensMax || !worthReopening(ctx, err) {
 			return stored, seen.strangers, err
 		}
-		f.logger.WarnContext(ctx, "the package did not arrive, opening the same link again",
+		f.logger.WarnContext(ctx, "the download failed, opening the same link again",
 			slog.String("actionId", rec.ActionID), slog.Int("opens", opens),
 			slog.String("error", err.Error()))
 		if !errors.Is(err, investigation.ErrStartAgain) {
 			continue
 		}
-		// Something lies in its place by now: the package itself, or a stranger.
+		// By now something occupies the place: the package itself, or a stranger.
 		rec.Strangers, first.Unnamed = seen.strangers, false
 		seen, err = f.look(ctx, rec, first)
 		if seen.found || err != nil {
@@ -85,21 +86,21 @@ func (f *Fetcher) placementOf(rec investigation.Record) (investigation.Placement
 	return place, err
 }
 
-// sight is what a look at the places of an action came to.
+// sight is the result of a look at an action's places.
 type sight struct {
 	stored          investigation.Stored
-	found           bool // stored is an object of an earlier attempt
+	found           bool // an earlier attempt stored the object
 	key, quarantine investigation.Key
 	strangers       investigation.Strangers
 }
 
-// free returns the placement in the places that are free.
+// free returns p with the free places as its keys.
 func (s sight) free(p investigation.Placement) investigation.Placement {
 	p.Key, p.Quarantine = s.key, s.quarantine
 	return p
 }
 
-// look performs step 2. If an earlier attempt left something in quarantine the error wraps
+// look runs step 2. If an earlier attempt left an object in quarantine, the error wraps
 // investigation.ErrNotAPackage.
 func (f *Fetcher) look(ctx context.Context, rec investigation.Record, first investigation.Placement) (
 	sight, error,
@@ -122,7 +123,7 @@ func (f *Fetcher) look(ctx context.Context, rec investigation.Record, first inve
 			continue
 		}
 		s.stored, s.found = *found.Stored, true
-		f.logger.InfoContext(ctx, "the object is stored already",
+		f.logger.InfoContext(ctx, "the object is already stored",
 			slog.String("actionId", rec.ActionID), slog.String("key", s.stored.Receipt.Key))
 		if at.key == first.Quarantine {
 			return s, theirs(fmt.Errorf("an earlier attempt left %s: %w", s.stored.Receipt.Key,
@@ -133,7 +134,7 @@ func (f *Fetcher) look(ctx context.Context, rec investigation.Record, first inve
 	return s, nil
 }
 
-// link performs steps 3 and 4. Denied a slot that is near, it waits for it.
+// link runs steps 3 and 4. If it is denied a slot but one frees soon, it waits.
 func (f *Fetcher) link(ctx context.Context, rec investigation.Record) (
 	investigation.Link, investigation.Exchange, error,
 ) {
@@ -143,25 +144,25 @@ func (f *Fetcher) link(ctx context.Context, rec investigation.Record) (
 		if !ok || denied == deniedMax || postponed.RetryAt.Sub(f.now()) > patience {
 			return link, exchange, err
 		}
-		err = wait(ctx, postponed.RetryAt.Sub(f.now()))
+		err = pause.For(ctx, postponed.RetryAt.Sub(f.now()))
 		if err != nil {
 			return investigation.Link{}, investigation.Exchange{}, err
 		}
 	}
 }
 
-// transfer performs steps 5 and 6 once.
+// transfer runs steps 5 and 6 once.
 func (f *Fetcher) transfer(ctx context.Context, place investigation.Placement,
 	link investigation.Link,
 ) (investigation.Stored, error) {
 	pkg, err := f.defender.Open(ctx, link)
 	if err != nil {
 		return investigation.Stored{}, theirs(fmt.Errorf(
-			"open the download of %s: %w", place.Action.ActionID, err))
+			"open the download of action %s: %w", place.Action.ActionID, err))
 	}
 	source := &watched{ReadCloser: pkg.Body}
 	defer func() {
-		// What was stored is stored: a close that fails after that tells nothing new.
+		// The archive has confirmed or refused the object by now: a failure to close changes nothing.
 		_ = source.Close()
 	}()
 	pkg.Body = source
@@ -174,15 +175,16 @@ func (f *Fetcher) transfer(ctx context.Context, place investigation.Placement,
 	if err == nil {
 		return stored, nil
 	}
-	err = fmt.Errorf("store the package of %s: %w", place.Action.ActionID, err)
+	err = fmt.Errorf("store the package of action %s: %w", place.Action.ActionID, err)
 	if source.failed != nil || errors.Is(err, investigation.ErrNotAPackage) {
 		err = theirs(err)
 	}
 	return stored, err
 }
 
-// worthReopening reports whether the same link may give the bytes again: the connection broke or
-// the archive asks for them once more. What is no package, or a link that is refused, stays so.
+// worthReopening reports whether opening the same link again may help: the connection broke, or the
+// archive asks for the bytes once more. A link that was refused and a download that is not a package stay
+// that way.
 func worthReopening(ctx context.Context, err error) bool {
 	switch {
 	case ctx.Err() != nil,
@@ -197,8 +199,8 @@ func worthReopening(ctx context.Context, err error) bool {
 	}
 }
 
-// watched remembers whether it was the reading that failed: the archive's error alone does not
-// tell whose fault it was.
+// watched records whether reading the download failed: the archive's error alone does not tell whose
+// fault it was.
 type watched struct {
 	io.ReadCloser
 	failed error // the first error but io.EOF
@@ -210,16 +212,4 @@ func (w *watched) Read(p []byte) (int, error) {
 		w.failed = err
 	}
 	return n, err
-}
-
-// wait returns after d, or earlier with the context's error.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -6,84 +6,81 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Defender is where the package comes from.
+// Defender is the source of packages.
 type Defender interface {
-	// PackageURI asks for a fresh link, once, on the wire: every call spends one call of the
-	// budget unless the error wraps *investigation.PostponedError with nothing sent. The exchange
-	// is that of the answer that had the link.
+	// PackageURI requests a fresh link, with one request on the wire. It spends one call of the budget,
+	// unless nothing was sent and the error wraps *investigation.PostponedError. The exchange describes
+	// the answer that contained the link.
 	PackageURI(ctx context.Context, actionID string) (
 		investigation.Link, investigation.Exchange, error)
 
-	// Open starts the download. It spends no budget and may be called again with the same link.
-	// The caller MUST close the package's Body. Errors, and those of Body.Read, wrap
-	// investigation.ErrLinkExpired where the host says so. No error shows the link.
+	// Open starts the download. It spends no budget and may be called again with the same link. The
+	// caller MUST close the package's Body. Its errors, and those of Body.Read, wrap
+	// investigation.ErrLinkExpired if the host says so, and never show the link.
 	Open(ctx context.Context, link investigation.Link) (investigation.Package, error)
 }
 
 // Ledger is the durable record of every action, as far as a fetch needs it. Each method makes one
-// conditional write, or none if nothing changes, and returns the record as it then stands. Its error
-// names the change and the action, and wraps the change's own.
+// conditional write, or none if nothing changes, and returns the resulting record. Its error names the
+// change and the action, and wraps the error of the change.
 type Ledger interface {
 	// Change applies the change to the record and writes the result.
 	Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 		investigation.Record, error)
 
-	// Seal applies the change, seals the result (investigation.Record.Sealed) and writes both the
-	// record and the new head of the tenant's chain, or neither. Of two that seal at once both
-	// succeed, one after the other. A record that is sealed stays as it is.
+	// Seal applies the change, seals the result (investigation.Record.Sealed) and writes both the record
+	// and the new head of the tenant's chain, or neither. Two calls at the same time both succeed, one
+	// after the other. A record that is already sealed keeps its seal.
 	Seal(ctx context.Context, id investigation.ID, c investigation.Change, by investigation.Sealer) (
 		investigation.Record, error)
 }
 
 // Archive is the evidence bucket.
 type Archive interface {
-	// Look sorts what lies in the places of the key, which is the package's or its quarantine's: the
-	// object that a claim of the record stored, if one did; what Packhorse did not store; and the
-	// first place that is free. What it returns of the stored object is what Store returned. With
-	// unnamed, an object without a claim's name may also be one that an earlier release stored: its
-	// place counts as free, and Store decides.
+	// Look examines the places of the key, which is the package's or its quarantine's. It finds the object
+	// that a claim of the record stored, if one did; objects that Packhorse did not store; and the first
+	// free place. It returns the same Stored as Store did. If unnamed is set, an object without a claim's
+	// name may be from an earlier release: its place counts as free, and Store decides.
 	Look(ctx context.Context, rec investigation.Record, key investigation.Key, unnamed bool) (
 		investigation.Found, error)
 
-	// Store streams the package to its place and commits it only if it is whole and a ZIP. It is
-	// conditional: an object that is already there is never replaced. It reads pkg.Body to its end
-	// but does not close it.
+	// Store streams the package to its place and commits it only if it is complete and a ZIP. The write
+	// is conditional: Store never replaces an object. It reads pkg.Body to the end but does not close it.
 	//
-	// Errors of pkg.Body are wrapped. investigation.ErrNotAPackage: the bytes came whole but are
-	// not a ZIP; where the placement names a place for such, they are kept there, and what is
-	// returned beside the error is about that object. investigation.ErrStartAgain: nothing is
-	// stored, because something else lies there by now; Look again, and send the same bytes again.
+	// Errors wrap those of pkg.Body. investigation.ErrNotAPackage means that the download is complete but
+	// not a ZIP; if the placement has a quarantine key, Store keeps it there and returns that object with
+	// the error. investigation.ErrStartAgain means that nothing was stored, because by now another object
+	// occupies the place: Look again, and send the same bytes again.
 	Store(ctx context.Context, place investigation.Placement, pkg investigation.Package) (
 		investigation.Stored, error)
 
-	// StoreManifest writes a manifest to the first place of its key that is free, unless one of the
-	// places has the same bytes already.
+	// StoreManifest writes a manifest to the first free place of its key, unless one of the places already
+	// has the same bytes.
 	StoreManifest(ctx context.Context, key string, manifest []byte) (investigation.Placed, error)
 
-	// StoreSignature writes a manifest's signature to the first place of its key that is free,
-	// unless one of the places has a signature that valid accepts.
+	// StoreSignature writes a manifest's signature to the first free place of its key, unless one of the
+	// places already has a signature that valid accepts.
 	StoreSignature(ctx context.Context, key string, signature []byte,
 		valid func(signature []byte) error) (investigation.Placed, error)
 }
 
 // Custody makes and signs manifests.
 type Custody interface {
-	// Sealer returns what makes the manifests of an action: of a package that is stored so, of what
-	// is in quarantine so, or (the zero Stored) of nothing that came.
+	// Sealer returns a Sealer for the manifests of an action: for the stored package, for the quarantined
+	// object or, given the zero Stored, for neither.
 	Sealer(ctx context.Context, stored investigation.Stored) (investigation.Sealer, error)
 
-	// Sign returns a signature of the manifest by the key that the manifest names.
+	// Sign signs the manifest with the key that the manifest names.
 	Sign(ctx context.Context, manifest []byte) (signature []byte, err error)
 
-	// Verify reports whether the signature is one of the manifest, by the key that it names.
+	// Verify returns nil if signature is valid for the manifest and the key that it names.
 	Verify(ctx context.Context, manifest, signature []byte) error
 }
 
-// Bus is where the outcome is announced.
+// Bus announces outcomes.
 type Bus interface {
-	// Announce puts what came of the records (archived or notCollected) on the bus. It returns the
-	// ids the bus took; the error, where there is one, tells of the others. Delivery is at least
-	// once.
+	// Announce sends an event for the outcome of each record (archived or notCollected). It returns the
+	// ids that the bus took; if that is not all of them, the error says why. Delivery is at least once.
 	Announce(ctx context.Context, records []investigation.Record) (
 		taken []investigation.ID, err error)
 }

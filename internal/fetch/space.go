@@ -6,13 +6,13 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Space is the room that is left for packages. It is asked before the link is, because a link costs
-// a call of the budget whether or not there is room for what it leads to.
+// Space is the room that is left for packages. It is checked before a link is requested, because a link
+// costs a call of the budget even if its package does not fit.
 type Space interface {
-	// Room returns nil if the action's package can be stored, and keeps the room for it until ctx
-	// ends. size is in bytes, or investigation.SizeUnknown before a host has declared it. Where there
-	// is too little room the error wraps *investigation.PostponedError: that is not the package's
-	// fault, so it counts as no attempt.
+	// Room returns nil if there is room for the action's package, and reserves it until ctx ends. size is
+	// in bytes, or investigation.SizeUnknown until the host has declared it. If there is too little room,
+	// the error wraps *investigation.PostponedError: that is not the package's fault, so it does not count
+	// as an attempt.
 	Room(ctx context.Context, id investigation.ID, size int64) error
 }
 

@@ -14,12 +14,12 @@ import (
 	"packhorse/internal/memory"
 )
 
-// cramped is a Defender, an archive, and the disk of the archive, which has room for nothing from the
-// given question on.
+// cramped is a Defender, an archive, and the archive's disk. From the given call of Room on, the disk is
+// full.
 type cramped struct {
-	fetch.Archive // a package that is stored panics
+	fetch.Archive // nil: storing a package panics
 
-	fullFrom      int // 1: the question before the link, 2: the one after the size was declared
+	fullFrom      int // 1: the call before the link, 2: the one after the size was declared
 	asked         []int64
 	links, opened int
 	closed        bool
@@ -60,8 +60,8 @@ func (c *cramped) Close() error {
 
 var now = time.Date(2026, time.November, 24, 9, 0, 0, 0, time.UTC)
 
-// TestNoRoom: where there is no room for the package no link is asked for; where its declared size shows
-// that, nothing is stored; and in neither case is it the package's fault.
+// Without room for a package, no link is requested. If only the declared size shows that there is too
+// little room, nothing is stored. Neither counts as an attempt.
 func TestNoRoom(t *testing.T) {
 	for name, test := range map[string]struct {
 		fullFrom, links int

@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	// attemptsMax is how often a package that Defender says is there is asked for. With the
-	// back-off below the last attempt comes about seven hours after the first; by then every link
-	// and every copy a service might still be preparing has been given its time.
+	// attemptsMax is how often we request a package that Defender says is available. With the back-off
+	// below, the last attempt is about seven hours after the first, which is time enough for a service
+	// that is still preparing the link or the copy.
 	attemptsMax = 12
 
-	// invalidAttemptsMax is how often something that came whole but is no package is fetched
-	// again, each time with a new link: over seven minutes.
+	// invalidAttemptsMax is how often a package is fetched if every download is complete but not a ZIP,
+	// each time with a new link: over seven minutes.
 	invalidAttemptsMax = 4
 
-	// backOffMin doubles with every attempt up to backOffMax.
+	// backOffMin doubles with every attempt, up to backOffMax.
 	backOffMin = time.Minute
 	backOffMax = time.Hour
 
-	// messageBytesMax bounds what a ledger, an event and a log line carry of an error.
+	// messageBytesMax bounds the error text in a ledger, an event or a log line.
 	messageBytesMax = 1000
 )
 
-// theirError marks a failure on Defender's side: the link, the download, or what came of it. Only
-// such failures can ever close an action. While it is our own archive or ledger that fails, the
-// package is still there to be had, however often we tried.
+// theirError marks a failure on Defender's side: the link, the download, or its content. Only such
+// failures can close an action. As long as it is our own archive or ledger that fails, the package is
+// still available, no matter how often we tried.
 type theirError struct{ err error }
 
 func (e *theirError) Error() string { return e.err.Error() }
@@ -37,14 +37,14 @@ func (e *theirError) Unwrap() error { return e.err }
 
 func theirs(err error) error { return &theirError{err: err} }
 
-// verdict is what a failure means for the action: closed for a reason, or (reason empty) released.
+// verdict says what a failure means for the action: it is closed for the reason or, if the reason is
+// empty, released.
 type verdict struct {
 	reason  investigation.Reason
 	release investigation.Release // its Message serves both
 }
 
-// judge decides what becomes of an action whose claim failed so. It is the one place where that is
-// decided.
+// judge decides what a failure means for a claimed action. Nothing else decides that.
 func judge(rec investigation.Record, failure error, now time.Time) verdict {
 	v := verdict{release: investigation.Release{At: now, Message: brief(failure)}}
 	postponed, isPostponed := errors.AsType[*investigation.PostponedError](failure)
@@ -54,8 +54,8 @@ func judge(rec investigation.Record, failure error, now time.Time) verdict {
 		v.release.Charge = investigation.ChargeNothing
 		v.release.DueAt = postponed.RetryAt
 	case errors.Is(failure, context.Canceled):
-		// We were asked to stop. It counts as an attempt, because only then does the next one look
-		// for an object whose commit may have gone through.
+		// We were asked to stop. This counts as an attempt, because only then does the next one look for
+		// an object whose commit may have succeeded.
 		v.release.DueAt = now
 	case errors.Is(failure, investigation.ErrLinkExpired):
 		v.release.Charge = investigation.ChargeLink
@@ -70,7 +70,7 @@ func judge(rec investigation.Record, failure error, now time.Time) verdict {
 		}
 	default:
 		v.release.DueAt = now.Add(backOff(rec.Attempts))
-		// The call for a link fails on our side too, before it is sent.
+		// The request for a link can also fail on our side, before it is sent.
 		if isTheirs && causeOf(failure) == investigation.CauseDownload && rec.Attempts >= attemptsMax {
 			v.reason = investigation.ReasonExpired
 		}
@@ -78,8 +78,8 @@ func judge(rec investigation.Record, failure error, now time.Time) verdict {
 	return v
 }
 
-// causeOf returns the cause of a failure: the one that an adapter named, or else, of Defender's, the
-// download.
+// causeOf returns the cause that an adapter named. A failure on Defender's side without one counts as a
+// failed download.
 func causeOf(failure error) investigation.Cause {
 	cause := investigation.CauseOf(failure)
 	if _, isTheirs := errors.AsType[*theirError](failure); isTheirs && cause == investigation.CauseOther {
@@ -88,11 +88,11 @@ func causeOf(failure error) investigation.Cause {
 	return cause
 }
 
-// lastIfInvalid reports whether the claimed action is given up if what comes this time is no
-// package: then that is kept in quarantine.
+// lastIfInvalid reports whether this attempt is the last one if its download is not a package. If so, the
+// download goes to quarantine.
 func lastIfInvalid(rec investigation.Record) bool { return rec.Attempts >= invalidAttemptsMax }
 
-// backOff is the pause after the given attempt (1 and up): 1, 2, 4 … 60 minutes.
+// backOff returns the pause after the given attempt (1 and up): 1, 2, 4 … 60 minutes.
 func backOff(attempt int) time.Duration {
 	pause := backOffMin
 	for range attempt - 1 {
@@ -104,7 +104,7 @@ func backOff(attempt int) time.Duration {
 	return pause
 }
 
-// brief is the error in one line that fits a table.
+// brief returns the error as one line of bounded length.
 func brief(err error) string {
 	line := strings.Join(strings.Fields(err.Error()), " ")
 	if len(line) <= messageBytesMax {

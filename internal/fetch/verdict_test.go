@@ -22,7 +22,7 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
-// What a failure means, by table: who is to blame decides whether the package can be given up.
+// Only failures on Defender's side can give up a package.
 func TestJudge(t *testing.T) {
 	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 	cut := fetch.Theirs(fmt.Errorf("store: %w", io.ErrUnexpectedEOF))
@@ -70,14 +70,14 @@ func TestJudge(t *testing.T) {
 				t.Errorf("got a pause of %v, want %v", got, tt.pause)
 			}
 			if release.Message == "" {
-				t.Error("the ledger would not say why")
+				t.Error("the release has no message")
 			}
 		})
 	}
 }
 
-// A failure on Defender's side that nobody says more about is one of the download; what an adapter
-// named stands; and what nobody named is not taken for something that passes.
+// The cause that an adapter named wins. A failure on Defender's side without one is a failed download; any
+// other failure without one does not count as one that passes.
 func TestCauseOf(t *testing.T) {
 	cut := fmt.Errorf("store: %w", io.ErrUnexpectedEOF)
 	forbidden := investigation.Because(investigation.CauseForbidden, errors.New("403"))

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// TypeCollectPackage is the one machine action type Packhorse carries.
+// TypeCollectPackage is the only machine action type that Packhorse handles.
 const TypeCollectPackage = "CollectInvestigationPackage"
 
-// ID names one action of one tenant. Both parts are canonical (lower case), see [CanonicalID].
+// ID names one action of one tenant. Both parts are in canonical form (lower case), see [CanonicalID].
 type ID struct {
 	TenantID string
 	ActionID string
@@ -20,8 +20,8 @@ type ID struct {
 // String returns "<tenantId>#<actionId>", the ledger's partition key.
 func (id ID) String() string { return id.TenantID + "#" + id.ActionID }
 
-// Status is what Defender says of an action. The set is open: a value that is not among the
-// constants is kept as it came and treated as "not finished yet".
+// Status is the status that Defender reports for an action. The set is open: a value that is not one
+// of the constants is kept unchanged and treated as "not finished yet".
 type Status string
 
 // The statuses Microsoft documents for a machine action (note TimeOut and the double l of
@@ -35,7 +35,7 @@ const (
 	StatusCancelled  Status = "Cancelled"
 )
 
-// Finished reports whether Defender will change the action no more.
+// Finished reports whether the status is final: Defender will not change the action again.
 func (s Status) Finished() bool {
 	switch s {
 	case StatusSucceeded, StatusFailed, StatusTimeOut, StatusCancelled:
@@ -45,24 +45,24 @@ func (s Status) Finished() bool {
 	}
 }
 
-// Action is a Defender machine action of type CollectInvestigationPackage, as one look at the
-// tenant showed it. Its names and comments are somebody else's words: they are carried, never
-// interpreted, and never become part of an object key.
+// Action is a Defender machine action of type CollectInvestigationPackage, as the tenant listed it at
+// one moment. Names and comments are untrusted text: Packhorse stores them, but never interprets them
+// or puts them into an object key.
 type Action struct {
 	ID
 	MachineID        string
-	ComputerDNSName  string // empty while Defender does not know it yet
+	ComputerDNSName  string // empty until Defender knows it
 	Requestor        string // a UPN for people, an application's id or name for applications
 	RequestorComment string
 	CaseID           string // found in the comment; see [CasePattern]
 	RequestSource    string
 	Status           Status
 	CreatedAt        time.Time
-	LastUpdatedAt    time.Time // zero where Defender named none
+	LastUpdatedAt    time.Time // zero if Defender did not report it
 }
 
-// CompletedAt is the instant the action came to its end, or the zero time while it has not.
-// Defender names no completion time of its own: the last update of a finished action is it.
+// CompletedAt returns when the action finished, or the zero time if it has not. Defender does not
+// report a completion time, so the last update of a finished action stands in for it.
 func (a Action) CompletedAt() time.Time {
 	switch {
 	case !a.Status.Finished():
@@ -75,11 +75,11 @@ func (a Action) CompletedAt() time.Time {
 }
 
 // ErrBadAction is wrapped by every error of [Action.Validate].
-var ErrBadAction = errors.New("the action makes no sense")
+var ErrBadAction = errors.New("invalid action")
 
-// Validate reports whether the action can be carried: the ids must be canonical and the creation
-// time present, because the object key is made of them, and no time may be one that a ledger cannot
-// keep. Errors wrap [ErrBadAction].
+// Validate reports whether Packhorse can handle the action. The object key is built from the ids and
+// the creation time, so the ids must be canonical and the creation time present. Every time must be one
+// that a ledger can store. Errors wrap [ErrBadAction].
 func (a Action) Validate() error {
 	for _, part := range []struct{ name, value string }{
 		{"tenant id", a.TenantID}, {"action id", a.ActionID}, {"machine id", a.MachineID},
@@ -96,15 +96,15 @@ func (a Action) Validate() error {
 		return fmt.Errorf("%w: creation time %s is out of range",
 			ErrBadAction, a.CreatedAt.UTC().Format(time.RFC3339))
 	}
-	if !canBeWritten(a.LastUpdatedAt) { // an early one does no harm, and may be in a ledger already
+	if !canBeWritten(a.LastUpdatedAt) { // an early one is harmless, and ledgers may already hold one
 		return fmt.Errorf("%w: last update %s is out of range",
 			ErrBadAction, a.LastUpdatedAt.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
 
-// The years a time may lie in: Defender for Endpoint (then Defender ATP) appeared in 2016,
-// and a key's time stamp has four digits.
+// The range of valid years: Defender for Endpoint (then Defender ATP) appeared in 2016, and a key's
+// time stamp has room for a year of four digits.
 const (
 	yearMin = 2016
 	yearMax = 9999
@@ -115,8 +115,8 @@ const (
 var idForm = regexp.MustCompile(
 	`^(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{40})$`)
 
-// CanonicalID returns s in lower case if it is a GUID or 40 hexadecimal digits, and an error
-// quoting at most the first 64 characters of it otherwise. Nothing else ever becomes part of a key.
+// CanonicalID returns s in lower case if it is a GUID or 40 hexadecimal digits. Otherwise it returns
+// an error that quotes at most the first 64 characters of s. Ids in any other form never get into a key.
 func CanonicalID(s string) (string, error) {
 	lower := strings.ToLower(s)
 	if !idForm.MatchString(lower) {

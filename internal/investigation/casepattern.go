@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// What the default finds: INC-4711, INC0012345, SIR0010001, CASE-7 and "case 7", as ticket systems
-// write them; and if there is none, what people, Defender and Sentinel write: "Incident #24000",
-// "Incident 1234", "Incident ID: 77", "inc #12".
+// The default looks first for ids as ticket systems write them: INC-4711, INC0012345, SIR0010001,
+// CASE-7 and "case 7". If it finds none, it looks for what people, Defender and Sentinel write:
+// "Incident #24000", "Incident 1234", "Incident ID: 77", "inc #12".
 //
-// It does not take every "LETTERS-DIGITS" for a case, because comments name vulnerabilities and
-// techniques in that form. A number in plain words needs a # or the like, or three digits ("the
-// incident 2 days ago" names none), and must not begin a date, a time or a longer number.
+// It does not accept every "LETTERS-DIGITS", because comments name vulnerabilities and techniques in
+// that form. A number in plain words needs a # or the like, or three digits (so "the incident 2 days
+// ago" does not match), and must not start a date, a time or a longer number.
 const (
 	ticketPattern = `(?i)\b(?:INC|CASE|IR|SIR|SEC|TICKET)[-#: ]?[0-9]{1,12}\b`
 
@@ -33,26 +33,26 @@ const (
 )
 
 // ErrBadCasePattern is wrapped by the errors of [ParseCasePattern].
-var ErrBadCasePattern = errors.New("the case pattern cannot be used")
+var ErrBadCasePattern = errors.New("invalid case pattern")
 
-// CasePattern finds the case id in a requestor's comment. The zero CasePattern finds none.
+// CasePattern finds the case id in a requestor's comment. The zero CasePattern never finds one.
 type CasePattern struct {
 	pattern *regexp.Regexp
-	words   *regexp.Regexp // tried next; nil for a pattern of one's own
+	words   *regexp.Regexp // tried next; nil for a configured pattern
 }
 
-// DefaultCases returns the CasePattern for those who have none of their own. What it finds in plain
-// words has one form, however it was written: "Incident #24000" and "incident ID: 24000" are
-// INCIDENT-24000, "inc #12" is INC-12.
+// DefaultCases returns the CasePattern to use when none is configured. It normalizes ids written in
+// plain words: "Incident #24000" and "incident ID: 24000" both become INCIDENT-24000, and "inc #12"
+// becomes INC-12.
 func DefaultCases() CasePattern {
 	return CasePattern{regexp.MustCompile(ticketPattern), regexp.MustCompile(wordsPattern)}
 }
 
-// ParseCasePattern reads a regular expression (RE2). Its first group is the case id, or the whole
-// match where it has no group.
+// ParseCasePattern parses a regular expression (RE2). Its first group is the case id; without a group,
+// the whole match is.
 func ParseCasePattern(text string) (CasePattern, error) {
 	if len(text) > casePatternMax {
-		return CasePattern{}, fmt.Errorf("%w: it has %d bytes, %d are allowed", ErrBadCasePattern,
+		return CasePattern{}, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrBadCasePattern,
 			len(text), casePatternMax)
 	}
 	pattern, err := regexp.Compile(text)
@@ -62,11 +62,11 @@ func ParseCasePattern(text string) (CasePattern, error) {
 	return CasePattern{pattern: pattern}, nil
 }
 
-// caseIDForm is what S3 takes as a tag's value everywhere. Source: the user guide, "Categorizing
-// your objects using tags".
+// caseIDForm matches the tag values that S3 accepts in every region. Source: the user guide,
+// "Categorizing your objects using tags".
 var caseIDForm = regexp.MustCompile(`^[A-Za-z0-9+=._:/@ -]+$`)
 
-// Find returns the case id, or "" where the comment has none that can be a tag's value.
+// Find returns the case id in the comment, or "" if there is none that can be a tag's value.
 func (p CasePattern) Find(comment string) string {
 	if p.pattern == nil {
 		return ""
@@ -86,7 +86,7 @@ func (p CasePattern) Find(comment string) string {
 	return usableID(strings.ToUpper(groups[1]+groups[3]) + "-" + groups[2] + groups[4])
 }
 
-// usableID returns id without spaces around it, or "" if it cannot be a tag's value.
+// usableID trims id, and returns "" if the result cannot be a tag's value.
 func usableID(id string) string {
 	id = strings.TrimSpace(id)
 	if len(id) > caseIDMax || !caseIDForm.MatchString(id) {

@@ -9,7 +9,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// What is found without a pattern, and what only looks like a case.
+// The default finds case ids, and ignores what only looks like one.
 func TestDefaultCases(t *testing.T) {
 	for _, tt := range []struct{ comment, want string }{
 		{"INC-4711 suspicious PowerShell", "INC-4711"},
@@ -18,7 +18,7 @@ func TestDefaultCases(t *testing.T) {
 		{"SIR0010001/INC-2", "SIR0010001"},
 		{"inc 12", "inc 12"},
 		{"Sec:5", "Sec:5"},
-		{"Incident 1234, that is INC-4711", "INC-4711"}, // it was found before the other was
+		{"Incident 1234, that is INC-4711", "INC-4711"}, // releases before the second pattern found it too
 		{"CVE-2026-1234 T1059 MS-2026 KB123", ""},
 		{"PRINCE-1 subcase 8x", ""},
 		{"INC-" + strings.Repeat("1", 13), ""},
@@ -63,7 +63,8 @@ func TestDefaultCases(t *testing.T) {
 	}
 }
 
-// FuzzCases feeds any comment. What is found can be a tag's value, and is found in itself.
+// FuzzCases feeds any comment. An id that Find returns is valid as a tag's value, and Find finds it in
+// itself.
 func FuzzCases(f *testing.F) {
 	for _, comment := range []string{"INC-4711", "Incident ID: 77", "inc #12", "tic\u212Aet #5", "\xff"} {
 		f.Add(comment)
@@ -102,7 +103,7 @@ func TestCasePattern(t *testing.T) {
 		}
 	}
 	if got := (investigation.CasePattern{}).Find("INC-1"); got != "" {
-		t.Errorf("no pattern finds %q", got)
+		t.Errorf("the zero CasePattern found %q", got)
 	}
 	for _, bad := range []string{"(", `(?<=x)y`, strings.Repeat("a", 1001)} {
 		if _, err := investigation.ParseCasePattern(bad); !errors.Is(err, investigation.ErrBadCasePattern) {

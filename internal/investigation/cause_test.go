@@ -9,7 +9,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// An error keeps its text and what it wraps, and gets a cause that survives further wrapping.
+// Because keeps an error's text and chain, and adds a cause that survives further wrapping.
 func TestCauseOf(t *testing.T) {
 	plain := errors.New("403")
 	forbidden := investigation.Because(investigation.CauseForbidden, plain)
@@ -35,7 +35,7 @@ func TestCauseOf(t *testing.T) {
 	}
 }
 
-// Whatever nobody thought of blocks; what passes by itself does not.
+// Unknown causes block; causes that pass on their own do not.
 func TestCausesThatBlock(t *testing.T) {
 	passing := map[investigation.Cause]bool{
 		investigation.CauseBudget: true, investigation.CauseThrottled: true,
@@ -47,6 +47,6 @@ func TestCausesThatBlock(t *testing.T) {
 		}
 	}
 	if investigation.Cause("").Blocks() {
-		t.Error("what has no cause blocks")
+		t.Error("the empty cause blocks")
 	}
 }

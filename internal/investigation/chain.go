@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// Head is the end of a tenant's chain of manifests. The zero Head is a chain without any.
+// Head is the end of a tenant's chain of manifests. The zero Head is an empty chain.
 type Head struct {
-	Sequence int64  // of the last manifest; the first has 1
+	Sequence int64  // of the last manifest; the first is number 1
 	Digest   string // SHA-256 of its bytes, lower-case hexadecimal
 }
 
@@ -16,24 +16,24 @@ type Head struct {
 type Seal struct {
 	Sequence int64
 	Digest   string // SHA-256 of the manifest's bytes, lower-case hexadecimal
-	Bucket   string // where the manifest belongs; stacks that share a ledger have their own
-	// Manifest is its bytes, for as long as the archive may not have them yet; then it is empty.
+	Bucket   string // where the manifest belongs; each stack that shares a ledger has its own
+	// Manifest holds the bytes until the archive is sure to have them; after that it is empty.
 	Manifest string
 }
 
-// Sealer makes the manifests of a settled record. It MUST be safe to be called more than once: what
-// a ledger could not write (somebody else sealed first) it has made again, to follow another head.
+// Sealer makes the manifests of a decided record. Calling it more than once MUST be safe: if somebody
+// else seals first, the ledger cannot write the manifest and asks for one that follows the new head.
 type Sealer interface {
-	// Bucket is where the manifests belong.
+	// Bucket names the bucket the manifests belong in.
 	Bucket() string
-	// Outcome makes the manifest of what became of the action, which follows head.
+	// Outcome makes the manifest of the action's outcome, as the next after head.
 	Outcome(settled Record, head Head) ([]byte, error)
-	// Quarantined makes the manifest of what came in the package's place, which follows head. It is
-	// called only for a record that has such a thing.
+	// Quarantined makes the manifest of the record's quarantined object, as the next after head. It is
+	// called only for a record with one.
 	Quarantined(settled Record, head Head) ([]byte, error)
 }
 
-// Follow returns the seal of a manifest that follows the head and belongs into the bucket, and the new
+// Follow returns the seal of the manifest that comes next after h and belongs in bucket, and the new
 // head.
 func (h Head) Follow(manifest []byte, bucket string) (Seal, Head) {
 	sum := sha256.Sum256(manifest)
@@ -43,12 +43,12 @@ func (h Head) Follow(manifest []byte, bucket string) (Seal, Head) {
 	}, next
 }
 
-// Sealed returns the settled record with its manifests, and the head after them. A record that is
-// sealed or done stays as it is, and so does the head. One whose outcome is open gives
-// ErrIllegalChange.
+// Sealed adds the manifests to a decided record, and returns it with the head that follows them. A
+// record that is already sealed or done is returned unchanged, with the same head. A record that is not
+// decided yet is an [ErrIllegalChange].
 func (r Record) Sealed(head Head, by Sealer) (Record, Head, error) {
 	if !r.State.Settled() {
-		return Record{}, Head{}, fmt.Errorf("%w: it is %s", ErrIllegalChange, r.State)
+		return Record{}, Head{}, fmt.Errorf("%w: seal in state %q", ErrIllegalChange, r.State)
 	}
 	if r.IsSealed() || r.State == StateDone {
 		return r, head, nil
@@ -64,13 +64,13 @@ func (r Record) Sealed(head Head, by Sealer) (Record, Head, error) {
 	if r.Quarantine != (Receipt{}) {
 		manifest, err := by.Quarantined(next, head)
 		if err != nil {
-			return Record{}, Head{}, fmt.Errorf("make the manifest of what is in quarantine: %w", err)
+			return Record{}, Head{}, fmt.Errorf("make the manifest of the quarantined object: %w", err)
 		}
 		next.QuarantineSeal, head = head.Follow(manifest, by.Bucket())
 	}
 	manifest, err := by.Outcome(next, head)
 	if err != nil {
-		return Record{}, Head{}, fmt.Errorf("make its manifest: %w", err)
+		return Record{}, Head{}, fmt.Errorf("make the manifest: %w", err)
 	}
 	next.Seal, head = head.Follow(manifest, by.Bucket())
 	return next, head, nil

@@ -10,7 +10,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// scribe makes manifests that say no more than where they stand.
+// scribe makes manifests that state only their place in the chain.
 type scribe struct{ fails error }
 
 func (scribe) Bucket() string { return "evidence" }
@@ -58,7 +58,7 @@ func TestSealed(t *testing.T) {
 			if err != nil || again != got || same != after {
 				t.Errorf("%s, again: got %+v, %+v, %v", state, again, same, err)
 			}
-		case investigation.StateDone: // it was sealed before it was announced, or before there were seals
+		case investigation.StateDone: // sealed before it was announced, or written before there were seals
 			for _, r.Seal = range []investigation.Seal{r.Seal, {}} {
 				got, after, err := r.Sealed(head, scribe{})
 				if err != nil || got != r || after != head {
@@ -73,7 +73,7 @@ func TestSealed(t *testing.T) {
 	}
 }
 
-// What is in quarantine has a manifest of its own, before that of the outcome, which names it.
+// A quarantined object has its own manifest. It comes before the outcome's manifest, which names it.
 func TestSealedWithQuarantine(t *testing.T) {
 	r := in(t, investigation.StateFetching)
 	r, err := investigation.Close("ada", investigation.Closing{

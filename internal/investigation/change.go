@@ -5,20 +5,21 @@ import (
 	"time"
 )
 
-// Change is one step of a record on its way: a value that a ledger applies to the record it has and
-// writes in one conditional write. Apply is pure. It returns the record to write, which is the one it
-// was given if there is nothing to write, or an error and no record. A ledger that does not know the
-// action applies the Change to the zero Record; every Change but that of [Observe] then returns
-// [ErrUnknownAction].
+// Change is one transition of a record. A ledger applies it to the record it holds and writes the
+// result in one conditional write.
+//
+// Apply is pure. It returns the record to write, or an error and the zero Record. If it returns the
+// record it was given, there is nothing to write. A ledger that does not know the action applies the
+// Change to the zero Record; only [Observe] accepts that, all others return [ErrUnknownAction].
 type Change struct {
 	Name  ChangeName
 	Apply func(Record) (Record, error)
 }
 
-// ChangeName says what a Change does, as a verb.
+// ChangeName is the verb for what a Change does, as in "claim action X".
 type ChangeName string
 
-// The changes, in the order of a record's way.
+// The changes, in the order a record goes through them.
 const (
 	ChangeObserve  ChangeName = "observe"
 	ChangeClaim    ChangeName = "claim"
@@ -30,12 +31,12 @@ const (
 	ChangeAnnounce ChangeName = "announce"
 )
 
-// Explain adds what was being done to which action to an error of a ledger.
+// Explain adds to a ledger's error which change failed, and for which action.
 func (c Change) Explain(id ID, err error) error {
 	return fmt.Errorf("%s action %s: %w", c.Name, id.ActionID, err)
 }
 
-// ofKnown returns a Change of actions that the ledger knows.
+// ofKnown returns a Change that is only for actions the ledger knows.
 func ofKnown(name ChangeName, apply func(Record) (Record, error)) Change {
 	return Change{Name: name, Apply: func(r Record) (Record, error) {
 		if r.State == StateUnknown {
@@ -56,8 +57,8 @@ func ofOwner(name ChangeName, owner string, apply func(Record) (Record, error)) 
 	})
 }
 
-// Observe records what Defender says of an action. Only an unknown or waiting record changes: later
-// states are Packhorse's own, and an old page of the list cannot take them back.
+// Observe records what Defender reports for an action. It changes only a record that is unknown or
+// waiting: Packhorse owns the later states, and an old page of the list must not undo them.
 func Observe(a Action, now time.Time) Change {
 	return Change{Name: ChangeObserve, Apply: func(r Record) (Record, error) {
 		if r.State != StateUnknown && r.State != StateWaiting {
@@ -77,7 +78,7 @@ func (r Record) observed(a Action, now time.Time) Record {
 		next.ObservedAt = instant(now)
 	}
 	if next.State == StateWaiting {
-		next.LastUpdatedAt = time.Time{} // it moves while nothing happens: not worth a write
+		next.LastUpdatedAt = time.Time{} // Defender moves it even when nothing happens: not worth a write
 		return next
 	}
 	next.DueAt = cut(now)
@@ -88,9 +89,9 @@ func (r Record) observed(a Action, now time.Time) Record {
 	return next
 }
 
-// Claim gives the package to owner until leaseUntil, and counts an attempt. It returns a
-// *[NotClaimableError] unless the record is ready and due, or its lease has run out. If owner holds
-// it already, because the answer to an earlier claim was lost, nothing changes.
+// Claim gives the package to owner until leaseUntil, and counts an attempt. It fails with a
+// *[NotClaimableError] unless the record is ready and due, or its lease has run out. If owner already
+// holds it, because the answer to an earlier claim was lost, nothing changes.
 func Claim(owner string, now, leaseUntil time.Time) Change {
 	return ofKnown(ChangeClaim, func(r Record) (Record, error) {
 		if r.State == StateFetching && r.Owner == owner {
@@ -105,7 +106,7 @@ func Claim(owner string, now, leaseUntil time.Time) Change {
 		}
 		next := r
 		if r.State == StateFetching {
-			next.Journal = r.Journal.Add(now, "the attempt ended without a word, and its lease ran out")
+			next.Journal = r.Journal.Add(now, "the attempt never reported back, and its lease ran out")
 		}
 		next.State = StateFetching
 		next.Owner = owner
@@ -115,12 +116,12 @@ func Claim(owner string, now, leaseUntil time.Time) Change {
 	})
 }
 
-// Renew moves the end of owner's lease.
+// Renew moves the end of owner's lease to leaseUntil.
 func Renew(owner string, leaseUntil time.Time) Change {
 	return ofOwner(ChangeRenew, owner, func(r Record) (Record, error) { return r.leased(leaseUntil), nil })
 }
 
-// leased returns r with its lease, and so its next due time, at until.
+// leased returns r leased until the given time, which is also when it is next due.
 func (r Record) leased(until time.Time) Record {
 	r.LeaseUntil = cut(until)
 	r.DueAt = r.LeaseUntil
@@ -131,9 +132,9 @@ func (r Record) leased(until time.Time) Record {
 type Release struct {
 	At      time.Time // when it is given back
 	DueAt   time.Time // when to try again
-	Message string    // why; without links and tokens
+	Message string    // why; free of links and tokens
 	Charge  Charge
-	// Strangers were found in the archive meanwhile.
+	// Strangers were found in the archive during the attempt.
 	Strangers Strangers
 }
 
@@ -141,11 +142,11 @@ type Release struct {
 type Charge int
 
 const (
-	// ChargeAttempt: the package was tried and did not come.
+	// ChargeAttempt: the fetcher asked for the package and did not get it.
 	ChargeAttempt Charge = iota
-	// ChargeLink: the link was refused as expired. Not an attempt.
+	// ChargeLink: the link was refused as expired. This does not count as an attempt.
 	ChargeLink
-	// ChargeNothing: the budget, a throttle or the credential stood in the way, not the package.
+	// ChargeNothing: the budget, a throttle or the credential was in the way, not the package.
 	ChargeNothing
 )
 
@@ -165,14 +166,14 @@ func GiveBack(owner string, rel Release) Change {
 			next.ExpiredLinks++
 		case ChargeNothing:
 			next.Attempts--
-			next.Claims = r.Claims.Without(owner) // nothing was sent, so nothing can carry its name
+			next.Claims = r.Claims.Without(owner) // nothing was sent, so no object can carry its name
 		case ChargeAttempt:
 		}
 		return next, nil
 	})
 }
 
-// left returns r out of its owner's hands and in state next.
+// left returns r without an owner, in state next.
 func (r Record) left(next State) Record {
 	r.State = next
 	r.Owner = ""
@@ -184,11 +185,11 @@ func (r Record) left(next State) Record {
 type Arrival struct {
 	At        time.Time
 	Receipt   Receipt
-	Strangers Strangers // found in the archive meanwhile
+	Strangers Strangers // found in the archive during the attempt
 }
 
-// Archive records that the package is in the archive. The record stays due, at its present DueAt,
-// until it is announced. A ledger writes it only together with its seal.
+// Archive records that the package is in the archive. The record keeps its DueAt and stays due until
+// it is announced. A ledger writes it only together with its seal.
 func Archive(owner string, a Arrival) Change {
 	return ofOwner(ChangeArchive, owner, func(r Record) (Record, error) {
 		next := r.left(StateArchived)
@@ -206,14 +207,14 @@ func Archive(owner string, a Arrival) Change {
 type Closing struct {
 	At      time.Time
 	Reason  Reason
-	Message string // without links and tokens
-	// Quarantine is the receipt of what came in the package's place; zero if nothing was kept.
+	Message string // free of links and tokens
+	// Quarantine is the receipt of what was downloaded instead of a package; zero if nothing was kept.
 	Quarantine Receipt
-	Strangers  Strangers // found in the archive meanwhile
+	Strangers  Strangers // found in the archive during the attempt
 }
 
-// Close records that the package will not come. The record stays due, at its present DueAt, until it
-// is announced. A ledger writes it only together with its seal.
+// Close records that there will be no package. The record keeps its DueAt and stays due until it is
+// announced. A ledger writes it only together with its seal.
 func Close(owner string, c Closing) Change {
 	return ofOwner(ChangeClose, owner, func(r Record) (Record, error) {
 		next := r.left(StateNotCollected)
@@ -227,7 +228,7 @@ func Close(owner string, c Closing) Change {
 	})
 }
 
-// Unchanged is the Change of a decided record that is only to be sealed.
+// Unchanged leaves the record as it is. Use it to seal a decided record without another change.
 func Unchanged() Change {
 	return ofKnown(ChangeSeal, func(r Record) (Record, error) { return r, nil })
 }
@@ -235,20 +236,20 @@ func Unchanged() Change {
 // Conclusion says that an outcome was announced.
 type Conclusion struct {
 	At time.Time
-	// ManifestKey is where the outcome's manifest lies; empty for its first place.
+	// ManifestKey is the key of the outcome's manifest; empty if it is in its first place.
 	ManifestKey string
-	Strangers   Strangers // found in the archive meanwhile
+	Strangers   Strangers // found in the archive while it was stored
 }
 
-// Announce records that the archive has the manifests and the bus took the outcome. A record that is
-// done stays as it is. One whose outcome is open, or that is not sealed, gives [ErrIllegalChange].
+// Announce records that the archive has the manifests and the bus took the outcome. It leaves a record
+// that is done unchanged, and fails with [ErrIllegalChange] if the record is not decided or not sealed.
 func Announce(c Conclusion) Change {
 	return ofKnown(ChangeAnnounce, func(r Record) (Record, error) {
 		if r.State == StateDone {
 			return r, nil
 		}
 		if !r.State.CanBecome(StateDone) || !r.IsSealed() {
-			return Record{}, fmt.Errorf("%w: it is %s, and sealed is %t", ErrIllegalChange, r.State, r.IsSealed())
+			return Record{}, fmt.Errorf("%w: announce in state %q, sealed %t", ErrIllegalChange, r.State, r.IsSealed())
 		}
 		next := r
 		if c.ManifestKey != "" {

@@ -2,11 +2,12 @@ package investigation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Journal is why earlier attempts at a package failed: one line each, in one text, so that records
+// Journal tells why earlier attempts at a package failed, one line each. It is one text so that records
 // stay comparable. The zero Journal is empty.
 type Journal string
 
@@ -17,8 +18,8 @@ type JournalEntry struct {
 }
 
 const (
-	// journalMax is how many lines there are at most. Of a longer history the first and the last
-	// lines are kept, since those tell how it began and where it stands.
+	// journalMax bounds the lines. A longer history keeps its first and last ones, which tell how it
+	// began and where it stands.
 	journalMax  = 16
 	journalHead = journalMax / 2
 
@@ -28,6 +29,7 @@ const (
 	// journalTime is the form of a line's time. It has a fixed width.
 	journalTime = "2006-01-02T15:04:05.000Z"
 
+	// journalOmitted is the message of a gap. Stored records contain it, so it MUST NOT change.
 	journalOmitted = "%d lines are left out here"
 )
 
@@ -39,14 +41,7 @@ func (j Journal) Add(at time.Time, message string) Journal {
 	}
 	entries := append(j.Entries(), JournalEntry{At: at.UTC(), Message: message})
 	if len(entries) > journalMax {
-		var omitted int
-		_, err := fmt.Sscanf(entries[journalHead].Message, journalOmitted, &omitted)
-		if err != nil { // the first time, and the line that says so needs a place of its own
-			omitted = 1
-		}
-		last := entries[journalHead+1]
-		last.Message = fmt.Sprintf(journalOmitted, omitted+1)
-		entries = append(append(entries[:journalHead:journalHead], last), entries[journalHead+2:]...)
+		entries = withGap(entries)
 	}
 	lines := make([]string, len(entries))
 	for i, entry := range entries {
@@ -55,7 +50,26 @@ func (j Journal) Add(at time.Time, message string) Journal {
 	return Journal(strings.Join(lines, "\n"))
 }
 
-// Entries returns the lines, the oldest first. What is no line of a journal is left out.
+// withGap returns one entry fewer: two in the middle become a gap, or the gap there grows by one. The gap
+// has the time of the last line it stands for.
+func withGap(entries []JournalEntry) []JournalEntry {
+	gap := entries[journalHead+1]
+	gap.Message = fmt.Sprintf(journalOmitted, linesOf(entries[journalHead])+1)
+	return slices.Concat(entries[:journalHead], []JournalEntry{gap}, entries[journalHead+2:])
+}
+
+// linesOf returns how many lines an entry stands for: one, unless it is a gap. It reads the number back
+// from the gap's text, because records are stored with that text and keep the number nowhere else.
+func linesOf(entry JournalEntry) int {
+	var lines int
+	_, err := fmt.Sscanf(entry.Message, journalOmitted, &lines)
+	if err != nil {
+		return 1
+	}
+	return lines
+}
+
+// Entries returns the lines, the oldest first, and skips text that is not a line of a journal.
 func (j Journal) Entries() []JournalEntry {
 	var entries []JournalEntry
 	for line := range strings.Lines(string(j)) {

@@ -26,13 +26,13 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// A long history keeps how it began and where it stands, and says how much is between.
+// A long history keeps its first and last lines, and says how many are missing in between.
 func TestJournalIsBounded(t *testing.T) {
 	var j investigation.Journal
 	for n := range 1000 {
 		j = j.Add(t0.Add(time.Duration(n)*time.Minute), fmt.Sprintf("attempt %d %s", n, strings.Repeat("é", 400)))
 		if n == 15 && strings.Contains(string(j), "left out") {
-			t.Error("what had room was left out")
+			t.Error("a line was left out although there was room")
 		}
 	}
 	entries := j.Entries()
@@ -50,7 +50,7 @@ func TestJournalIsBounded(t *testing.T) {
 	}
 }
 
-// Whatever is written down, a journal has as many lines as were added.
+// A journal has as many lines as were added, no matter what the messages contain.
 func FuzzJournal(f *testing.F) {
 	f.Add("", "x", uint8(3))
 	f.Add("no journal", "\n2026-11-03T09:00:00.000Z forged", uint8(20))

@@ -13,25 +13,26 @@ const (
 	quarantineSuffix = ".bin"
 	manifestSuffix   = ".json"
 	signatureSuffix  = ".sig"
+	publicKeySuffix  = ".pem"
 	keyTimeLayout    = "20060102T150405Z"
 )
 
-// The folders of the archive beside that of the packages. No prefix may lead into them.
+// The archive's folders next to the packages. A prefix must not lead into them.
 const (
-	// NotCollectedFolder has the manifests of packages that there will not be.
+	// NotCollectedFolder holds the manifests of actions that ended without a package.
 	NotCollectedFolder = "not-collected/"
-	// QuarantineFolder has what came in a package's place, and its manifests.
+	// QuarantineFolder holds downloads that are not packages, and their manifests.
 	QuarantineFolder = "quarantine/"
-	// SigningKeysFolder has the public key of every key that ever signed a manifest.
+	// SigningKeysFolder holds the public half of every key that ever signed a manifest.
 	SigningKeysFolder = "signing-keys/"
 )
 
-// Key is the object key of a package. It is made of immutable facts only, so that every fetcher, at
-// every attempt, means the same object.
+// Key is the object key of a package. It is built only from facts that never change, so every fetcher
+// and every attempt arrives at the same object.
 type Key string
 
-// KeyOf returns "<prefix><tenantId>/<machineId>/<createdAt>_<actionId>.zip". It fails where
-// [Action.Validate] or [ValidatePrefix] does: no character from outside reaches a key unchecked.
+// KeyOf returns "<prefix><tenantId>/<machineId>/<createdAt>_<actionId>.zip". It fails if
+// [Action.Validate] or [ValidatePrefix] does: untrusted text never reaches a key unchecked.
 func KeyOf(prefix string, a Action) (Key, error) {
 	if err := ValidatePrefix(prefix); err != nil {
 		return "", fmt.Errorf("key of action %.64q: %w", a.ActionID, err)
@@ -43,8 +44,8 @@ func KeyOf(prefix string, a Action) (Key, error) {
 	return Key(prefix + stem + packageSuffix), nil
 }
 
-// QuarantineKeyOf returns "quarantine/<tenantId>/<machineId>/<createdAt>_<actionId>.bin": where what
-// came in the place of a package is kept. It fails where [Action.Validate] does.
+// QuarantineKeyOf returns "quarantine/<tenantId>/<machineId>/<createdAt>_<actionId>.bin", the key for a
+// download that is not a package. It fails if [Action.Validate] does.
 func QuarantineKeyOf(a Action) (Key, error) {
 	stem, err := stemOf(a)
 	if err != nil {
@@ -53,9 +54,8 @@ func QuarantineKeyOf(a Action) (Key, error) {
 	return Key(QuarantineFolder + stem + quarantineSuffix), nil
 }
 
-// NotCollectedKeyOf returns "not-collected/<tenantId>/<machineId>/<createdAt>_<actionId>.json": the
-// key of the manifest that says that there will be no package. It fails where [Action.Validate]
-// does.
+// NotCollectedKeyOf returns "not-collected/<tenantId>/<machineId>/<createdAt>_<actionId>.json", the
+// key of the manifest that says why there is no package. It fails if [Action.Validate] does.
 func NotCollectedKeyOf(a Action) (string, error) {
 	stem, err := stemOf(a)
 	if err != nil {
@@ -73,8 +73,8 @@ func stemOf(a Action) (string, error) {
 		a.CreatedAt.UTC().Format(keyTimeLayout) + "_" + a.ActionID, nil
 }
 
-// Manifest returns the key of the manifest that lies beside the object: the same name with .json. No
-// key has no manifest.
+// Manifest returns the key of the manifest next to the object: the same name with .json. It returns ""
+// for the empty key.
 func (k Key) Manifest() string {
 	if k == "" {
 		return ""
@@ -82,33 +82,33 @@ func (k Key) Manifest() string {
 	return strings.TrimSuffix(string(k), path.Ext(string(k))) + manifestSuffix
 }
 
-// SignatureKey returns the key of the signature that lies beside a manifest.
+// SignatureKey returns the key of the signature next to a manifest.
 func SignatureKey(manifestKey string) string { return manifestKey + signatureSuffix }
 
-// SigningKeyKey returns the key of the public key, PEM, of the given id.
-func SigningKeyKey(keyID string) string { return SigningKeysFolder + keyID + ".pem" }
+// SigningKeyKey returns the object key of the public key (PEM) with the given id.
+func SigningKeyKey(keyID string) string { return SigningKeysFolder + keyID + publicKeySuffix }
 
 // ErrBadPrefix is wrapped by the errors of [ValidatePrefix].
-var ErrBadPrefix = errors.New("the archive prefix cannot be used")
+var ErrBadPrefix = errors.New("invalid archive prefix")
 
-// Letters that need no escaping anywhere, in segments that end in a slash.
+// Segments that end in a slash, made of characters that never need escaping.
 var prefixForm = regexp.MustCompile(`^(?:[A-Za-z0-9!_.*'()-]+/)*$`)
 
 // prefixBytesMax leaves room for the rest of the key in S3's 1024 bytes.
 const prefixBytesMax = 512
 
-// ValidatePrefix reports whether prefix can stand before every key: empty, or segments that each
-// end in a slash, none of them "." or "..", and the first none of the archive's other folders.
+// ValidatePrefix reports whether prefix can start every key. It must be empty, or segments that each
+// end in a slash; no segment may be "." or "..", and the first must not be another folder of the archive.
 func ValidatePrefix(prefix string) error {
 	if len(prefix) > prefixBytesMax {
-		return fmt.Errorf("%w: it has %d bytes, %d are allowed", ErrBadPrefix, len(prefix), prefixBytesMax)
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrBadPrefix, len(prefix), prefixBytesMax)
 	}
 	if !prefixForm.MatchString(prefix) {
-		return fmt.Errorf("%w: %q is not made of plain segments that end in a slash", ErrBadPrefix, prefix)
+		return fmt.Errorf("%w: %q: want segments of plain characters, each ending in a slash", ErrBadPrefix, prefix)
 	}
 	for segment := range strings.SplitSeq(prefix, "/") {
 		if segment == "." || segment == ".." {
-			return fmt.Errorf("%w: %q has a segment %q", ErrBadPrefix, prefix, segment)
+			return fmt.Errorf("%w: %q contains the segment %q", ErrBadPrefix, prefix, segment)
 		}
 	}
 	for _, folder := range []string{NotCollectedFolder, QuarantineFolder, SigningKeysFolder} {

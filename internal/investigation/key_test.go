@@ -103,7 +103,7 @@ func TestValidate(t *testing.T) {
 			}
 			if tt.words == "" {
 				if err != nil {
-					t.Errorf("got %v, want none", err)
+					t.Errorf("got %v, want no error", err)
 				}
 				return
 			}
@@ -140,10 +140,10 @@ func TestKeyOf(t *testing.T) {
 		t.Errorf("signature: got %q", got)
 	}
 	if got := investigation.Key("").Manifest(); got != "" {
-		t.Errorf("no key has the manifest %q", got)
+		t.Errorf("the empty key has the manifest %q", got)
 	}
 
-	// What is not an immutable fact has no part in it.
+	// Facts that can change do not affect the key.
 	b := a
 	b.ComputerDNSName, b.Requestor, b.RequestorComment = "../x", "y/z", "…"
 	b.Status, b.LastUpdatedAt = investigation.StatusFailed, t0
@@ -201,7 +201,7 @@ func TestValidatePrefix(t *testing.T) {
 	}
 }
 
-// keyForm is the form of every key, written down a second time and without looking at the code.
+// keyForm is the form of every key, stated independently of the code.
 var keyForm = regexp.MustCompile(`^([A-Za-z0-9!_.*'()-]+/)*` +
 	`([0-9a-f-]{36}|[0-9a-f]{40})/([0-9a-f-]{36}|[0-9a-f]{40})/` +
 	`[0-9]{8}T[0-9]{6}Z_([0-9a-f-]{36}|[0-9a-f]{40})\.zip$`)
@@ -209,7 +209,7 @@ var keyForm = regexp.MustCompile(`^([A-Za-z0-9!_.*'()-]+/)*` +
 // keyBytesMax is S3's limit.
 const keyBytesMax = 1024
 
-// Whatever is accepted gives a key that no store and no shell can misread.
+// Every accepted action gives a key that no store and no shell can misread.
 func FuzzKey(f *testing.F) {
 	f.Add("packages/", tenant, machine, action, int64(1_790_000_000))
 	f.Add("", tenant, action, machine, int64(1_451_606_400))
@@ -225,10 +225,10 @@ func FuzzKey(f *testing.F) {
 		key, err := investigation.KeyOf(prefix, a)
 		if err != nil {
 			if key != "" {
-				t.Errorf("an error and a key: %q", key)
+				t.Errorf("got both an error and the key %q", key)
 			}
 			if !errors.Is(err, investigation.ErrBadAction) && !errors.Is(err, investigation.ErrBadPrefix) {
-				t.Errorf("an error of no kind: %v", err)
+				t.Errorf("got %v, want ErrBadAction or ErrBadPrefix", err)
 			}
 			return
 		}
@@ -247,7 +247,7 @@ func FuzzKey(f *testing.F) {
 		lost, lostErr := investigation.NotCollectedKeyOf(a)
 		if keptErr != nil || lostErr != nil || kept.Manifest() == lost || key.Manifest() == lost ||
 			key.Manifest() == kept.Manifest() {
-			t.Errorf("%q, %q and %q come into one another's way: %v, %v", key, kept, lost, keptErr, lostErr)
+			t.Errorf("%q, %q and %q collide: %v, %v", key, kept, lost, keptErr, lostErr)
 		}
 		if key.Manifest() == string(key) {
 			t.Errorf("the manifest of %q would replace it", key)

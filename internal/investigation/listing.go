@@ -5,25 +5,24 @@ import (
 	"time"
 )
 
-// Listing is how far one reading of a tenant's actions has come. A tenant with more actions than one
-// sweep can read is read in several: start with [NewListing], and hand each Listing back to Defender
-// until it is Done. Nothing is lost with a Listing but the way: whoever starts over sees every action
-// again.
+// Listing tracks how far one pass over a tenant's actions has come. A tenant may have more actions than
+// one sweep can read: start with [NewListing], and hand each Listing back to Defender until it is Done.
+// Losing a Listing loses only the position: a new one shows every action again.
 //
-// Since and Done are for the reader. The other fields belong to whoever lists.
+// Since and Done are for the reader. The other fields belong to the implementation of the listing.
 type Listing struct {
-	Since time.Time // actions created earlier are left out; the same for the whole of the listing
-	Done  bool      // every page was read
+	Since time.Time // leave out actions created earlier; the same for the whole listing
+	Done  bool      // every page has been read
 
 	Pages int               // read so far
-	Rows  int               // of those pages; the next page begins after them unless Next says where
-	Next  string            // the next page's address, where the service named one
-	Mark  string            // the address of an earlier page: reaching it again means going in circles
-	Last  [sha256.Size]byte // of the rows of the last page, to notice a service that repeats it
+	Rows  int               // on those pages; the next page starts after them unless Next says where
+	Next  string            // the next page's address, if the service gave one
+	Mark  string            // the address of an earlier page: reaching it again means a loop
+	Last  [sha256.Size]byte // digest of the last page's rows, to notice a service that repeats it
 }
 
-// NewListing returns the beginning of a listing of the actions created at or after since.
+// NewListing returns a Listing at the start of the actions created at or after since.
 func NewListing(since time.Time) Listing { return Listing{Since: since} }
 
-// UnderWay reports whether the listing was begun and is not done.
+// UnderWay reports whether the listing has started and is not done.
 func (l Listing) UnderWay() bool { return !l.Since.IsZero() && !l.Done }

@@ -24,11 +24,11 @@ func TestLinkReveals(t *testing.T) {
 		t.Errorf("the zero link: got %q, want nothing", got)
 	}
 	if link != investigation.NewLink(strings.Clone(url)) || link == investigation.NewLink(url+"4") {
-		t.Error("links are not compared by their URLs")
+		t.Error("links are not equal if and only if their URLs are")
 	}
 }
 
-// However a link is printed, logged or encoded, nothing of it shows.
+// Printing, logging or encoding a link never shows any part of it.
 func TestLinkNeverShows(t *testing.T) {
 	const secret = "s3cr3t"
 	link := investigation.NewLink("https://download.test/x?token=" + secret)
@@ -76,7 +76,7 @@ func TestLinkNeverShows(t *testing.T) {
 	}
 }
 
-// encoded returns what the standard encoders make of v, and their errors.
+// encoded returns the output of the standard encoders for v, and their errors.
 func encoded(v any) string {
 	var out bytes.Buffer
 	for _, encode := range []func(any) error{

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// PlaceMax is the last place of a key.
+// PlaceMax is the number of a key's last place.
 const PlaceMax = 9999
 
-// Place returns the nth place of a key: the key itself for 0, and for the others its name with "~n"
-// before the ending, such as "….zip" and "…~1.zip". Something that Packhorse did not store may lie
-// in any of them; what Packhorse stores goes to the first that is free.
+// Place returns the nth place of a key: the key itself for 0, else the key with "~n" before the
+// extension, as in "….zip" and "…~1.zip". Objects that Packhorse did not store may occupy any of the
+// places; Packhorse stores to the first free one.
 func Place(key string, n int) string {
 	if n == 0 {
 		return key
@@ -20,7 +20,7 @@ func Place(key string, n int) string {
 	return strings.TrimSuffix(key, ending) + "~" + strconv.Itoa(n) + ending
 }
 
-// PlaceOf reports whether candidate is a place of key, and which.
+// PlaceOf reports whether candidate is a place of key, and its number.
 func PlaceOf(key, candidate string) (n int, ok bool) {
 	if candidate == key {
 		return 0, true
@@ -38,22 +38,16 @@ func PlaceOf(key, candidate string) (n int, ok bool) {
 	return n, true
 }
 
-// PlacesPrefix returns what every place of a key begins with.
+// PlacesPrefix returns the common prefix of all places of a key.
 func PlacesPrefix(key string) string { return strings.TrimSuffix(key, path.Ext(key)) }
 
-// BaseOf takes a key that is in a later place apart: into the key of its first place, and the number.
-// It returns false for a key in its first place.
+// BaseOf splits a key in a later place into the key of its first place and its number. It returns false
+// for a key in its first place.
 func BaseOf(key string) (base string, n int, ok bool) {
 	ending := path.Ext(key)
-	stem := strings.TrimSuffix(key, ending)
-	at := strings.LastIndexByte(stem, '~')
-	if at < 0 {
+	stem, n := cutPlace(strings.TrimSuffix(key, ending))
+	if n == 0 {
 		return "", 0, false
 	}
-	base = stem[:at] + ending
-	n, ok = PlaceOf(base, key)
-	if !ok || n == 0 {
-		return "", 0, false
-	}
-	return base, n, true
+	return stem + ending, n, true
 }

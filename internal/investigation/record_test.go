@@ -21,7 +21,7 @@ var (
 	lease = 2 * time.Minute
 )
 
-// seen returns the action as Defender shows it with the given status.
+// seen returns an action with the given status, as Defender lists it.
 func seen(status investigation.Status) investigation.Action {
 	return investigation.Action{
 		ID:        investigation.ID{TenantID: tenant, ActionID: action},
@@ -31,7 +31,7 @@ func seen(status investigation.Status) investigation.Action {
 	}
 }
 
-// in returns a record that came to the state on the legal path, owned by "ada" where it is owned.
+// in returns a record that reached the state by legal changes. If it has an owner, it is "ada".
 func in(t *testing.T, state investigation.State) investigation.Record {
 	t.Helper()
 	must := func(r investigation.Record, err error) investigation.Record {
@@ -112,7 +112,7 @@ func TestObserveAgain(t *testing.T) {
 	t.Run("the same again changes nothing", func(t *testing.T) {
 		r := in(t, investigation.StateWaiting)
 		a := seen(investigation.StatusPending)
-		a.LastUpdatedAt = later // it moves while nothing happens
+		a.LastUpdatedAt = later // Defender moves it even when nothing happens
 		if got, err := investigation.Observe(a, later).Apply(r); err != nil || got != r {
 			t.Errorf("got %+v, %v", got, err)
 		}
@@ -134,7 +134,7 @@ func TestObserveAgain(t *testing.T) {
 			t.Errorf("got %+v, %v", got, err)
 		}
 	})
-	t.Run("waiting comes to its end", func(t *testing.T) {
+	t.Run("waiting ends", func(t *testing.T) {
 		for _, status := range finished {
 			r := in(t, investigation.StateWaiting)
 			got, err := investigation.Observe(seen(status), later).Apply(r)
@@ -146,7 +146,7 @@ func TestObserveAgain(t *testing.T) {
 			}
 		}
 	})
-	t.Run("what is Packhorse's own stays as it is", func(t *testing.T) {
+	t.Run("later states do not change", func(t *testing.T) {
 		for _, state := range investigation.States() {
 			if state == investigation.StateUnknown || state == investigation.StateWaiting {
 				continue
@@ -171,7 +171,7 @@ func TestObserveMakesTimesComparable(t *testing.T) {
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	// A monotonic reading does not survive a store, so it must not be there in the first place.
+	// A store drops the monotonic reading, so the record must not have one in the first place.
 	now := time.Now()
 	got, _ = investigation.Observe(a, now).Apply(investigation.Record{})
 	if got.ObservedAt != now.Round(0).UTC() {
@@ -214,7 +214,7 @@ func TestCompletedAt(t *testing.T) {
 		t.Errorf("finished, no update named: got %v, want %v", got, a.CreatedAt)
 	}
 	if got := seen(investigation.StatusInProgress).CompletedAt(); !got.IsZero() {
-		t.Errorf("not finished: got %v, want none", got)
+		t.Errorf("not finished: got %v, want the zero time", got)
 	}
 }
 
@@ -265,7 +265,7 @@ func TestDueAndClaimable(t *testing.T) {
 // known lists the states of actions that the ledger has seen.
 func known() []investigation.State { return investigation.States()[1:] }
 
-// Of an action that the ledger has not seen nothing can be changed but what Defender says of it.
+// The only change that an action unknown to the ledger accepts is Observe.
 func TestUnknownActionsAreOnlyObserved(t *testing.T) {
 	for _, c := range []investigation.Change{
 		investigation.Claim("ada", t0, t0.Add(lease)), investigation.Renew("ada", t0),
@@ -279,7 +279,7 @@ func TestUnknownActionsAreOnlyObserved(t *testing.T) {
 		}
 	}
 	err := investigation.Unchanged().Explain(investigation.ID{TenantID: "t", ActionID: "a"}, investigation.ErrUnknownAction)
-	if got, want := err.Error(), "seal action a: the ledger does not know this action"; got != want {
+	if got, want := err.Error(), "seal action a: action not in the ledger"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -345,7 +345,7 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// Whoever does not hold the lease changes nothing, in any state, by any of the four ways.
+// A caller that does not hold the lease cannot change anything, in any state, by any of the four ways.
 func TestOnlyTheOwnerChanges(t *testing.T) {
 	ways := map[string]func(investigation.Record, string) (investigation.Record, error){
 		"renew": func(r investigation.Record, owner string) (investigation.Record, error) {
@@ -431,7 +431,7 @@ func TestArchived(t *testing.T) {
 		t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 	}
 	if got.DueAt != r.DueAt {
-		t.Error("it is due at another time: its fetcher may still be at work")
+		t.Error("DueAt changed, although its fetcher may still be at work")
 	}
 }
 
@@ -450,7 +450,7 @@ func TestNotCollected(t *testing.T) {
 		t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 	}
 	if got.DueAt != r.DueAt {
-		t.Error("it is due at another time: its fetcher may still be at work")
+		t.Error("DueAt changed, although its fetcher may still be at work")
 	}
 }
 

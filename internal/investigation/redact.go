@@ -12,31 +12,31 @@ const (
 	linkRedacted  = "[link redacted]"
 	tokenRedacted = "[token redacted]"
 
-	// layersMax is how many layers of escapes are looked under: JSON in a query in JSON has three.
+	// layersMax is how many layers of escapes are removed: JSON in a query in JSON has three.
 	layersMax = 4
 
-	// secretBytesMin is the length below which a text is too ordinary to be removed wherever it stands.
+	// secretBytesMin is the shortest secret to remove: a shorter text is too ordinary, and occurs by chance.
 	secretBytesMin = 8
 )
 
-// A slash and a separator, as they come: plain, JSON-escaped, percent-encoded.
+// A slash and a separator: plain, JSON-escaped and percent-encoded.
 const (
 	slashForm     = `(?:\\*/|%(?:25)*2f|\\+u002f)`
 	separatorForm = `(?:\\*["']?[\s+]*=[\s+]*\\*["']?|\\*["'][\s+]*:[\s+]*\\*["']?|%(?:25)*3d|\\+u003d|&(?:#0*61|#x0*3d|equals);)`
 	valueForm     = `[^\s"'&<>,;]+`
 )
 
-// What could open something: whole addresses (a path may be as good as a query), with and without a
-// scheme; the values of signing parameters; bearer values; and JSON web tokens.
+// Anything that could grant access: whole addresses, with and without a scheme (a path may be as good
+// as a query); the values of signing parameters; bearer values; and JSON web tokens.
 var (
 	linkForm = regexp.MustCompile(`(?i)(?:https?|\b[a-z][a-z0-9+.-]{0,15})?(?::|%(?:25)*3a|\\+u003a)` + slashForm +
 		slashForm + `[^\s"'<>]*`)
-	// A host with a dot or after two slashes, and something below it. A file's path is not one.
+	// A host with a dot or after two slashes, and a path. A file's path does not match.
 	bareLinkForm = regexp.MustCompile(`(?i)(^|[\s"'()\[\]<>=,;:@|])(?:` + slashForm + slashForm +
 		`[a-z0-9_.\[\]:-]+|(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]+(?::\d+)?)` + slashForm + `[^\s"'<>]+`)
 	parameterForm = regexp.MustCompile(`(?i)(sig|signature|token|secret|assertion|password)` +
 		separatorForm + valueForm)
-	// After a colon and a blank, ordinary words follow as well: only what looks like a secret is one.
+	// Ordinary words may follow a colon and a blank too, so this takes only a value that looks random.
 	longValueForm = regexp.MustCompile(`(?i)(sig|signature|token|secret|assertion|password)` +
 		`\s*(?::|%(?:25)*3a)\s*[a-z0-9+/_.~%=-]{16,}`)
 	bearerForm = regexp.MustCompile(`(?i)bearer(?:\s|\+|:|=|%(?:25)*(?:20|3a)|\\+u0020|&nbsp;)+` +
@@ -44,10 +44,10 @@ var (
 	jwtForm = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*`)
 )
 
-// Redact replaces what could be a link or a token in text, and the given secrets wherever they stand,
-// in every form that JSON, URLs and HTML give them, some layers deep. Give it the link or token that was
-// used, the longest text first ([SecretsOf]): a server may repeat it in a form nobody would take for one.
-// Secrets shorter than 8 bytes are too ordinary and stay.
+// Redact replaces everything in text that could be a link or a token, and every occurrence of the given
+// secrets, in any form that JSON, URLs and HTML give them, up to four layers deep. Pass the link or token
+// that was used, the longest text first ([SecretsOf]): a server may repeat it in a form that does not look
+// like one. Secrets shorter than 8 bytes are too ordinary and stay.
 func Redact(text string, secrets ...string) string {
 	for _, secret := range secrets { // first, while they are whole
 		by := redacted
@@ -66,8 +66,8 @@ func Redact(text string, secrets ...string) string {
 	})
 }
 
-// layered applies redact to text and to what it is without one, two and more layers of escapes. Where only
-// that shows something, the result is without those layers too.
+// layered applies redact to text as it is, and again after removing each layer of escapes. If redact finds
+// something under a layer, the result has that layer removed too.
 func layered(text string, redact func(string) string) string {
 	text = redact(text)
 	plain := text
@@ -84,7 +84,7 @@ func layered(text string, redact func(string) string) string {
 	return text
 }
 
-// remove replaces secret in text, and what it is without its own escapes, whatever the case of letters.
+// remove replaces secret in text, with and without the secret's own escapes, in any letter case.
 func remove(text, secret, by string) string {
 	for range layersMax {
 		if len(secret) < secretBytesMin {
@@ -105,8 +105,8 @@ func remove(text, secret, by string) string {
 	return text
 }
 
-// SecretsOf returns the parts of a link that are as good as the whole of it, longest first: without
-// its scheme, path and query, the query, and the values in it.
+// SecretsOf returns the link and the parts of it that are as good as the whole, longest first: the link
+// without its scheme, the path and query, the query, and the values in the query.
 func SecretsOf(link string) []string {
 	u, err := url.Parse(link)
 	if err != nil {
@@ -127,15 +127,15 @@ func SecretsOf(link string) []string {
 	return secrets
 }
 
-// valueBytesMin is the length from which on a part of a link may be the key to it. Versions and
-// permissions are shorter.
+// valueBytesMin is the least length of a part that could grant access. Versions and permissions are
+// shorter.
 const valueBytesMin = 16
 
-// What stands for another character.
+// An escape of a printable ASCII character.
 var escapeForm = regexp.MustCompile(`(?i)%[2-7][0-9a-f]|\\+u00[2-7][0-9a-f]|\\+["'/\\]`)
 
-// unescape takes one layer of escapes off the printable ASCII characters of text. What else there is
-// stays, so the result can be printed if text can.
+// unescape removes one layer of escapes from the printable ASCII characters of text. It leaves all
+// others escaped, so the result is printable if text is.
 func unescape(text string) string {
 	text = escapeForm.ReplaceAllStringFunc(text, func(escape string) string {
 		digits := escape[len(escape)-2:]
@@ -144,7 +144,7 @@ func unescape(text string) string {
 		}
 		n, err := strconv.ParseUint(digits, 16, 8)
 		if err != nil || n == 0x7f {
-			return escape // cannot be: the form has two digits
+			return escape // cannot happen: the form has two digits
 		}
 		return string(rune(n))
 	})

@@ -14,7 +14,7 @@ import (
 
 const canary = "c4n4rY-of-Links"
 
-// forms are what becomes of a text that a server repeats.
+// forms are the ways in which a server may repeat a text.
 var forms = map[string]func(string) string{
 	"plain":           func(s string) string { return s },
 	"upper case":      strings.ToUpper,
@@ -60,7 +60,7 @@ func checkGone(t *testing.T, text, redacted string) {
 	}
 }
 
-// What could be a link or a token is recognised in every form, without being known.
+// Redact recognizes links and tokens in every form, even if they were not passed to it.
 func TestRedactForms(t *testing.T) {
 	for _, secret := range []string{
 		"sig=" + canary, "sig = " + canary, "sp=r&sig=" + canary + "&se=2026", "Sig=" + canary,
@@ -78,7 +78,7 @@ func TestRedactForms(t *testing.T) {
 				if name == "upper case" && strings.HasPrefix(secret, "eyJ") ||
 					name == "lower case" && strings.HasPrefix(secret, "eyJ") ||
 					strings.HasPrefix(name, "in a query, low") && strings.HasPrefix(secret, "eyJ") {
-					continue // then it is not a token any more
+					continue // then it is no longer a token
 				}
 				text := fmt.Sprintf(around, form(secret))
 				checkGone(t, name+": "+text, investigation.Redact(text))
@@ -87,7 +87,7 @@ func TestRedactForms(t *testing.T) {
 	}
 }
 
-// The link and the token that were used are recognised by themselves, whatever they look like.
+// Redact removes the link and the token that were used, no matter what they look like.
 func TestRedactTheUsed(t *testing.T) {
 	token := "opaque/+~" + canary
 	link := "https://h.example/dl/" + canary + "/p.zip?k=" + canary + "%2Bx%2f" + canary + "&v=it's;" + canary
@@ -110,7 +110,7 @@ func TestRedactTheUsed(t *testing.T) {
 	}
 }
 
-// What people need to understand an error stays.
+// Redact keeps the parts of an error that people need to understand it.
 func TestRedactKeepsTheRest(t *testing.T) {
 	for _, text := range []string{
 		"", "the answer was 404 Not Found (ResourceNotFound): Machine 123 was not found",

@@ -2,7 +2,7 @@ package investigation
 
 import "slices"
 
-// State is where an action stands on its way into the archive.
+// State says how far an action has come on its way into the archive.
 //
 //	            ┌──────────► notCollected ──announce──► done
 //	waiting ────┤                 ▲
@@ -14,28 +14,28 @@ type State string
 const (
 	// StateUnknown is the state of an action the ledger has never seen.
 	StateUnknown State = ""
-	// StateWaiting: Defender has not finished the action, or calls its status by an unknown name.
+	// StateWaiting: Defender has not finished the action, or reports a status we do not know.
 	StateWaiting State = "waiting"
-	// StateReady: the action succeeded; its package can be asked for from Record.DueAt on.
+	// StateReady: the action succeeded; its package can be requested from Record.DueAt on.
 	StateReady State = "ready"
 	// StateFetching: Record.Owner works on the package until Record.LeaseUntil.
 	StateFetching State = "fetching"
-	// StateArchived: the package is in the archive (Record.Receipt); the bus does not know yet.
+	// StateArchived: the package is in the archive (Record.Receipt), but not announced yet.
 	StateArchived State = "archived"
-	// StateNotCollected: there will be no package (Record.Reason); the bus does not know yet.
+	// StateNotCollected: there will be no package (Record.Reason), but that is not announced yet.
 	StateNotCollected State = "notCollected"
-	// StateDone: what came of the action was announced. Nothing follows.
+	// StateDone: the outcome was announced. Nothing follows.
 	StateDone State = "done"
 )
 
-// States lists every state an action can be in, in the order of its path.
+// States lists every state, in the order an action goes through them.
 func States() []State {
 	return []State{StateUnknown, StateWaiting, StateReady, StateFetching, StateArchived,
 		StateNotCollected, StateDone}
 }
 
-// legalChanges is the whole state machine. fetching → fetching is a claim of a lease that ran out:
-// the first run and its repetition are one path, so there is no detour through ready.
+// legalChanges is the whole state machine. fetching → fetching is a claim after a lease ran out: a
+// repeated attempt takes the same path as the first, without a detour through ready.
 var legalChanges = map[State][]State{
 	StateUnknown:      {StateWaiting, StateReady, StateNotCollected},
 	StateWaiting:      {StateReady, StateNotCollected},
@@ -48,8 +48,8 @@ var legalChanges = map[State][]State{
 // CanBecome reports whether a change from s to next is legal.
 func (s State) CanBecome(next State) bool { return slices.Contains(legalChanges[s], next) }
 
-// Settled reports whether it is decided what became of the package: it is archived, or it will
-// never be collected.
+// Settled reports whether the outcome is decided: the package is archived, or it will never be
+// collected.
 func (s State) Settled() bool {
 	return s == StateArchived || s == StateNotCollected || s == StateDone
 }
@@ -62,9 +62,9 @@ const (
 	ReasonFailed    Reason = "Failed"
 	ReasonTimeOut   Reason = "TimeOut"
 	ReasonCancelled Reason = "Cancelled"
-	// ReasonExpired: the action succeeded, but its package stayed unobtainable.
+	// ReasonExpired: the action succeeded, but its package could not be obtained.
 	ReasonExpired Reason = "Expired"
-	// ReasonInvalid: what came, again and again, is not a package.
+	// ReasonInvalid: the download is not a package, again and again.
 	ReasonInvalid Reason = "Invalid"
 )
 
@@ -73,7 +73,7 @@ func Reasons() []Reason {
 	return []Reason{ReasonFailed, ReasonTimeOut, ReasonCancelled, ReasonExpired, ReasonInvalid}
 }
 
-// outcome is the state a status of Defender's calls for.
+// outcome returns the state, and the reason if there is one, that follow from Defender's status.
 func (s Status) outcome() (State, Reason) {
 	switch s {
 	case StatusSucceeded:

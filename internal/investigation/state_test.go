@@ -6,7 +6,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// The state machine, every pair of it: a row is from, a column is to.
+// Every pair of states: rows are from, columns are to.
 func TestCanBecomeIsThisTable(t *testing.T) {
 	const (
 		o = false
@@ -41,7 +41,7 @@ func TestCanBecomeIsThisTable(t *testing.T) {
 			}
 		}
 		if from.CanBecome("lost") || investigation.State("lost").CanBecome(from) {
-			t.Errorf("a state that does not exist is next to %q", from)
+			t.Errorf("%q can become a state that does not exist", from)
 		}
 	}
 }

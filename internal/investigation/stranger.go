@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Stranger is an object that lies where Packhorse stores something, and that Packhorse did not store.
-// It is named, and otherwise left alone.
+// Stranger is an object in one of Packhorse's places that Packhorse did not store. Packhorse reports it
+// and leaves it alone.
 type Stranger struct {
 	Key       string    `json:"key"`
 	VersionID string    `json:"versionId"` // empty in a bucket without versions
@@ -17,27 +17,27 @@ type Stranger struct {
 	Note      string    `json:"note"`
 }
 
-// same reports whether both are one object in one version.
+// same reports whether both are the same version of the same object.
 func (s Stranger) same(other Stranger) bool {
 	return s.Key == other.Key && s.VersionID == other.VersionID
 }
 
-// strangersMax is how many strangers a record names. Whoever can plant one can plant a thousand, and
-// a ledger's item has a limit.
+// strangersMax bounds the strangers that a record names. An attacker who can plant one can plant a
+// thousand, and a ledger's item has a size limit.
 const strangersMax = 8
 
-// Strangers names the strangers that were found while an action was carried, each once, in one text,
-// so that records stay comparable. The zero Strangers is empty.
+// Strangers names the strangers found in an action's places, each once. It is one text so that records
+// stay comparable. The zero Strangers is empty.
 type Strangers string
 
-// strangersText is the form of the text.
+// strangersText is the JSON form of Strangers.
 type strangersText struct {
 	Named []Stranger `json:"named"`
 	More  int        `json:"more,omitempty"`
 }
 
-// Add returns the strangers with those that were found together in one look. The first eight stay
-// named; the others only count.
+// Add returns s with the strangers found together in one look added. It names the first eight and only
+// counts the others.
 func (s Strangers) Add(found ...Stranger) Strangers {
 	text := s.parse()
 	more := 0
@@ -62,25 +62,25 @@ func (s Strangers) Merge(other Strangers) Strangers {
 	return merged.text(s)
 }
 
-// text returns the text again, or was if there is nothing to say.
+// text encodes t, and returns was if t is empty.
 func (t strangersText) text(was Strangers) Strangers {
 	if len(t.Named) == 0 {
 		return was
 	}
 	out, err := json.Marshal(t)
-	if err != nil { // a time out of range: no clock shows one
+	if err != nil { // a year out of range: cannot happen with a real clock
 		return was
 	}
 	return Strangers(out)
 }
 
-// List returns the strangers that are named, in the order in which they were found.
+// List returns the named strangers, in the order they were found.
 func (s Strangers) List() []Stranger { return s.parse().Named }
 
-// More returns how many others were found at least.
+// More returns how many more were found, at least.
 func (s Strangers) More() int { return s.parse().More }
 
-// Count returns how many were found at least.
+// Count returns how many were found, at least.
 func (s Strangers) Count() int { return len(s.List()) + s.More() }
 
 // Has reports whether the stranger is named.
@@ -93,7 +93,7 @@ func (s Strangers) Has(other Stranger) bool {
 	return false
 }
 
-// parse returns nothing for a text that is not a Strangers.
+// parse returns the zero strangersText if s is malformed.
 func (s Strangers) parse() strangersText {
 	var text strangersText
 	if s == "" {
@@ -106,25 +106,25 @@ func (s Strangers) parse() strangersText {
 	return text
 }
 
-// Valid reports whether the text is one that Add wrote.
+// Valid reports whether s has the form that Add writes.
 func (s Strangers) Valid() bool { return s == "" || len(s.List()) > 0 }
 
-// Claims names the owners of the latest claims of an action, the latest last. An object is
-// Packhorse's only if it carries one of these names: they are random, so nobody can plant an object
-// that has one before Packhorse stored it.
+// Claims names the owners of an action's latest claims, the newest last. Packhorse recognizes an object
+// as its own only if it carries one of these names. They are random, so nobody can plant an object with
+// such a name before Packhorse has stored one.
 type Claims string
 
-// claimsMax is how many claims are kept: more than the attempts after which a package is given up.
-// An object that an earlier claim stored was found by the claim after it.
+// claimsMax bounds the claims that are kept. It exceeds the number of attempts before giving up, and the
+// claim after a stored object finds it anyway.
 const claimsMax = 32
 
-// Add returns the claims with one more.
+// Add returns the claims with owner's appended.
 func (c Claims) Add(owner string) Claims {
 	owners := append(c.list(), owner)
 	return Claims(strings.Join(owners[max(0, len(owners)-claimsMax):], " "))
 }
 
-// Without returns the claims but for one.
+// Without returns the claims without owner's.
 func (c Claims) Without(owner string) Claims {
 	var others []string
 	for _, o := range c.list() {
@@ -135,7 +135,7 @@ func (c Claims) Without(owner string) Claims {
 	return Claims(strings.Join(others, " "))
 }
 
-// Has reports whether the owner has claimed the action. No claim has an empty owner.
+// Has reports whether owner has claimed the action. It is false for the empty owner.
 func (c Claims) Has(owner string) bool {
 	for _, o := range c.list() {
 		if o == owner {
@@ -147,15 +147,15 @@ func (c Claims) Has(owner string) bool {
 
 func (c Claims) list() []string { return strings.Fields(string(c)) }
 
-// Placed is where a small object lies, and what was found in the places before it.
+// Placed says where a small object is stored, and which strangers occupy the places before it.
 type Placed struct {
 	Key       string
 	Strangers []Stranger
 }
 
-// Found is what lies in the places of an object.
+// Found describes what was found in the places of an object.
 type Found struct {
-	Stored    *Stored // what a claim of the action stored; nil if none did
-	Free      Key     // the first place in which nothing lies
+	Stored    *Stored // the object that a claim of the action stored; nil if none did
+	Free      Key     // the first free place
 	Strangers []Stranger
 }

@@ -39,12 +39,13 @@ func TestPlaces(t *testing.T) {
 		"s_a~10000.zip", "s_a~1.bin", "s_a~1 .zip", "s_b~1.zip", "s_ab.zip",
 	} {
 		if n, ok := investigation.PlaceOf("s_a.zip", other); ok {
-			t.Errorf("%q is taken for place %d", other, n)
+			t.Errorf("%q was taken for place %d", other, n)
 		}
 	}
 }
 
-// Strangers are named once, eight at most, and the others counted, however often they are looked at.
+// Strangers names each stranger once and at most eight, and counts the others, no matter how often they
+// are found.
 func TestStrangers(t *testing.T) {
 	var crowd []investigation.Stranger
 	for n := range 20 {
@@ -72,17 +73,17 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("got %s", merged)
 	}
 	if s := investigation.Strangers(""); s.Add() != "" || !s.Valid() || s.Has(investigation.Stranger{}) {
-		t.Error("nobody is somebody")
+		t.Error("an empty owner was taken for a claim")
 	}
 	for _, bad := range []investigation.Strangers{"x", "{}", "[]", `{"named":[]}`, `{"named":3}`} {
 		if bad.Valid() || len(bad.List()) > 0 {
-			t.Errorf("%s is taken for a list of strangers", bad)
+			t.Errorf("%s was taken for a list of strangers", bad)
 		}
 	}
 }
 
-// A record keeps the names of its claims: an object that carries none of them is not ours. One whose
-// claim was not spent on anything is forgotten.
+// A record keeps the names of its claims: an object without one of them is not ours. It drops the name
+// of a claim that sent nothing.
 func TestClaims(t *testing.T) {
 	var c investigation.Claims
 	for n := range 40 {

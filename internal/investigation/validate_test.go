@@ -10,8 +10,8 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// walker takes a record from transition to transition, legal or not, with every argument that the
-// use cases can give.
+// walker takes a record through random transitions, legal or not, with every argument that the use
+// cases can pass.
 type walker struct {
 	random *rand.Rand
 	now    time.Time
@@ -20,7 +20,7 @@ type walker struct {
 
 func pick[T any](w *walker, from ...T) T { return from[w.random.IntN(len(from))] }
 
-// step returns what one transition makes of the record, and the record itself where it is refused.
+// step applies one random transition and returns the result, or r if the transition is refused.
 func (w *walker) step(r investigation.Record) investigation.Record {
 	w.now = w.now.Add(time.Duration(w.random.Int64N(int64(2 * lease))))
 	owner, later := pick(w, "ada", "bob"), w.now.Add(lease)
@@ -34,7 +34,7 @@ func (w *walker) step(r investigation.Record) investigation.Record {
 		next, err = investigation.Renew(owner, later).Apply(r)
 	case 4:
 		next, err = investigation.GiveBack(owner, investigation.Release{At: w.now, Message: "it did not come",
-			DueAt:  pick(w, time.Time{}, w.now, w.now.Add(24*time.Hour)), // a postponement may name no time
+			DueAt:  pick(w, time.Time{}, w.now, w.now.Add(24*time.Hour)), // a postponement may lack a time
 			Charge: pick(w, investigation.ChargeAttempt, investigation.ChargeLink, investigation.ChargeNothing)}).Apply(r)
 	case 5:
 		next, err = pick(w, w.archived, w.notCollected)(r, owner)
@@ -74,8 +74,8 @@ func (w *walker) notCollected(r investigation.Record, owner string) (investigati
 	return investigation.Close(owner, c).Apply(r)
 }
 
-// What the transitions make of valid actions is valid, wherever they lead: a ledger that refuses what
-// does not make sense refuses nothing that does. Nor does it refuse what earlier versions wrote.
+// Transitions of valid actions always give valid records, so a ledger that refuses invalid records never
+// refuses a legitimate one. Records that earlier versions wrote are valid too.
 func TestTransitionsMakeValidRecords(t *testing.T) {
 	reached := map[investigation.State]int{}
 	for seed := range uint64(3000) {
@@ -88,7 +88,7 @@ func TestTransitionsMakeValidRecords(t *testing.T) {
 			}
 			r = next
 			reached[r.State]++
-			old := r // before there were chains, and a lane for what is settled
+			old := r // before there were chains, and a lane for decided records
 			old.Seal, old.QuarantineSeal = investigation.Seal{}, investigation.Seal{}
 			if old.Lane == investigation.LaneSettled {
 				old.Lane = pick(w, investigation.LaneLive, investigation.LaneBacklog)
@@ -132,13 +132,13 @@ func TestValidateRefuses(t *testing.T) {
 	}{
 		{"an action never seen", "", func(*record) {}, "id"},
 		{"no state", "ready", func(r *record) { r.State = "" }, "state"},
-		{"a state of somebody else's", "ready", func(r *record) { r.State = "nonsense" }, `"nonsense"`},
+		{"an unknown state", "ready", func(r *record) { r.State = "nonsense" }, `"nonsense"`},
 		{"a path for an id", "ready", func(r *record) { r.ActionID = "../x" }, "action id"},
 		{"created too late", "ready", func(r *record) { r.CreatedAt = late }, "creation time"},
 		{"updated too late", "ready", func(r *record) { r.LastUpdatedAt = late }, "last update"},
 		{"updated too early", "ready", func(r *record) { r.LastUpdatedAt = early }, "last update"},
-		{"never seen", "ready", func(r *record) { r.ObservedAt = time.Time{} }, "first sight"},
-		{"seen too late", "ready", func(r *record) { r.ObservedAt = late }, "first sight"},
+		{"never seen", "ready", func(r *record) { r.ObservedAt = time.Time{} }, "observation time"},
+		{"seen too late", "ready", func(r *record) { r.ObservedAt = late }, "observation time"},
 		{"due too late", "ready", func(r *record) { r.DueAt = late }, "due time"},
 		{"due too early", "ready", func(r *record) { r.DueAt = early }, "due time"},
 		{"leased too long", "fetching", func(r *record) { r.LeaseUntil = late }, "lease"},
@@ -146,17 +146,17 @@ func TestValidateRefuses(t *testing.T) {
 		{"locked too long in quarantine", "quarantined", func(r *record) {
 			r.Quarantine.Retention.Until = late
 		}, "retention"},
-		{"archived too late", "sealed", func(r *record) { r.ArchivedAt = late }, "archiving"},
-		{"archived never", "sealed", func(r *record) { r.ArchivedAt = time.Time{} }, "archived at"},
-		{"announced never", "done", func(r *record) { r.AnnouncedAt = time.Time{} }, "announced at"},
+		{"archived too late", "sealed", func(r *record) { r.ArchivedAt = late }, "archival time"},
+		{"archived at no time", "sealed", func(r *record) { r.ArchivedAt = time.Time{} }, "archived at"},
+		{"announced at no time", "done", func(r *record) { r.AnnouncedAt = time.Time{} }, "announced at"},
 		{"announced too early", "sealed", func(r *record) { r.AnnouncedAt = t0 }, "announced at"},
-		{"an owner too many", "ready", func(r *record) { r.Owner = "ada" }, "owner"},
-		{"an owner too few", "fetching", func(r *record) { r.Owner = "" }, "owner"},
+		{"an owner while ready", "ready", func(r *record) { r.Owner = "ada" }, "owner"},
+		{"fetching without an owner", "fetching", func(r *record) { r.Owner = "" }, "owner"},
 		{"no lease", "fetching", func(r *record) { r.LeaseUntil = time.Time{} }, "owner"},
-		{"fewer than no attempts", "ready", func(r *record) { r.Attempts = -1 }, "-1 attempts"},
-		{"fewer than no links", "ready", func(r *record) { r.ExpiredLinks = -1 }, "-1 expired links"},
+		{"negative attempts", "ready", func(r *record) { r.Attempts = -1 }, "-1 attempts"},
+		{"negative expired links", "ready", func(r *record) { r.ExpiredLinks = -1 }, "-1 expired links"},
 		{"no attempt counted", "fetching", func(r *record) { r.Attempts = 0 }, "no attempt"},
-		{"a lane of its own", "ready", func(r *record) { r.Lane = "express" }, `"express"`},
+		{"an unknown lane", "ready", func(r *record) { r.Lane = "express" }, `"express"`},
 		{"ready in no lane", "ready", func(r *record) { r.Lane = "" }, "lane"},
 		{"ready and settled", "ready", func(r *record) { r.Lane = "settled" }, "lane"},
 		{"waiting in a lane", "waiting", func(r *record) { r.Lane = "live" }, "lane"},
@@ -168,28 +168,28 @@ func TestValidateRefuses(t *testing.T) {
 		{"a size below 0", "archived", func(r *record) { r.Receipt.Size = -1 }, "-1 bytes"},
 		{"parts below 0", "quarantined", func(r *record) { r.Quarantine.PartSize = -8 }, "parts of -8"},
 		{"ready for a reason", "ready", func(r *record) { r.Reason = "Failed" }, "reason"},
-		{"not collected for none", "notCollected", func(r *record) { r.Reason = "" }, "reason"},
-		{"not collected on a whim", "notCollected", func(r *record) { r.Reason = "whim" }, `"whim"`},
+		{"not collected without a reason", "notCollected", func(r *record) { r.Reason = "" }, "reason"},
+		{"not collected for an unknown reason", "notCollected", func(r *record) { r.Reason = "whim" }, `"whim"`},
 		{"archived and not collected", "archived", func(r *record) { r.Reason = "Failed" }, "reason"},
 		{"done with nothing", "done", func(r *record) {
 			r.Receipt, r.ArchivedAt = investigation.Receipt{}, time.Time{}
 		}, "receipt"},
 		{"a quarantine for no reason", "archived", func(r *record) { r.Quarantine = receipt() }, "quarantine"},
 		{"sealed too early", "ready", func(r *record) { r.Seal = records["sealed"].Seal }, "sealed"},
-		{"sealed in no place", "sealed", func(r *record) { r.Seal.Sequence = 0 }, "number 0"},
+		{"sealed with number 0", "sealed", func(r *record) { r.Seal.Sequence = 0 }, "number 0"},
 		{"a short digest", "sealed", func(r *record) { r.Seal.Digest = r.Seal.Digest[2:] }, "digest"},
 		{"another's manifest", "sealed", func(r *record) { r.Seal.Manifest += " " }, "another manifest"},
-		{"sealed and no manifest", "sealed", func(r *record) { r.Seal.Manifest = "" }, "missing"},
+		{"sealed without a manifest", "sealed", func(r *record) { r.Seal.Manifest = "" }, "missing"},
 		{"a manifest without a key", "sealed", func(r *record) { r.ManifestKey = "" }, "key"},
 		{"a quarantine not sealed", "quarantined", func(r *record) {
 			r.QuarantineSeal = investigation.Seal{}
 		}, "quarantine"},
-		{"seals that are apart", "quarantined", func(r *record) { r.Seal.Sequence = 9 }, "number 1"},
+		{"seals out of sequence", "quarantined", func(r *record) { r.Seal.Sequence = 9 }, "number 1"},
 		{"one manifest of two", "quarantined", func(r *record) { r.QuarantineSeal.Manifest = "" }, "missing"},
 	} {
 		rec := records[tt.of]
 		if err := rec.Validate(); tt.of != "" && err != nil {
-			t.Fatalf("%s: before it is spoilt: %v", tt.name, err)
+			t.Fatalf("%s: before it is spoiled: %v", tt.name, err)
 		}
 		tt.spoil(&rec)
 		err := rec.Validate()

@@ -20,7 +20,9 @@ import (
 	"fmt"
 	"time"
 
+	"packhorse/internal/dynamo"
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -161,7 +163,7 @@ func (l *Ledger) write(ctx context.Context, next versioned, was string) (version
 	case refused: // without an item: it was deleted, or the server does not return it
 		current, err = l.read(ctx, next.ID)
 	case inTransaction: // somebody is sealing it right now
-		err = wait(ctx, conflictPause(0))
+		err = pause.For(ctx, conflictPause(0))
 		if err == nil {
 			current, err = l.read(ctx, next.ID)
 		}
@@ -174,7 +176,15 @@ func (l *Ledger) write(ctx context.Context, next versioned, was string) (version
 	return current, errRefused
 }
 
-// explain adds to an error of the SDK what to do about it.
+// about describes the ledger's table for the advice in errors.
+var about = dynamo.Table{
+	Variable: "LEDGER_TABLE",
+	Needs: "dynamodb:GetItem, BatchGetItem, UpdateItem on the table, " +
+		"Query on its index \"due\", and the use of its key; listing and verifying also need Scan",
+	Keys: "has the table the partition key \"pk\", and the index \"due\" on lane and dueAt?",
+}
+
+// explain adds advice to an SDK error.
 func (l *Ledger) explain(what string, err error) error {
-	return fmt.Errorf("%s table %s: %w%s", what, l.table, err, hint(err))
+	return fmt.Errorf("%s table %s: %w%s", what, l.table, err, about.Advice(err))
 }

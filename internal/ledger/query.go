@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -96,7 +97,7 @@ func (l *Ledger) batch(ctx context.Context, ids []investigation.ID) ([]item, err
 				l.table, len(left))
 		}
 		keys = left
-		err = wait(ctx, unprocessedPause<<empty)
+		err = pause.For(ctx, unprocessedPause<<empty)
 		if err != nil {
 			return nil, err
 		}
@@ -216,16 +217,4 @@ func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.
 	records, strangers := decodeAll(items)
 	slices.SortFunc(records, investigation.ByCreation)
 	return records, strangers
-}
-
-// wait returns after d, or earlier with the context's error.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -8,7 +8,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"packhorse/internal/dynamo"
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -25,15 +27,6 @@ const (
 	// goneMin is how often in a row a chain must be found begun but without a head. A transaction may
 	// become visible one item at a time, so once is not enough.
 	goneMin = 4
-)
-
-// The reasons why part of a transaction failed.
-const (
-	codeNone            = "None"
-	codeConditionFailed = "ConditionalCheckFailed"
-	codeConflict        = "TransactionConflict" // in another transaction right now
-	codeThroughput      = "ProvisionedThroughputExceeded"
-	codeThrottled       = "ThrottlingError"
 )
 
 // errBegun refuses to begin a chain that has already begun. It wraps errRefused.
@@ -91,7 +84,7 @@ func (l *Ledger) seal(ctx context.Context, id investigation.ID, c investigation.
 		if errors.Is(refusal, errBegun) {
 			begun++
 		}
-		err = wait(ctx, conflictPause(n))
+		err = pause.For(ctx, conflictPause(n))
 		if err != nil {
 			return investigation.Record{}, err
 		}
@@ -162,12 +155,12 @@ func (l *Ledger) writeSealing(ctx context.Context, s sealing) error {
 		return err
 	}
 	reasons := cancelled.CancellationReasons
-	switch worst(reasons) {
-	case "", codeThroughput, codeThrottled: // another write was first, or a pause will help
+	switch dynamo.Worst(reasons) {
+	case "", dynamo.ReasonThroughput, dynamo.ReasonThrottled: // another write was first, or a pause will help
 	default:
 		return err
 	}
-	if len(reasons) > 2 && aws.ToString(reasons[2].Code) == codeConditionFailed {
+	if len(reasons) > 2 && aws.ToString(reasons[2].Code) == dynamo.ReasonConditionFailed {
 		return fmt.Errorf("%w: %w", errBegun, err)
 	}
 	return fmt.Errorf("%w: %w", errRefused, err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 const (
@@ -118,7 +119,7 @@ func (b *body) resume() error {
 	var failure error
 	for b.resumes < resumesMax {
 		b.resumes++
-		err := wait(b.ctx, resumePause<<(b.resumes-1))
+		err := pause.For(b.ctx, resumePause<<(b.resumes-1))
 		if err != nil {
 			return fmt.Errorf("%w; %w", b.broken, err)
 		}
@@ -203,16 +204,4 @@ func parseContentRange(value string) (first, total int64, err error) {
 		return 0, 0, fmt.Errorf("invalid Content-Range %.64q", value)
 	}
 	return numbers[0], numbers[2], nil
-}
-
-// wait returns after d, or earlier with the context's cause.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

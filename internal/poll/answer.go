@@ -6,22 +6,23 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Answer is what a tick came to. Metrics are made of it.
+// Answer is the result of a tick. The metrics are derived from it.
 type Answer struct {
 	Sweeps              int     `json:"sweeps"`
 	LongestSweepSeconds float64 `json:"longestSweepSeconds"`
 	Seen                int     `json:"seen"`         // actions that were new to the ledger
 	Ready               int     `json:"ready"`        // actions that became ready
-	NotCollected        int     `json:"notCollected"` // actions that Defender says ended without a package
+	NotCollected        int     `json:"notCollected"` // actions that ended without a package, by Defender's account
 	HandedOver          int     `json:"handedOver"`   // Ready events that the bus took
 	Settled             int     `json:"settled"`      // Settled events that the bus took
 
-	// As the last step left them:
+	// As of the last step:
 	Due                int `json:"due"`                // actions with something to do
-	OldestReadySeconds int `json:"oldestReadySeconds"` // since the oldest due package came to be; 0 without
+	OldestReadySeconds int `json:"oldestReadySeconds"` // age of the oldest due package; 0 if there is none
 }
 
-// and returns what a tick came to with one step more. Of the last step it has how that left things.
+// and returns the result of a tick with one more step: it adds the counts, and takes the fields that
+// describe the last step from next.
 func (a Answer) and(next Answer) Answer {
 	return Answer{
 		Sweeps:              a.Sweeps + next.Sweeps,
@@ -41,8 +42,8 @@ func (a *Answer) swept(took time.Duration) {
 	a.LongestSweepSeconds = max(a.LongestSweepSeconds, took.Seconds())
 }
 
-// observed counts an action that was in one state and is in another. The unknown state is that of an
-// action the ledger had never heard of.
+// observed counts an action that went from one state to another. An action that is new to the ledger
+// goes from the unknown state.
 func (a *Answer) observed(before, after investigation.State) {
 	if before == after {
 		return

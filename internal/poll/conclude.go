@@ -7,14 +7,14 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// concludedAtOnce is how many actions are being concluded at a time: they all take their place in one
-// chain, one after the other, so a crowd would mostly get in its own way. After a mass collection that
-// fails it is about sixty a minute.
+// concludedAtOnce is how many actions are concluded at a time. They all take their places in one chain,
+// one after another, so more of them would mostly contend. After a mass collection that fails, this
+// concludes about sixty actions a minute.
 const concludedAtOnce = 10
 
 // conclude hands over the actions whose outcome is decided but not announced yet: those that Defender
-// ended without a package, and those whose fetcher died or failed after it had decided. A fetcher at
-// work shows as a record that is not due: its lease is kept.
+// ended without a package, and those whose fetcher died or failed after deciding. It skips records whose
+// fetcher may still be at work: they are not due until the lease would have run out.
 func (p *Poller) conclude(ctx context.Context, due []investigation.Record, did *Answer) error {
 	now := p.now()
 	p.handed.forget(now)

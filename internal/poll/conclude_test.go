@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/poll"
 )
 
-// settledBus remembers what it was given to be concluded, and takes what it is told to.
+// settledBus records the actions handed over for conclusion, and takes as many as the test says.
 type settledBus struct {
 	free
 	settled [][]investigation.ID
@@ -27,7 +27,7 @@ func (b *settledBus) Settled(_ context.Context, ids []investigation.ID) ([]inves
 	return ids[:min(len(ids), b.takes)], b.fails
 }
 
-// sealer makes manifests of no interest.
+// sealer makes placeholder manifests.
 type sealer struct{}
 
 func (sealer) Bucket() string { return "b" }
@@ -40,7 +40,7 @@ func (sealer) Quarantined(investigation.Record, investigation.Head) ([]byte, err
 	return []byte("{}"), nil
 }
 
-// bench is a poller over actions that all failed, and a clock.
+// bench is a poller with a fake clock, over actions that all failed.
 type bench struct {
 	t      *testing.T
 	now    time.Time
@@ -69,7 +69,7 @@ func newBench(t *testing.T, failed int) *bench {
 	return b
 }
 
-// step returns what was handed over in one step.
+// step takes one step after the given time and returns the actions it handed over.
 func (b *bench) step(after time.Duration) []investigation.ID {
 	b.t.Helper()
 	b.now = b.now.Add(after)
@@ -94,8 +94,8 @@ func (b *bench) conclude(ids ...investigation.ID) {
 	}
 }
 
-// Ten are being concluded at a time. What is done makes room, what is lost is handed over again
-// after a minute.
+// The poller has ten actions concluded at a time. A concluded action makes room for the next, and one
+// whose event is lost is handed over again after a minute.
 func TestSettledAtOnce(t *testing.T) {
 	b := newBench(t, 13)
 	first := b.step(0)
@@ -119,7 +119,7 @@ func TestSettledAtOnce(t *testing.T) {
 	}
 }
 
-// What the bus does not take is offered again at the next step.
+// An action that the bus does not take is offered again in the next step.
 func TestSettledRefused(t *testing.T) {
 	b := newBench(t, 3)
 	b.bus.takes, b.bus.fails = 1, errors.New("the bus is full")
@@ -129,7 +129,7 @@ func TestSettledRefused(t *testing.T) {
 	}
 }
 
-// A backlog of days does not keep back what is settled.
+// A backlog of days does not hold up decided actions.
 func TestSettledBesideBacklog(t *testing.T) {
 	const backlog = 1000
 	b := newBench(t, 0)
@@ -142,7 +142,8 @@ func TestSettledBesideBacklog(t *testing.T) {
 		if i == backlog {
 			action.Status = investigation.StatusFailed // the last to be seen
 		}
-		if _, err := b.ledger.Change(t.Context(), action.ID, investigation.Observe(action, b.now.Add(time.Duration(i)*time.Millisecond))); err != nil {
+		observe := investigation.Observe(action, b.now.Add(time.Duration(i)*time.Millisecond))
+		if _, err := b.ledger.Change(t.Context(), action.ID, observe); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -151,7 +152,7 @@ func TestSettledBesideBacklog(t *testing.T) {
 	}
 }
 
-// A fetcher that decided and is still at work is not disturbed while its lease would have lasted.
+// An action that its fetcher decided is not handed over before the fetcher's lease would have run out.
 func TestSettledUnderLease(t *testing.T) {
 	b := newBench(t, 0)
 	action := investigation.Action{
@@ -166,7 +167,9 @@ func TestSettledUnderLease(t *testing.T) {
 		_, err = b.ledger.Change(ctx, action.ID, investigation.Claim("ada", b.now, b.now.Add(30*time.Second)))
 	}
 	if err == nil {
-		_, err = b.ledger.Seal(ctx, action.ID, investigation.Archive("ada", investigation.Arrival{At: b.now, Receipt: investigation.Receipt{Bucket: "b", Key: "packages/x.zip"}}), sealer{})
+		_, err = b.ledger.Seal(ctx, action.ID, investigation.Archive("ada", investigation.Arrival{
+			At: b.now, Receipt: investigation.Receipt{Bucket: "b", Key: "packages/x.zip"},
+		}), sealer{})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +182,7 @@ func TestSettledUnderLease(t *testing.T) {
 	}
 }
 
-// The case is found when the action is seen, and stays on its record.
+// The poller finds the case id when it first sees the action, and the record keeps it.
 func TestCaseIsObserved(t *testing.T) {
 	b := newBench(t, 1)
 	id := b.step(0)[0]

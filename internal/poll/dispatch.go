@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// lead is how long before a slot frees an action is handed over: about what an event takes to
-	// become a fetcher that is about to call. The fetcher waits for the rest.
+	// lead is how long before a slot frees an action is handed over: about as long as it takes from an
+	// event to a fetcher that is ready to call. The fetcher waits for the rest.
 	lead = 1500 * time.Millisecond
 
-	// remembered is how long a handover is taken to be under way. A Ready event that is lost costs
-	// its action this much delay.
+	// remembered is how long a handover counts as under way. A lost event delays its action by this
+	// much.
 	remembered = time.Minute
 
-	// slotHeld is the least time a leased slot is not free for: a slot whose free-at lies at least
-	// this much after a handover may have been leased for it.
+	// slotHeld is the least time that a leased slot stays taken: a slot that frees at least this long
+	// after a handover may have been leased for it.
 	slotHeld = time.Minute
 )
 
-// dispatch hands over the first ready actions that will get a slot. It returns when to look
-// again, the zero time if there is nothing to hand over within the horizon.
+// dispatch hands over as many ready actions, in order, as will get a slot. It returns when to look
+// again, or the zero time if there is nothing to hand over within the horizon.
 func (p *Poller) dispatch(ctx context.Context, due []investigation.Record, did *Answer) (time.Time, error) {
 	now := p.now()
 	ready, next := p.dispatchable(due, now)
@@ -54,7 +54,7 @@ func (p *Poller) dispatch(ctx context.Context, due []investigation.Record, did *
 }
 
 // dispatchable returns the records that can be handed over now, and when the next of the others
-// can. A fetcher at work shows as a record due at the end of its lease.
+// can. While a fetcher works on a record, the record is due at the end of the lease.
 func (p *Poller) dispatchable(due []investigation.Record, now time.Time) (
 	ready []investigation.Record, next time.Time,
 ) {
@@ -73,13 +73,13 @@ func (p *Poller) dispatchable(due []investigation.Record, now time.Time) (
 	return ready, next
 }
 
-// room is the pacing rule, a pure function: how many actions can be handed over now, given when
-// each slot frees (ascending) and when the handovers of the last minute were made; and when to ask
-// again if more are ready than that (the zero time where no slot is known).
+// room is the pacing rule, as a pure function. Given when each slot frees (ascending) and when the
+// handovers of the last minute were made, it returns how many actions can be handed over now, and when to
+// ask again if more are ready than that (the zero time if no slot is known).
 //
-// A handover not yet seen in a slot still has one coming. Which slot was leased for which handover
-// is not known; taking a slot for leased since whenever that is possible errs towards handing
-// over too much, and the price of that is a fetcher that is denied, not a call.
+// A handover whose lease does not show in a slot yet will still take one. room cannot know which slot was
+// leased for which handover, so it matches them wherever the times allow it. That errs toward handing
+// over too much, which costs a denied fetcher, but never a call.
 func room(freeAt, handedAt []time.Time, now time.Time) (allowed int, next time.Time) {
 	waiting := slices.SortedFunc(slices.Values(handedAt), time.Time.Compare)
 	for _, free := range freeAt {
@@ -93,7 +93,7 @@ func room(freeAt, handedAt []time.Time, now time.Time) (allowed int, next time.T
 		}
 	}
 	if allowed <= len(waiting) {
-		if allowed > 0 { // the free slots are spoken for: look again when the oldest claim lapses
+		if allowed > 0 { // the free slots are taken: look again when the oldest handover is forgotten
 			next = soonest(next, waiting[0].Add(remembered))
 		}
 		return 0, next
@@ -101,7 +101,7 @@ func room(freeAt, handedAt []time.Time, now time.Time) (allowed int, next time.T
 	return allowed - len(waiting), next
 }
 
-// soonest returns the earlier of two instants of which either may be the zero time, "never".
+// soonest returns the earlier of two instants. The zero time means "never".
 func soonest(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
 		return b

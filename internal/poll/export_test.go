@@ -1,4 +1,4 @@
 package poll
 
-// Room opens the pacing rule to its table test.
+// Room exports the pacing rule for its table test.
 var Room = room

@@ -8,14 +8,14 @@ import (
 
 const (
 	// tickMax is how long a tick goes on while there is something worth waiting for: until the next
-	// one comes, and a little longer, so that no slot that frees between the two is left unused.
+	// one starts, and a little longer, to use a slot that frees between the two.
 	tickMax = 62 * time.Second
 
-	// tickReserve is left of the function's time for what is under way when the tick ends.
+	// tickReserve is the part of the function's time reserved for finishing the step under way.
 	tickReserve = 10 * time.Second
 )
 
-// Handler translates a scheduled invocation to a tick.
+// Handler turns a scheduled invocation into a tick.
 type Handler struct {
 	poller *Poller
 	now    func() time.Time
@@ -27,18 +27,18 @@ func NewHandler(poller *Poller, now func() time.Time, logger *slog.Logger) *Hand
 	return &Handler{poller: poller, now: now, logger: logger}
 }
 
-// Handle is one tick, within the deadline of ctx. What the schedule sends is not looked at: ticks
-// are alike. An error is for the platform to count; what did not succeed is due again.
+// Handle runs one tick within the deadline of ctx. It ignores the scheduler's event, because all ticks
+// are the same. It returns an error only for the platform to count: failed work is due again.
 func (h *Handler) Handle(ctx context.Context) (Answer, error) {
 	until := h.now().Add(tickMax)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-tickReserve).Before(until) {
 		until = deadline.Add(-tickReserve)
 	}
 	answer, err := h.poller.Tick(ctx, until)
-	h.logger.InfoContext(ctx, "the tick is over", slog.Int("sweeps", answer.Sweeps),
+	h.logger.InfoContext(ctx, "the tick has ended", slog.Int("sweeps", answer.Sweeps),
 		slog.Int("handedOver", answer.HandedOver), slog.Int("due", answer.Due))
 	if err != nil {
-		h.logger.ErrorContext(ctx, "something did not succeed and is due again",
+		h.logger.ErrorContext(ctx, "the tick had failures; the failed work is due again",
 			slog.String("error", err.Error()))
 	}
 	return answer, err

@@ -21,7 +21,7 @@ const tenantID = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
 // world is a tenant with actions, a bus that takes everything and a budget that is always free.
 type world struct {
 	actions []investigation.Action
-	second  []investigation.Action // from the second listing on, if it is not nil
+	second  []investigation.Action // listed from the second time on, unless nil
 	fails   error
 	listed  int
 	ready   int
@@ -46,7 +46,7 @@ func (w *world) Ready(_ context.Context, ids []investigation.ID) ([]investigatio
 	return ids, nil
 }
 
-// Settled concludes them, as the fetch function does.
+// Settled concludes the actions, as the fetch function does.
 func (w *world) Settled(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	w.settled += len(ids)
 	for _, id := range ids {
@@ -66,7 +66,7 @@ func (w *world) FreeAt(context.Context) ([]time.Time, error) {
 	return []time.Time{time.Now(), time.Now()}, nil
 }
 
-// handle is one invocation with the time a function is given.
+// handle runs one invocation with limit as the function's timeout.
 func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Duration, string, error) {
 	t.Helper()
 	var log bytes.Buffer
@@ -81,7 +81,7 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	return answer, time.Since(began), log.String(), err
 }
 
-// untilDefender brings a bubble's clock, which starts in 2000, to when Defender exists.
+// untilDefender moves a bubble's clock, which starts in 2000, to a year in which Defender exists.
 func untilDefender() { time.Sleep(26 * 366 * 24 * time.Hour) }
 
 func someAction(status investigation.Status, age time.Duration) investigation.Action {
@@ -92,8 +92,7 @@ func someAction(status investigation.Status, age time.Duration) investigation.Ac
 	}
 }
 
-// A tick stays for as long as something may become ready, and never so long that the platform has
-// to end it.
+// A tick lasts as long as something may become ready, but ends before the platform would kill it.
 func TestTickLength(t *testing.T) {
 	for name, test := range map[string]struct {
 		status   investigation.Status
@@ -117,7 +116,7 @@ func TestTickLength(t *testing.T) {
 	}
 }
 
-// A tick counts what it came to: metrics, and an alarm on the oldest package, are made of it.
+// A tick counts its results: the metrics and the alarm on the oldest package depend on them.
 func TestTickCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		untilDefender()
@@ -139,7 +138,8 @@ func TestTickCounts(t *testing.T) {
 	})
 }
 
-// What went wrong is the invocation's error, so that the platform counts it, and one line.
+// A failure is returned as the invocation's error, so that the platform counts it, and logged in one
+// line.
 func TestTickFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{fails: errors.New("outage")}

@@ -6,11 +6,11 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// handovers remembers the events of the last minute, which are taken to be under way, so that none is
-// put twice. An event that is lost costs its action that much delay.
+// handovers remembers the events of the last minute. They count as under way, so that no event is sent
+// twice; a lost event delays its action by a minute.
 type handovers map[event]handover
 
-// event is what was put on the bus for an action: that it is ready, or that it is decided.
+// event identifies an event on the bus: the action is ready, or it is decided.
 type event struct {
 	id      investigation.ID
 	decided bool
@@ -18,19 +18,19 @@ type event struct {
 
 type handover struct {
 	at    time.Time
-	dueAt time.Time // of the record: a package that was claimed and given back since has another
+	dueAt time.Time // the record's; it changes when a package is claimed and given back
 }
 
 func eventOf(rec investigation.Record) event { return event{rec.ID, rec.State.Settled()} }
 
-// at returns when the record was handed over as it is now, and whether that is under way. A decided
-// record keeps its due time.
+// at returns when the record, with its current due time, was handed over, and whether that handover is
+// under way. The due time of a decided record never changes.
 func (h handovers) at(rec investigation.Record) (time.Time, bool) {
 	last, known := h[eventOf(rec)]
 	return last.at, known && last.dueAt.Equal(rec.DueAt)
 }
 
-// remember notes the events that the bus took, among those for the records.
+// remember notes the events for records that the bus took.
 func (h handovers) remember(taken []investigation.ID, records []investigation.Record, now time.Time) {
 	for _, id := range taken {
 		for _, rec := range records {
@@ -41,7 +41,7 @@ func (h handovers) remember(taken []investigation.ID, records []investigation.Re
 	}
 }
 
-// forget drops the events that are not taken to be under way any more.
+// forget drops the events that no longer count as under way.
 func (h handovers) forget(now time.Time) {
 	for e, last := range h {
 		if now.Sub(last.at) >= remembered {
@@ -61,8 +61,7 @@ func (h handovers) readyAt() []time.Time {
 	return at
 }
 
-// keepDecided drops the decided actions that are not among the records any more, and returns how many
-// are left.
+// keepDecided drops the decided actions that are no longer owed, and returns how many are left.
 func (h handovers) keepDecided(owed []investigation.Record) int {
 	isOwed := map[investigation.ID]bool{}
 	for _, rec := range owed {

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// loadMax is how many records are read from the ledger at a time: what DynamoDB reads at once. More
-	// would only take memory, because each can hold a comment of 4 KiB.
+	// loadMax is how many records are read from the ledger at a time: DynamoDB's limit for one read. More
+	// would only cost memory, because each record can hold a comment of 4 KiB.
 	loadMax = 100
 
-	// failuresInARow is how many actions the ledger may fail for, one after the other, until that is
-	// taken to be the ledger's fault and not theirs.
+	// failuresInARow is how many actions in a row the ledger may fail for before the poller blames the
+	// ledger instead of the actions.
 	failuresInARow = 5
 )
 
-// observation is how one sweep tells the ledger of the actions it sees.
+// observation tells the ledger about the actions that one sweep sees.
 type observation struct {
 	poller *Poller
 	now    time.Time
@@ -31,12 +31,12 @@ type observation struct {
 	broken bool // the ledger fails for every action
 }
 
-// observe tells the ledger of every action of a batch that is new or has changed since it was seen last.
-// What the Poller does not remember is read from the ledger first, a hundred at a time, because a
-// read costs less than a write that changes nothing.
+// observe tells the ledger about every action in the batch that is new or has changed since it was last
+// seen. It first reads the actions that the Poller does not remember, a hundred at a time, because a read
+// costs less than a write that changes nothing.
 //
-// An action that the ledger fails for costs no other. observe returns false if it did not come to the end
-// of the batch: the time is up, or the ledger fails for everything.
+// A failure for one action does not affect the others. observe returns false if it did not finish the
+// batch: the time is up, or the ledger fails for every action.
 func (o *observation) observe(ctx context.Context, batch []investigation.Action) bool {
 	for some := range slices.Chunk(batch, loadMax) {
 		loaded, err := o.load(ctx, some)
@@ -59,7 +59,7 @@ func (o *observation) observe(ctx context.Context, batch []investigation.Action)
 	return true
 }
 
-// one tells the ledger of one action, unless that is known to change nothing.
+// one tells the ledger about one action, unless that is known to change nothing.
 func (o *observation) one(ctx context.Context, a investigation.Action,
 	loaded map[investigation.ID]investigation.Record,
 ) {
@@ -69,7 +69,7 @@ func (o *observation) one(ctx context.Context, a investigation.Action,
 	if changed {
 		a.CaseID = p.cases.Find(a.RequestorComment)
 		rec, found := loaded[a.ID]
-		before = max(rec.State, before) // one of them is nothing
+		before = max(rec.State, before) // at most one of them is known
 		observe := investigation.Observe(a, o.now)
 		next, err := observe.Apply(rec)
 		if err != nil || !found || next != rec {
@@ -89,8 +89,8 @@ func (o *observation) one(ctx context.Context, a investigation.Action,
 	}
 }
 
-// failed notes that the ledger failed for an action. A record that makes no sense is that action's own
-// affair.
+// failed notes that the ledger failed for an action. An invalid record does not count against the
+// ledger.
 func (o *observation) failed(err error) {
 	o.step.add(err)
 	if !errors.Is(err, investigation.ErrBadRecord) {
@@ -98,8 +98,8 @@ func (o *observation) failed(err error) {
 	}
 }
 
-// load returns the ledger's records of those actions that the Poller does not remember. It leaves out
-// records that make no sense: to observe such an action is an error of its own.
+// load returns the ledger's records of the actions that the Poller does not remember. It leaves out
+// invalid records: observing such an action returns the error.
 func (o *observation) load(ctx context.Context, actions []investigation.Action) (
 	map[investigation.ID]investigation.Record, error,
 ) {
@@ -115,7 +115,7 @@ func (o *observation) load(ctx context.Context, actions []investigation.Action) 
 	}
 	records, err := o.poller.ledger.Load(ctx, forgotten)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-		return nil, fmt.Errorf("load the known states of %d actions: %w", len(forgotten), err)
+		return nil, fmt.Errorf("load the records of %d actions: %w", len(forgotten), err)
 	}
 	for _, rec := range records {
 		loaded[rec.ID] = rec

@@ -1,14 +1,13 @@
 // Package poll finds the tenant's packages and hands them over as fast as the budget allows: the
 // first use case.
 //
-// A [Poller] takes steps. Each step looks at the tenant if that is due, hands over the actions whose
-// outcome is decided and still to be recorded and announced, and dispatches ready actions for which a
-// slot of the budget is about to be free. [Poller.Tick] takes steps for one invocation of the poller
-// Lambda; a process that runs for good takes them one after another, waiting in between until
-// [Progress.Next].
+// A [Poller] takes steps. Each step lists the tenant's actions if that is due, hands over decided actions
+// that still have to be recorded and announced, and dispatches ready actions for which a slot of the
+// budget is about to be free. [Poller.Tick] takes steps for one invocation of the poller Lambda; a
+// long-running process takes them one after another, and waits until [Progress.Next] in between.
 //
-// What a Poller remembers between steps only saves work: a new one over the same ledger does the
-// same, at the cost of reading the known states once more.
+// The memory of a Poller only saves work: a new one over the same ledger does the same, but has to read
+// the known states once more.
 package poll
 
 import (
@@ -19,26 +18,27 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/pause"
 )
 
 const (
-	// horizon is how far ahead due work is looked for, so that a step can be timed for it.
+	// horizon is how far ahead a step looks for due work, to time the next step for it.
 	horizon = time.Minute
 
-	// dueMax bounds the records one step reads of a lane: far more than a minute's budget, and an
-	// outage's worth of announcements.
+	// dueMax bounds the records that one step reads from a lane: far more than a minute's budget, and
+	// enough for the announcements after an outage.
 	dueMax = 200
 
 	// idleSweep is the pause between sweeps while nothing is young or ready.
 	idleSweep = time.Minute
 
-	// YoungFor is how long a waiting action is expected to become ready any moment. Collecting
-	// takes minutes on a host that is online; an older action waits for a host that is not.
+	// YoungFor is how long a waiting action may become ready at any moment. Collecting takes minutes on
+	// a host that is online; an older action is waiting for a host that is offline.
 	YoungFor = 30 * time.Minute
 )
 
-// Poller is not safe for concurrent use: it takes one step at a time. Several Pollers may work on
-// one tenant; what they do twice, the ledger's claims sort out.
+// Poller is not safe for concurrent use: it takes one step at a time. Several Pollers may work on one
+// tenant; the ledger's claims keep them from fetching a package twice.
 type Poller struct {
 	defender   Defender
 	ledger     Ledger
@@ -53,18 +53,18 @@ type Poller struct {
 
 	memory    memory
 	listing   investigation.Listing // under way, or the last one
-	listedNew bool                  // that listing has shown a waiting action that is young
-	odd       map[string]bool       // rows that made no sense and were logged
+	listedNew bool                  // that listing has shown a young waiting action
+	odd       map[string]bool       // errors of invalid rows that were logged
 	handed    handovers
-	sweptAt   time.Time // when the last sweep was begun
-	postponed time.Time // Defender asked not to be listed before
-	young     bool      // the last listing showed a waiting action that is young
-	busy      bool      // as the last step left things
+	sweptAt   time.Time // when the last sweep started
+	postponed time.Time // Defender asked not to be listed before this
+	young     bool      // the last listing showed a young waiting action
+	busy      bool      // as of the last step
 }
 
-// New returns a Poller of one tenant. cases finds the case id in a requestor's comment. A sweep lists
-// the actions created within lookback; while actions are young or ready it comes every sweepEvery,
-// else once a minute.
+// New returns a Poller for one tenant. cases finds the case id in a requestor's comment. A sweep lists
+// the actions created within lookback. Sweeps run every sweepEvery while actions are young or ready, else
+// once a minute.
 func New(
 	defender Defender,
 	ledger Ledger,
@@ -83,27 +83,26 @@ func New(
 	}
 }
 
-// Progress says what a step did, and where it left things.
+// Progress says what a step did, and how things stand after it.
 type Progress struct {
 	Did  Answer
 	Next time.Time // when the next step is due
-	// Busy says that something is young, ready, to be listed or announced: the next step is worth waiting
-	// for.
+	// Busy says that the next step is worth waiting for: an action is young, ready or not announced yet,
+	// or a listing is under way.
 	Busy bool
-	// Swept says that this step listed the tenant to the end, and the ledger knows all of it that makes
-	// sense.
+	// Swept says that this step finished a listing, and the ledger knows every valid action in it.
 	Swept bool
-	// Listing says that a listing is under way: later steps go on with it. Until then the ledger may lack
-	// actions that Defender has.
+	// Listing says that a listing is under way and later steps will continue it. Until it is done the
+	// ledger may lack actions that Defender has.
 	Listing bool
-	// Bad says that the step's error tells of actions and records that make no sense, and of nothing
-	// else. The step is done with all others.
+	// Bad says that the step's error is only about invalid actions and records. The step is done with all
+	// others.
 	Bad bool
 }
 
-// Tick takes steps until nothing is worth waiting for, or the next step would come after until, and
-// returns what came of them. Errors of the steps are joined; they do not stop the tick, because what
-// failed is due again and the rest is not to suffer.
+// Tick takes steps until nothing is worth waiting for, or the next step would start after until, and
+// returns their combined result. A failed step does not stop the tick, because failed work is due again
+// and must not hold up the rest; Tick joins the errors.
 func (p *Poller) Tick(ctx context.Context, until time.Time) (Answer, error) {
 	var answer Answer
 	var failures []error
@@ -116,14 +115,14 @@ func (p *Poller) Tick(ctx context.Context, until time.Time) (Answer, error) {
 		if !progress.Busy || progress.Next.After(until) || ctx.Err() != nil {
 			return answer, errors.Join(failures...)
 		}
-		if err := wait(ctx, progress.Next.Sub(p.now())); err != nil {
+		if err := pause.For(ctx, progress.Next.Sub(p.now())); err != nil {
 			return answer, errors.Join(append(failures, err)...)
 		}
 	}
 }
 
-// Step does what is due now. Each of its three parts runs whatever the others came to; the error
-// joins theirs.
+// Step does what is due now. Each of its three parts runs even if another fails; the error joins
+// theirs.
 func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	var s step
 	swept := false
@@ -132,7 +131,7 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 		err := p.sweep(ctx, &s)
 		swept = err == nil && len(s.failed.named) == 0 && p.listing.Done
 		s.did.swept(p.now().Sub(began))
-		if !errors.Is(err, investigation.ErrBudgetSpent) { // a later step goes on; that is no failure
+		if !errors.Is(err, investigation.ErrBudgetSpent) { // not a failure: a later step continues
 			s.add(err)
 		}
 	}
@@ -149,13 +148,13 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	return progress, s.err()
 }
 
-// step is what is known of a step while it is taken.
+// step collects the results of a step under way.
 type step struct {
 	trouble
 	did Answer
 }
 
-// oldestReady is how long the oldest of the packages that are not stored yet has been there.
+// oldestReady returns the age of the oldest package that is not stored yet.
 func oldestReady(due []investigation.Record, now time.Time) time.Duration {
 	var oldest time.Duration
 	for _, rec := range due {
@@ -166,7 +165,7 @@ func oldestReady(due []investigation.Record, now time.Time) time.Duration {
 	return oldest
 }
 
-// nextSweep is when the next sweep is due. Never swept is due now.
+// nextSweep returns when the next sweep is due. The first sweep is due at once.
 func (p *Poller) nextSweep() time.Time {
 	pause := idleSweep
 	if p.busy {
@@ -179,7 +178,8 @@ func (p *Poller) nextSweep() time.Time {
 	return next
 }
 
-// due returns what is due within the horizon, live before backlog, as far as it could be read.
+// due returns the records that are due within the horizon, live before backlog, and notes lanes that
+// could not be read.
 func (p *Poller) due(ctx context.Context, s *step) []investigation.Record {
 	var all []investigation.Record
 	for _, lane := range investigation.Lanes() {
@@ -190,16 +190,4 @@ func (p *Poller) due(ctx context.Context, s *step) []investigation.Record {
 		}
 	}
 	return all
-}
-
-// wait returns after d, or earlier with the context's error.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -9,56 +9,55 @@ import (
 
 // Defender is the tenant whose actions are listed.
 type Defender interface {
-	// List reads on in a listing of the CollectInvestigationPackage actions and returns how far it
-	// came; it need not come to the end (investigation.Listing.Done). It hands what it reads to see, in
-	// batches of bounded size: actions, in any order, each of them valid
-	// (investigation.Action.Validate), and odd, the errors of rows, or parts of rows, that make no sense
-	// and are left out. see returns false if it did not take the batch: then the listing stops, and goes
-	// on with it later. An action may come more than once.
+	// List continues a listing of the CollectInvestigationPackage actions and returns how far it got,
+	// which need not be the end (investigation.Listing.Done). It passes what it reads to see, in batches
+	// of bounded size: actions are valid (investigation.Action.Validate), in any order, and may repeat;
+	// odd has one error for each invalid row, or invalid part of a row, that was left out. If see returns
+	// false it did not take the batch: List stops, and the next call starts with that batch.
 	//
-	// Beside an error it returns how far it came before it. One that wraps *investigation.PostponedError
-	// names when to ask again; after any other the listing is to be started over.
+	// With an error, List also returns how far it got before. If the error wraps
+	// *investigation.PostponedError it says when to ask again; after any other, start the listing over.
 	List(ctx context.Context, at investigation.Listing,
 		see func(actions []investigation.Action, odd []error) bool) (investigation.Listing, error)
 }
 
 // Ledger is the durable record of every action, as far as a sweep needs it.
 //
-// What it has under an id may make no sense (a stranger wrote it): then every method's error wraps
-// investigation.ErrBadRecord and names the action, and Load and Due return the other records beside
-// that error.
+// A stored record may be invalid, because somebody else wrote it. For such a record every method's error
+// wraps investigation.ErrBadRecord and names the action; Load and Due return the other records together
+// with that error.
 type Ledger interface {
-	// Load returns the records of ids that the ledger knows, read consistently, in any order.
-	// Unknown ids are left out.
+	// Load returns the records of the ids that the ledger knows, in any order, by a consistent read. It
+	// leaves out unknown ids.
 	Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error)
 
-	// Change applies the change to the record and writes the result in one conditional write, and
-	// returns the record as it then stands. Nothing is written if nothing changes. Its error names the
-	// change and the action, and wraps the change's own.
+	// Change applies the change to the record, writes the result in one conditional write, and returns
+	// it. It writes nothing if nothing changes. Its error names the change and the action, and wraps the
+	// error of the change.
 	Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 		investigation.Record, error)
 
 	// Due returns at most limit records of the tenant's lane that are due now
-	// (investigation.Record.Due), the longest due first. The records are read consistently even
-	// where the index that named them is not.
+	// (investigation.Record.Due), the longest due first. It reads the records consistently, even if the
+	// index that names them is not consistent.
 	Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time, limit int) (
 		[]investigation.Record, error)
 }
 
-// Bus is where the facts are put.
+// Bus delivers events to the fetchers.
 type Bus interface {
-	// Ready hands actions over to whoever fetches. It returns the ids the bus took; the error,
-	// where there is one, tells of the others.
+	// Ready hands over actions whose packages can be fetched. It returns the ids that the bus took; if
+	// that is not all of them, the error says why.
 	Ready(ctx context.Context, ids []investigation.ID) (taken []investigation.ID, err error)
 
-	// Settled hands actions over whose outcome is decided, and whose manifests are to be written,
-	// signed and announced. It returns as Ready does.
+	// Settled hands over decided actions, whose manifests have to be written and signed and whose
+	// outcomes have to be announced. It returns the same as Ready.
 	Settled(ctx context.Context, ids []investigation.ID) (taken []investigation.ID, err error)
 }
 
-// Budget is a look at the slots of getPackageUri that spends nothing.
+// Budget shows the slots of getPackageUri without spending any.
 type Budget interface {
-	// FreeAt returns, for each slot of the budget, the instant from which it can be leased, in
-	// ascending order; an instant in the past means now. A cooldown shows in every slot.
+	// FreeAt returns when each slot of the budget can be leased, in ascending order; an instant in the
+	// past means now. A cooldown delays every slot.
 	FreeAt(ctx context.Context) ([]time.Time, error)
 }

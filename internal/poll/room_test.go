@@ -7,7 +7,7 @@ import (
 	"packhorse/internal/poll"
 )
 
-// The pacing rule, by table: two slots, and the handovers of the last minute.
+// TestRoom checks the pacing rule for two slots and the handovers of the last minute.
 func TestRoom(t *testing.T) {
 	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 	in := func(s float64) time.Time { return now.Add(time.Duration(s * float64(time.Second))) }
@@ -31,7 +31,7 @@ func TestRoom(t *testing.T) {
 			[]time.Time{in(-2), in(-2)}, 0, in(86.5)},
 		{"both handed over and answered long ago", []time.Time{in(1), in(1)},
 			[]time.Time{in(-59.3), in(-59.3)}, 2, never},
-		{"a slot leased before the handover is not its slot", []time.Time{in(-1), in(30)},
+		{"a slot leased before the handover does not belong to it", []time.Time{in(-1), in(30)},
 			[]time.Time{in(-1)}, 0, in(28.5)},
 		{"one handed over, the other slot is free", []time.Time{in(-1), in(-1)},
 			[]time.Time{in(-1)}, 1, never},

@@ -15,7 +15,7 @@ import (
 	"packhorse/internal/poll"
 )
 
-// faulty is a ledger that cannot be told of some actions.
+// faulty is a ledger that fails for some actions.
 type faulty struct {
 	*memory.Ledger
 	fails func(investigation.ID) error
@@ -39,7 +39,7 @@ func (d tenantOf) List(_ context.Context, at investigation.Listing,
 	return at, nil
 }
 
-// free is a budget of which nothing is spent, and a bus that takes everything.
+// free is an unspent budget, and a bus that takes everything.
 type free struct{ handed []investigation.ID }
 
 func (*free) FreeAt(context.Context) ([]time.Time, error) { return make([]time.Time, 2), nil }
@@ -66,15 +66,15 @@ func threeReady(now time.Time) tenantOf {
 	return tenant
 }
 
-// Whatever is wrong with one action is in the step's error, by name, and the actions around it are
-// handed over as if it was not there. A step that met nothing but what makes no sense says so.
+// If one action fails, the step's error names it, and the actions around it are handed over as if it did
+// not exist. A step says so if invalid actions and records were its only failures.
 func TestOneActionDoesNotStopTheOthers(t *testing.T) {
 	now := time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 	errThrottled := errors.New("the table is throttled")
 	fine := func(investigation.ID) error { return nil }
 	for name, test := range map[string]struct {
-		spoil  func(*investigation.Action)            // what Defender says of it
-		before func(*memory.Ledger, investigation.ID) // the ledger is asked
+		spoil  func(*investigation.Action)            // what Defender reports
+		before func(*memory.Ledger, investigation.ID) // the step
 		fails  func(investigation.ID) error
 		want   error
 		bad    bool

@@ -11,29 +11,30 @@ import (
 )
 
 const (
-	// sweepMax is how long a sweep takes rows from Defender. The rest is for the next one: what is ready
-	// is handed over in between, and the invocation is not ended from outside.
+	// sweepMax is how long a sweep reads rows from Defender. It leaves the rest to the next sweep, so that
+	// ready actions are handed over in between and the platform does not have to kill the invocation.
 	sweepMax = 20 * time.Second
 
-	// oddMax bounds what is remembered of senseless rows; a tenant that sends more has been heard.
+	// oddMax bounds the errors of invalid rows that are remembered and logged. Beyond a thousand, another
+	// log line adds nothing.
 	oddMax = 1000
 )
 
-// Sweep looks at the tenant and tells the ledger what changed. It costs one list call a page and one
-// write an action that changed; actions the Poller does not remember are also read from the ledger. A
-// tenant with more actions than a sweep has time or calls for is listed by several: each goes on where
-// the one before it ended.
+// Sweep lists the tenant's actions and tells the ledger what changed. It costs one list call per page and
+// one write per changed action; it also reads actions that the Poller does not remember from the ledger.
+// If a tenant has more actions than a sweep has time or calls for, the next sweep continues where this one
+// ended.
 //
-// An error that wraps *[investigation.PostponedError] names when Defender may be asked again; one that
-// wraps [investigation.ErrBadRecord] or [investigation.ErrBadAction] says what makes no sense, and the
-// sweep is done with all others.
+// An error that wraps *[investigation.PostponedError] says when Defender may be asked again. One that wraps
+// [investigation.ErrBadRecord] or [investigation.ErrBadAction] names what is invalid; the sweep is done
+// with all others.
 func (p *Poller) Sweep(ctx context.Context) error {
 	var s step
 	s.add(p.sweep(ctx, &s))
 	return s.err()
 }
 
-// sweep returns why the tenant could not be listed, and notes what went wrong with single actions.
+// sweep returns an error if the listing failed, and notes in s the failures of single actions.
 func (p *Poller) sweep(ctx context.Context, s *step) error {
 	now := p.now()
 	p.sweptAt = now
@@ -50,10 +51,10 @@ func (p *Poller) sweep(ctx context.Context, s *step) error {
 	p.listing = at
 	p.young = p.young || p.listedNew
 	switch postponed, ok := errors.AsType[*investigation.PostponedError](err); {
-	case ok: // the listing goes on then
+	case ok: // the listing continues at that time
 		p.postponed = postponed.RetryAt
 	case err != nil, o.broken:
-		p.listing = investigation.Listing{} // so that what is new, which comes first, is seen again
+		p.listing = investigation.Listing{} // start over, because new actions come first
 	case at.Done:
 		p.memory.end()
 		p.young = p.listedNew
@@ -64,7 +65,7 @@ func (p *Poller) sweep(ctx context.Context, s *step) error {
 	return nil
 }
 
-// report logs each row that made no sense once.
+// report logs the error of each invalid row once.
 func (p *Poller) report(ctx context.Context, odd []error) {
 	for _, row := range odd {
 		text := row.Error()
@@ -72,7 +73,7 @@ func (p *Poller) report(ctx context.Context, odd []error) {
 			continue
 		}
 		p.odd[text] = true
-		p.logger.WarnContext(ctx, "a listed action makes no sense, in whole or in part; that is left out",
+		p.logger.WarnContext(ctx, "ignoring an invalid action, or an invalid part of one, in Defender's list",
 			slog.String("error", text))
 	}
 }

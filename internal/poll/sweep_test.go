@@ -16,12 +16,12 @@ import (
 	"packhorse/internal/poll"
 )
 
-// long is a tenant with more actions than one call of List shows: a page at a time.
+// long is a tenant with more actions than one call of List shows; each call shows one page.
 type long struct {
 	pages [][]investigation.Action
 	odd   []error
-	fails map[int]error // by the call, from 1
-	asked []int         // the pages that were asked for
+	fails map[int]error // by number of the call, from 1
+	asked []int         // the pages requested
 }
 
 func (l *long) List(_ context.Context, at investigation.Listing,
@@ -38,7 +38,7 @@ func (l *long) List(_ context.Context, at investigation.Listing,
 	return at, nil
 }
 
-// waiting are actions that nothing is to be done for, of which each page has as many.
+// waiting returns pages of actions that need no work, each of the same length.
 func waiting(pages, each int) [][]investigation.Action {
 	var all [][]investigation.Action
 	for page := range pages {
@@ -53,7 +53,7 @@ func waiting(pages, each int) [][]investigation.Action {
 	return all
 }
 
-// slow is a ledger that takes its time, and fails for some actions.
+// slow is a ledger that is slow, and fails for some actions.
 type slow struct {
 	*memory.Ledger
 	pause    time.Duration
@@ -61,7 +61,7 @@ type slow struct {
 	observed []string
 }
 
-var errLedger = errors.New("the ledger is on fire")
+var errLedger = errors.New("ledger unavailable")
 
 func (s *slow) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
@@ -81,7 +81,7 @@ func pollerOf(t *testing.T, tenant poll.Defender, ledger poll.Ledger, log *strin
 		time.Now, slog.New(slog.NewTextHandler(log, nil)))
 }
 
-// bubble runs a test in today's fake time.
+// bubble runs a test with a fake clock, in a year in which Defender exists.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -103,7 +103,7 @@ func (s *slow) known(t *testing.T, actions []investigation.Action) int {
 	return len(records)
 }
 
-// A listing that one sweep does not come to the end of goes on with the next, and says so meanwhile.
+// A listing that one sweep cannot finish continues in the next, and Progress says so meanwhile.
 func TestListingGoesOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant, ledger := &long{pages: waiting(3, 4)}, &slow{Ledger: memory.NewLedger()}
@@ -126,7 +126,7 @@ func TestListingGoesOn(t *testing.T) {
 	})
 }
 
-// A Poller that starts in the middle of another's listing sees all of it.
+// A new Poller starts the listing over, even in the middle of another's.
 func TestListingStartsOverInANewProcess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant, ledger := &long{pages: waiting(2, 3)}, &slow{Ledger: memory.NewLedger()}
@@ -143,12 +143,12 @@ func TestListingStartsOverInANewProcess(t *testing.T) {
 			t.Errorf("asked for pages %v, want %v", tenant.asked, want)
 		}
 		if got := len(ledger.observed); got != 6 {
-			t.Errorf("%d writes, want 6: what the ledger has is only read", got)
+			t.Errorf("%d writes, want 6: known actions are only read", got)
 		}
 	})
 }
 
-// A postponed listing goes on where it was; after any other failure the newest are looked at first.
+// A postponed listing continues where it was; after any other failure it starts over with the newest.
 func TestListingAfterAFailure(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err  error
@@ -173,7 +173,7 @@ func TestListingAfterAFailure(t *testing.T) {
 	}
 }
 
-// A sweep that takes too long is ended, so that what is ready is handed over meanwhile.
+// A sweep that takes too long ends early, so that ready actions are handed over in between.
 func TestSweepTakesItsTimeInParts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 100)}
@@ -188,7 +188,7 @@ func TestSweepTakesItsTimeInParts(t *testing.T) {
 			}
 			swept = progress.Swept
 			if steps > 10 {
-				t.Fatal("it does not come to an end")
+				t.Fatal("the listing does not end")
 			}
 			time.Sleep(time.Until(progress.Next))
 		}
@@ -198,7 +198,7 @@ func TestSweepTakesItsTimeInParts(t *testing.T) {
 	})
 }
 
-// An action that the ledger fails for, for whatever reason, costs no other its observation.
+// If the ledger fails for one action, the others are still observed.
 func TestOneFailureCostsNoOtherAction(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 6)}
@@ -217,7 +217,7 @@ func TestOneFailureCostsNoOtherAction(t *testing.T) {
 	})
 }
 
-// A ledger that fails for everything is not asked for each of a thousand actions.
+// If the ledger fails for every action, the sweep gives up after a few of a thousand.
 func TestABrokenLedgerEndsTheSweep(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 1000)}
@@ -232,7 +232,7 @@ func TestABrokenLedgerEndsTheSweep(t *testing.T) {
 	})
 }
 
-// Every row that makes no sense is logged, once.
+// Every invalid row is logged once.
 func TestOddRowsAreLogged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log strings.Builder
@@ -249,7 +249,7 @@ func TestOddRowsAreLogged(t *testing.T) {
 	})
 }
 
-// What leaves the window is forgotten: an action that comes again is read from the ledger again.
+// The poller forgets actions that leave the window: one that comes back is read from the ledger again.
 func TestMemoryForgets(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tenant := &long{pages: waiting(1, 2)}

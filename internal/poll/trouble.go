@@ -7,14 +7,14 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// trouble is what went wrong with some of the actions while the others were served.
+// trouble collects the failures of single actions while the others are served.
 type trouble struct {
-	bad    errorList // actions and records that make no sense: they will not get better by themselves
-	failed errorList // what may succeed next time
+	bad    errorList // invalid actions and records: trying again will not help
+	failed errorList // failures that may succeed next time
 }
 
-// add takes an error of the ledger's. By contract one that wraps investigation.ErrBadRecord tells of
-// nothing else.
+// add notes an error of the ledger. By the ledger's contract, one that wraps investigation.ErrBadRecord
+// is about nothing else.
 func (t *trouble) add(err error) {
 	switch {
 	case err == nil:
@@ -25,13 +25,13 @@ func (t *trouble) add(err error) {
 	}
 }
 
-// onlyBad reports whether something makes no sense, and nothing else went wrong.
+// onlyBad reports whether there are failures and all of them are invalid actions or records.
 func (t *trouble) onlyBad() bool { return len(t.bad.named) > 0 && len(t.failed.named) == 0 }
 
 func (t *trouble) err() error { return errors.Join(t.bad.join(), t.failed.join()) }
 
-// namedMax is how many errors of one kind a step names: its error is a line of a log, and a ledger
-// that is out of reach fails for every action of a tenant.
+// namedMax is how many errors of one kind a step names. The error becomes one log line, and a ledger
+// that cannot be reached fails for every action of a tenant.
 const namedMax = 20
 
 // errorList names the first errors and counts the others.

@@ -1,24 +1,19 @@
 package settings
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caarlos0/env/v11"
 
-	"packhorse/internal/hostlist"
 	"packhorse/internal/investigation"
 )
 
-// The environment variables, named as in the design and the template.
+// The environment variables, named as in the template.
 const (
 	varTenantID      = "DEFENDER_TENANT_ID"
 	varClientID      = "DEFENDER_CLIENT_ID"
@@ -246,99 +241,6 @@ func (c *check) pace(s *Settings) {
 	}
 }
 
-// describe returns the Problem with a variable.
-func describe(variable, value, hint string) Problem {
-	p := Problem{Variable: variable, Given: shape(value), Hint: hint}
-	switch variable {
-	case varTenantID, varClientID:
-		p.Expected, p.Example = "a GUID", "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
-	case varCloud:
-		p.Expected, p.Example = "commercial, gcc, gcc-high or dod", string(Commercial)
-		p.Given = echo(value)
-	case varAPIURL:
-		p.Expected, p.Example = rootExpected, "https://eu.api.security.microsoft.com"
-	case varAuthorityURL:
-		p.Expected, p.Example = rootExpected, "https://login.microsoftonline.com"
-	case varScope:
-		p.Expected = "a resource followed by /.default"
-		p.Example = "https://api.securitycenter.microsoft.com/.default"
-	case varLinkHosts:
-		p.Expected = "a comma list of host, host:port or .suffix"
-		p.Example = ".blob.core.windows.net,127.0.0.1:8443"
-	case varCAPEM:
-		p.Expected = "certificates in PEM"
-		p.Example = "the text of a file that begins with -----BEGIN CERTIFICATE-----"
-	case varSecretID:
-		p.Expected, p.Example = "the ARN or name of a secret in Secrets Manager", "packhorse/defender"
-	case varClientSecret:
-		p.Expected = "a client secret's value, on the command line only"
-		p.Example = "the 40 characters of the column Value"
-		p.Given = length(value)
-	case varLedgerTable, varBudgetTable:
-		p.Expected, p.Example = "the name of a DynamoDB table", "packhorse-ledger"
-	case varArchiveBucket:
-		p.Expected, p.Example = "the name of an S3 bucket", "contoso-evidence"
-	case varArchivePrefix:
-		p.Expected, p.Example = "plain segments that each end in a slash", "packages/"
-	case varSigningKeyID:
-		p.Expected = "the ARN, id or alias of a KMS key"
-		p.Example = "alias/packhorse-signing"
-	case varCasePattern:
-		p.Expected, p.Example = "a regular expression (RE2)", `\bINC-[0-9]+\b`
-	case varEventBus:
-		p.Expected, p.Example = "the name or ARN of an EventBridge bus", "packhorse"
-	default:
-		return describePlain(p, value)
-	}
-	return p
-}
-
-// describePlain describes a problem with a number or an enumeration, whose value is safe to show.
-func describePlain(p Problem, value string) Problem {
-	p.Given = echo(value)
-	switch p.Variable {
-	case varLockMode:
-		p.Expected, p.Example = "GOVERNANCE, COMPLIANCE or NONE", string(LockGovernance)
-	case varLockDays:
-		p.Expected, p.Example = fmt.Sprintf("a whole number of days from 1 to %d", lockDaysMax), "365"
-	case varLegalHold:
-		p.Expected, p.Example = "true or false", "false"
-	case varPerMinute:
-		p.Expected, p.Example = fmt.Sprintf("a whole number from 1 to %d", perMinuteMax), "2"
-	case varPerHour:
-		p.Expected, p.Example = fmt.Sprintf("a whole number from 1 to %d", perHourMax), "120"
-	case varLookback:
-		p.Expected, p.Example = between(lookbackMin, lookbackMax), "168h"
-	case varSweepInterval:
-		p.Expected, p.Example = between(sweepIntervalMin, sweepIntervalMax), "10s"
-	default:
-		panic("settings: unknown variable " + p.Variable)
-	}
-	return p
-}
-
-func between(shortest, longest time.Duration) string {
-	return fmt.Sprintf("a duration with its unit, from %s to %s", short(shortest), short(longest))
-}
-
-// short formats a duration without zero parts: 96h, not 96h0m0s.
-func short(d time.Duration) string {
-	text := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = strings.TrimSuffix(text, zero[1:])
-		}
-	}
-	return text
-}
-
-func length(secret string) string {
-	if secret == "" {
-		return "is missing"
-	}
-	return fmt.Sprintf("has %d characters", len(secret))
-}
-
 // inOrder sorts problems in the order of the fields of Settings.
 func inOrder(problems []Problem) []Problem {
 	place := map[string]int{}
@@ -347,82 +249,4 @@ func inOrder(problems []Problem) []Problem {
 	}
 	slices.SortFunc(problems, func(a, b Problem) int { return place[a.Variable] - place[b.Variable] })
 	return problems
-}
-
-const rootExpected = "an https URL of a host and nothing after it"
-
-// errBadRoot is wrapped by the errors of parseRoot, which never quote the URL.
-var errBadRoot = errors.New("invalid root URL")
-
-// parseRoot reads a URL to which paths are appended. It removes a trailing slash.
-func parseRoot(text string) (url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return url.URL{}, errBadRoot // err quotes the URL
-	}
-	switch {
-	case u.Scheme != "https":
-		return url.URL{}, fmt.Errorf("%w: it does not begin with https://", errBadRoot)
-	case u.User != nil:
-		return url.URL{}, fmt.Errorf("%w: it has a user name", errBadRoot)
-	case u.Path != "" && u.Path != "/", u.RawQuery != "", u.ForceQuery, u.Fragment != "",
-		strings.HasSuffix(text, "#"), u.Opaque != "":
-		return url.URL{}, fmt.Errorf("%w: something follows the host", errBadRoot)
-	}
-	hosts, err := hostlist.Parse([]string{u.Host})
-	if err != nil || strings.HasPrefix(u.Host, ".") {
-		return url.URL{}, fmt.Errorf("%w: the host is invalid", errBadRoot)
-	}
-	return url.URL{Scheme: "https", Host: hosts.Strings()[0]}, nil
-}
-
-// validScope reports whether scope is valid for a client-credentials token.
-func validScope(scope string) bool {
-	resource, ok := strings.CutSuffix(scope, "/.default")
-	if !ok || strings.ContainsAny(scope, " \t\r\n,") {
-		return false
-	}
-	u, err := url.Parse(resource)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "api") && u.Host != "" && u.User == nil
-}
-
-// checkPEM checks PEM certificates; its errors never quote them.
-func checkPEM(text string) error {
-	if strings.Contains(text, `\n`) {
-		return errors.New(`it contains the two characters \n instead of line breaks`)
-	}
-	rest := []byte(text)
-	if len(strings.TrimSpace(text)) == 0 {
-		return errors.New("it contains only white space")
-	}
-	for i := 1; len(strings.TrimSpace(string(rest))) > 0; i++ {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil {
-			return fmt.Errorf("block %d is not PEM", i)
-		}
-		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("block %d is not a certificate", i)
-		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Errorf("block %d is not a readable certificate", i)
-		}
-	}
-	return nil
-}
-
-// RootCAs returns the system's root certificates plus those in CAPEM. If CAPEM is empty it returns
-// nil, which makes crypto/tls use the system's.
-func (s Settings) RootCAs() (*x509.CertPool, error) {
-	if s.CAPEM == "" {
-		return nil, nil
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("read the system's root certificates: %w", err)
-	}
-	if !pool.AppendCertsFromPEM([]byte(s.CAPEM)) {
-		return nil, errors.New("read the certificates in " + varCAPEM + ": not one is valid PEM")
-	}
-	return pool, nil
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"packhorse/cmd/packhorse/embedded"
-	"packhorse/internal/eventbus"
+	"packhorse/internal/event"
 	"packhorse/internal/localcloud"
 )
 
@@ -26,7 +26,6 @@ type bucketServer struct {
 func openBucketServer(t *testing.T) bucketServer {
 	t.Helper()
 	dir := t.TempDir()
-	t.Chdir(".") // the server changes the working directory; this changes it back
 	server, err := embedded.StartS3(t.Context(), embedded.S3Config{
 		Dir: dir, Bucket: "unused", ObjectLock: true, Plain: true,
 		Keys: embedded.Keys{AccessKey: localcloud.AccessKey, SecretKey: localcloud.SecretKey},
@@ -54,7 +53,7 @@ func (b bucketServer) makeBuckets(t *testing.T, stacks []map[string]string) {
 }
 
 // checkPackages hashes the files the events tell of, and compares with what was served.
-func (b bucketServer) checkPackages(t *testing.T, archived map[string]eventbus.Archived, s *tenant) {
+func (b bucketServer) checkPackages(t *testing.T, archived map[string]event.Archived, s *tenant) {
 	t.Helper()
 	served := s.served()
 	for id, detail := range archived {

@@ -42,7 +42,6 @@ var (
 
 func serve(t *testing.T, config embedded.S3Config) *embedded.S3 {
 	t.Helper()
-	t.Chdir(config.Dir) // the server changes the working directory; this changes it back
 	server, err := embedded.StartS3(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -9,17 +9,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/versity/versitygw/auth"
-	"github.com/versity/versitygw/backend/meta"
-	"github.com/versity/versitygw/backend/posix"
 	"github.com/versity/versitygw/embedgw"
 	"github.com/versity/versitygw/s3api"
 )
@@ -36,13 +30,6 @@ const (
 
 	// connectionsMax is many times what the uploads of one process open.
 	connectionsMax = 256
-
-	// stale is the age at which an upload that nobody finished is taken away, as the lifecycle
-	// rule does on AWS. A killed process leaves one.
-	stale = 24 * time.Hour
-
-	// copyMax is S3's own limit for one copy, in bytes.
-	copyMax = 5 << 30
 
 	// partsMax is S3's own limit of parts in an upload.
 	partsMax = 10_000
@@ -62,6 +49,7 @@ type S3 struct {
 	config   S3Config
 	identity identity
 	client   *http.Client // of the clients of this process
+	contains *containment
 	stop     context.CancelFunc
 	served   chan error
 }
@@ -86,18 +74,18 @@ type S3Config struct {
 // Keys are the one account of the server; the zero value means random ones.
 type Keys struct{ AccessKey, SecretKey string }
 
-// StartS3 starts a server. The working directory of the process becomes the served folder (the
-// server library insists): make paths absolute first. The server MUST be closed.
-func StartS3(ctx context.Context, config S3Config) (*S3, error) {
-	dir, err := filepath.Abs(config.Dir)
+// StartS3 starts a server. The server MUST be closed: until then os.Stdout, os.Stderr and the standard
+// logger discard what is printed, and the working directory is the served folder (see containment).
+// It returns [ErrOneServer] while another server runs in this process.
+func StartS3(ctx context.Context, config S3Config) (_ *S3, err error) {
+	config.Dir, err = filepath.Abs(config.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", config.Dir, err)
 	}
-	err = os.MkdirAll(dir, 0o700)
+	err = os.MkdirAll(config.Dir, 0o700)
 	if err != nil {
 		return nil, fmt.Errorf("make the folder of the archive: %w", err)
 	}
-	config.Dir = dir
 	if config.Keys == (Keys{}) {
 		config.Keys = Keys{AccessKey: rand.Text(), SecretKey: rand.Text()}
 	}
@@ -109,19 +97,24 @@ func StartS3(ctx context.Context, config S3Config) (*S3, error) {
 		}
 		server.client = server.identity.client()
 	}
+	server.contains, err = contain()
+	if err != nil {
+		return nil, err
+	}
 	for start := 1; ; start++ {
 		err = server.start(ctx)
 		if err == nil {
 			break
 		}
 		if start == startsMax || ctx.Err() != nil {
-			return nil, fmt.Errorf("start the embedded S3 server: %w", err)
+			return nil, errors.Join(fmt.Errorf("start the embedded S3 server: %w", err),
+				server.contains.release())
 		}
 	}
 	if config.Bucket == "" {
 		return server, nil
 	}
-	err = server.prepare(ctx)
+	err = prepare(ctx, server.Client(), config.Bucket, config.ObjectLock)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare the bucket %s: %w", config.Bucket, err), server.Close())
 	}
@@ -160,7 +153,7 @@ func (s *S3) start(ctx context.Context) (err error) {
 	}()
 	err = s.await(ctx, address, listening)
 	if err != nil {
-		return errors.Join(err, s.Close())
+		return errors.Join(err, s.shutDown())
 	}
 	return nil
 }
@@ -204,8 +197,13 @@ func (s *S3) await(ctx context.Context, address string, listening <-chan struct{
 	}
 }
 
-// Close stops the server when the requests under way are answered.
+// Close stops the server when the requests under way are answered, and gives the process back its
+// working directory and output. It may be called more than once.
 func (s *S3) Close() error {
+	return errors.Join(s.shutDown(), s.contains.release())
+}
+
+func (s *S3) shutDown() error {
 	s.client.CloseIdleConnections() // the server would wait for them
 	s.stop()
 	err := <-s.served
@@ -226,135 +224,6 @@ func (s *S3) Client() *s3.Client {
 		Credentials:  credentials.NewStaticCredentialsProvider(s.config.Keys.AccessKey, s.config.Keys.SecretKey, ""),
 		HTTPClient:   s.client,
 	})
-}
-
-// openPosix opens the folder. Metadata goes into extended attributes, which a complete file has
-// before it gets its name; where the file system has none, into a folder beside. An object that was
-// deleted or replaced goes, as an earlier version, into another. What is stored lies under its own
-// name as long as it is neither.
-func openPosix(dir string, noXattrs bool) (*posix.Posix, error) {
-	options := posix.PosixOpts{CopyObjectThreshold: copyMax}
-	options.SetNewDirPerm(0o700)
-	options.SetNewFilePerm(0o600)
-	var err error
-	options.VersioningDir, err = makeBeside(dir, versionsBeside)
-	if err != nil {
-		return nil, err
-	}
-	if err := (meta.XattrMeta{}).Test(dir); err == nil && !noXattrs {
-		return newPosix(dir, meta.XattrMeta{}, options)
-	}
-	options.SideCarDir, err = makeBeside(dir, metadataBeside)
-	if err != nil {
-		return nil, err
-	}
-	sidecar, err := meta.NewSideCar(options.SideCarDir)
-	if err != nil {
-		return nil, fmt.Errorf("open the folder of the metadata: %w", err)
-	}
-	return newPosix(dir, sidecar, options)
-}
-
-// What the names of the folders beside that of the archive begin with.
-const (
-	versionsBeside = "versions-of-"
-	metadataBeside = "metadata-of-"
-)
-
-// besideOf names a folder beside dir. Its path must not begin with that of dir, which the server would
-// take for a folder inside it: so the name is put before and not behind.
-func besideOf(dir, prefix string) string {
-	return filepath.Join(filepath.Dir(dir), prefix+filepath.Base(dir))
-}
-
-// makeBeside makes a folder beside dir.
-func makeBeside(dir, prefix string) (string, error) {
-	beside := besideOf(dir, prefix)
-	err := os.MkdirAll(beside, 0o700)
-	if err != nil {
-		return "", fmt.Errorf("make a folder beside that of the archive: %w", err)
-	}
-	return beside, nil
-}
-
-// newPosix opens the folder in silence: the server library prints the paths it was given, and
-// standard output belongs to whoever reads our lines of JSON.
-func newPosix(dir string, metadata meta.MetadataStorer, options posix.PosixOpts) (
-	*posix.Posix, error,
-) {
-	silence, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open a place for what is not to be read: %w", err)
-	}
-	stdout := os.Stdout
-	os.Stdout = silence
-	server, err := posix.New(dir, metadata, options)
-	os.Stdout = stdout
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the folder of the archive: %w", err), silence.Close())
-	}
-	return server, silence.Close()
-}
-
-// prepare makes the bucket and takes stale uploads away.
-func (s *S3) prepare(ctx context.Context) error {
-	client := s.Client()
-	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{
-		Bucket: &s.config.Bucket, ObjectLockEnabledForBucket: &s.config.ObjectLock,
-	})
-	if err != nil && !strings.Contains(err.Error(), "BucketAlready") {
-		return err
-	}
-	if err != nil && s.config.ObjectLock {
-		err = s.enableLock(ctx, client)
-		if err != nil {
-			return err
-		}
-	}
-	uploads, err := client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &s.config.Bucket})
-	if err != nil {
-		return fmt.Errorf("list unfinished uploads: %w", err)
-	}
-	for _, upload := range uploads.Uploads {
-		if time.Since(aws.ToTime(upload.Initiated)) < stale {
-			continue
-		}
-		_, err = client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
-			Bucket: &s.config.Bucket, Key: upload.Key, UploadId: upload.UploadId,
-		})
-		if err != nil {
-			return fmt.Errorf("take a stale upload away: %w", err)
-		}
-	}
-	return nil
-}
-
-// enableLock turns on what a bucket of an earlier version lacks. What the server refuses to turn on
-// stays off: whoever asks for a lock looks first, and has the better words for it.
-func (s *S3) enableLock(ctx context.Context, client *s3.Client) error {
-	_, err := client.GetObjectLockConfiguration(ctx,
-		&s3.GetObjectLockConfigurationInput{Bucket: &s.config.Bucket})
-	if err == nil {
-		return nil // nor is a default retention that somebody gave it taken away
-	}
-	_, err = client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
-		Bucket: &s.config.Bucket,
-		VersioningConfiguration: &types.VersioningConfiguration{
-			Status: types.BucketVersioningStatusEnabled,
-		},
-	})
-	if err == nil {
-		_, err = client.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{
-			Bucket: &s.config.Bucket,
-			ObjectLockConfiguration: &types.ObjectLockConfiguration{
-				ObjectLockEnabled: types.ObjectLockEnabledEnabled,
-			},
-		})
-	}
-	if _, refused := errors.AsType[*awshttp.ResponseError](err); refused || err == nil {
-		return nil
-	}
-	return fmt.Errorf("turn Object Lock on: %w", err)
 }
 
 func freeAddress(ctx context.Context) (string, error) {

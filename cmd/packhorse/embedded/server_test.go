@@ -87,7 +87,6 @@ func TestPortIsTaken(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		th := steal(t, "127.0.0.1:0")
 		address := th.listener.Addr().String()
-		t.Chdir(t.TempDir())
 		server, err := embedded.StartS3(t.Context(), embedded.At(embedded.S3Config{
 			Dir: newDir(t), Bucket: bucket, Keys: someKeys, Plain: plain,
 		}, address))
@@ -115,7 +114,6 @@ func put(t *testing.T, client *s3.Client) error {
 // for it, be it without TLS, or with a certificate of its own for the same address.
 func TestServerIsReplaced(t *testing.T) {
 	dir := newDir(t)
-	t.Chdir(dir)
 	server, err := embedded.StartS3(t.Context(), embedded.S3Config{Dir: dir, Bucket: bucket, Keys: someKeys})
 	if err != nil {
 		t.Fatal(err)

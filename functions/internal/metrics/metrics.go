@@ -6,6 +6,7 @@
 package metrics
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/poll"
 )
@@ -77,6 +79,15 @@ func (m *Meter) Poll(answer poll.Answer) {
 	m.add(SweepSeconds, answer.LongestSweepSeconds)
 	m.add(OldestReadySeconds, float64(answer.OldestReadySeconds))
 	m.write()
+}
+
+// Fetches wraps handle and writes the metrics of each fetch; see [Meter.Fetch].
+func (m *Meter) Fetches(handle fetch.Handle) fetch.Handle {
+	return func(ctx context.Context, e event.Envelope) (fetch.Answer, error) {
+		answer, err := handle(ctx, e)
+		m.Fetch(answer)
+		return answer, err
+	}
 }
 
 // Fetch writes the metrics of a fetch.

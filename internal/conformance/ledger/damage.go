@@ -112,7 +112,7 @@ func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID) {
 // refusesAll fails unless the damaged record is refused by every change.
 func (b *bench) refusesAll(damaged investigation.ID) {
 	b.t.Helper()
-	_, err := b.ledger.Change(b.ctx(), b.model[damaged].Action.ID, investigation.Observe(b.model[damaged].Action, t0))
+	_, err := b.ledger.Change(b.ctx(), b.model[damaged].ID, investigation.Observe(b.model[damaged].Action, t0))
 	b.isBad("observe", damaged, err)
 	for _, c := range []call{
 		b.claim(damaged, "bob", t0), b.renew(damaged, "ada", t0), b.archived(damaged, "ada", t0),

@@ -3,7 +3,7 @@
 //
 // A change reads the item, lets the pure ratelimit.State decide, and writes what is different on
 // the condition that nothing it was decided upon has changed. If something has, the refusal brings
-// the item along (ALL_OLD) and it is decided anew. The read is a hint that makes a denial cost no
+// the item along (ALL_OLD) and it is decided anew. The read is a guess that makes a denial cost no
 // write: it is priced at a fifth of one, and unlike a remembered retry time it is never out of
 // date, so that a slot settled early by another process is used at once. What holds the budget is
 // the condition of the write.
@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"time"
 
+	"packhorse/internal/dynamo"
 	"packhorse/internal/ratelimit"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -222,7 +223,14 @@ func key(b ratelimit.Budget) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{keyName: &types.AttributeValueMemberS{Value: b.Name}}
 }
 
+// about is what an error says about the budget's table.
+var about = dynamo.Table{
+	Variable: "BUDGET_TABLE",
+	Needs:    "dynamodb:GetItem and dynamodb:UpdateItem on the table, and the use of its key",
+	Keys:     "is the table's partition key the string \"pk\", with no sort key?",
+}
+
 // explain adds to an error of the SDK what to do about it.
 func (c *Counter) explain(what string, err error) error {
-	return fmt.Errorf("%s the item in table %s: %w%s", what, c.table, err, hint(err))
+	return fmt.Errorf("%s the item in table %s: %w%s", what, c.table, err, about.Advice(err))
 }

@@ -1,0 +1,103 @@
+package evidence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"packhorse/cmd/packhorse/datafolder"
+	"packhorse/cmd/packhorse/embedded"
+	"packhorse/cmd/packhorse/source"
+	"packhorse/internal/investigation"
+	"packhorse/internal/ledger"
+	"packhorse/internal/verify"
+)
+
+// Ledger is an open ledger. It MUST be closed.
+type Ledger struct {
+	verify.TenantsLedger
+
+	Name  string       // what people call it
+	close func() error // nil: there is nothing to close
+}
+
+// NoLedgerError says that a data folder has no ledger.
+type NoLedgerError struct{ Data string }
+
+func (e *NoLedgerError) Error() string { return fmt.Sprintf("there is no ledger in %s", e.Data) }
+
+// Advice says how to name a ledger.
+func (e *NoLedgerError) Advice() string {
+	return "name the data folder with --data (that of a simulation is " + datafolder.DefaultSimulation +
+		"), or a DynamoDB table with --ledger and --tenant"
+}
+
+// OpenLedger opens the ledger in a DynamoDB table of the user's AWS account or, with an empty table, that
+// of the data folder. If the folder has none, it returns a [NoLedgerError].
+func OpenLedger(ctx context.Context, table, data string) (*Ledger, error) {
+	if table != "" {
+		return openTable(ctx, table)
+	}
+	path := filepath.Join(data, datafolder.Database)
+	_, err := os.Stat(path)
+	if err != nil {
+		return nil, &NoLedgerError{data}
+	}
+	db, err := embedded.OpenDB(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return &Ledger{TenantsLedger: embedded.NewLedger(db), Name: path, close: db.Close}, nil
+}
+
+func openTable(ctx context.Context, table string) (*Ledger, error) {
+	aws, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	if aws.Region == "" {
+		return nil, errNoTableRegion
+	}
+	return &Ledger{
+		TenantsLedger: source.Ledger{TenantsLedger: ledger.New(dynamodb.NewFromConfig(aws), table)},
+		Name:          "DynamoDB table " + table,
+	}, nil
+}
+
+var errNoTableRegion = errors.New("no AWS region is configured: set AWS_REGION to the table's")
+
+// Close closes the ledger.
+func (l *Ledger) Close() error {
+	if l.close == nil {
+		return nil
+	}
+	return l.close()
+}
+
+// All returns the records of a tenant or, with an empty id, of every tenant. Beside an error that wraps
+// investigation.ErrBadRecord it returns all records that make sense.
+func (l *Ledger) All(ctx context.Context, tenantID string) ([]investigation.Record, error) {
+	tenants := []string{tenantID}
+	if tenantID == "" {
+		var err error
+		tenants, err = l.Tenants(ctx)
+		if err != nil {
+			return nil, err
+		}
+	}
+	var all []investigation.Record
+	var bad []error
+	for _, tenant := range tenants {
+		records, err := l.Records(ctx, tenant)
+		if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
+			return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, err)
+		}
+		all, bad = append(all, records...), append(bad, err)
+	}
+	return all, errors.Join(bad...)
+}

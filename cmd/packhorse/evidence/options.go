@@ -1,0 +1,28 @@
+package evidence
+
+import "strings"
+
+// Scheme begins the URL of a bucket.
+const Scheme = "s3://"
+
+// Options say where the evidence is, and what it is compared with.
+type Options struct {
+	From       string   // s3://BUCKET[/PREFIX], or a folder; empty: the data folder's archive
+	PublicKeys []string // files with public keys; empty: those of the data folder or the archive
+	Data       string   // the data folder
+	DataGiven  bool     // use its ledger and keys even if From names another archive
+	Table      string   // the ledger is this DynamoDB table; empty: the data folder's
+	Endpoint   string   // of the S3 service with the bucket; empty: AWS
+}
+
+// InS3 reports whether From is the URL of a bucket.
+func (o Options) InS3() bool { return strings.HasPrefix(o.From, Scheme) }
+
+// Bucket splits From, such as s3://bucket/prefix. The prefix ends in a slash, or is empty.
+func (o Options) Bucket() (bucket, prefix string) {
+	bucket, prefix, _ = strings.Cut(strings.TrimPrefix(o.From, Scheme), "/")
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	return bucket, prefix
+}

@@ -1,0 +1,32 @@
+package evidence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// S3 returns a client with the user's AWS configuration. An empty endpoint means AWS.
+func S3(ctx context.Context, endpoint string) (*s3.Client, error) {
+	aws, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	if aws.Region == "" && endpoint == "" {
+		return nil, errNoRegion
+	}
+	return s3.NewFromConfig(aws, func(o *s3.Options) {
+		if endpoint != "" {
+			o.BaseEndpoint = &endpoint
+			o.UsePathStyle = true
+			if o.Region == "" {
+				o.Region = "us-east-1" // services with an endpoint of their own care little
+			}
+		}
+	}), nil
+}
+
+var errNoRegion = errors.New("no AWS region is configured: set AWS_REGION to the bucket's")

@@ -1,0 +1,85 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+
+	"packhorse/internal/investigation"
+)
+
+// bus is the in-process twin of the event bus: Ready and Settled events go to the workers, outcomes
+// to the reporter. It loses nothing while the process lives, and what a dead process lost the poller
+// hands over again.
+type bus struct {
+	reporter Reporter
+	work     chan job
+
+	mu     sync.Mutex // guards queued
+	queued map[job]bool
+}
+
+// job is an event for a worker.
+type job struct {
+	id       investigation.ID
+	conclude bool // conclude the action, do not fetch its package
+}
+
+// queueMax bounds the events that wait for a worker. The poller hands over no more than the budget
+// frees and can be concluded at a time, so that only hours of stalled workers fill it.
+const queueMax = 128
+
+func newBus(reporter Reporter) *bus {
+	return &bus{
+		reporter: reporter,
+		work:     make(chan job, queueMax),
+		queued:   map[job]bool{},
+	}
+}
+
+// Ready queues the actions to be fetched. One that waits in the queue already, or finds it full, is
+// not taken twice: the poller offers it again.
+func (b *bus) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	return b.queue(ids, false), nil
+}
+
+// Settled queues the actions to be concluded, likewise.
+func (b *bus) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
+	return b.queue(ids, true), nil
+}
+
+func (b *bus) queue(ids []investigation.ID, conclude bool) (taken []investigation.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range ids {
+		j := job{id: id, conclude: conclude}
+		if b.queued[j] {
+			continue
+		}
+		select {
+		case b.work <- j:
+			b.queued[j] = true
+			taken = append(taken, id)
+		default:
+		}
+	}
+	return taken
+}
+
+// started takes the job out of the queue's memory.
+func (b *bus) started(j job) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.queued, j)
+}
+
+// Announce reports every outcome.
+func (b *bus) Announce(_ context.Context, records []investigation.Record) (
+	[]investigation.ID, error,
+) {
+	ids := make([]investigation.ID, len(records))
+	for i, rec := range records {
+		b.reporter.Settled(rec)
+		ids[i] = rec.ID
+	}
+	return ids, nil
+}

@@ -1,0 +1,41 @@
+package pipeline
+
+import (
+	"context"
+
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+)
+
+// reportedLedger reports what the ledger learns.
+type reportedLedger struct {
+	Ledger
+	reporter Reporter
+}
+
+func (l reportedLedger) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
+	investigation.Record, error,
+) {
+	rec, err := l.Ledger.Change(ctx, id, c)
+	switch {
+	case err != nil:
+	case c.Name == investigation.ChangeObserve:
+		l.reporter.Observed(rec)
+	case c.Name == investigation.ChangeClaim:
+		l.reporter.Fetching(rec)
+	}
+	return rec, err
+}
+
+// reportedArchive reports the bytes of every package as they pass.
+type reportedArchive struct {
+	fetch.Archive
+	reporter Reporter
+}
+
+func (r reportedArchive) Store(ctx context.Context, place investigation.Placement,
+	pkg investigation.Package,
+) (investigation.Stored, error) {
+	pkg.Body = r.reporter.Download(place.Action.ActionID, pkg.Size, pkg.Body)
+	return r.Archive.Store(ctx, place, pkg)
+}

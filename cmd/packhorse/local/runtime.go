@@ -1,0 +1,240 @@
+// Package local is Packhorse on one machine: Open builds everything that a run needs around SQLite and an
+// embedded S3 server (or a bucket of the user's), Run works, and Result says what came of it.
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"packhorse/cmd/packhorse/datafolder"
+	"packhorse/cmd/packhorse/embedded"
+	"packhorse/cmd/packhorse/local/pipeline"
+	"packhorse/cmd/packhorse/simulation"
+	"packhorse/internal/custody"
+	"packhorse/internal/defender"
+	"packhorse/internal/fetch"
+	"packhorse/internal/manifest"
+	"packhorse/internal/settings"
+)
+
+// lease is how long the package of a killed process lies idle. A live one renews it.
+const lease = 30 * time.Second
+
+// ErrStopped says that a run was interrupted before it was idle.
+var ErrStopped = pipeline.ErrStopped
+
+// Reporter is told what happens during a run.
+type Reporter = pipeline.Reporter
+
+// Runtime is everything one run has open. It MUST be closed.
+type Runtime struct {
+	options   Options // Data is absolute
+	settings  settings.Settings
+	simulated bool               // the tenant is a simulator's, here or elsewhere
+	tenant    *simulation.Tenant // nil: it is not simulated in this process
+	db        *embedded.DB
+	ledger    *embedded.Ledger
+	counter   *embedded.Counter
+	store     store
+	signer    *custody.Local
+	custody   *custody.Writer
+	app       *defender.App
+	defender  defender.Client
+
+	closers []func() error // in the order things were opened
+}
+
+// Open opens everything a run needs. What is most likely wrong comes first: settings, whether the data
+// folder may be used, the credential, then the disk and the archive. Nothing is made before the first
+// token, and nothing is asked of Defender yet.
+func Open(ctx context.Context, o Options, logger *slog.Logger) (_ *Runtime, err error) {
+	r := &Runtime{options: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	r.options.Data, err = filepath.Abs(o.Data) // a run outlives its working directory
+	if err != nil {
+		return nil, fmt.Errorf("find the data folder: %w", err)
+	}
+	err = r.prepare(ctx, logger)
+	if err != nil {
+		return nil, err
+	}
+	r.db, err = embedded.OpenDB(ctx, filepath.Join(r.options.Data, datafolder.Database))
+	if err != nil {
+		return nil, err
+	}
+	r.onClose(r.db.Close)
+	r.ledger, r.counter = embedded.NewLedger(r.db), embedded.NewCounter(r.db)
+	if o.Simulate > 0 {
+		err = r.simulate(ctx)
+		if err != nil {
+			return nil, err
+		}
+	}
+	r.store, err = openStore(ctx, r.options, r.settings.Lock(), logger)
+	if err != nil {
+		return nil, err
+	}
+	r.onClose(r.store.close)
+	err = r.openCustody(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.openDefender(logger)
+}
+
+// prepare takes the settings, checks the data folder, gets a token, and only then makes the folder. A
+// simulation has no credential that could be refused, and its settings come later.
+func (r *Runtime) prepare(ctx context.Context, logger *slog.Logger) error {
+	var err error
+	r.simulated = r.options.Simulate > 0
+	if !r.simulated {
+		r.settings, err = settings.ParseCLI(settings.Map(r.options.Environ))
+		if err != nil {
+			return err
+		}
+		r.simulated = r.settings.TenantID == simulation.TenantID()
+	}
+	origin := datafolder.Origin{Simulated: r.simulated}
+	err = datafolder.Check(ctx, r.options.Data, origin, logger)
+	if err != nil {
+		return err
+	}
+	if r.options.Simulate == 0 {
+		err = r.firstToken(ctx, logger)
+		if err != nil {
+			return err
+		}
+	}
+	return datafolder.Claim(ctx, r.options.Data, origin, logger)
+}
+
+// firstToken gets a token, and waits for it while Entra ID cannot be reached.
+func (r *Runtime) firstToken(ctx context.Context, logger *slog.Logger) error {
+	err := r.openApp()
+	if err != nil {
+		return err
+	}
+	patience := pipeline.Patience{
+		UntilIdle: r.options.UntilIdle, Mendable: mendable, Now: time.Now, Logger: logger,
+	}
+	return patience.Await(ctx, r.app.SignIn)
+}
+
+func (r *Runtime) onClose(f func() error) { r.closers = append(r.closers, f) }
+
+// Close closes what is open, the last first. It may be called more than once.
+func (r *Runtime) Close() error {
+	var failures []error
+	for len(r.closers) > 0 {
+		last := len(r.closers) - 1
+		failures = append(failures, r.closers[last]())
+		r.closers = r.closers[:last]
+	}
+	return errors.Join(failures...)
+}
+
+// simulate starts the simulated tenant and takes its settings.
+func (r *Runtime) simulate(ctx context.Context) (err error) {
+	r.tenant, err = simulation.Resume(ctx, filepath.Join(r.options.Data, simulation.PlanFile),
+		r.options.Simulate, r.options.Sizes, r.ledger)
+	if err != nil {
+		return fmt.Errorf("start the simulator: %w", err)
+	}
+	r.onClose(r.tenant.Close)
+	r.settings, err = settings.ParseCLI(settings.Map(append(r.tenant.Environ(),
+		"DEFENDER_CA_PEM="+string(r.tenant.RootPEM()),
+		"SWEEP_INTERVAL=5s"))) // the shortest: there is somebody watching
+	if err != nil {
+		return err
+	}
+	return r.openApp()
+}
+
+// openCustody opens the signing key and makes sure that what it signs can be stored, and checked later.
+func (r *Runtime) openCustody(ctx context.Context) error {
+	var err error
+	r.signer, err = custody.OpenLocal(r.options.Data)
+	if err != nil {
+		return err
+	}
+	r.custody = custody.NewWriter(r.signer, r.store.bucket, r.settings.Lock(), r.provenance, time.Now)
+	return fetch.NewPreflight(r.store.archive, r.custody).Run(ctx)
+}
+
+// provenance is what a manifest says of this program and who runs it.
+func (r *Runtime) provenance(context.Context) (manifest.Provenance, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return manifest.Provenance{}, fmt.Errorf("find this machine's name: %w", err)
+	}
+	name := strconv.Itoa(os.Getuid()) // where it has no name, as in some containers
+	if who, err := user.Current(); err == nil {
+		name = who.Username
+	}
+	return manifest.Provenance{
+		Simulated: r.simulated, Version: r.options.Version, Commit: r.options.Commit, Principal: name + "@" + host,
+	}, nil
+}
+
+// openApp opens the tenant's app registration, which can ask for tokens.
+func (r *Runtime) openApp() error {
+	roots, err := r.settings.RootCAs()
+	if err != nil {
+		return err
+	}
+	r.app = defender.NewApp(defender.Tenant{
+		ID: r.settings.TenantID, ClientID: r.settings.ClientID,
+		APIURL: r.settings.APIURL, AuthorityURL: r.settings.AuthorityURL,
+		Scope: r.settings.Scope, LinkHosts: r.settings.LinkHosts, Secret: r.secret,
+		Links: defender.Limits{
+			PerMinute: r.settings.PackageURIPerMinute, PerHour: r.settings.PackageURIPerHour,
+		},
+	}, defender.Transport(roots), time.Now)
+	return nil
+}
+
+// openDefender builds the client. The database counts all its calls.
+func (r *Runtime) openDefender(logger *slog.Logger) error {
+	var err error
+	r.defender, err = r.app.Client(defender.Counters{Links: r.counter, Lists: r.counter}, rand.Text, logger)
+	return err
+}
+
+// secret is the client secret of the environment, the only one.
+func (r *Runtime) secret(context.Context, string) (string, error) {
+	return r.settings.ClientSecret.Reveal(), nil
+}
+
+// Run works until the context ends or, with UntilIdle, until nothing is left to do. After [ErrStopped] and
+// an error that wraps investigation.ErrBadRecord, too, there is a Result.
+func (r *Runtime) Run(ctx context.Context, reporter Reporter, logger *slog.Logger) error {
+	return pipeline.New(pipeline.Config{
+		Defender: r.defender, Ledger: r.ledger, Archive: r.store.archive, Space: r.store.space, Custody: r.custody,
+		Budget:    r.defender.Gauge,
+		TenantID:  r.settings.TenantID,
+		Simulated: r.simulated,
+		Cases:     r.settings.CasePattern,
+		Lookback:  r.settings.Lookback,
+		Every:     r.settings.SweepInterval,
+		Prefix:    r.settings.ArchivePrefix,
+		Lease:     lease,
+		NewOwner:  newOwner,
+		Mendable:  mendable,
+		Reporter:  reporter, Now: time.Now, Logger: logger,
+	}).Run(ctx, r.options.UntilIdle)
+}
+
+// newOwner returns a name unlike any other that tells a person which process it was.
+func newOwner() string { return fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()) }

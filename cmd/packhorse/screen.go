@@ -1,0 +1,75 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"packhorse/cmd/packhorse/console"
+	"packhorse/cmd/packhorse/local"
+	"packhorse/internal/verify"
+)
+
+// runScreen shows a run: events first, then the closing summary.
+type runScreen struct {
+	reporter local.Reporter
+	logger   *slog.Logger
+	close    func() // may be called more than once
+	show     func(console.Summary) error
+}
+
+// openRunScreen chooses how a run is shown: JSON lines on standard output, or progress bars (without a
+// terminal, lines of text) on standard error and a table on standard output.
+func openRunScreen(cmd *cobra.Command, json bool) runScreen {
+	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	table := func(s console.Summary) error { return s.Table(stdout) }
+	switch terminal := terminalOf(stderr); {
+	case json:
+		lines := console.NewJSON(stdout, time.Now)
+		return runScreen{lines, newLogger(stderr), func() {}, lines.Summary}
+	case terminal != nil:
+		t := console.NewTerminal(terminal, time.Now)
+		return runScreen{t, newLogger(t), t.Close, table}
+	default:
+		return runScreen{console.NewLines(stderr, time.Now), newLogger(stderr), func() {}, table}
+	}
+}
+
+// verifyScreen shows a verification.
+type verifyScreen struct {
+	reporter verify.Reporter
+	close    func() // may be called more than once
+	show     func(console.Verification) error
+}
+
+func openVerifyScreen(cmd *cobra.Command, json bool) verifyScreen {
+	stdout := cmd.OutOrStdout()
+	table := func(v console.Verification) error { return v.Table(stdout) }
+	switch terminal := terminalOf(cmd.ErrOrStderr()); {
+	case json:
+		lines := console.NewVerifyJSON(stdout)
+		return verifyScreen{lines, func() {}, func(v console.Verification) error { return lines.Summary(v.Summary) }}
+	case terminal != nil:
+		bars := console.NewVerifyBars(terminal)
+		return verifyScreen{bars, bars.Close, table}
+	default:
+		return verifyScreen{console.Quiet{}, func() {}, table}
+	}
+}
+
+// terminalOf returns the terminal behind an output, or nil if nobody watches it.
+func terminalOf(out io.Writer) *os.File {
+	file, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	return file
+}
+
+func newLogger(out io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}

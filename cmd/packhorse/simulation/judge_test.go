@@ -1,0 +1,86 @@
+package simulation_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"packhorse/cmd/packhorse/simulation"
+	"packhorse/internal/investigation"
+)
+
+// ledger knows every action as done, or none.
+type ledger struct{ done bool }
+
+func (l ledger) Load(_ context.Context, ids []investigation.ID) ([]investigation.Record, error) {
+	var found []investigation.Record
+	for _, id := range ids {
+		if l.done {
+			found = append(found, investigation.Record{
+				Action: investigation.Action{ID: id}, State: investigation.StateDone,
+			})
+		}
+	}
+	return found, nil
+}
+
+// resume returns the plan that a tenant in the folder is served by.
+func resume(t *testing.T, dir string, actions int, l ledger) (plan string) {
+	t.Helper()
+	path := filepath.Join(dir, simulation.PlanFile)
+	tenant, err := simulation.Resume(t.Context(), path, actions, []int64{1024}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tenant.Close(); err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestResume: a plan stands until all of its actions are done, whatever is asked for.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first := resume(t, dir, 1, ledger{})
+	if again := resume(t, dir, 3, ledger{}); again != first {
+		t.Errorf("the plan was %s, and is %s", first, again)
+	}
+	if next := resume(t, dir, 3, ledger{done: true}); next == first {
+		t.Errorf("a plan that is over goes on: %s", next)
+	}
+	path := filepath.Join(dir, simulation.PlanFile)
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := simulation.Resume(t.Context(), path, 1, nil, ledger{}); err == nil {
+		t.Error("a damaged plan was taken")
+	}
+}
+
+// TestJudge: what nobody served is not compared, and a link anywhere but in a package is a leak.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	plan := simulation.Plan{Seed: 1, StartedAt: time.Now(), Actions: 1, Sizes: []int64{1024}}
+	tenant, err := simulation.Serve(t.Context(), "127.0.0.1:0", "127.0.0.1:0", plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tenant.Close() })
+	earlier := investigation.Record{Receipt: investigation.Receipt{Key: "packages/earlier.zip"}}
+	got, err := tenant.Judge(simulation.Stored{
+		Records: []investigation.Record{earlier, {}}, Folder: t.TempDir(),
+		File: func(investigation.Receipt) string { return "/nowhere" },
+	})
+	want := &simulation.Judgement{Passed: true, PerMinute: 2, ServedBeforeThis: 1, BrokenRules: []string{}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
+}

@@ -1,0 +1,100 @@
+package simulation
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/mde/mdesim"
+)
+
+// PlanFile is the plan's name in a data folder. An interrupted run continues with the tenant it had.
+const PlanFile = "simulation.json"
+
+// TenantID is the id of every simulated tenant, in this process or another.
+func TenantID() string { return mdesim.Defaults().TenantID }
+
+// Plan determines all actions of a simulated tenant.
+type Plan struct {
+	Seed      uint64    `json:"seed"`
+	StartedAt time.Time `json:"startedAt"`
+	Actions   int       `json:"actions"`
+	Sizes     []int64   `json:"sizes,omitempty"` // bytes, in turn; none: mixed
+}
+
+func (p Plan) scenario() []mdesim.Action {
+	return mdesim.Scenario(p.Actions, p.Seed, p.StartedAt, p.Sizes)
+}
+
+// Ledger loads what a run knows of actions.
+type Ledger interface {
+	Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error)
+}
+
+// resume returns the plan in the file while some of its actions are not done. Otherwise it writes a new
+// plan with a random seed that starts now.
+func resume(ctx context.Context, path string, actions int, sizes []int64, ledger Ledger) (Plan, error) {
+	plan, err := loadPlan(path)
+	if err != nil {
+		return Plan{}, err
+	}
+	over, err := plan.over(ctx, ledger)
+	if err != nil || !over {
+		return plan, err
+	}
+	plan = Plan{Seed: randomSeed(), StartedAt: time.Now().UTC(), Actions: actions, Sizes: sizes}
+	return plan, plan.save(path)
+}
+
+// over reports whether every action of the plan is done. The zero plan is over. An action whose record
+// makes no sense is not done.
+func (p Plan) over(ctx context.Context, ledger Ledger) (bool, error) {
+	var ids []investigation.ID
+	for _, a := range p.scenario() {
+		ids = append(ids, investigation.ID{TenantID: TenantID(), ActionID: a.ID})
+	}
+	records, err := ledger.Load(ctx, ids)
+	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
+		return false, err
+	}
+	open := func(r investigation.Record) bool { return r.State != investigation.StateDone }
+	return len(records) == len(ids) && !slices.ContainsFunc(records, open), nil
+}
+
+func loadPlan(path string) (Plan, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the data folder is the user's choice
+	if errors.Is(err, fs.ErrNotExist) {
+		return Plan{}, nil
+	}
+	if err != nil {
+		return Plan{}, err
+	}
+	var plan Plan
+	err = json.Unmarshal(text, &plan)
+	if err != nil {
+		return Plan{}, fmt.Errorf("understand %s (delete it to begin a new one): %w", path, err)
+	}
+	return plan, nil
+}
+
+func (p Plan) save(path string) error {
+	text, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o600)
+}
+
+func randomSeed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return binary.LittleEndian.Uint64(b[:])
+}

@@ -1,0 +1,130 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"packhorse/internal/event"
+	"packhorse/internal/fetch"
+	"packhorse/internal/investigation"
+)
+
+// pad is a bucket and a publisher that record their calls.
+type pad struct {
+	mu                       sync.Mutex // guards asked
+	asked                    []string
+	unready, unpub, unstored error
+}
+
+func (p *pad) note(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, what)
+}
+
+func (p *pad) Ready(context.Context) error {
+	p.note("ready")
+	return p.unready
+}
+
+func (p *pad) StoreManifest(_ context.Context, key string, pem []byte) (investigation.Placed, error) {
+	p.note("store " + key + " " + string(pem))
+	return investigation.Placed{}, p.unstored
+}
+
+func (p *pad) Publish(ctx context.Context,
+	put func(ctx context.Context, key string, pem []byte) (investigation.Placed, error),
+) error {
+	p.note("publish")
+	if p.unpub != nil {
+		return p.unpub
+	}
+	_, err := put(ctx, "the key", []byte("PEM"))
+	return err
+}
+
+func (p *pad) expect(t *testing.T, want ...string) {
+	t.Helper()
+	if !slices.Equal(p.asked, want) {
+		t.Errorf("asked for %q, want %q", p.asked, want)
+	}
+	p.asked = nil
+}
+
+// Run checks the bucket every time, and publishes the key until that succeeds once.
+func TestPreflight(t *testing.T) {
+	p := &pad{unready: errors.New("no bucket")}
+	preflight := fetch.NewPreflight(p, p)
+	fails := func(want error) {
+		t.Helper()
+		if err := preflight.Run(t.Context()); !errors.Is(err, want) || (want == nil) != (err == nil) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	fails(p.unready)
+	p.expect(t, "ready") // without a bucket the key is not published
+
+	p.unready, p.unpub = nil, errors.New("no key")
+	fails(p.unpub)
+	p.expect(t, "ready", "publish")
+
+	p.unpub, p.unstored = nil, errors.New("not stored")
+	fails(p.unstored)
+	p.expect(t, "ready", "publish", "store the key PEM")
+
+	p.unstored = nil
+	fails(nil)
+	p.expect(t, "ready", "publish", "store the key PEM")
+	fails(nil)
+	p.expect(t, "ready")
+
+	p.unready = errors.New("no bucket any more")
+	fails(p.unready)
+	p.expect(t, "ready")
+}
+
+// Concurrent runs publish once.
+func TestPreflightPublishesOnce(t *testing.T) {
+	p := &pad{}
+	preflight := fetch.NewPreflight(p, p)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if err := preflight.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	slices.Sort(p.asked)
+	p.expect(t, append(append([]string{"publish"}, slices.Repeat([]string{"ready"}, 20)...),
+		"store the key PEM")...)
+}
+
+// An event whose preflight fails is not handled: it costs no call.
+func TestPreflightComesBeforeTheEvent(t *testing.T) {
+	p := &pad{unready: errors.New("no bucket")}
+	envelope := event.Envelope{Source: "1"}
+	outcome := errors.New("the ledger is gone")
+	handle := fetch.NewPreflight(p, p).Before(func(_ context.Context, e event.Envelope) (
+		fetch.Answer, error,
+	) {
+		p.note("handle " + e.Source)
+		return fetch.Answer{Outcome: fetch.OutcomeArchived}, outcome
+	})
+	answer, err := handle(t.Context(), envelope)
+	if !errors.Is(err, p.unready) || answer != (fetch.Answer{}) {
+		t.Errorf("got %+v, %v", answer, err)
+	}
+	p.expect(t, "ready")
+
+	p.unready = nil
+	answer, err = handle(t.Context(), envelope)
+	if !errors.Is(err, outcome) || answer.Outcome != fetch.OutcomeArchived {
+		t.Errorf("got %+v, %v", answer, err)
+	}
+	p.expect(t, "ready", "publish", "store the key PEM", "handle 1")
+}

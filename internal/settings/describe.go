@@ -1,0 +1,96 @@
+package settings
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// expectation says what a variable should hold, and how to show an invalid value.
+type expectation struct {
+	text    string
+	example string
+	given   func(value string) string // describes the value; nil for its shape, which reveals nothing
+}
+
+const rootExpected = "an https URL of a host and nothing after it"
+
+// expectations has an entry for every variable.
+var expectations = map[string]expectation{
+	varTenantID:     {text: "a GUID", example: guidExample},
+	varClientID:     {text: "a GUID", example: guidExample},
+	varCloud:        {"commercial, gcc, gcc-high or dod", string(Commercial), echo},
+	varAPIURL:       {text: rootExpected, example: "https://eu.api.security.microsoft.com"},
+	varAuthorityURL: {text: rootExpected, example: "https://login.microsoftonline.com"},
+	varScope: {
+		text:    "a resource followed by /.default",
+		example: "https://api.securitycenter.microsoft.com/.default",
+	},
+	varLinkHosts: {
+		text:    "a comma list of host, host:port or .suffix",
+		example: ".blob.core.windows.net,127.0.0.1:8443",
+	},
+	varCAPEM: {
+		text:    "certificates in PEM",
+		example: "the text of a file that begins with -----BEGIN CERTIFICATE-----",
+	},
+	varSecretID: {text: "the ARN or name of a secret in Secrets Manager", example: "packhorse/defender"},
+	varClientSecret: {
+		"a client secret's value, on the command line only", "the 40 characters of the column Value", length,
+	},
+	varLedgerTable:   {text: "the name of a DynamoDB table", example: "packhorse-ledger"},
+	varBudgetTable:   {text: "the name of a DynamoDB table", example: "packhorse-ledger"},
+	varArchiveBucket: {text: "the name of an S3 bucket", example: "contoso-evidence"},
+	varArchivePrefix: {text: "plain segments that each end in a slash", example: "packages/"},
+	varSigningKeyID:  {text: "the ARN, id or alias of a KMS key", example: "alias/packhorse-signing"},
+	varCasePattern:   {text: "a regular expression (RE2)", example: `\bINC-[0-9]+\b`},
+	varEventBus:      {text: "the name or ARN of an EventBridge bus", example: "packhorse"},
+
+	// Numbers, and words from a short list.
+	varLockMode:      {"GOVERNANCE, COMPLIANCE or NONE", string(LockGovernance), echo},
+	varLockDays:      {fmt.Sprintf("a whole number of days from 1 to %d", lockDaysMax), "365", echo},
+	varLegalHold:     {"true or false", "false", echo},
+	varPerMinute:     {fmt.Sprintf("a whole number from 1 to %d", perMinuteMax), "2", echo},
+	varPerHour:       {fmt.Sprintf("a whole number from 1 to %d", perHourMax), "120", echo},
+	varLookback:      {between(lookbackMin, lookbackMax), "168h", echo},
+	varSweepInterval: {between(sweepIntervalMin, sweepIntervalMax), "10s", echo},
+}
+
+const guidExample = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
+
+// describe returns the problem with a variable's value.
+func describe(variable, value, hint string) Problem {
+	expected, ok := expectations[variable]
+	if !ok {
+		panic("settings: unknown variable " + variable)
+	}
+	given := expected.given
+	if given == nil {
+		given = shape
+	}
+	return Problem{
+		Variable: variable, Expected: expected.text, Example: expected.example, Given: given(value), Hint: hint,
+	}
+}
+
+func between(shortest, longest time.Duration) string {
+	return fmt.Sprintf("a duration with its unit, from %s to %s", short(shortest), short(longest))
+}
+
+// short formats a duration without zero parts: 96h, not 96h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
+	}
+	return text
+}
+
+func length(secret string) string {
+	if secret == "" {
+		return "is missing"
+	}
+	return fmt.Sprintf("has %d characters", len(secret))
+}
