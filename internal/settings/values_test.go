@@ -228,7 +228,7 @@ func TestEvidence(t *testing.T) {
 	}
 	for value, hint := range map[string]string{
 		"(INC": "missing closing )", `(?<!A)INC`: "invalid named capture",
-		strings.Repeat("a", 1001): "invalid case pattern: 1001 bytes, at most 1000 are allowed",
+		strings.Repeat("a", 1001): "1001 bytes, at most 1000 are allowed",
 		"INC-\n":                  "it contains control characters, such as a line break",
 	} {
 		_, err := settings.ParsePoll(with(onAWS(), "CASE_PATTERN", value))

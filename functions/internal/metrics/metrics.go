@@ -81,7 +81,7 @@ func (m *Meter) Poll(answer poll.Answer) {
 	m.write()
 }
 
-// Fetches wraps handle and writes the metrics of each fetch; see [Meter.Fetch].
+// Fetches wraps handle and writes the metrics of each fetch, see [Meter.Fetch].
 func (m *Meter) Fetches(handle fetch.Handle) fetch.Handle {
 	return func(ctx context.Context, e event.Envelope) (fetch.Answer, error) {
 		answer, err := handle(ctx, e)
