@@ -194,8 +194,8 @@ func TestWhoUsesTheKeys(t *testing.T) {
 			check(t, open, []permission{{"with it", inEmergency, action, key, nil, true}})
 		}
 		permissions = append(permissions,
-			permission{"mending", anAdmin, "kms:EnableKey", key, nil, true},
-			permission{"mending", anAdmin, "kms:CancelKeyDeletion", key, nil, true},
+			permission{"a repair", anAdmin, "kms:EnableKey", key, nil, true},
+			permission{"a repair", anAdmin, "kms:CancelKeyDeletion", key, nil, true},
 			// docs/evidence.md says so: anyone who deploys can lift the denial, and an event reports it.
 			permission{"a deployment", anAdmin, "kms:PutKeyPolicy", key, nil, true})
 	}

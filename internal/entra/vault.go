@@ -93,7 +93,7 @@ func (v *Vault) unusable(problem string) *Error {
 
 // vaultHints say how to fix an error. Source: the errors of GetSecretValue in the API reference.
 var vaultHints = map[string]string{
-	"ResourceNotFoundException": "it does not exist here, or has no value yet: check" +
+	"ResourceNotFoundException": "it does not exist here or is still empty: check" +
 		" DEFENDER_SECRET_ID and the region",
 	"AccessDeniedException":   "allow secretsmanager:GetSecretValue on it, and kms:Decrypt on its key",
 	"DecryptionFailure":       "allow kms:Decrypt on its key",

@@ -176,15 +176,15 @@ func (l *Ledger) write(ctx context.Context, next versioned, was string) (version
 	return current, errRefused
 }
 
-// about is what an error says about the ledger's table.
+// about describes the ledger's table for the advice in errors.
 var about = dynamo.Table{
 	Variable: "LEDGER_TABLE",
 	Needs: "dynamodb:GetItem, BatchGetItem, UpdateItem on the table, " +
-		"Query on its index \"due\", and the use of its key; who lists or verifies needs Scan",
+		"Query on its index \"due\", and the use of its key; listing and verifying also need Scan",
 	Keys: "has the table the partition key \"pk\", and the index \"due\" on lane and dueAt?",
 }
 
-// explain adds to an error of the SDK what to do about it.
+// explain adds advice to an SDK error.
 func (l *Ledger) explain(what string, err error) error {
 	return fmt.Errorf("%s table %s: %w%s", what, l.table, err, about.Advice(err))
 }

@@ -62,7 +62,7 @@ func parseLinkAnswer(body []byte) (*url.URL, error) {
 		Value *string `json:"value"`
 	}
 	if err := json.Unmarshal(body, &wire); err != nil || wire.Value == nil {
-		return nil, errors.New("the answer has no link: want a JSON object with a value")
+		return nil, errors.New("the answer lacks a link: want a JSON object with a value")
 	}
 	value := strings.TrimSpace(*wire.Value)
 	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {

@@ -13,7 +13,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// The environment variables, named as in the design and the template.
+// The environment variables, named as in the template.
 const (
 	varTenantID      = "DEFENDER_TENANT_ID"
 	varClientID      = "DEFENDER_CLIENT_ID"

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// expectation is what a variable should hold, and how a value that does not may be shown.
+// expectation says what a variable should hold, and how to show an invalid value.
 type expectation struct {
 	text    string
 	example string
-	given   func(value string) string // describes the value; nil: its shape, which gives nothing away
+	given   func(value string) string // describes the value; nil for its shape, which reveals nothing
 }
 
 const rootExpected = "an https URL of a host and nothing after it"
@@ -62,7 +62,7 @@ const guidExample = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
 func describe(variable, value, hint string) Problem {
 	expected, ok := expectations[variable]
 	if !ok {
-		panic("settings: nothing is known of variable " + variable)
+		panic("settings: unknown variable " + variable)
 	}
 	given := expected.given
 	if given == nil {
@@ -77,7 +77,7 @@ func between(shortest, longest time.Duration) string {
 	return fmt.Sprintf("a duration with its unit, from %s to %s", short(shortest), short(longest))
 }
 
-// short writes a duration without parts that are zero: 96h, not 96h0m0s.
+// short formats a duration without zero parts: 96h, not 96h0m0s.
 func short(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {
