@@ -72,7 +72,7 @@ func testDamage(t *testing.T, b *bench) {
 			b.seal(b.observe(b.action("Failed"), t0).ID),
 		} {
 			if err := b.check(c); err != nil {
-				t.Errorf("%s beside the damaged record: %v", c.String(), err)
+				t.Errorf("%s next to the damaged record: %v", c.String(), err)
 			}
 		}
 		b.refusesAll(damaged)
@@ -112,7 +112,7 @@ func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID) {
 // refusesAll fails unless the ledger refuses every change of the damaged record.
 func (b *bench) refusesAll(damaged investigation.ID) {
 	b.t.Helper()
-	_, err := b.ledger.Change(b.ctx(), b.model[damaged].Action.ID, investigation.Observe(b.model[damaged].Action, t0))
+	_, err := b.ledger.Change(b.ctx(), damaged, investigation.Observe(b.model[damaged].Action, t0))
 	b.isBad("observe", damaged, err)
 	for _, c := range []call{
 		b.claim(damaged, "bob", t0), b.renew(damaged, "ada", t0), b.archived(damaged, "ada", t0),
