@@ -1,7 +1,7 @@
-# One gate, run alike by a person and by CI: `make check test`.
+# One gate, for people and CI alike: `make check test`.
 #
-# The workspace file is for editors. Every target builds each module with the graph it ships with,
-# so that what is tested is what is deployed.
+# The workspace file is for editors. Every target builds each module with its own dependency graph, so
+# the tests run the code that is deployed.
 export GOWORK := off
 
 SHELL := bash
@@ -13,19 +13,19 @@ LINT := $(CURDIR)/bin/golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
-# The data folder of `make run`, a simulation: packages, ledger and budget outlive the process.
+# The data folder of `make run`, a simulation. Packages, ledger and budget outlive the process.
 DATA ?= packhorse-simulation
 # How many actions the simulated tenant of `make run` has.
 PACKAGES ?= 4
 
-# The tools that are written in Python, the stack that `make local-deploy` makes, and the machine it
-# runs on: the local cloud starts the functions as plain processes.
+# The folder of the Python tools, the name and port of the stack of `make local-deploy`, and the
+# architecture of this machine: the local cloud starts the functions as plain processes.
 VENV := .venv
 STACK ?= packhorse
 LOCAL_PORT ?= 4566
 LOCAL_ARCHITECTURE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 
-# How long each fuzz target runs under `make fuzz`, and how many seeds the simulations try.
+# How long `make fuzz` runs each fuzz target, and how many seeds its simulations try.
 FUZZTIME ?= 30s
 SEEDS ?= 20000
 
@@ -34,7 +34,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: build ## carry packages of a simulated tenant end to end, on this machine (about a minute)
+run: build ## archive packages of a simulated tenant end to end, on this machine (about a minute)
 	./bin/packhorse run --simulate $(PACKAGES) --until-idle --data $(DATA)
 
 .PHONY: build
@@ -42,11 +42,14 @@ build: ## build ./bin/packhorse
 	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o $(CURDIR)/bin/packhorse .
 
 .PHONY: test
-test: $(VENV)/.installed ## run every test: with the race detector, then the functions in the local cloud
+test: $(VENV)/.installed ## run every test with the race detector, then the functions in the local cloud
 	@start=$$SECONDS; \
 	for module in $(MODULES); do echo "== go test -race $$module"; (cd $$module && go test -race ./...); done; \
 	echo "== the local cloud"; $(MAKE) --no-print-directory cloud-test; \
 	echo "make test: green in $$((SECONDS - start)) s"
+
+# Nouns and use cases reach nothing: no SDK, and only the budget's transport knows HTTP.
+CORE := $(addprefix ./internal/,investigation zipinspect manifest event poll fetch verify)
 
 .PHONY: check
 check: $(LINT) ## format, vet, lint, import rules, tidy modules: silent when green
@@ -55,8 +58,9 @@ check: $(LINT) ## format, vet, lint, import rules, tidy modules: silent when gre
 	  (cd $$module && go vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./... && go mod tidy -diff); \
 	done; \
 	(cd tools && go mod tidy -diff); \
-	leaks=$$(go list -deps ./internal/poll ./internal/fetch ./internal/investigation ./internal/ratelimit | grep -E 'aws-sdk-go-v2|azure-sdk' || true); \
-	[ -z "$$leaks" ] || { echo "the core must not reach an SDK:"; echo "$$leaks"; exit 1; }; \
+	leaks=$$({ go list -deps $(CORE) ./internal/ratelimit | grep -E 'aws-sdk-go-v2|aws-lambda-go|azure-sdk'; \
+	  go list -deps $(CORE) | grep -x net/http; } || true); \
+	[ -z "$$leaks" ] || { echo "the core must not depend on:"; echo "$$leaks"; exit 1; }; \
 	echo "make check: green in $$((SECONDS - start)) s"
 
 .PHONY: fmt
@@ -64,7 +68,7 @@ fmt: $(LINT) ## format the code
 	@for module in $(MODULES); do (cd $$module && $(LINT) fmt --config $(CURDIR)/.golangci.yml ./...); done
 
 .PHONY: fuzz
-fuzz: ## fuzz every parser of foreign bytes, and simulate with many seeds
+fuzz: ## fuzz every parser of untrusted bytes, and simulate with many seeds
 	PACKHORSE_SEEDS=$(SEEDS) go test -count=1 -timeout 60m ./internal/ratelimit/...
 	@for module in $(MODULES); do (cd $$module; \
 	  grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
@@ -76,22 +80,22 @@ fuzz: ## fuzz every parser of foreign bytes, and simulate with many seeds
 	done
 
 .PHONY: kill
-kill: ## kill -9 a run ten times at random moments, then compare what it left (about ten minutes)
+kill: ## kill -9 a run ten times at random moments, then check what is left (about ten minutes)
 	cd cmd/packhorse && go test -count=1 -v -tags kill -run TestKilledAtRandom -timeout 20m .
 
 .PHONY: bench
-bench: ## measure the archive, and how it is verified: throughput, memory, CPU
+bench: ## measure archiving and verifying: throughput, memory, CPU
 	cd cmd/packhorse && go test -run='^$$' -bench=. -benchtime=1x ./embedded/...
-	cd cmd/packhorse && go test -run='^$$' -bench=. ./verify/...
+	cd cmd/packhorse && go test -run='^$$' -bench=. ./source/...
 	go test -run='^$$' -bench=. ./internal/...
 
 .PHONY: vuln
-vuln: ## look the dependencies up in the Go vulnerability database (needs the network)
+vuln: ## check the dependencies against the Go vulnerability database (needs the network)
 	cd tools && go build -o $(CURDIR)/bin/govulncheck golang.org/x/vuln/cmd/govulncheck
 	@for module in $(MODULES); do (cd $$module && $(CURDIR)/bin/govulncheck ./...); done
 
 .PHONY: clean
-clean: ## remove what the targets made; the data folder stays
+clean: ## remove everything the targets built; the data folder stays
 	rm -rf bin .aws-sam $(VENV)
 
 $(LINT): tools/go.mod tools/go.sum
@@ -100,9 +104,9 @@ $(LINT): tools/go.mod tools/go.sum
 
 # --- AWS -------------------------------------------------------------------------------------------
 
-# One virtual environment per tool: their own pins contradict one another (botocore, boto3). Each has a
-# lock, tools/python/<tool>/requirements.txt, with every package it needs and the SHA-256 of its files.
-# Only wheels are installed: to build anything else, pip would fetch a builder that no lock names.
+# One virtual environment per tool, because their pins conflict (botocore, boto3). Each tool has a lock,
+# tools/python/<tool>/requirements.txt, with every package it needs and the SHA-256 of its files. Only
+# wheels are installed: to build anything else, pip would fetch a build tool that no lock covers.
 PYTHON ?= python3
 PYTHON_TOOLS := aws-sam-cli cfn-lint checkov ministack awscli
 define install_python_tool
@@ -122,12 +126,12 @@ $(VENV)/.installed: $(PYTHON_TOOLS:%=tools/python/%/requirements.txt)
 .PHONY: tools
 tools: $(VENV)/.installed ## install the AWS tools into .venv (needs Python 3.11 or newer)
 
-# The oldest Python that is supported makes the locks: what it can install, newer ones can. A pin stays
-# while it fits; LOCK_FLAGS=--upgrade takes the newest of everything.
+# The oldest supported Python makes the locks: newer ones can install everything it can. pip-compile
+# keeps a pin as long as it satisfies requirements.in; LOCK_FLAGS=--upgrade takes the newest of everything.
 LOCK_PYTHON ?= python3.11
 .PHONY: lock
 lock: PYTHON := $(LOCK_PYTHON)
-lock: ## lock the Python tools again, after a change in tools/python/*/requirements.in
+lock: ## lock the Python tools again, after a change to tools/python/*/requirements.in
 	@$(call install_python_tool,pip-tools)
 	@for name in pip-tools $(PYTHON_TOOLS); do echo "locking $$name"; \
 	  (cd tools/python/$$name && $(CURDIR)/$(VENV)/tools/pip-tools/bin/pip-compile --quiet \
@@ -135,9 +139,9 @@ lock: ## lock the Python tools again, after a change in tools/python/*/requireme
 	    $(LOCK_FLAGS) requirements.in); \
 	done
 
-# sam build calls these two, by way of tools/build/<architecture>/Makefile, which sets the GOARCH. A
-# manifest says what software made it, so fetch-package knows; the same commit makes the same bytes. Git
-# is only seen because sam builds in the source (samconfig.toml): its copies have no .git.
+# sam build calls these two through tools/build/<architecture>/Makefile, which sets the GOARCH. VERSION
+# and COMMIT are linked in because a manifest names the software that made it; the same commit gives the
+# same bytes. Git works here only because sam builds in the source (samconfig.toml): its copies lack .git.
 GOARCH_FUNCTIONS ?= arm64
 define build_function
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH_FUNCTIONS) go build -tags lambda.norpc -trimpath \
@@ -162,22 +166,22 @@ validate: $(VENV)/.installed ## check template.yaml (cfn-lint, sam, checkov); ne
 	@$(SAM) validate --lint --region us-east-1
 	@$(VENV)/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
 
-# Both tests at once: what they do most of the time is wait for the schedule and the budget.
+# Both tests run at once, because they mostly wait for the schedule and the budget.
 .PHONY: cloud-test
-cloud-test: $(VENV)/.installed build ## deploy two stacks to a local cloud, invoke in containers, carry packages
+cloud-test: $(VENV)/.installed build ## deploy two stacks to a local cloud, invoke in containers, archive packages
 	@tests=./cloudtest; \
 	if $(LOCAL) docker >/dev/null; then tests="$$tests ./invoketest"; \
-	else echo "WITHOUT A CONTAINER ENGINE sam local invoke is not tried"; fi; \
+	else echo "NO CONTAINER ENGINE: skipping sam local invoke"; fi; \
 	cd cmd/packhorse && go test -count=1 -tags cloud -timeout 15m $$tests
 
-# make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without them sam asks.
+# make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without PARAMETERS, sam asks.
 .PHONY: deploy
-deploy: $(VENV)/.installed ## deploy to the AWS account of your environment, as STACK
+deploy: $(VENV)/.installed ## deploy the stack STACK to the AWS account of your environment
 	$(SAM) build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 	$(SAM) deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS),--guided)
 
-# What a manifest is checked with, if the one in the bucket is not to be believed. In the account of
-# your environment, or with what `make local-up` prints, in the local cloud.
+# Use this key to check a manifest if you do not trust the copy in the bucket. It is read from the account
+# of your environment or, with the variables that `make local-up` prints, from the local cloud.
 .PHONY: public-key
 public-key: $(VENV)/.installed ## print the public key that signs STACK's manifests, as PEM
 	@key=$$($(VENV)/bin/aws cloudformation describe-stacks --stack-name $(STACK) --output text \
@@ -186,15 +190,15 @@ public-key: $(VENV)/.installed ## print the public key that signs STACK's manife
 	$(VENV)/bin/aws kms get-public-key --key-id "$$key" --query PublicKey --output text | \
 	  base64 -d | openssl pkey -pubin -inform DER
 
-# Everything the functions need runs on this machine: a local cloud that stands in for AWS (it checks
-# no credential and keeps no state), and a simulated tenant. LOCAL_DIR has their logs.
+# Everything the functions need runs on this machine: a local cloud that stands in for AWS (it does not
+# check credentials or keep state), and a simulated tenant. LOCAL_DIR has their logs.
 LOCAL_DIR ?= .aws-sam/local
 LOCAL_ADDRESS ?= 127.0.0.1
 LOCAL_AWS = AWS_ENDPOINT_URL=http://$(LOCAL_ADDRESS):$(LOCAL_PORT) AWS_ACCESS_KEY_ID=000000000000 \
   AWS_SECRET_ACCESS_KEY=not-a-secret AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
 LOCAL = $(LOCAL_AWS) LOCAL_ADDRESS=$(LOCAL_ADDRESS) LOCAL_PORT=$(LOCAL_PORT) LOCAL_DIR=$(LOCAL_DIR) tools/local
 
-# The parameters that lead the functions to the simulated tenant.
+# The parameters that point the functions at the simulated tenant.
 LOCAL_TENANT = $$(sed -n -e 's/^DEFENDER_TENANT_ID=/DefenderTenantId=/p' \
   -e 's/^DEFENDER_CLIENT_ID=/DefenderClientId=/p' -e 's/^DEFENDER_API_URL=/DefenderApiUrl=/p' \
   -e 's/^DEFENDER_AUTHORITY_URL=/DefenderAuthorityUrl=/p' \
@@ -218,20 +222,20 @@ local-deploy: local-build ## deploy the template, unchanged, to the local cloud
 	  --parameter-overrides $(LOCAL_TENANT)
 
 .PHONY: local-public-key
-local-public-key: ## the same as public-key, of the stack in the local cloud
+local-public-key: ## the same as public-key, for the stack in the local cloud
 	@$(LOCAL_AWS) $(MAKE) --no-print-directory public-key
 
 .PHONY: local-down
-local-down: ## stop both; what was in them is gone
+local-down: ## stop the local cloud and the tenant, and discard their contents
 	@$(LOCAL) down
 
-# One function in a container, with an event of events/, against a local cloud and a tenant of its own,
-# which stay for the next time: `make invoke-down` stops them.
+# Runs one function in a container with an event from events/, against a separate local cloud and tenant.
+# Both stay up for the next time; `make invoke-down` stops them.
 INVOKE = @address=$$($(LOCAL) docker) && $(MAKE) --no-print-directory local-invoke LOCAL_ADDRESS=$$address \
   LOCAL_DIR=$(INVOKE_DIR)
 INVOKE_DIR ?= .aws-sam/invoke
 
-# Prints the answer of function $(1) to event $(2), and then a line for people.
+# Prints function $(1)'s answer to event $(2), and then one line for people.
 define invoke_function
 $(LOCAL_AWS) $(SAM) local invoke $(1) --template-file $(LOCAL_DIR)/build/template.yaml \
   --region us-east-1 --event $(2) --env-vars events/env.json \
@@ -258,9 +262,9 @@ invoke-poll: $(VENV)/.installed ## invoke the poll function in a container (a mi
 	$(INVOKE) FUNCTION=PollFunction EVENT=$(or $(EVENT),events/poll.json)
 
 .PHONY: invoke-fetch-package
-invoke-fetch-package: $(VENV)/.installed ## the same with the fetch function, which archives a package; EVENT=… for another event
+invoke-fetch-package: $(VENV)/.installed ## the same for the fetch function, which archives a package; set EVENT for another event
 	$(INVOKE) FUNCTION=FetchPackageFunction EVENT=$(or $(EVENT),events/fetch-package.json)
 
 .PHONY: invoke-down
-invoke-down: ## stop what the two started
+invoke-down: ## stop the local cloud and tenant of the invoke targets
 	@$(MAKE) --no-print-directory local-down LOCAL_DIR=$(INVOKE_DIR)

@@ -10,7 +10,7 @@ import (
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/report"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 func custodyCommand() *cobra.Command {

@@ -15,6 +15,7 @@ import (
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/internal/custody"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde/mdesim"
 )
 
@@ -198,7 +199,7 @@ func TestSimulationIsMarked(t *testing.T) {
 }
 
 // manifests are those in a data folder.
-func manifests(t *testing.T, data string) (all []custody.Manifest) {
+func manifests(t *testing.T, data string) (all []manifest.Manifest) {
 	t.Helper()
 	root := filepath.Join(data, datafolder.S3, datafolder.Bucket)
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
@@ -209,7 +210,7 @@ func manifests(t *testing.T, data string) (all []custody.Manifest) {
 		if err != nil {
 			return err
 		}
-		var m custody.Manifest
+		var m manifest.Manifest
 		if err := json.Unmarshal(text, &m); err != nil {
 			return err
 		}

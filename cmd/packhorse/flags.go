@@ -10,8 +10,8 @@ import (
 
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/evidence"
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // evidenceFlags are the flags that say where the evidence is, and what it is compared with.

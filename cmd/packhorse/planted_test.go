@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"packhorse/cmd/packhorse/datafolder"
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // TestPlantedBefore puts a genuine package, with all its metadata, under the key of the next one before it
@@ -65,7 +65,7 @@ func TestPlantedBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := custody.Parse(text)
+	m, err := manifest.Parse(text)
 	if err != nil || m.Action.ID != next.ID || m.Object.SHA256 != want || len(m.Strangers) != 1 ||
 		m.Strangers[0].Key != string(key) || m.Strangers[0].SHA256 != genuine.SHA256 {
 		t.Errorf("the manifest says %s, %v", text, err)
@@ -73,7 +73,7 @@ func TestPlantedBefore(t *testing.T) {
 	if now, err := os.ReadFile(planted); err != nil || !bytes.Equal(now, before) {
 		t.Errorf("the stranger was changed, %v", err)
 	}
-	var told struct{ Strangers []custody.Stranger }
+	var told struct{ Strangers []manifest.Stranger }
 	for _, text := range lines(second.stdout) {
 		if strings.Contains(text, `"event":"archived"`) {
 			if err := json.Unmarshal([]byte(text), &told); err != nil {

@@ -204,7 +204,7 @@ func TestNothingBegun(t *testing.T) {
 		},
 		"expired secret": {
 			faults: mdesim.Faults{SecretExpired: true},
-			says:   []string{"expired", "make a new one"},
+			says:   []string{"expired", "create a new one"},
 		},
 		"wrong application": {
 			environ: []string{"DEFENDER_CLIENT_ID", "00000000-0000-4000-8000-000000000000"},

@@ -11,7 +11,7 @@ import (
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/local"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // runScreen shows a run: events first, then the closing summary.

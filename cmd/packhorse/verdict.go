@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // verdictError is a verdict other than PASS, as the error of the command.

@@ -7,7 +7,7 @@ import (
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/evidence"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 func verifyCommand() *cobra.Command {
@@ -46,7 +46,7 @@ Verdicts and exit codes:
   packhorse verify --from s3://my-evidence --ledger packhorse-ledger --pub key.pem
   packhorse verify --from /mnt/copy --pub key.pem --require signature,object,chain
   packhorse verify --tenant 7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11
-  packhorse verify --json | jq 'select(.event == "lie")'`,
+  packhorse verify --json | jq 'select(.event == "mismatch")'`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if n := len(args); n > 0 && (all || scope.TenantID != "") || all && scope.TenantID != "" {

@@ -24,18 +24,19 @@ import (
 
 const topic = "arn:aws:sns:us-east-1:123456789012:alarms"
 
-// happening is one cause of an alarm. What it does in each period is what happens to the functions in
-// five minutes; the numbers are what CloudWatch is given of it.
+// happening is one cause of an alarm. Its function runs what happens in five minutes and returns
+// the numbers that CloudWatch receives.
 type happening struct {
 	alarm, cause string
 	period       func(s *site) []datum
 }
 
-// happenings has a case for every cause in the table of docs/operations.md, by its words there.
+// happenings has a case for every cause in the table of docs/operations.md, with the wording used
+// there.
 func happenings() []happening {
 	return slices.Concat(silences(), failedTicks(), failedFetches(), blockedFetches(), []happening{
 		{"StrangerAlarm", "somebody put an object under a key of the archive", strangers},
-		{"ThrottledAlarm", "a script of an analyst, or a second stack with tables of its own",
+		{"ThrottledAlarm", "an analyst's script, or a second stack with its own tables",
 			func(s *site) []datum {
 				s.tenant.SetFaults(answering(mdesim.KindPackageURI, http.StatusTooManyRequests))
 				numbers, _ := s.carry()
@@ -60,7 +61,7 @@ func answering(kind mdesim.Kind, status int) mdesim.Faults {
 	return mdesim.Faults{Status: map[mdesim.Kind]int{kind: status}}
 }
 
-// silences are invocations that are not made.
+// silences are cases in which an invocation does not take place.
 func silences() []happening {
 	none := func(*site) []datum { return nil }
 	return []happening{
@@ -70,7 +71,7 @@ func silences() []happening {
 			tick, _ := events["Tick"].(map[string]any)
 			properties, _ := tick["Properties"].(map[string]any)
 			if properties["State"] != "DISABLED" {
-				s.t.Errorf("the schedule goes on: %v", properties)
+				s.t.Errorf("the schedule is still enabled: %v", properties)
 			}
 			return none(s)
 		}},
@@ -96,7 +97,7 @@ func failedTicks() []happening {
 	}
 }
 
-// carrying has a fetch fail so because something in its environment is wrong.
+// carrying makes a fetch fail by setting a variable in its environment to a wrong value.
 func carrying(variable, value string) func(*site) []datum {
 	return func(s *site) []datum {
 		s.environ[variable] = value
@@ -114,7 +115,8 @@ func failedFetches() []happening {
 	}
 }
 
-// blockedFetches says of each that the function was content: that is what FetchErrorsAlarm missed.
+// blockedFetches are cases in which the function itself succeeds, so FetchErrorsAlarm does not
+// notice them.
 func blockedFetches() []happening {
 	blocked := func(cause investigation.Cause, numbers []datum, got answer) func(s *site) []datum {
 		return func(s *site) []datum {
@@ -136,7 +138,7 @@ func blockedFetches() []happening {
 	}
 	const name = "FetchBlockedAlarm"
 	return []happening{
-		{name, "`linkHost`: Microsoft has a new host, to be added to `DefenderLinkHosts`",
+		{name, "`linkHost`: Microsoft uses a new download host, which `DefenderLinkHosts` lacks",
 			wrong(investigation.CauseLinkHost, "DEFENDER_LINK_HOSTS", "other.example.com")},
 		{name, "`forbidden`: the app registration lacks a permission", func(s *site) []datum {
 			s.tenant.SetFaults(answering(mdesim.KindPackageURI, http.StatusForbidden))
@@ -148,11 +150,11 @@ func blockedFetches() []happening {
 			numbers, got := s.carry()
 			return blocked(investigation.CauseCredential, numbers, got)(s)
 		}},
-		{name, "`network`: no way to Defender, or through a proxy whose certificate is not in `DefenderCaPem`",
+		{name, "`network`: Defender cannot be reached, or only through a proxy whose certificate is not in `DefenderCaPem`",
 			wrong(investigation.CauseNetwork, "DEFENDER_API_URL", "https://127.0.0.1:1")},
 		{name, "`counter`: the budget table cannot be used, or the clock is wrong",
 			wrong(investigation.CauseCounter, "BUDGET_TABLE", "absent")},
-		{name, "`archive`: evidence may not be written", func(s *site) []datum {
+		{name, "`archive`: the function may not write evidence", func(s *site) []datum {
 			s.refuses = func(r *http.Request) bool {
 				return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/packages/")
 			}
@@ -162,7 +164,7 @@ func blockedFetches() []happening {
 	}
 }
 
-// plant puts an object under the action's key, with metadata that say it is the action's.
+// plant puts an object under the action's key, with metadata that claims it belongs to the action.
 func (s *site) plant(action investigation.Action) {
 	s.t.Helper()
 	key, err := investigation.KeyOf("packages/", action)
@@ -180,7 +182,7 @@ func (s *site) plant(action investigation.Action) {
 	}
 }
 
-// strangers are found by a fetch that stores its package all the same.
+// strangers are found by a fetch that still stores its package.
 func strangers(s *site) []datum {
 	numbers, got := s.carry(s.plant)
 	var said fetch.Answer
@@ -191,14 +193,14 @@ func strangers(s *site) []datum {
 	return numbers
 }
 
-// undelivered returns a case of events that end in the queue, of the rule that letters finds. The
-// stand-in drops what a target does not take, so the message is put there by hand.
+// undelivered returns a case in which events end up in the queue of the rule that letters returns.
+// The stand-in drops undeliverable events, so the test puts the message there itself.
 func undelivered(letters func(cfn.Stack) any) func(*site) []datum {
 	return func(s *site) []datum {
 		stack := deploy(s.t, map[string]string{"AlarmTopicArn": topic})
 		config, _ := letters(stack).(map[string]any)
 		if arn, _ := config["Arn"].(string); !strings.HasSuffix(arn, ":UndeliveredQueue") {
-			s.t.Errorf("what is not delivered goes to %v", config)
+			s.t.Errorf("undelivered events go to %v", config)
 		}
 		cloud := localcloud.Cloud{Endpoint: os.Getenv("DYNAMODB_TEST_ENDPOINT")}
 		call := func(action string, input map[string]any, output any) {
@@ -224,7 +226,7 @@ func undelivered(letters func(cfn.Stack) any) func(*site) []datum {
 	}
 }
 
-// readyLetters and tamperingLetters are where the two rules put what is not delivered.
+// readyLetters and tamperingLetters return the dead-letter queues of the two rules.
 func readyLetters(stack cfn.Stack) any {
 	events, _ := stack["FetchPackageFunction"].Properties["Events"].(map[string]any)
 	ready, _ := events["Ready"].(map[string]any)
@@ -238,7 +240,7 @@ func tamperingLetters(stack cfn.Stack) any {
 	return target["DeadLetterConfig"]
 }
 
-// TestAlarms has each documented cause happen period after period, from a day on which all is well.
+// TestAlarms repeats each documented cause period after period, starting from a healthy day.
 func TestAlarms(t *testing.T) {
 	stack := deploy(t, map[string]string{"AlarmTopicArn": topic})
 	watched := alarms(t, stack)
@@ -248,7 +250,7 @@ func TestAlarms(t *testing.T) {
 		t.Run(h.alarm+"/"+h.cause, func(t *testing.T) {
 			alarm, there := watched[h.alarm]
 			if !there {
-				t.Fatal("the template has no such alarm")
+				t.Fatal("the template does not define the alarm")
 			}
 			s := openSite(t, poll, fetch)
 			numbers, got := s.carry()
@@ -258,7 +260,7 @@ func TestAlarms(t *testing.T) {
 				periods = append(periods, well)
 			}
 			if alarm.goesOff(t, periods) {
-				t.Errorf("it goes off while all is well: %v, %s", well, got.log)
+				t.Errorf("the alarm goes off on a healthy day: %v, %s", well, got.log)
 			}
 			for range alarm.datapoints {
 				s.later()
@@ -271,8 +273,8 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
-// The table in docs/operations.md, the template's alarms and the cases are the same, and every cause
-// that lasts until a person mends it has its line.
+// The table in docs/operations.md, the template's alarms and the test cases must match, and every
+// cause that lasts until a person fixes it must have its line.
 func TestAlarmsAreDocumented(t *testing.T) {
 	rows := documented(t)
 	cases := map[string][]string{}

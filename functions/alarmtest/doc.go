@@ -1,4 +1,4 @@
-// Package alarmtest has every cause that docs/operations.md names for an alarm happen to the real
-// functions, and sees the alarm of template.yaml go off. A row without a case, a case without a row,
-// and an alarm without a row fail.
+// Package alarmtest reproduces every alarm cause listed in docs/operations.md with the real
+// functions, and checks that the alarm of template.yaml goes off. It fails for a row without a test
+// case, a test case without a row, and an alarm without a row.
 package alarmtest

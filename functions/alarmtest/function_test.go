@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// tickTime is what a tick is given: it keeps ten seconds for what is under way, and so it sweeps
-	// once or twice.
+	// tickTime is the time limit of a tick. The function reserves ten seconds of it for work in
+	// progress, so it sweeps once or twice.
 	tickTime = 11 * time.Second
 
-	// fetchTime is what a fetch is given; no case takes as long.
+	// fetchTime is the time limit of a fetch; no test case takes that long.
 	fetchTime = time.Minute
 )
 
@@ -37,17 +37,17 @@ func build(t *testing.T, folder string) string {
 	return path
 }
 
-// function is one of the two, as Lambda knows it.
+// function is one of the two functions, as Lambda sees it.
 type function struct {
 	name      string
 	bootstrap string
 	given     time.Duration
 }
 
-// answer is how an invocation ended.
+// answer is the result of an invocation.
 type answer struct {
 	failed  bool
-	payload string // the function's answer, or its error
+	payload string // the function's response or error
 	log     string
 }
 
@@ -58,7 +58,7 @@ func (f function) invoke(t *testing.T, environ map[string]string, event string) 
 	ctx, cancel := context.WithTimeout(t.Context(), f.given+10*time.Second)
 	defer cancel()
 	ended := make(chan answer, 1)
-	asked := false // one request after another
+	asked := false // the requests arrive one at a time
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		switch {
@@ -98,7 +98,7 @@ func (f function) invoke(t *testing.T, environ map[string]string, event string) 
 	case got = <-ended:
 	case <-ctx.Done():
 	}
-	cancel() // kills it, so that nothing waits for a next event
+	cancel() // kills the function, which would wait for the next event
 	_ = cmd.Wait()
 	got.log = out.String()
 	if got.payload == "" {
@@ -107,7 +107,8 @@ func (f function) invoke(t *testing.T, environ map[string]string, event string) 
 	return got
 }
 
-// numbers are what CloudWatch is given of an invocation: Lambda's own metrics, and the function's.
+// numbers returns what CloudWatch receives for an invocation: Lambda's own metrics and the
+// function's.
 func (f function) numbers(t *testing.T, a answer) []datum {
 	t.Helper()
 	all := embedded(t, a.log)

@@ -29,13 +29,13 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// The tests' AWS is a local cloud.
+// The tests use a local cloud instead of AWS.
 func TestMain(m *testing.M) {
 	_ = os.Unsetenv("DYNAMODB_TEST_ENDPOINT")
 	os.Exit(dynamotest.Main(m))
 }
 
-// site is an account and a tenant in which everything is right, with the two functions.
+// site is a healthy account and tenant with the two functions.
 type site struct {
 	t           *testing.T
 	poll, fetch function
@@ -44,13 +44,13 @@ type site struct {
 	environ     map[string]string
 	name        string
 	actions     int
-	refuses     func(*http.Request) bool // what AWS answers with 403
+	refuses     func(*http.Request) bool // requests that AWS answers with 403
 }
 
 func openSite(t *testing.T, poll, fetch function) *site {
 	t.Helper()
 	simulated := mdesim.Defaults()
-	simulated.PackageURILimits = mdesim.Limits{PerMinute: 100, PerHour: 100} // no case waits for it
+	simulated.PackageURILimits = mdesim.Limits{PerMinute: 100, PerHour: 100} // so that no case waits for the budget
 	tenant, err := mdesim.Start(t.Context(), simulated, time.Now, "127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func openSite(t *testing.T, poll, fetch function) *site {
 	return s
 }
 
-// furnish makes what a stack makes.
+// furnish creates the stack's resources.
 func (s *site) furnish(clientSecret string) {
 	s.t.Helper()
 	dynamotest.Table(s.t, ledgertables.Ledger(s.name+"-ledger"))
@@ -110,7 +110,7 @@ func (s *site) furnish(clientSecret string) {
 	s.environ["SIGNING_KEY_ID"] = *key.KeyMetadata.KeyId
 }
 
-// ServeHTTP is AWS, as the functions see it.
+// ServeHTTP is AWS as the functions see it.
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.refuses != nil && s.refuses(r) {
 		w.WriteHeader(http.StatusForbidden)
@@ -124,7 +124,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	proxy := httputil.ReverseProxy{
 		Transport: dynamotest.Direct,
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target); r.Out.Host = r.In.Host },
-		// The stand-in may say no date, and the budget looks at the clock.
+		// The stand-in may omit the date, which the budget uses to check the clock.
 		ModifyResponse: func(r *http.Response) error {
 			r.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 			return nil
@@ -133,13 +133,13 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	proxy.ServeHTTP(w, r)
 }
 
-// later is five minutes later: what was spent of the budget is there again.
+// later moves the clock five minutes ahead, after which the budget is available again.
 func (s *site) later() {
 	s.t.Helper()
 	s.environ["BUDGET_TABLE"] = dynamotest.Table(s.t, ledgertables.Budget(strings.ToLower(rand.Text())))
 }
 
-// addAction gives the tenant one more package, which has been ready for a while.
+// addAction adds an action with a package that has been ready for a while.
 func (s *site) addAction(age time.Duration) investigation.Action {
 	s.actions++
 	created := time.Now().Add(-age).Truncate(time.Second)
@@ -162,9 +162,9 @@ func (s *site) tick() []datum {
 	return s.poll.numbers(s.t, s.poll.invoke(s.t, s.environ, "{}"))
 }
 
-// carry has the fetch function carry a package that no fetch was tried for, and returns its numbers
-// and what it answered. The ledger learns of the action behind the function's back, so that it may be
-// the ledger that is out of order.
+// carry has the fetch function fetch a new package, and returns its numbers and its answer. The
+// test writes the action to the ledger itself, so a case may break the function's own access to the
+// ledger.
 func (s *site) carry(prepare ...func(investigation.Action)) ([]datum, answer) {
 	s.t.Helper()
 	action := s.addAction(time.Hour)

@@ -14,13 +14,13 @@ import (
 
 const root = "../.."
 
-// datum is one number that CloudWatch was given.
+// datum is one number that CloudWatch received.
 type datum struct {
 	namespace, metric, dimension, of string
 	value                            float64
 }
 
-// alarm is one of the template's.
+// alarm is an alarm of the template.
 type alarm struct {
 	namespace, metric, dimension, of string
 	statistic, comparison, missing   string
@@ -79,7 +79,7 @@ func alarms(t *testing.T, stack cfn.Stack) map[string]alarm {
 	return all
 }
 
-// nameOf returns the name that a resource has on AWS.
+// nameOf returns a resource's name on AWS.
 func nameOf(stack cfn.Stack, logicalID string) string {
 	for _, property := range []string{"FunctionName", "QueueName"} {
 		if name, ok := stack[logicalID].Properties[property].(string); ok {
@@ -122,7 +122,7 @@ func (a alarm) breached(t *testing.T, period []datum) bool {
 			value += v
 		}
 	} else if a.statistic != "Maximum" {
-		t.Fatalf("the statistic %s is not known here", a.statistic)
+		t.Fatalf("unknown statistic %s", a.statistic)
 	}
 	switch a.comparison {
 	case "GreaterThanOrEqualToThreshold":
@@ -130,12 +130,12 @@ func (a alarm) breached(t *testing.T, period []datum) bool {
 	case "LessThanThreshold":
 		return value < a.threshold
 	default:
-		t.Fatalf("the comparison %s is not known here", a.comparison)
+		t.Fatalf("unknown comparison %s", a.comparison)
 		return false
 	}
 }
 
-// embedded returns the numbers in what a function printed, in the embedded metric format.
+// embedded returns the numbers in a function's output, which has the embedded metric format.
 func embedded(t *testing.T, log string) []datum {
 	t.Helper()
 	var all []datum
@@ -166,7 +166,7 @@ func embedded(t *testing.T, log string) []datum {
 	return all
 }
 
-// documented reads the table of docs/operations.md: the causes that each alarm's row names.
+// documented reads the causes of each alarm from the table of docs/operations.md.
 func documented(t *testing.T) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile(root + "/docs/operations.md")

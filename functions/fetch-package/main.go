@@ -55,9 +55,20 @@ func build(ctx context.Context, environ []string, logger *slog.Logger) (fetch.Ha
 	store := archive.New(bucket, s.ArchiveBucket, s.Lock(), archive.PartSize, archive.PartsInFlight,
 		time.Now, logger)
 	writer := custody.NewWriter(custody.NewKMS(kms.NewFromConfig(parts.AWS), s.SigningKeyID),
-		s.ArchiveBucket, s.Lock(), sceneOf(parts.AWS), time.Now)
-	fetcher := fetch.New(parts.Defender, parts.Ledger, store, fetch.Unlimited{}, parts.Bus, writer,
-		s.ArchivePrefix, lease, time.Now, rand.Text, logger)
+		s.ArchiveBucket, s.Lock(), provenanceOf(parts.AWS), time.Now)
+	fetcher := fetch.New(fetch.Config{
+		Defender: parts.Defender,
+		Ledger:   parts.Ledger,
+		Archive:  store,
+		Space:    fetch.Unlimited{},
+		Bus:      parts.Bus,
+		Custody:  writer,
+		Prefix:   s.ArchivePrefix,
+		Lease:    lease,
+		Now:      time.Now,
+		NewOwner: rand.Text,
+		Logger:   logger,
+	})
 	handler := fetch.NewHandler(fetcher, s.TenantID, logger)
 	return fetch.NewPreflight(store, writer).Before(parts.Meter.Fetches(handler.Handle)), nil
 }

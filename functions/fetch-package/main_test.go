@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -28,30 +27,31 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 
-	"packhorse/internal/custody"
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ledger/ledgertables"
 	"packhorse/internal/localcloud"
 	"packhorse/internal/localcloud/dynamotest"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde/mdesim"
 )
 
-// The tests' DynamoDB may be any; the other services are the local cloud's.
+// DynamoDB may be any server; the other services run in the local cloud.
 func TestMain(m *testing.M) {
 	_ = os.Unsetenv("DYNAMODB_TEST_ENDPOINT")
 	os.Exit(dynamotest.Main(m))
 }
 
-// site is an account in which everything is right, and a way in between that makes it wrong.
+// site is a healthy account, with a proxy in front of AWS that can break it.
 type site struct {
 	t       *testing.T
 	tenant  *mdesim.Server
 	config  aws.Config
 	environ map[string]string
 	action  investigation.Action
-	meddle  func(w http.ResponseWriter, r *http.Request) bool // answers instead of AWS
+	meddle  func(w http.ResponseWriter, r *http.Request) bool // may answer instead of AWS
 	shift   time.Duration                                     // of DynamoDB's clock
 }
 
@@ -107,7 +107,7 @@ func openSite(t *testing.T) *site {
 	return s
 }
 
-// signingKey makes a key, and returns its id.
+// signingKey creates a key and returns its id.
 func signingKey(t *testing.T, cfg aws.Config, spec kmstypes.KeySpec, usage kmstypes.KeyUsageType) string {
 	t.Helper()
 	made, err := kms.NewFromConfig(cfg).CreateKey(t.Context(), &kms.CreateKeyInput{
@@ -119,7 +119,7 @@ func signingKey(t *testing.T, cfg aws.Config, spec kmstypes.KeySpec, usage kmsty
 	return *made.KeyMetadata.KeyId
 }
 
-// addAction has one package that can be fetched.
+// addAction adds an action whose package can be fetched.
 func (s *site) addAction(n int) {
 	s.t.Helper()
 	createdAt := time.Now().Add(-time.Hour).Truncate(time.Second)
@@ -145,7 +145,7 @@ func (s *site) ledger() *ledger.Ledger {
 	return ledger.New(dynamodb.NewFromConfig(s.config), s.environ["LEDGER_TABLE"])
 }
 
-// ServeHTTP is AWS, as the functions see it.
+// ServeHTTP is AWS as the functions see it.
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.meddle != nil && s.meddle(w, r) {
 		return
@@ -165,13 +165,13 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	proxy.ServeHTTP(w, r)
 }
 
-// invoke builds the function with a change to its environment, and has it handle a Ready event.
+// invoke builds the function with a changed environment and has it handle a Ready event.
 func (s *site) invoke(change map[string]string) (answer fetch.Answer, trouble string) {
 	s.t.Helper()
 	return s.handle("Investigation Package Ready", change)
 }
 
-// handle is the same with an event of any type.
+// handle does the same with an event of any type.
 func (s *site) handle(detailType string, change map[string]string) (answer fetch.Answer, trouble string) {
 	s.t.Helper()
 	var environ []string
@@ -186,7 +186,7 @@ func (s *site) handle(detailType string, change map[string]string) (answer fetch
 	if err != nil {
 		return fetch.Answer{}, err.Error()
 	}
-	answer, err = invocation(s.t.Context(), events.EventBridgeEvent{
+	answer, err = invocation(s.t.Context(), event.Envelope{
 		Source: "packhorse", DetailType: detailType,
 		Detail: json.RawMessage(fmt.Sprintf(`{"version":"1","tenantId":%q,"actionId":%q}`,
 			s.action.TenantID, s.action.ActionID)),
@@ -197,7 +197,7 @@ func (s *site) handle(detailType string, change map[string]string) (answer fetch
 	return answer, answer.Reason
 }
 
-// refuse answers calls of one operation, or of one HTTP method of S3, as AWS refuses.
+// refuse responds to calls of one operation, or of one HTTP method of S3, with AWS's refusal.
 func refuse(operation, code string, status int) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), "."+operation) && r.Method != operation {
@@ -210,7 +210,7 @@ func refuse(operation, code string, status int) func(http.ResponseWriter, *http.
 	}
 }
 
-// noLockConfiguration refuses to say whether the bucket locks.
+// noLockConfiguration refuses to return the bucket's lock configuration.
 func noLockConfiguration(w http.ResponseWriter, r *http.Request) bool {
 	if !r.URL.Query().Has("object-lock") {
 		return false
@@ -220,7 +220,7 @@ func noLockConfiguration(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// noPuts refuses every put of an object, as a key policy does that forbids to write evidence.
+// noPuts refuses every put of an object, like a key policy that forbids writing evidence.
 func noPuts(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodPut {
 		return false
@@ -230,7 +230,7 @@ func noPuts(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// secret answers with another value than the one that was put in.
+// secret replaces the stored secret's value.
 func secret(value string) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetSecretValue") {
@@ -242,10 +242,10 @@ func secret(value string) func(http.ResponseWriter, *http.Request) bool {
 	}
 }
 
-// unlocked stands for the site's bucket without Object Lock.
+// unlocked uses the site's bucket without Object Lock.
 var unlocked = map[string]string{"ARCHIVE_BUCKET": "unlocked"}
 
-// symmetric answers as KMS does for a key that cannot sign.
+// symmetric responds as KMS does for a key that cannot sign.
 func symmetric(w http.ResponseWriter, r *http.Request) bool {
 	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetPublicKey") {
 		return false
@@ -255,8 +255,8 @@ func symmetric(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// A key that does not sign costs the link of its package and nothing else: the package is stored, its
-// manifest has its place in the chain, and what is missing is done when the key is mended.
+// A failing signing key only costs the link of one package: the package is stored, its manifest has
+// its place in the chain, and the signature follows once the key is fixed.
 func TestSigningDenied(t *testing.T) {
 	s := openSite(t)
 	s.meddle = refuse("Sign", "AccessDeniedException", 400)
@@ -266,12 +266,12 @@ func TestSigningDenied(t *testing.T) {
 	}
 	answer, trouble = s.handle("Investigation Package Settled", nil)
 	if answer.Outcome != "" || !strings.Contains(trouble, "kms:Sign") {
-		t.Errorf("concluded although nothing signs: %+v, %q", answer, trouble)
+		t.Errorf("concluded without a signature: %+v, %q", answer, trouble)
 	}
 	s.meddle = nil
 	answer, trouble = s.handle("Investigation Package Settled", nil)
 	if answer.Outcome != fetch.OutcomeConcluded {
-		t.Errorf("after it was mended: %+v, %q", answer, trouble)
+		t.Errorf("after the key was fixed: %+v, %q", answer, trouble)
 	}
 	records, err := s.ledger().Load(t.Context(), []investigation.ID{s.action.ID})
 	if err != nil || len(records) != 1 || records[0].State != investigation.StateDone ||
@@ -289,7 +289,7 @@ func TestSigningDenied(t *testing.T) {
 	}
 }
 
-// checkLocked tries to take an object away, and to put another in its place.
+// checkLocked tries to delete an object and to overwrite it.
 func (s *site) checkLocked(key string) {
 	s.t.Helper()
 	client, bucket := s3.NewFromConfig(s.config), s.environ["ARCHIVE_BUCKET"]
@@ -310,24 +310,24 @@ func (s *site) checkLocked(key string) {
 		}
 	}
 	if after := s.object(key); !bytes.Equal(after, before) {
-		s.t.Errorf("%s: it is another afterwards", key)
+		s.t.Errorf("%s: the object changed", key)
 	}
 }
 
-// checkEvidence holds what the bucket has against what the key says.
+// checkEvidence compares the evidence in the bucket with the public key.
 func (s *site) checkEvidence(rec investigation.Record) {
 	s.t.Helper()
-	manifest, signature := s.object(rec.ManifestKey), s.object(investigation.SignatureKey(rec.ManifestKey))
-	m, err := custody.Parse(manifest)
+	text, signature := s.object(rec.ManifestKey), s.object(investigation.SignatureKey(rec.ManifestKey))
+	m, err := manifest.Parse(text)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	keys, err := custody.ParseKeys(s.object(investigation.SigningKeyKey(m.Signature.KeyID)))
+	keys, err := manifest.ParseKeys(s.object(investigation.SigningKeyKey(m.Signature.KeyID)))
 	if err == nil {
-		err = keys[0].Verify(manifest, signature)
+		err = keys[0].Verify(text, signature)
 	}
 	if err != nil || !strings.HasPrefix(m.Signature.Key, "arn:") {
-		s.t.Errorf("the manifest %s: %v", manifest, err)
+		s.t.Errorf("the manifest %s: %v", text, err)
 	}
 	if m.Object.Retention == nil || m.Object.Retention.Mode != "GOVERNANCE" ||
 		m.Custody.Principal == "" || m.Custody.Region != localcloud.Region {
@@ -350,8 +350,8 @@ func (s *site) object(key string) []byte {
 	return text
 }
 
-// Whatever is wrong with the account is said with the name of the thing, costs no link, and loses
-// nothing; when it is mended, the next package is stored.
+// A fault in the account is reported with the name of the faulty resource, costs no link and loses
+// nothing; once it is fixed, the next package is stored.
 func TestWrongAccount(t *testing.T) {
 	denied := "AccessDeniedException"
 	for name, test := range map[string]struct {
@@ -400,15 +400,15 @@ func TestWrongAccount(t *testing.T) {
 			}
 			s.meddle, s.shift = nil, 0
 			s.checkNotLost()
-			s.addAction(2) // the first may be due in a while
+			s.addAction(2) // the first may only be due later
 			if answer, trouble = s.invoke(nil); answer.Outcome != fetch.OutcomeArchived {
-				t.Errorf("after it was mended: %+v, %q", answer, trouble)
+				t.Errorf("after the fault was fixed: %+v, %q", answer, trouble)
 			}
 		})
 	}
 }
 
-// checkNotLost makes sure that the action is to be fetched again within the hour.
+// checkNotLost checks that the action will be fetched again within the hour.
 func (s *site) checkNotLost() {
 	s.t.Helper()
 	records, err := s.ledger().Load(s.t.Context(), []investigation.ID{s.action.ID})

@@ -44,7 +44,17 @@ func build(ctx context.Context, logger *slog.Logger) (
 	if err != nil {
 		return nil, nil, err
 	}
-	poller := poll.New(parts.Defender, parts.Ledger, parts.Bus, parts.Defender.Gauge, s.TenantID,
-		s.CasePattern, s.Lookback, s.SweepInterval, time.Now, logger)
+	poller := poll.New(poll.Config{
+		Defender:   parts.Defender,
+		Ledger:     parts.Ledger,
+		Bus:        parts.Bus,
+		Budget:     parts.Defender.Gauge,
+		TenantID:   s.TenantID,
+		Cases:      s.CasePattern,
+		Lookback:   s.Lookback,
+		SweepEvery: s.SweepInterval,
+		Now:        time.Now,
+		Logger:     logger,
+	})
 	return poll.NewHandler(poller, time.Now, logger), parts.Meter, nil
 }

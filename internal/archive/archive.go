@@ -5,7 +5,7 @@
 // length is right and its ZIP directory is in order. The commit is one conditional request
 // (If-None-Match: *) that carries the CRC-32C of the whole object for S3 to verify. What turns out
 // to be no package can be kept too, in a place of its own. Memory is bounded by the part buffers,
-// which all uploads of an Archive share. [Inspect] says the same of bytes that are not in a bucket.
+// which all uploads of an Archive share. What a ZIP is, zipinspect knows.
 //
 // The package decides nothing about retries beyond what the S3 client does, and unpacks nothing.
 package archive

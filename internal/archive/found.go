@@ -149,7 +149,7 @@ func (a *Archive) isStored(ctx context.Context, o object, c *content, there foun
 		return investigation.Stored{}, false, err
 	}
 	stored := there.Stored
-	stored.Receipt.SHA256 = c.sha256()
+	stored.Receipt.SHA256 = c.SHA256()
 	stored.Collection = o.collection
 	return stored, true, nil
 }
@@ -157,11 +157,11 @@ func (a *Archive) isStored(ctx context.Context, o object, c *content, there foun
 // holds returns a *conflictError unless what passed through c is what S3 says of the object.
 func (f found) holds(c *content) error {
 	r := f.Receipt
-	sha := c.sha256()
-	if r.Size == c.size && r.CRC32C == c.crc32c() && (r.SHA256 == "" || r.SHA256 == sha) {
+	sha := c.SHA256()
+	if r.Size == c.Size() && r.CRC32C == c.CRC32C() && (r.SHA256 == "" || r.SHA256 == sha) {
 		return nil
 	}
-	return &conflictError{stored: r, size: c.size, crc32c: c.crc32c(), sha256: sha}
+	return &conflictError{stored: r, size: c.Size(), crc32c: c.CRC32C(), sha256: sha}
 }
 
 // readBack reads the object's bytes and returns all that is known of it, provided that they are
@@ -185,7 +185,7 @@ func (a *Archive) readBack(ctx context.Context, f found) (s investigation.Stored
 		return investigation.Stored{}, err
 	}
 	s = f.Stored
-	s.Receipt.SHA256 = c.sha256()
+	s.Receipt.SHA256 = c.SHA256()
 	s.Content, err = c.whole()
 	if err != nil { // judged more mildly once; it is there, and stays
 		remark := fmt.Sprintf("It would not be stored now: %v.", err)

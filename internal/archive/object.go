@@ -76,11 +76,11 @@ func (a *Archive) putInput(o object, c *content) *s3.PutObjectInput {
 	in := &s3.PutObjectInput{
 		Bucket:         &a.bucket,
 		Key:            &o.key,
-		ContentLength:  aws.Int64(c.size),
+		ContentLength:  aws.Int64(c.Size()),
 		ContentType:    &o.contentType,
 		Metadata:       o.metadata,
 		Tagging:        o.tagging,
-		ChecksumCRC32C: aws.String(c.crc32c()),
+		ChecksumCRC32C: aws.String(c.CRC32C()),
 		IfNoneMatch:    aws.String("*"),
 
 		ObjectLockMode:            mode,
@@ -89,7 +89,7 @@ func (a *Archive) putInput(o object, c *content) *s3.PutObjectInput {
 	}
 	if o.metadata != nil {
 		in.Metadata = maps.Clone(o.metadata)
-		in.Metadata[metaSHA256] = c.sha256()
+		in.Metadata[metaSHA256] = c.SHA256()
 	}
 	return in
 }
@@ -128,7 +128,7 @@ func (a *Archive) stored(o object, c *content, version *string) investigation.St
 	return investigation.Stored{
 		Receipt: investigation.Receipt{
 			Bucket: a.bucket, Key: o.key, VersionID: versionOf(version),
-			Size: c.size, SHA256: c.sha256(), CRC32C: c.crc32c(),
+			Size: c.Size(), SHA256: c.SHA256(), CRC32C: c.CRC32C(),
 			PartSize: o.partSize, Retention: o.retention,
 		},
 		Collection: o.collection,

@@ -108,7 +108,7 @@ func (a *Archive) examine(ctx context.Context, listed []listedVersion,
 				ours = v.key
 				continue
 			case err == nil:
-				s.SHA256 = passed(body).sha256()
+				s.SHA256 = passed(body).SHA256()
 			case statusOf(err) == statusBadRequest:
 				s.Note = "it could not be read: " + err.Error()
 			default: // ours may be among what cannot be read now

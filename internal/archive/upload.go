@@ -184,8 +184,8 @@ func (t *transfer) complete(ctx context.Context, o object, c *content) (
 		UploadId:        u.id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
 		ChecksumType:    types.ChecksumTypeFullObject,
-		ChecksumCRC32C:  aws.String(c.crc32c()),
-		MpuObjectSize:   aws.Int64(c.size),
+		ChecksumCRC32C:  aws.String(c.CRC32C()),
+		MpuObjectSize:   aws.Int64(c.Size()),
 		IfNoneMatch:     aws.String("*"),
 	})
 	if err == nil {

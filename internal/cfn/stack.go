@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// The account that a Stack is in, and its name.
+// The account, region and name of a Stack.
 const (
 	Account   = "123456789012"
 	Region    = "us-east-1"
 	StackName = "packhorse"
 )
 
-// Resource is one of a Stack's, with everything resolved.
+// Resource is a resource of a Stack, fully resolved.
 type Resource struct {
 	Type           string
 	DeletionPolicy string
 	Properties     map[string]any
 }
 
-// Stack is what a deployment makes: the resources whose condition holds, by logical id. A resource is
-// referred to by its logical id, and its ARN ends in it.
+// Stack is the result of a deployment: the resources whose condition holds, by logical id.
+// References to a resource resolve to its logical id, and its ARN ends in it.
 type Stack map[string]Resource
 
-// gone is what AWS::NoValue resolves to.
+// gone is the value of AWS::NoValue.
 type gone struct{}
 
 // deployment resolves one template with its parameters.
@@ -33,7 +33,7 @@ type deployment struct {
 	values   map[string]string
 }
 
-// Deploy returns the stack. Parameters without a default must be given; a value that the template
+// Deploy returns the stack. Parameters without a default are required; a value that the template
 // does not allow is an error.
 func (t *Template) Deploy(parameters map[string]string) (Stack, error) {
 	d := deployment{template: t, values: map[string]string{
@@ -42,7 +42,7 @@ func (t *Template) Deploy(parameters map[string]string) (Stack, error) {
 	}}
 	for name := range parameters {
 		if _, ok := t.rules[name]; !ok {
-			return nil, fmt.Errorf("there is no parameter %s", name)
+			return nil, fmt.Errorf("unknown parameter %s", name)
 		}
 	}
 	for name, rule := range t.rules {
@@ -68,7 +68,7 @@ func (t *Template) Deploy(parameters map[string]string) (Stack, error) {
 	return stack, nil
 }
 
-// resource returns the zero Resource where the condition does not hold.
+// resource returns the zero Resource if the condition does not hold.
 func (d deployment) resource(description any) (Resource, error) {
 	fields, ok := description.(map[string]any)
 	if !ok {
@@ -94,7 +94,7 @@ func (d deployment) resource(description any) (Resource, error) {
 func (d deployment) holds(condition string) (bool, error) {
 	expression, ok := d.template.conditions[condition]
 	if !ok {
-		return false, fmt.Errorf("there is no condition %s", condition)
+		return false, fmt.Errorf("unknown condition %s", condition)
 	}
 	value, err := d.resolve(expression)
 	return value == "true", err
@@ -168,7 +168,7 @@ func (d deployment) call(name string, argument any) (any, error) {
 		}
 		return parts, nil
 	default:
-		return nil, fmt.Errorf("%s of %v is not known here", name, argument)
+		return nil, fmt.Errorf("unsupported %s of %v", name, argument)
 	}
 }
 
@@ -193,10 +193,10 @@ func (d deployment) ref(name string) (any, error) {
 	if _, ok := d.template.resources[name]; ok {
 		return name, nil
 	}
-	return nil, fmt.Errorf("there is nothing called %s", name)
+	return nil, fmt.Errorf("unknown name %s", name)
 }
 
-// arns say where the logical id goes in an ARN.
+// arns are the ARN formats, with a placeholder for the logical id.
 var arns = map[string]string{
 	"AWS::IAM::Role":  "arn:aws:iam::" + Account + ":role/%s",
 	"AWS::S3::Bucket": "arn:aws:s3:::%s",
@@ -207,7 +207,7 @@ func (d deployment) attribute(path string) (any, error) {
 	name, attribute, _ := strings.Cut(path, ".")
 	fields, ok := d.template.resources[name].(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("there is no resource %s", name)
+		return nil, fmt.Errorf("unknown resource %s", name)
 	}
 	form, ok := arns[fmt.Sprint(fields["Type"])]
 	switch {

@@ -1,8 +1,9 @@
-// Package cfn reads a CloudFormation template and works out what a deployment makes of it, for tests.
+// Package cfn reads a CloudFormation template and computes what a deployment would create, for
+// tests.
 //
-// [Load] reads the file, [Template.Deploy] checks the parameters and resolves conditions and intrinsic
-// functions. Every scalar is its text. Nothing is deployed, and it knows no more of the language than
-// template.yaml uses: what it does not know is an error.
+// [Load] reads the file, and [Template.Deploy] checks the parameters and resolves conditions and
+// intrinsic functions. Every scalar is kept as text. It deploys nothing. It supports only the
+// features that template.yaml uses; anything else is an error.
 package cfn
 
 import (
@@ -16,7 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Template is a template as it was read.
+// Template is a parsed template.
 type Template struct {
 	parameters map[string]any
 	conditions map[string]any
@@ -24,10 +25,10 @@ type Template struct {
 	rules      map[string]Parameter
 }
 
-// Parameter is what a template says of a parameter.
+// Parameter is the definition of a parameter.
 type Parameter struct {
 	Default string
-	Needed  bool // there is no default
+	Needed  bool // without a default
 	Pattern *regexp.Regexp
 	Values  []string
 	Min     *float64
@@ -36,7 +37,7 @@ type Parameter struct {
 
 // Load reads a template in YAML.
 func Load(path string) (*Template, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // which template is read is for the test to say
+	text, err := os.ReadFile(path) //nolint:gosec // the test chooses the template
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func Load(path string) (*Template, error) {
 	}
 	root, ok := decode(document.Content[0]).(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("parse %s: it is not a mapping", path)
+		return nil, fmt.Errorf("parse %s: not a mapping", path)
 	}
 	t := &Template{rules: map[string]Parameter{}}
 	for section, into := range map[string]*map[string]any{
@@ -55,7 +56,7 @@ func Load(path string) (*Template, error) {
 	} {
 		*into, ok = root[section].(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("parse %s: it has no %s", path, section)
+			return nil, fmt.Errorf("parse %s: section %s is missing", path, section)
 		}
 	}
 	for name, description := range t.parameters {
@@ -67,7 +68,7 @@ func Load(path string) (*Template, error) {
 	return t, nil
 }
 
-// decode turns a node into maps, slices and strings. A short form (!Ref x) becomes the long one.
+// decode converts a node to maps, slices and strings. It expands short forms (!Ref x) to long ones.
 func decode(node *yaml.Node) any {
 	for node.Kind == yaml.AliasNode {
 		node = node.Alias
@@ -91,7 +92,7 @@ func decode(node *yaml.Node) any {
 	}
 	name, short := strings.CutPrefix(node.Tag, "!")
 	switch {
-	case !short || strings.HasPrefix(name, "!"): // !!str and its like
+	case !short || strings.HasPrefix(name, "!"): // standard tags such as !!str
 		return value
 	case name == "Ref" || name == "Condition":
 		return map[string]any{name: value}
@@ -130,7 +131,7 @@ func parameterOf(description any) (p Parameter, err error) {
 	return p, nil
 }
 
-// takes reports whether a value fits.
+// takes reports whether the parameter accepts a value.
 func (p Parameter) takes(value string) bool {
 	n, err := strconv.ParseFloat(value, 64)
 	numeric := p.Min == nil && p.Max == nil || err == nil &&

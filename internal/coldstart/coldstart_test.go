@@ -1,6 +1,6 @@
-// Package coldstart measures what a cold start of the functions costs, next to a function that
-// does nothing: size of the deployed ZIP, time from exec until the runtime asks for its first
-// event, and memory at that moment.
+// Package coldstart measures a cold start of the functions, compared with a function that does
+// nothing: the size of the deployed ZIP, the time from exec until the runtime requests its first
+// event, and the memory at that moment.
 package coldstart
 
 import (
@@ -20,14 +20,14 @@ import (
 	"time"
 )
 
-// functions maps what is measured to its main package.
+// functions maps each measured function to its main package.
 var functions = []struct{ name, folder string }{
 	{"hello", "packhorse/internal/coldstart/hello"},
 	{"poll", "packhorse/functions/poll"},
 	{"fetch-package", "packhorse/functions/fetch-package"},
 }
 
-// environ is a deployed function's environment, with values that are well formed.
+// environ is a deployed function's environment, with well-formed values.
 var environ = []string{
 	"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=x",
 	"AWS_LAMBDA_FUNCTION_NAME=measured", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256",
@@ -38,8 +38,8 @@ var environ = []string{
 	"ARCHIVE_BUCKET=evidence", "EVENT_BUS=packhorse",
 }
 
-// BenchmarkColdStart reports, of each function, zip-KiB, init-ms (median) and rss-MiB. It is for
-// comparing the three on one machine: Lambda's own figures are other ones.
+// BenchmarkColdStart reports zip-KiB, init-ms (median) and rss-MiB for each function. Use it to
+// compare the three on one machine: the figures on Lambda differ.
 func BenchmarkColdStart(b *testing.B) {
 	for _, f := range functions {
 		b.Run(f.name, func(b *testing.B) {
@@ -72,7 +72,7 @@ func build(b *testing.B, folder string) string {
 	return path
 }
 
-// zipped is the size of the deployed ZIP, in bytes.
+// zipped returns the size of the deployed ZIP, in bytes.
 func zipped(b *testing.B, path string) float64 {
 	b.Helper()
 	file, err := os.Open(path)
@@ -105,7 +105,7 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// start runs the function until it asks the runtime API for its first event.
+// start runs the function until it requests its first event from the runtime API.
 func start(b *testing.B, path string) (init time.Duration, rssMiB float64) {
 	b.Helper()
 	asked := make(chan struct{}, 1)
@@ -113,7 +113,7 @@ func start(b *testing.B, path string) (init time.Duration, rssMiB float64) {
 		if strings.HasSuffix(r.URL.Path, "/invocation/next") {
 			asked <- struct{}{}
 		}
-		<-r.Context().Done() // no event ever comes
+		<-r.Context().Done() // never sends an event
 	}))
 	defer api.Close()
 	cmd := exec.CommandContext(b.Context(), path)
@@ -136,13 +136,13 @@ func start(b *testing.B, path string) (init time.Duration, rssMiB float64) {
 		b.Fatal(err)
 	}
 	if err := <-ended; err == nil {
-		b.Fatalf("%s ended by itself", path)
+		b.Fatalf("%s exited", path)
 	}
 	return init, rssMiB
 }
 
-// statusMiB is what Linux tells of a process's memory: VmRSS is what is resident, VmHWM the most that
-// ever was.
+// statusMiB returns a value from Linux's status of a process: VmRSS is the resident memory, VmHWM
+// its peak.
 func statusMiB(b *testing.B, pid int, name string) float64 {
 	b.Helper()
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
@@ -151,7 +151,7 @@ func statusMiB(b *testing.B, pid int, name string) float64 {
 	}
 	found := regexp.MustCompile(`(?m)^` + name + `:\s+(\d+) kB$`).FindSubmatch(status)
 	if found == nil {
-		b.Fatalf("the kernel does not tell %s", name)
+		b.Fatalf("the kernel does not report %s", name)
 	}
 	kib, err := strconv.Atoi(string(found[1]))
 	if err != nil {

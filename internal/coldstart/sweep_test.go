@@ -18,22 +18,22 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// sweptPages are the tenants whose listing BenchmarkSweep measures.
+// sweptPages are the tenants that BenchmarkSweep lists.
 var sweptPages = []struct {
 	name           string
-	pages, comment int // comment: bytes of each row's
+	pages, comment int // comment: its size in each row, in bytes
 	known          bool
 }{
 	{"25-pages-4-KB", 25, 4 << 10, false},         // the ledger is empty: each row is written
 	{"25-pages-4-KB-known", 25, 4 << 10, true},    // the ledger has them all: each row is read
-	{"1-page-13-KB-rows", 1, 13_000 - 500, false}, // as large as a page may be
+	{"1-page-13-KB-rows", 1, 13_000 - 500, false}, // the largest page allowed
 }
 
-// rowsOfPage is as many rows as the client asks for.
+// rowsOfPage is the number of rows that the client requests.
 const rowsOfPage = 5_000
 
-// BenchmarkSweep reports the peak memory of the whole poll function (peak-rss-MiB) while it reads all
-// of a tenant's actions. Defender, AWS and Lambda are in this process; the function is another.
+// BenchmarkSweep reports the peak memory of the whole poll function (peak-rss-MiB) while it reads
+// all of a tenant's actions. Defender, AWS and Lambda run in this process, the function in another.
 func BenchmarkSweep(b *testing.B) {
 	bootstrap := build(b, "packhorse/functions/poll")
 	for _, tenant := range sweptPages {
@@ -46,18 +46,18 @@ func BenchmarkSweep(b *testing.B) {
 	}
 }
 
-// world is everything the poll function speaks to.
+// world simulates every service that the poll function calls.
 type world struct {
 	pages   int
 	comment string
 	known   bool // the ledger knows every action
 	server  *httptest.Server
-	tenant  http.Handler // of what is not the list
+	tenant  http.Handler // serves everything except the list
 	now     time.Time
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	seen     map[string]bool
-	swept    chan struct{} // closed once every row was seen
+	swept    chan struct{} // closed once the function has seen every row
 	failures []string
 }
 
@@ -107,7 +107,7 @@ func (w *world) sweep(b *testing.B, bootstrap string) (peakMiB float64) {
 		b.Fatal(err)
 	}
 	if err := <-ended; err == nil {
-		b.Fatal("the function ended by itself")
+		b.Fatal("the function exited")
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -123,7 +123,7 @@ func (w *world) broke(format string, of ...any) {
 	w.failures = append(w.failures, fmt.Sprintf(format, of...))
 }
 
-// serveLambda is the runtime: one tick after another.
+// serveLambda is the runtime API, which sends one tick after another.
 func (w *world) serveLambda(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/invocation/next"):
@@ -132,17 +132,17 @@ func (w *world) serveLambda(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(deadline.UnixMilli(), 10))
 		_, _ = io.WriteString(rw, "{}")
 	case strings.HasSuffix(r.URL.Path, "/error"):
-		// On a machine that is busy with other things a call can miss its deadline. The next tick goes on.
+		// On a busy machine a call can miss its deadline; the next tick continues.
 		rw.WriteHeader(http.StatusAccepted)
 	default:
 		rw.WriteHeader(http.StatusAccepted)
 	}
 }
 
-// idForm makes the id of the nth action; it can be read back.
+// idForm formats the id of the nth action, which can be parsed again.
 const idForm = "%08x-c6ed-44ed-bb04-f1e3f160eff4"
 
-// serveDefender is the list, page by page; the rest is the simulator's.
+// serveDefender serves the list page by page, and leaves the rest to the simulator.
 func (w *world) serveDefender(rw http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/api/machineactions" {
 		w.tenant.ServeHTTP(rw, r)
@@ -172,7 +172,7 @@ func (w *world) serveDefender(rw http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(rw, `}`)
 }
 
-// see notes that the ledger was asked for, or told of, an action.
+// see records that the function read or wrote an action in the ledger.
 func (w *world) see(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -185,7 +185,7 @@ func (w *world) see(key string) {
 	}
 }
 
-// serveAWS is the secret, a ledger in which nothing is due, and a budget of which nothing is spent.
+// serveAWS serves the secret, a ledger without due actions, and an unused budget.
 func (w *world) serveAWS(rw http.ResponseWriter, r *http.Request) {
 	var call struct {
 		Key          map[string]map[string]string
@@ -194,7 +194,7 @@ func (w *world) serveAWS(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
-		w.broke("a call of AWS has no JSON: %v", err)
+		w.broke("an AWS request is not JSON: %v", err)
 	}
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	answer := map[string]any{}
@@ -218,13 +218,13 @@ func (w *world) serveAWS(rw http.ResponseWriter, r *http.Request) {
 		}
 		answer["Responses"] = map[string]any{"ledger": items}
 	default:
-		w.broke("%s is not expected", operation)
+		w.broke("unexpected operation %s", operation)
 	}
 	rw.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	_ = json.NewEncoder(rw).Encode(answer)
 }
 
-// item is what the ledger has of an action whose outcome was announced.
+// item returns the ledger's item for an action whose outcome was announced.
 func (w *world) item(key string) map[string]any {
 	tenant, action, _ := strings.Cut(key, "#")
 	item := map[string]any{}

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
+
+	"packhorse/internal/manifest"
 )
 
 // kmsAPI is what is used of the SDK's client.
@@ -30,20 +32,20 @@ type KMS struct {
 	// turn guards keys and is held while KMS is asked, so that it is asked once for each. A channel
 	// and not a mutex: whoever waits can give up.
 	turn chan struct{}
-	keys map[string]Key // by what KMS was asked for, and by the name that it has for it
+	keys map[string]manifest.Key // by what KMS was asked for, and by the name that it has for it
 }
 
 // NewKMS returns a KMS that signs with the key of an ARN, an id or an alias. Nothing is asked yet.
 func NewKMS(client kmsAPI, keyID string) *KMS {
-	return &KMS{client: client, keyID: keyID, turn: make(chan struct{}, 1), keys: map[string]Key{}}
+	return &KMS{client: client, keyID: keyID, turn: make(chan struct{}, 1), keys: map[string]manifest.Key{}}
 }
 
 // Current implements [Signer]. KMS is asked once; an alias that is pointed at another key is followed
 // by the processes that start afterwards.
-func (k *KMS) Current(ctx context.Context) (Key, error) {
+func (k *KMS) Current(ctx context.Context) (manifest.Key, error) {
 	key, err := k.get(ctx, k.keyID)
 	if err != nil {
-		return Key{}, fmt.Errorf("get the key that signs: %w", err)
+		return manifest.Key{}, fmt.Errorf("get the key that signs: %w", err)
 	}
 	return key, nil
 }
@@ -53,24 +55,24 @@ var errForeignKey = errors.New("it is not the key that the manifest names")
 
 // Find implements [Signer]. A key that was current once is found by its name as long as it exists; a
 // ref without a name is found only if it is the current one.
-func (k *KMS) Find(ctx context.Context, ref KeyRef) (Key, error) {
+func (k *KMS) Find(ctx context.Context, ref manifest.KeyRef) (manifest.Key, error) {
 	name := ref.Name
 	if name == "" {
 		name = k.keyID
 	}
 	key, err := k.get(ctx, name)
 	if err != nil {
-		return Key{}, fmt.Errorf("find key %s: %w", ref.ID, err)
+		return manifest.Key{}, fmt.Errorf("find key %s: %w", ref.ID, err)
 	}
 	if key.ID != ref.ID {
-		return Key{}, fmt.Errorf("find key %s: %q has the id %s: %w", ref.ID, name, key.ID, errForeignKey)
+		return manifest.Key{}, fmt.Errorf("find key %s: %q has the id %s: %w", ref.ID, name, key.ID, errForeignKey)
 	}
 	return key, nil
 }
 
 // Sign implements [Signer], with one call. The signature is checked before it is returned: what lies
 // beside evidence for years must not be found to be wrong then.
-func (k *KMS) Sign(ctx context.Context, ref KeyRef, digest []byte) ([]byte, error) {
+func (k *KMS) Sign(ctx context.Context, ref manifest.KeyRef, digest []byte) ([]byte, error) {
 	if len(digest) != sha256.Size {
 		panic(fmt.Sprintf("custody: %d bytes are no SHA-256 digest", len(digest)))
 	}
@@ -94,44 +96,44 @@ func (k *KMS) Sign(ctx context.Context, ref KeyRef, digest []byte) ([]byte, erro
 }
 
 // get returns the public key of a name. A failure is not kept: the next call asks again.
-func (k *KMS) get(ctx context.Context, name string) (Key, error) {
+func (k *KMS) get(ctx context.Context, name string) (manifest.Key, error) {
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
 	case <-ctx.Done():
-		return Key{}, context.Cause(ctx)
+		return manifest.Key{}, context.Cause(ctx)
 	}
 	if key, ok := k.keys[name]; ok {
 		return key, nil
 	}
 	out, err := k.client.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: aws.String(name)})
 	if err != nil {
-		return Key{}, fmt.Errorf("get the public key of KMS key %q: %w%s", name, err, kmsHint(err))
+		return manifest.Key{}, fmt.Errorf("get the public key of KMS key %q: %w%s", name, err, kmsHint(err))
 	}
 	key, err := kmsKey(out)
 	if err != nil {
-		return Key{}, fmt.Errorf("KMS key %q: %w", name, err)
+		return manifest.Key{}, fmt.Errorf("KMS key %q: %w", name, err)
 	}
 	k.keys[name], k.keys[key.Name] = key, key
 	return key, nil
 }
 
-// kmsKey makes a Key of what KMS answers, if it can sign manifests.
-func kmsKey(out *kms.GetPublicKeyOutput) (Key, error) {
+// kmsKey makes a key of what KMS answers, if it can sign manifests.
+func kmsKey(out *kms.GetPublicKeyOutput) (manifest.Key, error) {
 	if out.KeySpec != types.KeySpecEccNistP256 || out.KeyUsage != types.KeyUsageTypeSignVerify {
-		return Key{}, fmt.Errorf("it is a key of spec %s for %s, but manifests are signed by one of"+
+		return manifest.Key{}, fmt.Errorf("it is a key of spec %s for %s, but manifests are signed by one of"+
 			" spec %s for %s; make one, and set SIGNING_KEY_ID to it", out.KeySpec, out.KeyUsage,
 			types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
 	}
 	parsed, err := x509.ParsePKIXPublicKey(out.PublicKey)
 	if err != nil {
-		return Key{}, fmt.Errorf("its public key cannot be read: %w", err)
+		return manifest.Key{}, fmt.Errorf("its public key cannot be read: %w", err)
 	}
 	public, ok := parsed.(*ecdsa.PublicKey)
 	if !ok {
-		return Key{}, fmt.Errorf("its public key is a %T", parsed)
+		return manifest.Key{}, fmt.Errorf("its public key is a %T", parsed)
 	}
-	return NewKey(aws.ToString(out.KeyId), public)
+	return manifest.NewKey(aws.ToString(out.KeyId), public)
 }
 
 // kmsHint says what to do about an error of KMS's, where that is known.

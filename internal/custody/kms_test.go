@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"packhorse/internal/custody"
+	"packhorse/internal/manifest"
 )
 
 var _ custody.Signer = (*custody.KMS)(nil)
@@ -193,7 +194,7 @@ func TestKMSSigns(t *testing.T) {
 		s := startKMS(t)
 		signer := s.signer(keyID)
 		key, err := signer.Current(t.Context())
-		want := custody.KeyRef{ID: s.idOf(arn), Name: arn} // whatever it was asked for by
+		want := manifest.KeyRef{ID: s.idOf(arn), Name: arn} // whatever it was asked for by
 		if err != nil || key.KeyRef != want || !key.Public.Equal(s.keys[arn].Public()) {
 			t.Fatalf("%s: got %+v, %v, want %+v", keyID, key, err, want)
 		}
@@ -215,7 +216,7 @@ func TestKMSSigns(t *testing.T) {
 func TestKMSFinds(t *testing.T) {
 	s := startKMS(t)
 	signer := s.signer(alias)
-	old := custody.KeyRef{ID: s.idOf(oldARN), Name: oldARN}
+	old := manifest.KeyRef{ID: s.idOf(oldARN), Name: oldARN}
 	for range 2 {
 		key, err := signer.Find(t.Context(), old)
 		if err != nil || key.KeyRef != old || !key.Public.Equal(s.keys[oldARN].Public()) {
@@ -226,14 +227,14 @@ func TestKMSFinds(t *testing.T) {
 	if err != nil || !ecdsa.VerifyASN1(&s.keys[oldARN].PublicKey, digestOf("x"), signature) {
 		t.Errorf("it is not signed by the old key: %v", err)
 	}
-	key, err := signer.Find(t.Context(), custody.KeyRef{ID: s.idOf(arn)})
+	key, err := signer.Find(t.Context(), manifest.KeyRef{ID: s.idOf(arn)})
 	if err != nil || key.Name != arn {
 		t.Errorf("the current key without its name: got %+v, %v", key, err)
 	}
 	if got, want := s.called(), []string{"GetPublicKey", "Sign", "GetPublicKey"}; !slices.Equal(got, want) {
 		t.Errorf("the calls are %q, want %q", got, want)
 	}
-	for name, ref := range map[string]custody.KeyRef{
+	for name, ref := range map[string]manifest.KeyRef{
 		"another id":         {ID: s.idOf(oldARN), Name: arn},
 		"no name, not known": {ID: s.idOf(oldARN)},
 		"no id":              {Name: arn},
@@ -377,7 +378,7 @@ func TestKMSSignsNothingButDigests(t *testing.T) {
 					t.Errorf("%d bytes were signed", len(digest))
 				}
 			}()
-			_, _ = s.signer(alias).Sign(t.Context(), custody.KeyRef{}, digest)
+			_, _ = s.signer(alias).Sign(t.Context(), manifest.KeyRef{}, digest)
 		}()
 	}
 }

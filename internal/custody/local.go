@@ -13,6 +13,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"packhorse/internal/manifest"
 )
 
 const (
@@ -33,12 +35,12 @@ const (
 
 // Local signs with keys in files. It is for one machine: whoever can read the files can sign.
 type Local struct {
-	current KeyRef
+	current manifest.KeyRef
 	keys    map[string]localKey // by id
 }
 
 type localKey struct {
-	Key
+	manifest.Key
 	private *ecdsa.PrivateKey
 }
 
@@ -162,47 +164,47 @@ func readLocalKey(file string) (localKey, error) {
 
 // ParseLocalKeys reads what one of [LocalKeyFiles] has: public keys, one at least, or the public half
 // of a private key, which gets the name.
-func ParseLocalKeys(name string, text []byte) ([]Key, error) {
+func ParseLocalKeys(name string, text []byte) ([]manifest.Key, error) {
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != pemPrivate {
-		return ParseKeys(text)
+		return manifest.ParseKeys(text)
 	}
 	key, err := parsePrivate(name, text)
-	return []Key{key.Key}, err
+	return []manifest.Key{key.Key}, err
 }
 
 func parsePrivate(name string, text []byte) (localKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != pemPrivate {
-		return localKey{}, errBadKey
+		return localKey{}, manifest.ErrBadKey
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return localKey{}, fmt.Errorf("%w: %w", errBadKey, err)
+		return localKey{}, fmt.Errorf("%w: %w", manifest.ErrBadKey, err)
 	}
 	private, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok {
-		return localKey{}, errBadKey
+		return localKey{}, manifest.ErrBadKey
 	}
-	key, err := NewKey(name, &private.PublicKey)
+	key, err := manifest.NewKey(name, &private.PublicKey)
 	return localKey{Key: key, private: private}, err
 }
 
 // Current implements Signer.
-func (l *Local) Current(ctx context.Context) (Key, error) { return l.Find(ctx, l.current) }
+func (l *Local) Current(ctx context.Context) (manifest.Key, error) { return l.Find(ctx, l.current) }
 
 // Find implements Signer. Keys are told by their id: a file may have been renamed.
-func (l *Local) Find(_ context.Context, ref KeyRef) (Key, error) {
+func (l *Local) Find(_ context.Context, ref manifest.KeyRef) (manifest.Key, error) {
 	key, ok := l.keys[ref.ID]
 	if !ok {
-		return Key{}, fmt.Errorf("there is no signing key %s here: put its file back beside %s", ref.ID,
+		return manifest.Key{}, fmt.Errorf("there is no signing key %s here: put its file back beside %s", ref.ID,
 			LocalKeyFile)
 	}
 	return key.Key, nil
 }
 
 // Sign implements Signer. Equal digests have equal signatures (RFC 6979).
-func (l *Local) Sign(ctx context.Context, ref KeyRef, digest []byte) ([]byte, error) {
+func (l *Local) Sign(ctx context.Context, ref manifest.KeyRef, digest []byte) ([]byte, error) {
 	_, err := l.Find(ctx, ref)
 	if err != nil {
 		return nil, err

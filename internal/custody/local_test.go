@@ -14,6 +14,7 @@ import (
 
 	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // TestOpenSSL: a signature is checked without any of this code.
@@ -24,7 +25,7 @@ func TestOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := custody.NewWriter(key, "contoso-evidence", investigation.Lock{}, scene, nil)
+	w := custody.NewWriter(key, "contoso-evidence", investigation.Lock{}, provenance, nil)
 	var published []byte
 	err = w.Publish(t.Context(), func(_ context.Context, name string, pem []byte) (investigation.Placed, error) {
 		current, err := key.Current(t.Context())
@@ -45,7 +46,7 @@ func TestOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := []byte(strings.ReplaceAll(string(archived(t, fetching())), testKeyID(t), current.ID))
+	text := []byte(strings.ReplaceAll(string(testManifest(t)), testKeyID(t), current.ID))
 	signature, err := w.Sign(t.Context(), text)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func testKeyID(t *testing.T) string {
 // TestAnyBit: no bit of manifest or signature can be another.
 func TestAnyBit(t *testing.T) {
 	t.Parallel()
-	w, text := writer(t), archived(t, fetching())
+	w, text := writer(t), testManifest(t)
 	signature, err := w.Sign(t.Context(), text)
 	if err != nil {
 		t.Fatal(err)
@@ -91,19 +92,19 @@ func TestAnyBit(t *testing.T) {
 	for i := range len(text) * 8 {
 		changed := bytes.Clone(text)
 		changed[i/8] ^= 1 << (i % 8)
-		if err := key.Verify(changed, signature); !errors.Is(err, custody.ErrBadSignature) {
+		if err := key.Verify(changed, signature); !errors.Is(err, manifest.ErrBadSignature) {
 			t.Fatalf("bit %d of the manifest: %v", i, err)
 		}
 	}
 	for i := range len(signature) * 8 {
 		changed := bytes.Clone(signature)
 		changed[i/8] ^= 1 << (i % 8)
-		if err := key.Verify(text, changed); !errors.Is(err, custody.ErrBadSignature) {
+		if err := key.Verify(text, changed); !errors.Is(err, manifest.ErrBadSignature) {
 			t.Fatalf("bit %d of the signature: %v", i, err)
 		}
 	}
 	for _, other := range [][]byte{nil, signature[:len(signature)-1], append(bytes.Clone(signature), 0)} {
-		if err := key.Verify(text, other); !errors.Is(err, custody.ErrBadSignature) {
+		if err := key.Verify(text, other); !errors.Is(err, manifest.ErrBadSignature) {
 			t.Errorf("%d bytes of signature: %v", len(other), err)
 		}
 	}
@@ -142,10 +143,10 @@ func TestRotation(t *testing.T) {
 	if err := old.Verify([]byte("x"), signature); err != nil {
 		t.Error(err)
 	}
-	if err := current.Verify([]byte("x"), signature); !errors.Is(err, custody.ErrBadSignature) {
+	if err := current.Verify([]byte("x"), signature); !errors.Is(err, manifest.ErrBadSignature) {
 		t.Errorf("the new key verifies the old one's signature: %v", err)
 	}
-	_, err = after.Sign(t.Context(), custody.KeyRef{ID: strings.Repeat("0", 64)}, sum[:])
+	_, err = after.Sign(t.Context(), manifest.KeyRef{ID: strings.Repeat("0", 64)}, sum[:])
 	if err == nil || !strings.Contains(err.Error(), "put its file back") {
 		t.Errorf("an unknown key: %v", err)
 	}
@@ -244,29 +245,6 @@ func TestBadKeys(t *testing.T) {
 		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != text {
 			t.Errorf("%s: the file is %q now, %v", name, got, err)
-		}
-	}
-}
-
-func TestParseKeys(t *testing.T) {
-	t.Parallel()
-	key, err := testKey(t).Current(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := key.PEM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := custody.ParseKeys(append(bytes.Clone(pem), pem...))
-	if err != nil || len(keys) != 2 || keys[1].ID != key.ID {
-		t.Errorf("got %v, %v", keys, err)
-	}
-	const rsa = "-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf9Cnzj4p4WGeKLs1Pt8Qu\nKUpRKfFLfRYC9AIKjbJTWit+CqvjWYzvQwECAwEAAQ==\n-----END PUBLIC KEY-----\n"
-	for name, text := range map[string]string{"nothing": "", "RSA": rsa,
-		"a private key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
-		if keys, err := custody.ParseKeys([]byte(text)); err == nil {
-			t.Errorf("%s: got %v", name, keys)
 		}
 	}
 }

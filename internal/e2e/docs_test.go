@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Every test that SECURITY.md names is there: in the package whose path stands before it.
+// Every test named in SECURITY.md exists, in the package whose path precedes it.
 func TestSecurityNamesTests(t *testing.T) {
 	text, err := os.ReadFile("../../SECURITY.md")
 	if err != nil {
@@ -26,7 +26,7 @@ func TestSecurityNamesTests(t *testing.T) {
 			}
 			named++
 			if folder == "" || !slices.Contains(testsIn(t, folder), word) {
-				t.Errorf("there is no %s in %q", word, folder)
+				t.Errorf("SECURITY.md names %s, which is not in %q", word, folder)
 			}
 		}
 	}

@@ -7,14 +7,14 @@ import (
 	"slices"
 	"testing"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/strictschema"
 )
 
-// checkEvidence fails unless the bucket has, of every action, the manifests it is to have, signed, in
-// one chain without a gap that ends where the ledger says, and nothing else; and unless each manifest
-// says what is known of its object from the bucket, however many processes it took.
+// checkEvidence fails unless the bucket contains exactly the expected manifests of every action,
+// signed, in one unbroken chain that ends at the ledger's head. Each manifest must also state what
+// the bucket knows about its object, no matter how many processes the action took.
 func (w *world) checkEvidence(t *testing.T) {
 	t.Helper()
 	key, err := w.signer.Current(w.ctx)
@@ -25,11 +25,11 @@ func (w *world) checkEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bySequence := map[int64]custody.Manifest{}
+	bySequence := map[int64]manifest.Manifest{}
 	heads := map[int64]investigation.Head{}
 	for _, name := range w.ours(".json") {
 		text := w.read(name)
-		m, err := custody.Parse(text)
+		m, err := manifest.Parse(text)
 		if err == nil {
 			err = strictschema.Check(schema, text)
 		}
@@ -42,10 +42,10 @@ func (w *world) checkEvidence(t *testing.T) {
 			continue
 		}
 		if want, err := m.Key(); err != nil || !w.isPlaceOf(want, name) {
-			t.Errorf("%s lies where %s should, %v", name, want, err)
+			t.Errorf("%s is at the key of %s, %v", name, want, err)
 		}
 		if _, twice := bySequence[m.Chain.Sequence]; twice {
-			t.Errorf("%s has a sequence number that another has: %d", name, m.Chain.Sequence)
+			t.Errorf("%s repeats sequence number %d", name, m.Chain.Sequence)
 		}
 		bySequence[m.Chain.Sequence], heads[m.Chain.Sequence] = m, m.Head(text)
 		w.checkManifest(t, m)
@@ -65,9 +65,9 @@ func (w *world) checkEvidence(t *testing.T) {
 	}
 }
 
-// checkManifest holds a manifest against what is written on the object when it was committed: that
-// is from before any crash that may have come.
-func (w *world) checkManifest(t *testing.T, m custody.Manifest) {
+// checkManifest compares a manifest with the metadata written when the object was committed, which
+// predates any crash.
+func (w *world) checkManifest(t *testing.T, m manifest.Manifest) {
 	t.Helper()
 	i := slices.IndexFunc(w.records(), func(r investigation.Record) bool { return r.ActionID == m.Action.ID })
 	rec := w.records()[i]
@@ -90,24 +90,24 @@ func (w *world) checkManifest(t *testing.T, m custody.Manifest) {
 	link, download := exchange(m.Collection.Link), exchange(m.Collection.Download)
 	got := investigation.Collection{Attempt: m.Collection.Attempts, Link: link, Download: download}
 	if !reflect.DeepEqual(got, was.Collection) || link.Host == "" || download.Host == "" {
-		t.Errorf("the manifest says\n%+v of how it was come by, the object\n%+v", got, was.Collection)
+		t.Errorf("the manifest has the collection\n%+v, the object\n%+v", got, was.Collection)
 	}
 	if got, want := len(m.Collection.Earlier), was.Collection.Attempt-1; w.fault.row == "" && got != want {
-		t.Errorf("attempt %d has %d earlier ones: %+v", was.Collection.Attempt, got, m.Collection.Earlier)
+		t.Errorf("attempt %d lists %d earlier ones: %+v", was.Collection.Attempt, got, m.Collection.Earlier)
 	}
 	if (m.Content != nil) != (w.plan.reason == "") {
 		t.Errorf("the content of %s: %+v", m.Object.Key, m.Content)
 	}
 }
 
-func exchange(e *custody.Exchange) investigation.Exchange {
+func exchange(e *manifest.Exchange) investigation.Exchange {
 	if e == nil {
 		return investigation.Exchange{}
 	}
 	return investigation.Exchange(*e)
 }
 
-// ours lists the keys with that ending that have something of Packhorse's.
+// ours lists the keys with that ending that hold something Packhorse wrote.
 func (w *world) ours(ending string) []string {
 	keys := w.bucket.Keys()
 	return slices.DeleteFunc(keys, func(key string) bool {
@@ -115,7 +115,7 @@ func (w *world) ours(ending string) []string {
 	})
 }
 
-// read returns the one version under a key that nobody else put there.
+// read returns the only version under a key that Packhorse wrote.
 func (w *world) read(key string) []byte {
 	for n := range w.bucket.Versions(key) {
 		id := fmt.Sprintf("v%d", n+1)
@@ -126,7 +126,7 @@ func (w *world) read(key string) []byte {
 	return nil
 }
 
-// signatureOf returns the signature that Packhorse put beside a manifest.
+// signatureOf returns the signature that Packhorse stored next to a manifest.
 func (w *world) signatureOf(manifestKey string) ([]byte, bool) {
 	for _, key := range w.ours(".sig") {
 		if w.isPlaceOf(investigation.SignatureKey(manifestKey), key) {
@@ -136,8 +136,8 @@ func (w *world) signatureOf(manifestKey string) ([]byte, bool) {
 	return nil, false
 }
 
-// isPlaceOf reports whether a key is a place of another's row of places; a later one only where
-// somebody else has the earlier.
+// isPlaceOf reports whether candidate is one of the places for key. A later place counts only if
+// somebody else occupies the one before it.
 func (w *world) isPlaceOf(key, candidate string) bool {
 	n, ok := investigation.PlaceOf(firstPlace(key), candidate)
 	return ok && (n == 0 || len(w.plantedAt(investigation.Place(firstPlace(key), n-1))) > 0 || key == candidate)

@@ -1,5 +1,5 @@
 // Package e2e_test runs both use cases against the Defender simulator, in one bubble of simulated
-// time and without a socket, and breaks them at every step.
+// time and without sockets, and breaks them at every step.
 package e2e_test
 
 import (
@@ -26,10 +26,11 @@ import (
 	"time"
 
 	"packhorse/internal/custody"
-	"packhorse/internal/eventbus"
-	"packhorse/internal/eventbus/eventschema"
+	"packhorse/internal/event"
+	"packhorse/internal/event/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde"
 	"packhorse/internal/mde/mdesim"
 	"packhorse/internal/memory"
@@ -38,35 +39,35 @@ import (
 )
 
 const (
-	// busLatency is longer than a sweep's pause: a Ready event that is put twice is then under way
-	// twice, which is the worst case.
+	// busLatency is longer than the pause between sweeps: a Ready event that is put twice is then
+	// delivered twice at once, which is the worst case.
 	busLatency = 12 * time.Second
 
-	// announceLatency has two that conclude the same action at once both find it not announced yet.
+	// announceLatency makes two fetchers that conclude an action at once both see it unannounced.
 	announceLatency = time.Second
 
 	lease = 2 * time.Minute
 
-	// shift brings the bubble's clock, which starts in 2000, to when Defender exists.
+	// shift moves the bubble's clock, which starts in 2000, to a time when Defender exists.
 	shift = 26 * 366 * 24 * time.Hour
 )
 
 func now() time.Time { return time.Now().Add(shift) }
 
-// scenario is a tenant, and what is to become of it when nothing fails.
+// scenario is a tenant, and the expected result if nothing fails.
 type scenario struct {
 	name    string
 	actions int
-	ends    string            // the status they come to
-	arrives []mdesim.Download // in the place of each package, by attempt; none: the package
-	calls   int               // for links, when nothing fails
-	objects int               // in the archive afterwards, without manifests
+	ends    string            // their final status
+	arrives []mdesim.Download // sent instead of the package, by attempt; empty: the package
+	calls   int               // link calls if nothing fails
+	objects int               // objects in the archive afterwards, without manifests
 	records int               // manifests
 	reason  investigation.Reason
-	rows    []string // of its table
+	rows    []string // of its failure table
 }
 
-// scenarios has the failure tables of docs/architecture.md, in their order.
+// scenarios returns the failure tables of docs/architecture.md, in order.
 func scenarios() []scenario {
 	return []scenario{
 		{
@@ -82,7 +83,7 @@ func scenarios() []scenario {
 				"put Not Collected", "ledger announced"},
 		},
 		{
-			name: "What came is no package, four times", actions: 1, ends: "Succeeded", calls: 4, objects: 1,
+			name: "The download is not a package, four times", actions: 1, ends: "Succeeded", calls: 4, objects: 1,
 			records: 2, arrives: []mdesim.Download{mdesim.DownloadHTML}, reason: investigation.ReasonInvalid,
 			rows: []string{"quarantine", "ledger not collected", "manifest", "signature",
 				"put Not Collected", "ledger announced"},
@@ -90,7 +91,7 @@ func scenarios() []scenario {
 	}
 }
 
-// world is what outlives processes, and what they let be seen.
+// world holds everything that outlives a process, and what the processes reveal.
 type world struct {
 	t       *testing.T
 	ctx     context.Context
@@ -107,13 +108,13 @@ type world struct {
 	running sync.WaitGroup
 	schemas eventschema.Schemas
 
-	actions []investigation.Action // with what their keys are made of
+	actions []investigation.Action // with the fields that make up their keys
 
-	mu       sync.Mutex           // guards what follows
-	planted  map[string][]string  // versions that somebody else put in the bucket, by key
-	target   investigation.Action // beside whose objects
+	mu       sync.Mutex           // guards the fields below
+	planted  map[string][]string  // versions planted in the bucket, by key
+	target   investigation.Action // the action whose keys they are planted at
 	seen     bytes.Buffer
-	told     map[investigation.ID]int // how often its outcome was announced
+	told     map[investigation.ID]int // announcements of its outcome
 	repeated int                      // Ready events whose claim found nothing to do
 }
 
@@ -177,7 +178,7 @@ func newWorld(t *testing.T, ctx context.Context, plan scenario, f *fault) *world
 	}
 	err = json.Unmarshal(rec.Body.Bytes(), &answer)
 	if err != nil || answer.Token == "" {
-		t.Fatalf("no token: %v %s", err, rec.Body)
+		t.Fatalf("got no token: %v %s", err, rec.Body)
 	}
 	w.token = answer.Token
 	return w
@@ -211,7 +212,7 @@ func (w *world) defender(p *proc) *mde.Client {
 	return client
 }
 
-// poll runs pollers, one after the other's death, until the context ends.
+// poll runs one poller after another, each until it dies, until the context ends.
 func (w *world) poll() {
 	for w.ctx.Err() == nil {
 		var life sync.WaitGroup
@@ -223,9 +224,18 @@ func (w *world) poll() {
 }
 
 func (w *world) pollOnce(ctx context.Context, p *proc) {
-	poller := poll.New(w.defender(p), ledgerPort{w.ledger, p}, busPort{p},
-		ratelimit.NewGauge(w.counter, w.budget()), w.config.TenantID, investigation.CasePattern{}, 7*24*time.Hour, 10*time.Second,
-		now, w.logger())
+	poller := poll.New(poll.Config{
+		Defender:   w.defender(p),
+		Ledger:     ledgerPort{w.ledger, p},
+		Bus:        busPort{p},
+		Budget:     ratelimit.NewGauge(w.counter, w.budget()),
+		TenantID:   w.config.TenantID,
+		Cases:      investigation.CasePattern{},
+		Lookback:   7 * 24 * time.Hour,
+		SweepEvery: 10 * time.Second,
+		Now:        now,
+		Logger:     w.logger(),
+	})
 	for ctx.Err() == nil {
 		progress, err := poller.Step(ctx)
 		if err != nil {
@@ -238,16 +248,27 @@ func (w *world) pollOnce(ctx context.Context, p *proc) {
 	}
 }
 
-// deliver starts a fetcher of its own for an event.
+// deliver starts a new fetcher for an event.
 func (w *world) deliver(detailType string, id investigation.ID) {
 	w.running.Go(func() {
 		time.Sleep(busLatency)
 		ctx, p := w.proc()
 		defer p.end()
-		fetcher := fetch.New(w.defender(p), ledgerPort{w.ledger, p}, w.archive(p), fetch.Unlimited{}, busPort{p},
-			custody.NewWriter(w.signer, "evidence", investigation.Lock{}, scene, now), "packages/", lease, now, rand.Text, w.logger())
+		fetcher := fetch.New(fetch.Config{
+			Defender: w.defender(p),
+			Ledger:   ledgerPort{w.ledger, p},
+			Archive:  w.archive(p),
+			Space:    fetch.Unlimited{},
+			Bus:      busPort{p},
+			Custody:  custody.NewWriter(w.signer, "evidence", investigation.Lock{}, provenance, now),
+			Prefix:   "packages/",
+			Lease:    lease,
+			Now:      now,
+			NewOwner: rand.Text,
+			Logger:   w.logger(),
+		})
 		carry := fetcher.Fetch
-		if detailType == eventbus.TypeSettled {
+		if detailType == event.TypeDecided {
 			carry = fetcher.Conclude
 		}
 		err := carry(ctx, id).Err
@@ -262,11 +283,11 @@ func (w *world) deliver(detailType string, id investigation.ID) {
 	})
 }
 
-func scene(context.Context) (custody.Scene, error) {
-	return custody.Scene{Version: "1", Principal: "tester"}, nil
+func provenance(context.Context) (manifest.Provenance, error) {
+	return manifest.Provenance{Version: "1", Principal: "tester"}, nil
 }
 
-// outcome is what a run cost and who saw something twice.
+// outcome is the cost of a run and who saw something twice.
 type outcome struct {
 	cost  int
 	twice string
@@ -286,7 +307,7 @@ func play(t *testing.T, plan scenario, f *fault) (got outcome) {
 	return got
 }
 
-// run lets pollers run until everything is done, and a while longer.
+// run runs pollers until everything is done, and a while longer.
 func (w *world) run() {
 	w.running.Go(w.poll)
 	for range 60 {
@@ -312,8 +333,8 @@ func (w *world) finished() bool {
 		func(r investigation.Record) bool { return r.State != investigation.StateDone })
 }
 
-// check fails unless every action was carried to its end exactly once, by the rules, in secrecy, and
-// so that it can be proved.
+// check fails unless every action was carried to its end exactly once, by the rules, without
+// revealing a secret, and with proof.
 func (w *world) check(t *testing.T) outcome {
 	t.Helper()
 	if !w.finished() {
@@ -345,7 +366,7 @@ func (w *world) check(t *testing.T) outcome {
 	}
 	v := w.sim.Judge().Verdict()
 	if v.MostInAnyMinute > 2 || v.Throttled > 0 || v.Leaks > 0 || len(v.BrokenRules) > 0 {
-		t.Errorf("the judge: %+v", v)
+		t.Errorf("the judge's verdict: %+v", v)
 	}
 	if calls := v.Calls[mdesim.KindPackageURI]; calls > int(w.leases.Load()) {
 		t.Errorf("%d calls for %d leases", calls, w.leases.Load())
@@ -354,7 +375,8 @@ func (w *world) check(t *testing.T) outcome {
 	return got
 }
 
-// checkObject fails unless the record's object, if it is to have one, is what was served, once.
+// checkObject fails unless the record's object, if it should have one, is what was served, stored
+// once.
 func (w *world) checkObject(t *testing.T, rec investigation.Record) {
 	t.Helper()
 	if rec.Reason != w.plan.reason {
@@ -372,7 +394,7 @@ func (w *world) checkObject(t *testing.T, rec investigation.Record) {
 	o, ok := w.bucket.Version(receipt.Key, receipt.VersionID)
 	sum := sha256.Sum256(o.Body)
 	if !ok || hex.EncodeToString(sum[:]) != receipt.SHA256 || int64(len(o.Body)) != receipt.Size {
-		t.Errorf("action %s: the object is not that of the receipt %+v", rec.ActionID, receipt)
+		t.Errorf("action %s: the object does not match the receipt %+v", rec.ActionID, receipt)
 	}
 }
 
@@ -399,7 +421,7 @@ func TestNothingFails(t *testing.T) {
 	}
 }
 
-// The failure tables of docs/architecture.md, cell by cell: they are read from there.
+// The failure tables, cell by cell, as read from docs/architecture.md.
 func TestFailureTables(t *testing.T) {
 	for _, plan := range scenarios() {
 		table := failureTable(t, plan.name)
@@ -422,7 +444,7 @@ func TestFailureTables(t *testing.T) {
 	}
 }
 
-// cellOf reads "what; cost; who".
+// cellOf parses "what; cost; who".
 func cellOf(t *testing.T, cell string) outcome {
 	t.Helper()
 	parts := strings.Split(cell, "; ")
@@ -454,7 +476,7 @@ func failureTable(t *testing.T, heading string) [][]string {
 	return rowsOf(t, after)
 }
 
-// rowsOf returns the rows that a text begins with, of four cells each.
+// rowsOf returns the rows at the start of a text, with four cells each.
 func rowsOf(t *testing.T, table string) [][]string {
 	t.Helper()
 	var rows [][]string

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
+	"packhorse/internal/event"
 	"packhorse/internal/eventbus"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
@@ -20,7 +20,7 @@ import (
 	"packhorse/internal/memory"
 )
 
-// recorder keeps what is put on the bus.
+// recorder keeps the events put on the bus.
 type recorder struct{ entries []types.PutEventsRequestEntry }
 
 func (r *recorder) PutEvents(_ context.Context, in *eventbridge.PutEventsInput,
@@ -32,8 +32,7 @@ func (r *recorder) PutEvents(_ context.Context, in *eventbridge.PutEventsInput,
 	}, nil
 }
 
-// The fetch function understands what the poll function puts on the bus. Neither knows the other:
-// each has the words of the contract by itself.
+// The fetch function understands the events that the poll function puts on the bus.
 func TestReadyIsUnderstood(t *testing.T) {
 	const tenant = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
 	sent := &recorder{}
@@ -42,22 +41,28 @@ func TestReadyIsUnderstood(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry := sent.entries[0]
-	event := events.EventBridgeEvent{
+	envelope := event.Envelope{
 		Source: *entry.Source, DetailType: *entry.DetailType, Detail: json.RawMessage(*entry.Detail),
 	}
 	logger := slog.New(slog.DiscardHandler)
-	fetcher := fetch.New(nil, memory.NewLedger(), nil, nil, nil, nil, "", time.Minute, time.Now,
-		func() string { return "owner" }, logger)
-	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), event)
-	// The ledger is empty: that it was asked shows that the event was taken for what it is.
+	fetcher := fetch.New(fetch.Config{
+		Ledger:   memory.NewLedger(),
+		Prefix:   "",
+		Lease:    time.Minute,
+		Now:      time.Now,
+		NewOwner: func() string { return "owner" },
+		Logger:   logger,
+	})
+	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), envelope)
+	// The ledger is empty; that it was asked shows that the event was understood.
 	if err != nil || answer.ActionID != id.ActionID ||
 		!strings.Contains(answer.Reason, investigation.ErrUnknownAction.Error()) {
 		t.Errorf("got %+v, %v", answer, err)
 	}
 }
 
-// The events to try the fetch function with are about an action that the simulated tenant has, whenever
-// it was started, with a package that is ready.
+// The sample events for the fetch function name an action that the simulated tenant always has,
+// with a package that is ready.
 func TestEventsAreAboutTheFirstAction(t *testing.T) {
 	for _, name := range []string{"fetch-package", "fetch-package-settled", "busted_source", "busted_tenant"} {
 		var event struct {

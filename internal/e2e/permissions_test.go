@@ -8,8 +8,8 @@ import (
 	"packhorse/internal/cfn"
 )
 
-// Who may want something of the bucket and the keys. The administrator, the root user, the writer and
-// the one with the break glass have policies of their own that allow everything.
+// The principals that may want access to the bucket and the keys. The administrator, the root user,
+// the writer and the break-glass role have identity policies that allow everything.
 const (
 	theFunction  = "arn:aws:iam::" + cfn.Account + ":role/FetchPackageRole"
 	thePoller    = "arn:aws:iam::" + cfn.Account + ":role/PollRole"
@@ -24,14 +24,14 @@ const (
 	theCustomers = "arn:aws:kms:us-east-1:" + cfn.Account + ":key/1234"
 )
 
-// may decides what IAM would, in a stack.
+// may decides as IAM would in a stack.
 func may(t *testing.T, stack cfn.Stack, r request) bool {
 	t.Helper()
 	var resource []statement
 	switch {
 	case strings.HasPrefix(r.resource, theBucket):
 		resource = statementsOf(t, stack["EvidenceBucketPolicy"].Properties["PolicyDocument"])
-	case r.resource == theCustomers: // its policy leaves it to the account's
+	case r.resource == theCustomers: // its key policy delegates to the account
 		resource = []statement{{
 			effect: "Allow", principal: map[string]any{"AWS": theRoot},
 			actions: []string{"kms:*"}, resources: []string{"*"},
@@ -53,7 +53,7 @@ func may(t *testing.T, stack cfn.Stack, r request) bool {
 	return allowed(t, resource, identityOf(t, stack, r.principal), r)
 }
 
-// identityOf returns the principal's own policies.
+// identityOf returns the principal's identity policies.
 func identityOf(t *testing.T, stack cfn.Stack, principal string) (all []statement) {
 	t.Helper()
 	for name, role := range map[string]string{"FetchPackageRole": theFunction, "PollRole": thePoller} {
@@ -95,8 +95,8 @@ func hold(status string) map[string]string {
 	return map[string]string{"s3:object-lock-legal-hold": status}
 }
 
-// Nobody plants anything in the archive, and the function itself locks as the stack says and no
-// otherwise.
+// Nobody can plant objects in the archive, and the function itself can only lock as the stack is
+// configured.
 func TestWhoWritesEvidence(t *testing.T) {
 	stack := deploy(t, map[string]string{
 		"ObjectLockMode": "COMPLIANCE", "ObjectLockDays": "30", "LegalHold": "true",
@@ -146,7 +146,7 @@ func TestWhoWritesEvidence(t *testing.T) {
 	})
 }
 
-// Without writers, locks and holds the stack has none to give.
+// Without configured writers, locks and holds, the stack allows none.
 func TestWhoWritesEvidenceByDefault(t *testing.T) {
 	check(t, deploy(t, nil), []permission{
 		{"its own", theFunction, "s3:PutObject", thePackage, nil, true},
@@ -164,8 +164,8 @@ func TestWhoWritesEvidenceByDefault(t *testing.T) {
 	})
 }
 
-// Nobody but the function signs, and nobody but the break glass takes a key away: without the
-// encryption key, locked evidence cannot be read any more.
+// Only the function signs, and only the break-glass role can delete a key: without the encryption
+// key, locked evidence can no longer be read.
 func TestWhoUsesTheKeys(t *testing.T) {
 	const (
 		signing  = "arn:aws:kms:us-east-1:" + cfn.Account + ":key/SigningKey"
@@ -196,7 +196,7 @@ func TestWhoUsesTheKeys(t *testing.T) {
 		permissions = append(permissions,
 			permission{"mending", anAdmin, "kms:EnableKey", key, nil, true},
 			permission{"mending", anAdmin, "kms:CancelKeyDeletion", key, nil, true},
-			// docs/evidence.md says so: whoever deploys can lift the denial, and it is told.
+			// docs/evidence.md says so: anyone who deploys can lift the denial, and an event reports it.
 			permission{"a deployment", anAdmin, "kms:PutKeyPolicy", key, nil, true})
 	}
 	for _, stack := range []cfn.Stack{sealed, open} {
@@ -208,8 +208,8 @@ func TestWhoUsesTheKeys(t *testing.T) {
 	})
 }
 
-// A customer's key is on everything that is kept beside the evidence, and the functions may use it
-// through DynamoDB alone.
+// A customer's key encrypts everything stored next to the evidence, and the functions may use it
+// only through DynamoDB.
 func TestDataKey(t *testing.T) {
 	stack := deploy(t, map[string]string{"DataKeyArn": theCustomers, "KeepLogs": "true"})
 	for _, name := range []string{"PollLogs", "FetchPackageLogs", "KeptPollLogs", "KeptFetchPackageLogs"} {
@@ -231,13 +231,13 @@ func TestDataKey(t *testing.T) {
 		}
 		r.facts = nil
 		if may(t, stack, r) {
-			t.Errorf("%s may use the key for anything", who)
+			t.Errorf("%s may use the key outside DynamoDB", who)
 		}
 	}
 	for name, resource := range deploy(t, nil) {
 		if resource.Properties["SSESpecification"] != nil || resource.Properties["KmsKeyId"] != nil &&
 			resource.Type == "AWS::Logs::LogGroup" {
-			t.Errorf("%s has a key that nobody gave", name)
+			t.Errorf("%s has a key that was not configured", name)
 		}
 	}
 }

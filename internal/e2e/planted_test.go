@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 	"packhorse/internal/memory"
 )
 
@@ -25,11 +25,11 @@ const (
 	notPossible = "not possible, the claim is random"
 )
 
-// planting is a row of that table: what somebody who may write to the bucket puts where.
+// planting is a row of that table: what somebody with write access to the bucket puts where.
 type planting struct {
 	row      string
-	scenario int    // of scenarios
-	step     string // after which it is planted amid
+	scenario int    // index into scenarios
+	step     string // the step for the column amid
 	key      func(investigation.Action) string
 	metadata func(w *world, target investigation.Action) map[string]string
 }
@@ -76,7 +76,7 @@ func quarantineKey(a investigation.Action) string {
 	return string(key)
 }
 
-// madeUp is metadata that needs no knowledge of what is in the bucket.
+// madeUp is metadata that can be made without knowing what is in the bucket.
 func madeUp(_ *world, a investigation.Action) map[string]string {
 	return map[string]string{
 		"packhorse-action-id": a.ActionID, "packhorse-machine-id": a.MachineID,
@@ -85,13 +85,14 @@ func madeUp(_ *world, a investigation.Action) map[string]string {
 	}
 }
 
-// copied is the metadata that the target's genuine object has.
+// copied is the metadata of the target's genuine object.
 func copied(w *world, target investigation.Action) map[string]string {
 	o, _ := w.bucket.Version(packageKey(target), "v1")
 	return o.Metadata
 }
 
-// copiedFromAnother is the metadata of a genuine object, with the target's ids where that has its own.
+// copiedFromAnother is the metadata of another genuine object, with the ids replaced by the
+// target's.
 func copiedFromAnother(w *world, target investigation.Action) map[string]string {
 	for _, other := range w.actions {
 		metadata := copied(w, other)
@@ -117,24 +118,24 @@ func (w *world) plant(p planting, target investigation.Action) {
 	w.target = target
 }
 
-// plantedAt returns the versions that somebody else put under a key.
+// plantedAt returns the versions planted under a key.
 func (w *world) plantedAt(key string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.planted[key])
 }
 
-// named returns the action that a key or an id is about.
+// named returns the action that a key or an id refers to.
 func (w *world) named(subject string) investigation.Action {
 	for _, a := range w.actions {
 		if strings.Contains(subject, a.ActionID) {
 			return a
 		}
 	}
-	panic("no action is named by " + subject)
+	panic("no action matches " + subject)
 }
 
-// waiting returns the action that has to wait for the next minute's budget.
+// waiting returns the action that must wait for the next minute's budget.
 func (w *world) waiting() investigation.Action {
 	for _, r := range w.records() {
 		if r.State == investigation.StateReady {
@@ -142,7 +143,7 @@ func (w *world) waiting() investigation.Action {
 			return w.actions[i]
 		}
 	}
-	panic("nothing waits")
+	panic("no action is waiting")
 }
 
 // playPlanted plays one cell.
@@ -157,7 +158,7 @@ func playPlanted(t *testing.T, p planting, column string) (got outcome) {
 		case column == amid:
 			f.row, f.column = p.step, killed
 			f.then = func(subject string) { w.plant(p, w.named(subject)) }
-		case column == before && p.scenario == 0: // once there is a genuine object to copy from
+		case column == before && p.scenario == 0: // after there is a genuine object to copy from
 			f.row, f.column = "put Archived", undisturbed
 			f.then = func(string) { w.plant(p, w.waiting()) }
 		case column == before:
@@ -176,8 +177,8 @@ func playPlanted(t *testing.T, p planting, column string) (got outcome) {
 	return got
 }
 
-// checkNamed fails unless what was planted is still there, is taken for nothing, and is named by the
-// ledger, by the event and, if it lay in the object's place, by the manifest.
+// checkNamed fails unless the planted object is still there, was not accepted as anything, and is
+// named by the ledger, the event and, if it is at the object's key, the manifest.
 func (w *world) checkNamed(t *testing.T, p planting, column string) {
 	t.Helper()
 	key := p.key(w.target)
@@ -186,7 +187,7 @@ func (w *world) checkNamed(t *testing.T, p planting, column string) {
 	}
 	o, ok := w.bucket.Version(key, w.plantedAt(key)[0])
 	if !ok || string(o.Body) != string(plantedBody) {
-		t.Error("the stranger was replaced")
+		t.Error("the planted object was replaced")
 	}
 	i := slices.IndexFunc(w.records(), func(r investigation.Record) bool { return r.ID == w.target.ID })
 	rec := w.records()[i]
@@ -197,25 +198,25 @@ func (w *world) checkNamed(t *testing.T, p planting, column string) {
 	})
 	told := strings.Contains(w.seen.String(), `"strangers":[{"key":"`+key)
 	if want := column != after; named != want || told != want {
-		t.Errorf("named by the ledger: %t, told on the bus or in a manifest: %t, want %t: %s", named, told, want,
+		t.Errorf("named by the ledger: %t, on the bus or in a manifest: %t, want %t: %s", named, told, want,
 			rec.Strangers)
 	}
 	if strings.Contains(rec.ManifestKey, "~") != (column == before && p.step == "complete" ||
 		column != after && (p.step == "ledger archived" || p.step == "ledger sealed")) {
-		t.Errorf("the manifest lies at %s", rec.ManifestKey)
+		t.Errorf("the manifest is at %s", rec.ManifestKey)
 	}
-	m, err := custody.Parse(w.read(rec.ManifestKey))
+	m, err := manifest.Parse(w.read(rec.ManifestKey))
 	inPlace := column != after && (p.step == "complete" || p.step == "quarantine")
 	if err != nil || (len(m.Strangers) == 1) != inPlace || inPlace && m.Strangers[0].SHA256 != digest {
 		t.Errorf("the manifest names %+v, %v", m.Strangers, err)
 	}
 	if strings.Contains(w.seen.String(), "forged.example") {
-		t.Error("something that somebody made up was believed")
+		t.Error("made-up metadata was believed")
 	}
 }
 
-// The table of strangers of docs/architecture.md, cell by cell: it is read from there. Whoever may only
-// write to the bucket changes nothing of what is archived, and is found.
+// The table of strangers, cell by cell, as read from docs/architecture.md. Write access to the
+// bucket is not enough to change what is archived, and any attempt is detected.
 func TestStrangers(t *testing.T) {
 	table := strangerTable(t)
 	if len(table) != len(plantings()) {

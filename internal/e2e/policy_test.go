@@ -11,7 +11,7 @@ import (
 	"packhorse/internal/cfn"
 )
 
-// deploy resolves template.yaml with these parameters beside those that it needs.
+// deploy resolves template.yaml with these parameters and the required ones.
 func deploy(t *testing.T, parameters map[string]string) cfn.Stack {
 	t.Helper()
 	stack, err := tryDeploy(t, parameters)
@@ -37,16 +37,16 @@ func tryDeploy(t *testing.T, parameters map[string]string) (cfn.Stack, error) {
 	return template.Deploy(all)
 }
 
-// statement is one of a policy.
+// statement is a policy statement.
 type statement struct {
 	effect    string
-	principal any // nil in a policy of a role
+	principal any // nil in a role's policy
 	actions   []string
 	resources []string
 	condition map[string]any
 }
 
-// list returns one text, or several, as a slice.
+// list returns one string, or several, as a slice.
 func list(value any) []string {
 	if text, ok := value.(string); ok {
 		return []string{text}
@@ -59,7 +59,7 @@ func list(value any) []string {
 	return all
 }
 
-// statementsOf reads a policy document.
+// statementsOf parses a policy document.
 func statementsOf(t *testing.T, document any) []statement {
 	t.Helper()
 	policy, _ := document.(map[string]any)
@@ -85,13 +85,13 @@ func statementsOf(t *testing.T, document any) []statement {
 
 // request is what IAM decides on. The facts are its condition keys.
 type request struct {
-	principal string // its ARN; empty for an AWS service that acts for itself
+	principal string // its ARN; empty for an AWS service acting on its own behalf
 	action    string
 	resource  string
 	facts     map[string]string
 }
 
-// like matches with IAM's wildcards.
+// like matches text against a pattern with IAM's wildcards.
 func like(pattern, text string) bool {
 	form := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
 	return regexp.MustCompile(`(?is)^` + form + `$`).MatchString(text)
@@ -101,7 +101,7 @@ func anyLike(patterns []string, text string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return like(p, text) })
 }
 
-// matches reports whether the statement is about the request, its principal left aside.
+// matches reports whether the statement applies to the request, ignoring its principal.
 func (s statement) matches(t *testing.T, r request) bool {
 	t.Helper()
 	if !anyLike(s.actions, r.action) || !anyLike(s.resources, r.resource) {
@@ -122,7 +122,7 @@ func (s statement) matches(t *testing.T, r request) bool {
 	return true
 }
 
-// holds is one condition. Where the request does not have the key, a negated operator holds and any
+// holds evaluates one condition. If the request lacks the key, a negated operator holds and any
 // other does not: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
 func holds(t *testing.T, operator string, values []string, fact string, known bool) bool {
 	t.Helper()
@@ -147,14 +147,14 @@ func holds(t *testing.T, operator string, values []string, fact string, known bo
 	case "NumericLessThan":
 		return compare(func(f, v float64) bool { return f < v })
 	default:
-		t.Fatalf("the operator %s is not known here", operator)
+		t.Fatalf("unknown operator %s", operator)
 		return false
 	}
 }
 
-// allowed decides as IAM does within one account: a deny anywhere wins; else the resource's policy
-// must name the principal, or the principal's own policy allow it. A key's policy has to leave that
-// to the account, by naming its root.
+// allowed decides as IAM does within one account. Any deny wins. Otherwise the resource's policy
+// must name the principal, or the principal's identity policy must allow the request; a key's
+// policy must first delegate to the account by naming its root.
 func allowed(t *testing.T, resource, identity []statement, r request) bool {
 	t.Helper()
 	const accountRoot = "arn:aws:iam::" + cfn.Account + ":root"

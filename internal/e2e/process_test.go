@@ -23,13 +23,13 @@ const (
 	persisted = "failed but persisted"
 	killed    = "process killed here"
 
-	// undisturbed lets the step succeed: what happens then is not the process's fault.
+	// undisturbed lets the step succeed: the process is not to blame for what happens then.
 	undisturbed = "undisturbed"
 )
 
 var errInjected = errors.New("injected: the answer is lost")
 
-// fault is one cell. It strikes once, and then somebody else may do something.
+// fault is one cell. It strikes once; afterwards somebody else may act.
 type fault struct {
 	row, column string
 	then        func(subject string)
@@ -43,8 +43,8 @@ func (f *fault) take(row string) string {
 	return f.column
 }
 
-// proc is one process: a poller, or one invocation of the fetcher. Whatever reaches out of it goes
-// through do, so that after its death nothing does.
+// proc is one process: a poller, or one invocation of the fetcher. Every external effect goes
+// through do, so a dead process has no further effects.
 type proc struct {
 	w    *world
 	dead atomic.Bool
@@ -59,7 +59,7 @@ func (p *proc) live() {
 
 func (p *proc) do(row string, effect func() error) error { return p.doTo(row, "", effect) }
 
-// doTo is do for an effect on what the subject names.
+// doTo is do for an effect on the given subject.
 func (p *proc) doTo(row, subject string, effect func() error) error {
 	p.live()
 	column := p.w.fault.take(row)
@@ -81,7 +81,8 @@ func (p *proc) doTo(row, subject string, effect func() error) error {
 	return err
 }
 
-// ledgerPort is one process's way to the ledger. What is not overridden is no row of the table.
+// ledgerPort is one process's access to the ledger. Methods that are not overridden are not rows of
+// the table.
 type ledgerPort struct {
 	*memory.Ledger
 	p *proc
@@ -94,7 +95,7 @@ func (l ledgerPort) Due(ctx context.Context, tenant string, lane investigation.L
 	return l.Ledger.Due(ctx, tenant, lane, now, limit)
 }
 
-// ledgerRows are the steps that change a record. Another change is not a row.
+// ledgerRows are the steps that change a record; other changes are not rows of the table.
 var ledgerRows = map[investigation.ChangeName]string{
 	investigation.ChangeObserve:  "observe",
 	investigation.ChangeClaim:    "claim",
@@ -124,7 +125,7 @@ func (l ledgerPort) Seal(ctx context.Context, id investigation.ID, c investigati
 	return rec, err
 }
 
-// counterPort is one process's way to the budget of links.
+// counterPort is one process's access to the link budget.
 type counterPort struct {
 	*ratelimit.Memory
 	p *proc
@@ -150,12 +151,12 @@ func (c counterPort) Settle(ctx context.Context, b ratelimit.Budget, owner strin
 }
 
 // wire is one process's network: requests go to a handler without a socket. Its errors show the
-// URL, as those of an http.Client do.
+// URL, as an http.Client's do.
 type wire struct {
 	p       *proc
 	row     string
 	handler http.Handler
-	token   string // sent along where there is one
+	token   string // sent if not empty
 }
 
 func (t wire) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -181,7 +182,7 @@ func (t wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// body is a download under way. The step "copy" is taken at its half.
+// body is a download in progress. Its "copy" step happens halfway.
 type body struct {
 	io.ReadCloser
 	p    *proc

@@ -10,18 +10,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"packhorse/internal/archive"
-	"packhorse/internal/eventbus"
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 	"packhorse/internal/memory"
 )
 
-// s3Port is one process's way to the bucket. The writes that commit something are rows of the tables.
+// s3Port is one process's access to the bucket. Writes that commit something are rows of the
+// tables.
 type s3Port struct {
 	*memory.Bucket
 	p *proc
 }
 
-// rowOf is the step that stores something under a key.
+// rowOf returns the step that stores something under a key.
 func rowOf(key string) string {
 	switch {
 	case strings.HasSuffix(key, ".sig"):
@@ -65,26 +66,26 @@ func (s s3Port) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMult
 	return out, err
 }
 
-// archive returns one process's archive. Its parts are small, as the packages are.
+// archive returns one process's archive. Its parts are small because the packages are.
 func (w *world) archive(p *proc) *archive.Archive {
 	return archive.New(s3Port{w.bucket, p}, "evidence", investigation.Lock{}, 64<<10, 2, now, w.logger())
 }
 
-// busPort is one process's way to the bus.
+// busPort is one process's access to the bus.
 type busPort struct{ p *proc }
 
 func (b busPort) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
-	return b.hand("put Ready", eventbus.TypeReady, ids)
+	return b.hand("put Ready", event.TypeReady, ids)
 }
 
 func (b busPort) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
-	return b.hand("put Settled", eventbus.TypeSettled, ids)
+	return b.hand("put Settled", event.TypeDecided, ids)
 }
 
 func (b busPort) hand(row, detailType string, ids []investigation.ID) ([]investigation.ID, error) {
 	err := b.p.do(row, func() error {
 		for _, id := range ids {
-			b.p.w.event(detailType, eventbus.NewWork(id))
+			b.p.w.event(detailType, event.NewWork(id))
 			b.p.w.deliver(detailType, id)
 		}
 		return nil
@@ -101,14 +102,14 @@ func (b busPort) Announce(_ context.Context, records []investigation.Record) (
 	var taken []investigation.ID
 	time.Sleep(announceLatency)
 	for _, rec := range records {
-		row, detailType, detail := "put Archived", eventbus.TypeArchived, any(eventbus.NewArchived(rec))
+		row := "put Archived"
 		if rec.Reason != "" {
-			row, detailType = "put Not Collected", eventbus.TypeNotCollected
-			detail = eventbus.NewNotCollected(rec)
+			row = "put Not Collected"
 		}
+		detailType, detail := event.Of(rec)
 		err := b.p.do(row, func() error {
 			if _, ok := b.p.w.signatureOf(rec.ManifestKey); !ok {
-				return fmt.Errorf("an announcement of what is not signed: %s", rec.ManifestKey)
+				return fmt.Errorf("announced before it was signed: %s", rec.ManifestKey)
 			}
 			b.p.w.event(detailType, detail)
 			b.p.w.announced(rec.ID)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// A tag can be moved to other code; a SHA cannot. Whatever runs in a workflow gets no token that
-// writes, and none that stays behind in the checkout. A step that fails, fails the run.
+// A tag can be moved to other code; a SHA cannot. Workflow steps get no token that can write, and
+// the checkout leaves no token behind. A failing step fails the run.
 func TestWorkflowsArePinned(t *testing.T) {
 	files, err := filepath.Glob(root + "/.github/workflows/*")
 	if err != nil || len(files) < 2 {
@@ -43,7 +43,7 @@ jobs:
       - run: .ci/run
 `
 
-// What TestWorkflowsArePinned looks for, it finds.
+// TestWorkflowsArePinned detects these faults.
 func TestWorkflowFaults(t *testing.T) {
 	const sha, persist = "@0123456789abcdef0123456789abcdef01234567", "persist-credentials: false"
 	for name, change := range map[string]struct {
@@ -80,7 +80,7 @@ var (
 	lenient  = regexp.MustCompile(`continue-on-error|\|\| *(true|:)|pull_request_target|:\s*write(-all)?\b`)
 )
 
-// workflowFaults returns what makes a workflow run more than was reviewed, or hides that it failed.
+// workflowFaults returns whatever lets a workflow run unreviewed code or hides a failure.
 func workflowFaults(text string) []string {
 	var faults []string
 	for _, uses := range usesKey.FindAllString(text, -1) {
@@ -100,8 +100,8 @@ func workflowFaults(text string) []string {
 	return append(faults, lenient.FindAllString(text, -1)...)
 }
 
-// Each Python tool installs from a lock that names every package and the hash of every file, and
-// pip is never told to install anything else.
+// Each Python tool installs from a lock file that names every package and the hash of every file,
+// and pip never installs anything else.
 func TestPythonToolsAreLocked(t *testing.T) {
 	folders, err := filepath.Glob(root + "/tools/python/*")
 	if err != nil || len(folders) < 6 {
@@ -123,17 +123,17 @@ func TestPythonToolsAreLocked(t *testing.T) {
 			installs++
 			for _, flag := range []string{"--require-hashes", "--no-deps", "--only-binary :all:"} {
 				if !strings.Contains(line, flag) {
-					t.Errorf("%s: without %s: %s", file, flag, line)
+					t.Errorf("%s: %s is missing: %s", file, flag, line)
 				}
 			}
 		}
 	}
 	if installs == 0 {
-		t.Error("nothing installs the tools")
+		t.Error("found no pip install")
 	}
 }
 
-// What TestPythonToolsAreLocked looks for, it finds.
+// TestPythonToolsAreLocked detects these faults.
 func TestLockFaults(t *testing.T) {
 	hash := "--hash=sha256:" + strings.Repeat("0a", 32)
 	in := "tool[extra]==1.2 # a comment\nother<3\n"
@@ -164,8 +164,8 @@ var (
 	requested = regexp.MustCompile(`(?m)^([a-z0-9-]+)(?:\[[^\]]*\])?(?:==([\w.+!]+))?`)
 )
 
-// lockFaults returns the lines of a lock with which pip could install a file nobody has seen, and
-// what the lock lacks of its requirements.in.
+// lockFaults returns the lines of a lock with which pip could install a file that nobody has seen,
+// and the requirements in requirements.in that the lock lacks.
 func lockFaults(in, lock string) []string {
 	var faults []string
 	versions := map[string]string{}
@@ -175,7 +175,7 @@ func lockFaults(in, lock string) []string {
 		switch {
 		case line == "" || strings.HasPrefix(line, "#"):
 		case match == nil:
-			faults = append(faults, "not one version with its hashes: "+line)
+			faults = append(faults, "not pinned to one version with hashes: "+line)
 		default:
 			versions[match[1]] = match[2]
 		}
@@ -189,7 +189,7 @@ func lockFaults(in, lock string) []string {
 	return faults
 }
 
-// Whatever is pinned also moves: every folder with dependencies gets pull requests.
+// Everything that is pinned is also updated: every folder with dependencies gets pull requests.
 func TestPinsAreKeptCurrent(t *testing.T) {
 	config := read(t, ".github/dependabot.yml")
 	want := []string{"package-ecosystem: github-actions", `"/tools/python/*"`}
@@ -198,7 +198,7 @@ func TestPinsAreKeptCurrent(t *testing.T) {
 		case err != nil:
 			return err
 		case entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != root:
-			return filepath.SkipDir // of git, of sam, of Python
+			return filepath.SkipDir // git's, sam's, Python's
 		case entry.Name() == "go.mod":
 			want = append(want, fmt.Sprintf("%q", filepath.Dir(strings.TrimPrefix(path, root))))
 		}
@@ -214,24 +214,24 @@ func TestPinsAreKeptCurrent(t *testing.T) {
 	}
 }
 
-// The nightly run is red when govulncheck finds something, in whichever module.
+// The nightly run fails if govulncheck finds something in any module.
 func TestVulnerabilityFailsTheRun(t *testing.T) {
 	if !strings.Contains(read(t, ".github/workflows/nightly.yml"), "\n      - run: make vuln\n") {
-		t.Error("no step of the nightly run is make vuln")
+		t.Error("the nightly run lacks the step make vuln")
 	}
 	for affected, want := range map[string]bool{"": true, ".": false, "cmd/packhorse": false} {
 		checked, err := vuln(t, affected)
 		if (err == nil) != want {
-			t.Errorf("with a vulnerability in %q make vuln says %v", affected, err)
+			t.Errorf("with a vulnerability in %q, make vuln returned %v", affected, err)
 		}
 		if want && !slices.Equal(checked, []string{".", "cmd/packhorse"}) {
-			t.Errorf("it checks %q", checked)
+			t.Errorf("make vuln checked %q", checked)
 		}
 	}
 }
 
-// vuln runs the Makefile's target in a folder where govulncheck finds something in one module, or in
-// none. It returns the modules that were checked.
+// vuln runs the Makefile's target in a folder in which govulncheck finds something in one module,
+// or in none. It returns the modules that were checked.
 func vuln(t *testing.T, affected string) ([]string, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -240,8 +240,8 @@ func vuln(t *testing.T, affected string) ([]string, error) {
 			t.Fatal(err)
 		}
 	}
-	// go build -o …/bin/govulncheck makes a govulncheck that notes where it runs. Its exit code for a
-	// finding is 3.
+	// go build -o …/bin/govulncheck creates a fake govulncheck that records where it runs. 3 is the
+	// exit code for a finding.
 	script := fmt.Sprintf(`#!/bin/sh
 cat >"$3" <<'END'
 #!/bin/sh

@@ -9,7 +9,8 @@ import (
 
 const theTopic = "arn:aws:sns:us-east-1:123456789012:alarms"
 
-// matchesEvent decides as EventBridge does, of as much of its pattern language as the template uses.
+// matchesEvent decides as EventBridge does, for the part of its pattern language that the template
+// uses.
 func matchesEvent(t *testing.T, pattern, event map[string]any) bool {
 	t.Helper()
 	for field, want := range pattern {
@@ -32,7 +33,7 @@ func matchesEvent(t *testing.T, pattern, event map[string]any) bool {
 			if !slices.ContainsFunc(want, func(one any) bool {
 				if test, ok := one.(map[string]any); ok {
 					if len(test) != 1 || test["exists"] != "true" {
-						t.Fatalf("%v is not known here", test)
+						t.Fatalf("unknown pattern %v", test)
 					}
 					return there
 				}
@@ -47,12 +48,13 @@ func matchesEvent(t *testing.T, pattern, event map[string]any) bool {
 	return true
 }
 
-// What somebody does to the keys and the bucket is told where CloudTrail tells of it, a refused
-// attempt too; what the stack does all day is not, nor what others do to keys and buckets of theirs.
-func TestTamperingIsTold(t *testing.T) {
+// Tampering with the keys and the bucket is reported whenever CloudTrail records it, including
+// refused attempts. The daily work of the stack is not reported, nor is what others do to their own
+// keys and buckets.
+func TestTamperingIsReported(t *testing.T) {
 	rule := deploy(t, map[string]string{"AlarmTopicArn": theTopic})["TamperingRule"]
 	if rule.Properties["EventBusName"] != nil {
-		t.Error("CloudTrail's events are on the default bus")
+		t.Error("the rule is not on the default bus, which has CloudTrail's events")
 	}
 	pattern, _ := rule.Properties["EventPattern"].(map[string]any)
 	const key, bucket = `"keyId":"arn:aws:kms:us-east-1:123456789012:key/Key"`, `"bucketName":"EvidenceBucket"`
@@ -83,14 +85,14 @@ func TestTamperingIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := matchesEvent(t, pattern, event); got != test.told {
-			t.Errorf("%s: told is %t", test.name, got)
+			t.Errorf("%s: reported is %t", test.name, got)
 		}
 	}
 }
 
-// What is told goes to the topic in words; what the topic does not take is in the queue that has an
-// alarm, because a topic that takes alarms need not take events.
-func TestTamperingIsToldTo(t *testing.T) {
+// A report goes to the topic as a sentence. If the topic refuses it, it goes to the queue that has
+// an alarm, because a topic that accepts alarms may not accept events.
+func TestTamperingIsReportedTo(t *testing.T) {
 	stack := deploy(t, map[string]string{"AlarmTopicArn": theTopic})
 	rule := stack["TamperingRule"].Properties
 	targets, _ := rule["Targets"].([]any)
@@ -99,7 +101,7 @@ func TestTamperingIsToldTo(t *testing.T) {
 	}
 	target := targets[0].(map[string]any)
 	if target["Arn"] != theTopic {
-		t.Errorf("it is told to %v", target["Arn"])
+		t.Errorf("reported to %v", target["Arn"])
 	}
 	queue := stack["UndeliveredQueuePolicy"].Properties
 	mine := "arn:aws:events:us-east-1:123456789012:rule/" + rule["Name"].(string)
@@ -111,7 +113,7 @@ func TestTamperingIsToldTo(t *testing.T) {
 	})
 	if letters, _ := target["DeadLetterConfig"].(map[string]any); !takes ||
 		letters["Arn"] != "arn:aws:any:us-east-1:123456789012:UndeliveredQueue" {
-		t.Errorf("what is not delivered is lost: %v", target)
+		t.Errorf("undelivered reports are lost: %v", target)
 	}
 	transformer, _ := target["InputTransformer"].(map[string]any)
 	paths, _ := transformer["InputPathsMap"].(map[string]any)
@@ -126,6 +128,6 @@ func TestTamperingIsToldTo(t *testing.T) {
 		}
 	}
 	if _, there := deploy(t, nil)["TamperingRule"]; there {
-		t.Error("without a topic there is a rule")
+		t.Error("the rule exists without a topic")
 	}
 }

@@ -25,9 +25,9 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// A variable that only one side knows is a setting that does nothing.
+// A variable known to only one side is a setting without effect.
 func TestTemplateSetsEverySetting(t *testing.T) {
-	// The Go runtime's and the SDK's.
+	// Variables of the Go runtime and the SDK.
 	notOurs := []string{"GOMEMLIMIT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
 	notOnAWS := []string{"DEFENDER_CLIENT_SECRET"}
 
@@ -51,7 +51,7 @@ func TestTemplateSetsEverySetting(t *testing.T) {
 	}
 }
 
-// What must outlive the stack says so twice: for the stack's deletion, and for a replacement.
+// A resource that must outlive the stack has both policies: for deletion and for replacement.
 func TestEvidenceOutlivesTheStack(t *testing.T) {
 	template := read(t, "template.yaml")
 	for _, name := range []string{
@@ -61,7 +61,7 @@ func TestEvidenceOutlivesTheStack(t *testing.T) {
 		resource, _, _ = strings.Cut(resource, "\n\n")
 		for _, line := range []string{"DeletionPolicy: Retain", "UpdateReplacePolicy: Retain"} {
 			if !strings.Contains(resource, "\n    "+line+"\n") {
-				t.Errorf("%s: there is no %s", name, line)
+				t.Errorf("%s: %s is missing", name, line)
 			}
 		}
 		for _, line := range []string{
@@ -69,18 +69,18 @@ func TestEvidenceOutlivesTheStack(t *testing.T) {
 			"RestrictPublicBuckets: true", "AbortIncompleteMultipartUpload: {DaysAfterInitiation: 1}",
 		} {
 			if name == "EvidenceBucket" && !strings.Contains(resource, line) {
-				t.Errorf("%s: there is no %s", name, line)
+				t.Errorf("%s: %s is missing", name, line)
 			}
 		}
 		if strings.HasSuffix(name, "Table") &&
 			!strings.Contains(resource, "DeletionProtectionEnabled: true") {
-			t.Errorf("%s: it can be deleted by hand", name)
+			t.Errorf("%s can be deleted by hand", name)
 		}
 	}
 }
 
-// What the archive has beside packages is as much evidence as they are: it may be stored, and nothing
-// in the bucket may be overwritten.
+// Everything in the archive is evidence, not only the packages: the function may store all of it,
+// and nothing in the bucket may be overwritten.
 func TestEvidenceIsMoreThanPackages(t *testing.T) {
 	template := read(t, "template.yaml")
 	for _, folder := range []string{
@@ -94,7 +94,7 @@ func TestEvidenceIsMoreThanPackages(t *testing.T) {
 	_, never, _ := strings.Cut(template, "- Sid: NeverOverwrite")
 	never, _, _ = strings.Cut(never, "\n\n")
 	if !strings.Contains(never, "Resource: !Sub ${EvidenceBucket.Arn}/*\n") {
-		t.Errorf("something can be overwritten:%s", never)
+		t.Errorf("objects can be overwritten:%s", never)
 	}
 	more := regexp.MustCompile(`^s3:(\*|Delete|Bypass|PutBucket|PutEncryption|PutLifecycle)`)
 	for name, resource := range deploy(t, map[string]string{"LegalHold": "true"}) {
@@ -111,8 +111,8 @@ func TestEvidenceIsMoreThanPackages(t *testing.T) {
 	}
 }
 
-// Plain http carries credentials and evidence for everybody to read and to change, so it is for this
-// machine and private networks only.
+// Anyone on the path can read and change credentials and evidence sent over plain http, so it is
+// only allowed to this machine and private networks.
 func TestEndpointsWithoutTLS(t *testing.T) {
 	for _, parameter := range []string{"AwsEndpointUrl", "S3EndpointUrl"} {
 		for _, endpoint := range []string{
@@ -134,14 +134,14 @@ func TestEndpointsWithoutTLS(t *testing.T) {
 			"http://127.0.0.1 http://example.com",
 		} {
 			if _, err := tryDeploy(t, map[string]string{parameter: endpoint}); err == nil {
-				t.Errorf("%s takes %q", parameter, endpoint)
+				t.Errorf("%s accepts %q", parameter, endpoint)
 			}
 		}
 	}
 }
 
-// Principals are whole ARNs: a wildcard, a space or a half of one would be a policy that denies
-// nobody, or that S3 refuses in the middle of a deployment.
+// Principals must be whole ARNs: with a wildcard, a space or a partial ARN, the policy would deny
+// nobody, or S3 would refuse it in the middle of a deployment.
 func TestPrincipalsAreWholeARNs(t *testing.T) {
 	const role = "arn:aws:iam::123456789012:role/a"
 	for parameter, takes := range map[string]map[string]bool{
@@ -160,8 +160,8 @@ func TestPrincipalsAreWholeARNs(t *testing.T) {
 	}
 }
 
-// With KeepLogs the functions write to log groups that outlive the stack, without it to none such.
-// To turn it on takes no log group, and so no log, away.
+// With KeepLogs the functions write to log groups that outlive the stack; without it they do not.
+// Turning it on deletes no log group and thus no logs.
 func TestLogsOutliveTheStackWhereWanted(t *testing.T) {
 	for _, keep := range []string{"true", "false"} {
 		stack := deploy(t, map[string]string{"KeepLogs": keep})
@@ -172,7 +172,7 @@ func TestLogsOutliveTheStackWhereWanted(t *testing.T) {
 				t.Errorf("KeepLogs=%s: %s logs to a group with the policy %q", keep, function, group.DeletionPolicy)
 			}
 			if stack[function+"Logs"].Type == "" {
-				t.Errorf("KeepLogs=%s deletes what %s has logged", keep, function)
+				t.Errorf("KeepLogs=%s deletes the logs of %s", keep, function)
 			}
 			mine := "arn:aws:any:" + cfn.Region + ":" + cfn.Account + ":" + config["LogGroup"].(string)
 			role := map[string]string{"Poll": thePoller, "FetchPackage": theFunction}[function]
@@ -180,13 +180,13 @@ func TestLogsOutliveTheStackWhereWanted(t *testing.T) {
 				t.Errorf("KeepLogs=%s: %s may not write to its log group", keep, function)
 			}
 			if group.Properties["LogGroupName"] != nil && keep == "true" {
-				t.Errorf("a stack of the same name cannot make %v again", group.Properties["LogGroupName"])
+				t.Errorf("a stack with the same name cannot create %v again", group.Properties["LogGroupName"])
 			}
 		}
 	}
 }
 
-// anyStatement reports whether a statement of a role's own allows the request.
+// anyStatement reports whether a statement in the role's own policies allows the request.
 func anyStatement(t *testing.T, stack cfn.Stack, role string, r request) bool {
 	t.Helper()
 	return slices.ContainsFunc(identityOf(t, stack, role), func(s statement) bool {

@@ -17,17 +17,17 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// messageBytesMax is how much of somebody else's sentence is kept.
+// messageBytesMax bounds the text taken from Entra ID.
 const messageBytesMax = 500
 
-// Error is a failure to get a usable token, with what to do about it.
+// Error is a failure to get a usable token, and advice on how to fix it.
 type Error struct {
-	Code    int    // the number behind AADSTS; 0 where Entra ID named none, or was not reached
-	Message string // Entra ID's first sentence, or what stood in the way
-	Hint    string // what to mend; may be empty
+	Code    int    // the number after AADSTS; 0 if Entra ID sent none or was not reached
+	Message string // the first line from Entra ID, or the obstacle
+	Hint    string // how to fix it; may be empty
 
-	passing bool  // it may well go away by itself
-	cause   error // of the network, where it was that
+	passing bool  // likely to pass without anyone's help
+	cause   error // the network error, if there was one
 }
 
 func (e *Error) Error() string {
@@ -37,42 +37,42 @@ func (e *Error) Error() string {
 	return e.Message + "; " + e.Hint
 }
 
-// Passing reports whether the failure may well go away by itself: Entra ID was not reached, or was
-// unavailable. All others are for a person to mend.
+// Passing reports whether the failure is likely to pass without anyone's help: Entra ID was not
+// reached or was unavailable. All other failures need a person.
 func (e *Error) Passing() bool { return e.passing }
 
-// Unwrap returns the network's error, or nil.
+// Unwrap returns the network error, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
 // ofSecret reports whether Entra ID refused the client secret as wrong or expired.
 func (e *Error) ofSecret() bool { return e.Code == codeSecretWrong || e.Code == codeSecretExpired }
 
-// The codes by which a refused secret is read again, since it may have been rotated. That is the one
-// thing that is decided by a code; where it changes, the secret is read with the next token.
+// After these codes the secret is read again, since it may have been rotated. No other decision
+// depends on a code; if Microsoft changes these, the secret is re-read with the next token.
 const (
 	codeSecretWrong   = 7000215
 	codeSecretExpired = 7000222
 )
 
-// hintOf is for people. Microsoft says that codes may change. Source:
-// the reference of error codes in the Entra documentation.
+// hintOf returns advice for people. Microsoft says that codes may change. Source: the error code
+// reference in the Entra documentation.
 func hintOf(code int) string {
 	switch code {
 	case codeSecretWrong:
-		return "the client secret is wrong: set the secret's value (not its ID), and one of this" +
+		return "the client secret is wrong: set the secret's value (not its ID), and make sure it belongs to this" +
 			" app registration (DEFENDER_CLIENT_ID)"
 	case codeSecretExpired:
-		return "the client secret has expired: make a new one in the app registration and set it"
+		return "the client secret has expired: create a new one in the app registration and set it"
 	case 700016:
-		return "the app registration is not known in this tenant: check DEFENDER_CLIENT_ID and" +
+		return "the app registration does not exist in this tenant: check DEFENDER_CLIENT_ID and" +
 			" DEFENDER_TENANT_ID"
 	case 90002:
-		return "the tenant is not known to this authority: check DEFENDER_TENANT_ID, and" +
+		return "the authority does not know the tenant: check DEFENDER_TENANT_ID, and" +
 			" DEFENDER_CLOUD for a government cloud"
 	case 7000112:
 		return "the application is disabled in the tenant: enable it under Enterprise applications"
 	case 70011, 500011:
-		return "the scope is not valid: check DEFENDER_SCOPE and DEFENDER_CLOUD"
+		return "the scope is invalid: check DEFENDER_SCOPE and DEFENDER_CLOUD"
 	case 53003:
 		return "a Conditional Access policy blocks the application"
 	case 900382, 900432:
@@ -89,16 +89,16 @@ func errNoSecret() *Error {
 	}
 }
 
-// explain turns a failure of azidentity's into one that says what to do. azidentity's own text is
-// the last resort: it can hold whole answers.
+// explain turns an azidentity error into one that says how to fix it. azidentity's own text is the
+// last resort, because it can contain whole responses.
 func explain(ctx context.Context, err, network error, secret string) error {
 	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
 	switch {
 	case network != nil && untrusted(network):
 		return &Error{
 			Message: clean(fmt.Sprintf("the authority's certificate is not trusted: %v", network), secret),
-			Hint: "does a proxy inspect TLS? name its root certificate in DEFENDER_CA_PEM;" +
-				" and check DEFENDER_AUTHORITY_URL",
+			Hint: "if a proxy inspects TLS, set DEFENDER_CA_PEM to its root certificate;" +
+				" also check DEFENDER_AUTHORITY_URL",
 			cause: network,
 		}
 	case network != nil:
@@ -110,7 +110,7 @@ func explain(ctx context.Context, err, network error, secret string) error {
 	case ok && failed.RawResponse != nil:
 		body, readErr := runtime.Payload(failed.RawResponse)
 		if readErr != nil {
-			body = nil // the status says enough
+			body = nil // the status is enough
 		}
 		return parseRefusal(failed.RawResponse.StatusCode, body, secret)
 	case ctx.Err() != nil:
@@ -119,7 +119,7 @@ func explain(ctx context.Context, err, network error, secret string) error {
 			passing: true, cause: ctx.Err(),
 		}
 	default:
-		// What follows the first line is the answer that could not be used, which may be a token.
+		// The lines after the first are the unusable response, which may contain a token.
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		return &Error{
 			Message: clean("the authority's answer cannot be used: "+line, secret),
@@ -130,15 +130,15 @@ func explain(ctx context.Context, err, network error, secret string) error {
 
 var codeForm = regexp.MustCompile(`^AADSTS(\d{1,9})\b`)
 
-// parseRefusal reads {"error","error_description","error_codes"}. Of the description only the first
-// line is kept: the others are trace ids.
+// parseRefusal reads {"error","error_description","error_codes"}. It keeps only the first line of
+// the description; the others are trace ids.
 func parseRefusal(status int, body []byte, secret string) *Error {
 	var answer struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 		Codes       []int  `json:"error_codes"`
 	}
-	_ = json.Unmarshal(body, &answer) // an answer in another form is a refusal without words
+	_ = json.Unmarshal(body, &answer) // an answer in another format leaves the message empty
 	message, _, _ := strings.Cut(strings.TrimSpace(answer.Description), "\n")
 	if message == "" {
 		message = fmt.Sprintf("the authority answered %d %s %s",
@@ -159,8 +159,8 @@ func parseRefusal(status int, body []byte, secret string) *Error {
 	return refused
 }
 
-// clean makes a foreign text fit for an error: valid, on one line, short, and without the secret or
-// anything that looks like a link or a token.
+// clean makes untrusted text safe for an error: valid UTF-8, short, on one line, and without the
+// secret or anything that looks like a link or a token.
 func clean(text, secret string) string {
 	text = investigation.Redact(strings.ToValidUTF8(text, "\uFFFD"), secret)
 	text = strings.Join(strings.Fields(text), " ")
@@ -170,9 +170,9 @@ func clean(text, secret string) string {
 	return text
 }
 
-// checkRoles reports a token without application roles: Entra ID issues one to any application of
-// the tenant, and the API then answers 403 to everything. What is no JWT is let through, because
-// tokens are the API's to understand.
+// checkRoles rejects a token without application roles: Entra ID issues one to any application in
+// the tenant, and the API then answers every call with 403. It accepts a token that is not a JWT,
+// because only the API has to understand tokens.
 func checkRoles(token string) error {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, _ := strings.Cut(rest, ".")

@@ -1,12 +1,12 @@
 // Package entra gets access tokens from Microsoft Entra ID for an application with a client secret,
-// and puts them on requests to one API.
+// and adds them to requests to one API.
 //
-// A [TokenSource] has the tokens, a [Transport] puts them on requests. The protocol is azidentity's.
-// What is added: the secret is read when a token is needed and not before, a refusal says what to
-// mend, and a token that grants nothing is found out before the API answers 403 to it.
+// A [TokenSource] gets and keeps the tokens; a [Transport] adds them to requests. azidentity
+// implements the protocol. This package reads the secret only when a token is needed, explains how
+// to fix a refusal, and detects a token without permissions before the API answers 403 to it.
 //
-// Every failure wraps *investigation.PostponedError: it is not the package's. None shows a secret
-// or a token.
+// Every failure wraps *investigation.PostponedError, because the package being fetched is not at
+// fault. Errors never show a secret or a token.
 package entra
 
 import (
@@ -27,38 +27,39 @@ import (
 )
 
 const (
-	// renewBefore is how long before its end a token is replaced (it lives about an hour), or half
-	// of its life where that is shorter.
+	// renewBefore is how long before its expiry a token is replaced (it lives about an hour). A token
+	// that lives less than twice this is replaced halfway.
 	renewBefore = 5 * time.Minute
 
-	// spare is how long a token must still live to be used when it cannot be replaced.
+	// spare is how long a token must still be valid to be used when it cannot be replaced.
 	spare = time.Minute
 
-	// tokenTimeout bounds everything it takes to get a token, repeats included: callers wait for it
-	// before they lease a slot. tryTimeout bounds one request of it.
+	// tokenTimeout bounds getting a token, retries included: callers wait for it before they lease a
+	// slot. tryTimeout bounds a single request.
 	tokenTimeout = 30 * time.Second
 	tryTimeout   = 10 * time.Second
 
-	// retriesMax is how often one request is repeated where Entra ID is unavailable, after
-	// retryDelay and, longer each time, at most retryDelayMax.
+	// retriesMax is how often a request is retried if Entra ID is unavailable. The first retry waits
+	// retryDelay, later ones longer, up to retryDelayMax.
 	retriesMax    = 2
 	retryDelay    = 500 * time.Millisecond
 	retryDelayMax = 5 * time.Second
 
-	// refusedPause is how long a refused credential is given to be mended by somebody, and
-	// unreachablePause an authority that could not be reached, which mends itself.
+	// refusedPause gives somebody time to fix a refused credential. unreachablePause follows a failure
+	// to reach the authority, which needs nobody.
 	refusedPause     = 5 * time.Minute
 	unreachablePause = time.Minute
 
-	// failureMemory is how long every caller is given the last failure without asking again: a
-	// hundred packages that wait for a token are not to be a hundred bad sign-ins a minute.
+	// failureMemory is how long callers get the last failure without a new request: a hundred packages
+	// that wait for a token must not cause a hundred failed sign-ins a minute.
 	failureMemory = 30 * time.Second
 
-	// rejectedAge is how old a token must be for a rejection to count: a new one would be as bad.
+	// rejectedAge is how old a rejected token must be before it is dropped: a replacement for a newer
+	// one would be rejected too.
 	rejectedAge = time.Minute
 )
 
-// Application is who asks for tokens, where, and for what.
+// Application says who requests tokens, from where, and for which API.
 type Application struct {
 	TenantID     string
 	ClientID     string
@@ -66,31 +67,31 @@ type Application struct {
 	Scope        string // such as https://api.securitycenter.microsoft.com/.default
 }
 
-// TokenSource is an application's way to tokens. It is safe for concurrent use; callers that need
-// a token at the same time share one request.
+// TokenSource gets tokens for one application. It is safe for concurrent use; callers that need a
+// token at the same time share one request.
 type TokenSource struct {
 	application Application
 	secret      Secret
 	base        http.RoundTripper
 	now         func() time.Time
 
-	// turn holds an element while one caller uses what follows, a request for a token included. It
-	// is a mutex that a caller whose context ends can stop waiting for.
+	// turn holds an element while a caller uses the fields below, including during a token request. It
+	// is a mutex that a caller can stop waiting for when its context ends.
 	turn      chan struct{}
 	token     string
 	issuedAt  time.Time
 	expiresAt time.Time
-	failure   error // the last request's, nil after a success
+	failure   error // of the last request; nil after a success
 	failedAt  time.Time
 }
 
-// Secret returns the client secret. refused is the one Entra ID has just not taken, so that it is
-// not to come from a cache, or "".
+// Secret returns the client secret. refused is the secret Entra ID has just rejected, which must
+// not come from a cache again, or "".
 type Secret func(ctx context.Context, refused string) (string, error)
 
-// NewTokenSource returns a TokenSource without a token. secret is called for every request of a
-// token, about once an hour, and once more where Entra ID does not take it, since it may have been
-// rotated. Requests go through base, which MUST trust the authority's certificate.
+// NewTokenSource returns a TokenSource without a token. It calls secret for every token request,
+// about once an hour, and again if Entra ID rejects the secret, since it may have been rotated.
+// Requests go through base, which MUST trust the authority's certificate.
 func NewTokenSource(application Application, secret Secret,
 	base http.RoundTripper, now func() time.Time,
 ) *TokenSource {
@@ -100,15 +101,14 @@ func NewTokenSource(application Application, secret Secret,
 	}
 }
 
-// Token returns an access token that is good for a minute at least. Errors wrap
-// *investigation.PostponedError unless it was ctx that ended, and *[Error] where there is something
-// to mend.
+// Token returns an access token that is valid for at least another minute. Errors wrap
+// *investigation.PostponedError unless ctx ended, and *[Error] if a person can fix the cause.
 func (s *TokenSource) Token(ctx context.Context) (string, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return "", fmt.Errorf("wait for a token of Entra ID: %w", context.Cause(ctx))
+		return "", fmt.Errorf("wait for a token from Entra ID: %w", context.Cause(ctx))
 	}
 	now := s.now()
 	if s.token != "" && now.Before(s.renewAt()) {
@@ -124,10 +124,10 @@ func (s *TokenSource) Token(ctx context.Context) (string, error) {
 	if s.failure != nil && s.now().After(s.expiresAt.Add(-spare)) {
 		return "", s.failure
 	}
-	return s.token, nil // the new one, or the old one while it lasts
+	return s.token, nil // the new token, or the old one while it is valid
 }
 
-// renewAt is when the token is to be replaced.
+// renewAt returns when to replace the token.
 func (s *TokenSource) renewAt() time.Time {
 	return s.expiresAt.Add(-min(renewBefore, s.expiresAt.Sub(s.issuedAt)/2))
 }
@@ -153,7 +153,8 @@ func (s *TokenSource) renew(ctx context.Context) error {
 	return nil
 }
 
-// request asks Entra ID, and once more where the secret was not taken and there is another by now.
+// request asks Entra ID for a token. If the secret is rejected and has changed since, it asks once
+// more.
 func (s *TokenSource) request(ctx context.Context) (azcore.AccessToken, error) {
 	secret, err := s.readSecret(ctx, "")
 	if err != nil {
@@ -166,7 +167,7 @@ func (s *TokenSource) request(ctx context.Context) (azcore.AccessToken, error) {
 	}
 	current, readErr := s.readSecret(ctx, secret)
 	if readErr != nil || current == secret {
-		return token, err // the refusal is what there is to mend
+		return token, err // report the refusal: that is the fault to fix
 	}
 	return s.requestWith(ctx, current)
 }
@@ -176,15 +177,15 @@ func (s *TokenSource) readSecret(ctx context.Context, refused string) (string, e
 	if err != nil {
 		return "", fmt.Errorf("read the client secret: %w", err)
 	}
-	secret = strings.TrimSpace(secret) // a secret has no blanks; the file it was kept in has
+	secret = strings.TrimSpace(secret) // files often add a line break
 	if secret == "" {
 		return "", errNoSecret()
 	}
 	return secret, nil
 }
 
-// requestWith asks Entra ID. Each request makes a credential of its own: azidentity keeps the tokens of
-// one it has used, and would answer with a token that was rejected meanwhile.
+// requestWith asks Entra ID. It makes a new credential for each request: azidentity caches tokens
+// per credential and could return a token that has since been rejected.
 func (s *TokenSource) requestWith(ctx context.Context, secret string) (azcore.AccessToken, error) {
 	wire := &wire{base: s.base}
 	identity, err := s.identity(secret, wire)
@@ -217,13 +218,14 @@ func (s *TokenSource) identity(secret string, via policy.Transporter) (
 					ShouldRetry: worthRetrying,
 				},
 			},
-			// Otherwise a Microsoft host is asked whether another authority is genuine, which the
-			// simulator's is not, and which cannot be reached where only the authority can.
+			// Otherwise azidentity asks a Microsoft host whether a custom authority is genuine. The
+			// simulator's is not, and the host may be unreachable where only the authority can be reached.
 			DisableInstanceDiscovery: !isMicrosoft(s.application.AuthorityURL),
 		})
 }
 
-// isMicrosoft reports whether the authority is one of Microsoft's for the clouds Packhorse knows.
+// isMicrosoft reports whether the authority belongs to one of the Microsoft clouds that Packhorse
+// knows.
 func isMicrosoft(authority string) bool {
 	u, err := url.Parse(authority)
 	if err != nil {
@@ -237,14 +239,14 @@ func isMicrosoft(authority string) bool {
 	}
 }
 
-// reject drops the token if it is the present one and not brand-new: the API refused it, and a
-// permission granted meanwhile, or a credential replaced, only shows in a new token.
+// reject drops the token if it is the current one and not brand-new. The API refused it, and a
+// newly granted permission or a replaced credential only takes effect with a new token.
 func (s *TokenSource) reject(token string) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	default:
-		return // somebody gets a new one right now
+		return // another caller is renewing the token
 	}
 	if s.token == token && !s.now().Before(s.issuedAt.Add(rejectedAge)) {
 		s.token, s.expiresAt = "", time.Time{}

@@ -33,7 +33,7 @@ func (c *clock) move(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// authority is a simulated Entra ID and an application in it.
+// authority is a simulated Entra ID with an application.
 type authority struct {
 	*mdesim.Server
 	clock       *clock
@@ -41,7 +41,7 @@ type authority struct {
 	application entra.Application
 
 	secret string
-	reads  int // of the secret
+	reads  int // reads of the secret
 }
 
 func startAuthority(t *testing.T) *authority {
@@ -86,8 +86,8 @@ func (a *authority) sourceOf(v *entra.Vault) *entra.TokenSource {
 
 func (a *authority) tokenCalls() int { return a.Judge().Verdict().Calls[mdesim.KindToken] }
 
-// A token is asked for when one is needed, and kept until shortly before its end. Callers at the
-// same time share one.
+// A token is requested on demand and kept until shortly before it expires. Concurrent callers share
+// one.
 func TestTokenIsKept(t *testing.T) {
 	a := startAuthority(t)
 	source := a.source()
@@ -105,11 +105,11 @@ func TestTokenIsKept(t *testing.T) {
 	all.Wait()
 	first, err := source.Token(t.Context())
 	if err != nil || a.tokenCalls() != 1 || a.reads != 1 {
-		t.Fatalf("%d tokens were asked for, the secret read %d times, %v", a.tokenCalls(), a.reads, err)
+		t.Fatalf("%d tokens were requested, the secret read %d times, %v", a.tokenCalls(), a.reads, err)
 	}
 	a.clock.move(30 * time.Minute)
 	if again, err := source.Token(t.Context()); err != nil || again != first {
-		t.Errorf("after half an hour the token is another, %v", err)
+		t.Errorf("the token changed after half an hour, %v", err)
 	}
 	a.clock.move(2 * time.Hour)
 	second, err := source.Token(t.Context())
@@ -118,8 +118,8 @@ func TestTokenIsKept(t *testing.T) {
 	}
 }
 
-// Each refusal says what to mend, is not the package's fault, and shows no secret. It is not
-// repeated by every caller.
+// Each refusal says how to fix it, does not blame the package, and shows no secret. Other callers
+// do not repeat it.
 func TestRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil func(*authority)
@@ -132,7 +132,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"expired secret": {
 			func(a *authority) { a.SetFaults(mdesim.Faults{SecretExpired: true}) }, 7000222,
-			[]string{"expired", "make a new one"},
+			[]string{"expired", "create a new one"},
 		},
 		"unknown application": {
 			func(a *authority) { a.application.ClientID = "00000000-0000-4000-8000-000000000000" }, 700016,
@@ -180,29 +180,29 @@ func TestRefusals(t *testing.T) {
 			}
 			calls := a.tokenCalls()
 			if _, err := source.Token(t.Context()); err == nil || a.tokenCalls() != calls {
-				t.Errorf("the next caller asked again at once: %d calls, then %d", calls, a.tokenCalls())
+				t.Errorf("the next caller asked again immediately: %d calls, then %d", calls, a.tokenCalls())
 			}
 		})
 	}
 }
 
-// What was refused is asked again later, with the secret as it then is.
-func TestMended(t *testing.T) {
+// After a refusal, a later request uses the secret's current value.
+func TestFixedSecretIsUsed(t *testing.T) {
 	a := startAuthority(t)
 	good := a.secret
 	a.secret = "wrong~secret"
 	source := a.source()
 	if _, err := source.Token(t.Context()); err == nil {
-		t.Fatal("a wrong secret was taken")
+		t.Fatal("a wrong secret was accepted")
 	}
 	a.secret = good
 	a.clock.move(time.Minute)
 	if _, err := source.Token(t.Context()); err != nil {
-		t.Errorf("after the secret was set right: %v", err)
+		t.Errorf("after the secret was fixed: %v", err)
 	}
 }
 
-// A context that ends is the caller's affair, and nothing is remembered of it.
+// A canceled context only affects its caller; the source does not remember it as a failure.
 func TestCancelledCaller(t *testing.T) {
 	a := startAuthority(t)
 	source := a.source()

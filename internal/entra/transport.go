@@ -9,31 +9,31 @@ import (
 )
 
 // Transport is an [http.RoundTripper] that adds the bearer token to requests to one origin and
-// refuses all others. It has the token before it hands the request on, so that waiting for one is
-// no part of a call's lease.
+// refuses all others. It gets the token before it passes the request on, so the call's lease does
+// not include waiting for a token.
 type Transport struct {
 	base   http.RoundTripper
 	source *TokenSource
 	origin *url.URL
 }
 
-// NewTransport returns a Transport that sends through base, to the origin (scheme, host and port)
-// of the URL only.
+// NewTransport returns a Transport that sends through base, and only to the URL's origin (scheme,
+// host and port).
 func NewTransport(base http.RoundTripper, source *TokenSource, origin *url.URL) *Transport {
 	return &Transport{base: base, source: source, origin: origin}
 }
 
-// errForeignOrigin: the request was not for the API. Nothing was sent.
+// errForeignOrigin means that the request was for another host and was not sent.
 var errForeignOrigin = errors.New("the bearer token is not for this host")
 
-// RoundTrip implements [http.RoundTripper]. It sends a copy of the request; the request itself
-// never holds the token. A token the API answers 401 or 403 to is not kept, so that a permission
-// granted meanwhile takes effect with the next call.
+// RoundTrip implements [http.RoundTripper]. It sends a copy, so the request itself never holds the
+// token. After a 401 or 403 it drops the token, so the next call benefits from a newly granted
+// permission.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	token, err := t.tokenFor(req)
 	if err != nil {
 		if req.Body != nil {
-			_ = req.Body.Close() // a RoundTripper closes the body whatever happens
+			_ = req.Body.Close() // a RoundTripper must always close the body
 		}
 		return nil, err
 	}
@@ -56,7 +56,8 @@ func (t *Transport) tokenFor(req *http.Request) (string, error) {
 	return t.source.Token(req.Context())
 }
 
-// hostPort is u's host in lower case with its port, so that a default port makes no difference.
+// hostPort returns u's host in lower case with its port, so an explicit default port makes no
+// difference.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

@@ -13,34 +13,34 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// keepSecret is how long a secret that was read is used without asking again.
+// keepSecret is how long a secret is cached.
 const keepSecret = 5 * time.Minute
 
-// SecretsManager is what a Vault needs of *secretsmanager.Client.
+// SecretsManager is the part of *secretsmanager.Client that a Vault uses.
 type SecretsManager interface {
 	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput,
 		...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
 }
 
-// Vault reads the client secret from Secrets Manager: when it is needed, and the current version
-// (AWSCURRENT) only. No error shows the value. It is safe for concurrent use.
+// Vault reads the client secret from Secrets Manager, on demand and only the current version
+// (AWSCURRENT). Errors never show the value. It is safe for concurrent use.
 type Vault struct {
 	client SecretsManager
 	id     string
 	now    func() time.Time
 
-	mu     sync.Mutex // guards what follows, and is held while the secret is read
+	mu     sync.Mutex // guards the fields below; held while the secret is read
 	secret string
 	readAt time.Time
 }
 
-// NewVault returns a Vault of the secret with the name or ARN.
+// NewVault returns a Vault for the secret with this name or ARN.
 func NewVault(client SecretsManager, id string, now func() time.Time) *Vault {
 	return &Vault{client: client, id: id, now: now}
 }
 
-// Secret returns the client secret, which may have been read up to five minutes ago, unless that
-// one is refused: the secret Entra ID would not take, or "".
+// Secret returns the client secret. It may return a value cached up to five minutes ago, unless
+// that value is refused: the secret that Entra ID has just rejected, or "".
 func (v *Vault) Secret(ctx context.Context, refused string) (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -62,7 +62,7 @@ func (v *Vault) Secret(ctx context.Context, refused string) (string, error) {
 	return secret, nil
 }
 
-// clientSecretOf returns the secret of either form, or what is wrong with it.
+// clientSecretOf returns the secret from either format, or the problem with it.
 func clientSecretOf(value string) (secret, problem string) {
 	value = strings.TrimSpace(value)
 	if !strings.HasPrefix(value, "{") {
@@ -77,9 +77,9 @@ func clientSecretOf(value string) (secret, problem string) {
 	err := json.Unmarshal([]byte(value), &fields)
 	switch {
 	case err != nil:
-		return "", "it begins like JSON and is none" // the error may show some of it
+		return "", "it begins like JSON but is malformed" // the error may quote the value
 	case strings.TrimSpace(fields.ClientSecret) == "":
-		return "", `its JSON has no "client_secret", or an empty one`
+		return "", `its JSON lacks "client_secret", or the value is empty`
 	}
 	return strings.TrimSpace(fields.ClientSecret), ""
 }
@@ -91,7 +91,7 @@ func (v *Vault) unusable(problem string) *Error {
 	}
 }
 
-// vaultHints say what to mend. Source: the errors of GetSecretValue in the API reference.
+// vaultHints say how to fix an error. Source: the errors of GetSecretValue in the API reference.
 var vaultHints = map[string]string{
 	"ResourceNotFoundException": "it does not exist here, or has no value yet: check" +
 		" DEFENDER_SECRET_ID and the region",

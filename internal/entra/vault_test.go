@@ -12,7 +12,7 @@ import (
 	"packhorse/internal/entra"
 )
 
-// manager has one secret.
+// manager holds one secret.
 type manager struct {
 	value *string
 	err   error
@@ -56,7 +56,7 @@ func TestVaultRefuses(t *testing.T) {
 	}{
 		"empty":       {manager{value: text(" \n")}, "empty"},
 		"binary":      {manager{}, "binary"},
-		"no JSON":     {manager{value: text(`{"client_secret": s3cret}`)}, "begins like JSON"},
+		"not JSON":    {manager{value: text(`{"client_secret": s3cret}`)}, "begins like JSON"},
 		"another key": {manager{value: text(`{"password": "s3cret"}`)}, `"client_secret"`},
 		"empty key":   {manager{value: text(`{"client_secret": ""}`)}, `"client_secret"`},
 		"missing": {manager{err: &smithy.GenericAPIError{Code: "ResourceNotFoundException"}},
@@ -74,7 +74,7 @@ func TestVaultRefuses(t *testing.T) {
 	}
 }
 
-// A secret is kept for five minutes, but not one that was refused.
+// A secret is cached for five minutes, unless it was refused.
 func TestVaultKeeps(t *testing.T) {
 	value := "old"
 	m, c := &manager{value: &value}, &clock{at: time.Now()}
@@ -98,8 +98,8 @@ func TestVaultKeeps(t *testing.T) {
 	read("", "newer", 3)
 }
 
-// The secret was rotated: the first request that is refused reads it again, and that is all anybody
-// notices.
+// After a rotation the first refused request reads the secret again, and nobody notices more than
+// that.
 func TestRotated(t *testing.T) {
 	a := startAuthority(t)
 	good, stale := a.secret, "rotated~away"
@@ -117,7 +117,7 @@ func TestRotated(t *testing.T) {
 	if _, err := a.sourceOf(vault).Token(t.Context()); err != nil || a.tokenCalls() != 2 {
 		t.Errorf("after a rotation: %v, %d requests", err, a.tokenCalls())
 	}
-	a.secret = stale // for good: one more read, no more requests
+	a.secret = stale // not rotated: one more read, no more requests
 	calls := a.tokenCalls()
 	if _, err := source.Token(t.Context()); err == nil || a.tokenCalls() != calls+1 {
 		t.Errorf("a wrong secret was tried %d times, %v", a.tokenCalls()-calls, err)

@@ -7,12 +7,13 @@ import (
 	"net/http"
 )
 
-// answerBytesMax bounds what is read of an answer: the longest, the discovery document, has 2 KiB.
+// answerBytesMax bounds a response: the longest, the discovery document, has 2 KiB.
 const answerBytesMax = 1 << 20
 
-// wire sends azidentity's requests: no redirect is followed, no cookie kept. It remembers the last
-// failure to get an answer, because azidentity's errors keep only its words.
+// wire sends azidentity's requests. It follows no redirects and keeps no cookies. It remembers the
+// last failure to get a response, because azidentity's errors keep only its text.
 //
+// Each wire serves one token request, whose steps azidentity sends one after another.
 // It serves one request for a token, which azidentity performs step by step.
 type wire struct {
 	base    http.RoundTripper
@@ -33,8 +34,8 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// worthRetrying says which failures pass within seconds: no answer, unless its reason is the
-// certificate, and the statuses of a service that is overloaded or restarting.
+// worthRetrying reports whether a failure is likely to pass within seconds: a missing response,
+// unless the certificate is the reason, or the status of an overloaded or restarting service.
 func worthRetrying(resp *http.Response, err error) bool {
 	if err != nil {
 		return !untrusted(err)
@@ -48,7 +49,7 @@ func worthRetrying(resp *http.Response, err error) bool {
 	}
 }
 
-// untrusted reports whether a connection was given up because of the server's certificate.
+// untrusted reports whether the connection failed because of the server's certificate.
 func untrusted(err error) bool {
 	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
 	return ok

@@ -1,3 +1,4 @@
+// Package eventbus puts events on an EventBridge bus. What they say is in package event.
 package eventbus
 
 import (
@@ -11,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 )
 
@@ -32,8 +34,8 @@ type Bus struct {
 // New returns a Bus over the bus of the name or ARN.
 func New(client EventBridge, name string) *Bus { return &Bus{client: client, name: name} }
 
-// event is one fact and the action it is about.
-type event struct {
+// fact is one event and the action it is about.
+type fact struct {
 	id         investigation.ID
 	detailType string
 	detail     any
@@ -42,20 +44,20 @@ type event struct {
 // Ready hands actions over to whoever fetches. It returns the ids the bus took; the error tells of
 // the others, which the next step hands over again.
 func (b *Bus) Ready(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
-	return b.work(ctx, TypeReady, ids)
+	return b.work(ctx, event.TypeReady, ids)
 }
 
 // Settled hands actions over to whoever concludes them, and returns as Ready does.
 func (b *Bus) Settled(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
-	return b.work(ctx, TypeSettled, ids)
+	return b.work(ctx, event.TypeDecided, ids)
 }
 
 func (b *Bus) work(ctx context.Context, detailType string, ids []investigation.ID) (
 	[]investigation.ID, error,
 ) {
-	all := make([]event, len(ids))
+	all := make([]fact, len(ids))
 	for i, id := range ids {
-		all[i] = event{id, detailType, NewWork(id)}
+		all[i] = fact{id, detailType, event.NewWork(id)}
 	}
 	return b.put(ctx, all)
 }
@@ -65,18 +67,16 @@ func (b *Bus) work(ctx context.Context, detailType string, ids []investigation.I
 func (b *Bus) Announce(ctx context.Context, records []investigation.Record) (
 	[]investigation.ID, error,
 ) {
-	all := make([]event, len(records))
+	all := make([]fact, len(records))
 	for i, rec := range records {
-		all[i] = event{rec.ID, TypeArchived, NewArchived(rec)}
-		if rec.Reason != "" {
-			all[i] = event{rec.ID, TypeNotCollected, NewNotCollected(rec)}
-		}
+		detailType, detail := event.Of(rec)
+		all[i] = fact{rec.ID, detailType, detail}
 	}
 	return b.put(ctx, all)
 }
 
 // put sends the events in batches. A batch that fails does not keep back the others.
-func (b *Bus) put(ctx context.Context, all []event) (taken []investigation.ID, err error) {
+func (b *Bus) put(ctx context.Context, all []fact) (taken []investigation.ID, err error) {
 	var failures []error
 	for batch := range slices.Chunk(all, entriesMax) {
 		ids, err := b.putBatch(ctx, batch)
@@ -86,7 +86,7 @@ func (b *Bus) put(ctx context.Context, all []event) (taken []investigation.ID, e
 	return taken, errors.Join(failures...)
 }
 
-func (b *Bus) putBatch(ctx context.Context, batch []event) ([]investigation.ID, error) {
+func (b *Bus) putBatch(ctx context.Context, batch []fact) ([]investigation.ID, error) {
 	entries := make([]types.PutEventsRequestEntry, len(batch))
 	for i, e := range batch {
 		detail, err := json.Marshal(e.detail)
@@ -95,7 +95,7 @@ func (b *Bus) putBatch(ctx context.Context, batch []event) ([]investigation.ID, 
 		}
 		entries[i] = types.PutEventsRequestEntry{
 			EventBusName: &b.name,
-			Source:       aws.String(Source),
+			Source:       aws.String(event.Source),
 			DetailType:   &e.detailType,
 			Detail:       aws.String(string(detail)),
 		}

@@ -8,13 +8,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 
+	"packhorse/internal/event"
+	"packhorse/internal/event/eventschema"
 	"packhorse/internal/eventbus"
-	"packhorse/internal/eventbus/eventschema"
 	"packhorse/internal/investigation"
 )
 
@@ -62,11 +64,44 @@ func schemas(t *testing.T) eventschema.Schemas {
 	return s
 }
 
+const tenantID = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
+
+// record is one whose manifest is sealed.
+func record() investigation.Record {
+	createdAt := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	return investigation.Record{
+		Action: investigation.Action{
+			ID:        investigation.ID{TenantID: tenantID, ActionID: "5382f7ea-7557-4ab7-9782-d50480024a4e"},
+			MachineID: "0123456789abcdef0123456789abcdef01234567",
+			CreatedAt: createdAt, LastUpdatedAt: createdAt.Add(9 * time.Minute),
+		},
+		ManifestKey: "packages/t/m/20260304T050607Z_a.json",
+		Seal:        investigation.Seal{Sequence: 7, Digest: strings.Repeat("0f", 32)},
+	}
+}
+
+func archived() investigation.Record {
+	rec := record()
+	rec.ArchivedAt = rec.CreatedAt.Add(11 * time.Minute)
+	rec.Receipt = investigation.Receipt{
+		Bucket: "contoso-evidence", Key: "packages/t/m/20260304T050607Z_a.zip", Size: 5,
+		SHA256: strings.Repeat("ab", 32), CRC32C: "yZRlqg==",
+	}
+	return rec
+}
+
+func notCollected() investigation.Record {
+	rec := record()
+	rec.Reason, rec.Message = investigation.ReasonTimeOut, "Defender gave up"
+	rec.ManifestKey = "not-collected/t/m/20260304T050607Z_a.json"
+	return rec
+}
+
 func someIDs(n int) []investigation.ID {
 	var ids []investigation.ID
 	for i := range n {
 		ids = append(ids, investigation.ID{
-			TenantID: record().TenantID, ActionID: fmt.Sprintf("%040x", i),
+			TenantID: tenantID, ActionID: fmt.Sprintf("%040x", i),
 		})
 	}
 	return ids
@@ -80,10 +115,10 @@ func TestReadyInBatches(t *testing.T) {
 		t.Fatalf("took %d in %d requests, %v", len(taken), b.requests, err)
 	}
 	for i, entry := range b.took {
-		var detail eventbus.Work
+		var detail event.Work
 		if err := json.Unmarshal([]byte(*entry.Detail), &detail); err != nil ||
-			detail != eventbus.NewWork(ids[i]) || *entry.Source != eventbus.Source ||
-			*entry.DetailType != eventbus.TypeReady || *entry.EventBusName != "bus" {
+			detail != event.NewWork(ids[i]) || *entry.Source != event.Source ||
+			*entry.DetailType != event.TypeReady || *entry.EventBusName != "bus" {
 			t.Errorf("entry %d: %+v, %v", i, entry, err)
 		}
 	}
@@ -93,7 +128,7 @@ func TestSettled(t *testing.T) {
 	b := &bridge{t: t}
 	taken, err := eventbus.New(b, "bus").Settled(t.Context(), someIDs(2))
 	if err != nil || !slices.Equal(taken, someIDs(2)) || len(b.took) != 2 ||
-		*b.took[1].DetailType != eventbus.TypeSettled {
+		*b.took[1].DetailType != event.TypeDecided {
 		t.Errorf("took %v, %+v, %v", taken, b.took, err)
 	}
 }
@@ -117,8 +152,8 @@ func TestAnnounceTypes(t *testing.T) {
 	b := &bridge{t: t}
 	_, err := eventbus.New(b, "bus").Announce(t.Context(),
 		[]investigation.Record{archived(), notCollected()})
-	if err != nil || len(b.took) != 2 || *b.took[0].DetailType != eventbus.TypeArchived ||
-		*b.took[1].DetailType != eventbus.TypeNotCollected {
+	if err != nil || len(b.took) != 2 || *b.took[0].DetailType != event.TypeArchived ||
+		*b.took[1].DetailType != event.TypeNotCollected {
 		t.Errorf("got %+v, %v", b.took, err)
 	}
 }

@@ -39,25 +39,33 @@ type Fetcher struct {
 	logger   *slog.Logger
 }
 
-// New returns a Fetcher that stores packages under prefix. A claim lasts for lease and is renewed during
-// the fetch; when a fetcher is killed, its package stays idle for that long. newOwner MUST return a name
-// that no other claim ever had.
-func New(
-	defender Defender,
-	ledger Ledger,
-	archive Archive,
-	space Space,
-	bus Bus,
-	custody Custody,
-	prefix string,
-	lease time.Duration,
-	now func() time.Time,
-	newOwner func() string,
-	logger *slog.Logger,
-) *Fetcher {
+// Config is what a [Fetcher] works with. Every field is required.
+type Config struct {
+	Defender Defender
+	Ledger   Ledger
+	Archive  Archive
+	Space    Space
+	Bus      Bus
+	Custody  Custody
+
+	// Prefix precedes every object key.
+	Prefix string
+	// Lease is how long a claim lasts. It is renewed during the fetch; when a fetcher is killed, its
+	// package stays idle for that long.
+	Lease time.Duration
+	// NewOwner MUST return a name that no other claim ever had.
+	NewOwner func() string
+
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// New returns a Fetcher.
+func New(c Config) *Fetcher {
 	return &Fetcher{
-		defender: defender, ledger: ledger, archive: archive, space: space, bus: bus, custody: custody,
-		prefix: prefix, lease: lease, now: now, newOwner: newOwner, logger: logger,
+		defender: c.Defender, ledger: c.Ledger, archive: c.Archive, space: c.Space, bus: c.Bus,
+		custody: c.Custody, prefix: c.Prefix, lease: c.Lease, newOwner: c.NewOwner, now: c.Now,
+		logger: c.Logger,
 	}
 }
 

@@ -7,18 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
-)
-
-// What the events for this function are, as internal/eventbus puts them on the bus. A use case knows
-// no adapter, so the words stand here too; internal/e2e holds them against each other.
-const (
-	eventSource  = "packhorse"
-	eventReady   = "Investigation Package Ready"
-	eventSettled = "Investigation Package Settled"
-	eventVersion = "1"
 )
 
 // Answer is the result of an invocation. The metrics are derived from it.
@@ -54,12 +44,12 @@ func NewHandler(fetcher *Fetcher, tenantID string, logger *slog.Logger) *Handler
 // return an error, because a retry would not help. An error means that the result of a fetch could not be
 // written to the ledger, and its lease has to run out; or that an action could not be concluded, and will
 // be handed over again.
-func (h *Handler) Handle(ctx context.Context, event events.EventBridgeEvent) (Answer, error) {
-	id, err := h.actionOf(event)
+func (h *Handler) Handle(ctx context.Context, e event.Envelope) (Answer, error) {
+	id, err := h.actionOf(e)
 	if err != nil {
 		return h.refuse(ctx, slog.LevelError, "", err), nil
 	}
-	if event.DetailType == eventSettled {
+	if e.DetailType == event.TypeDecided {
 		return h.answer(ctx, id, h.fetcher.Conclude(ctx, id))
 	}
 	return h.answer(ctx, id, h.fetcher.Fetch(ctx, id))
@@ -127,24 +117,20 @@ func (h *Handler) refuse(ctx context.Context, level slog.Level, actionID string,
 }
 
 // actionOf returns the action an event is about, or an error if the event is not for this function.
-func (h *Handler) actionOf(event events.EventBridgeEvent) (investigation.ID, error) {
-	ours := event.DetailType == eventReady || event.DetailType == eventSettled
-	if event.Source != eventSource || !ours {
+func (h *Handler) actionOf(e event.Envelope) (investigation.ID, error) {
+	ours := e.DetailType == event.TypeReady || e.DetailType == event.TypeDecided
+	if e.Source != event.Source || !ours {
 		return investigation.ID{}, fmt.Errorf("the event is %.64q of %.64q, not %q or %q of %q",
-			event.DetailType, event.Source, eventReady, eventSettled, eventSource)
+			e.DetailType, e.Source, event.TypeReady, event.TypeDecided, event.Source)
 	}
-	var detail struct {
-		Version  string `json:"version"`
-		TenantID string `json:"tenantId"`
-		ActionID string `json:"actionId"`
-	}
-	err := json.Unmarshal(event.Detail, &detail)
+	var detail event.Work
+	err := json.Unmarshal(e.Detail, &detail)
 	switch {
 	case err != nil:
 		return investigation.ID{}, fmt.Errorf("decode the event's detail: %w", err)
-	case detail.Version != eventVersion:
+	case detail.Version != event.Version:
 		return investigation.ID{}, fmt.Errorf("the event has version %.16q, not %q", detail.Version,
-			eventVersion)
+			event.Version)
 	case detail.TenantID != h.tenantID:
 		return investigation.ID{}, fmt.Errorf("the event is about tenant %.64q, not %q",
 			detail.TenantID, h.tenantID)

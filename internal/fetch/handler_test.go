@@ -12,8 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 )
@@ -41,15 +40,22 @@ func handle(t *testing.T, l fetch.Ledger, c fetch.Custody, file string) (fetch.A
 	if err != nil {
 		t.Fatal(err)
 	}
-	var event events.EventBridgeEvent
-	if err := json.Unmarshal(text, &event); err != nil {
+	var envelope event.Envelope
+	if err := json.Unmarshal(text, &envelope); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	fetcher := fetch.New(nil, l, nil, nil, nil, c, "", time.Minute, time.Now,
-		func() string { return "owner" }, logger)
-	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), event)
+	fetcher := fetch.New(fetch.Config{
+		Ledger:   l,
+		Custody:  c,
+		Prefix:   "",
+		Lease:    time.Minute,
+		Now:      time.Now,
+		NewOwner: func() string { return "owner" },
+		Logger:   logger,
+	})
+	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), envelope)
 	return answer, log.String(), err
 }
 

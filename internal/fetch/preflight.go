@@ -4,8 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 )
 
@@ -58,16 +57,16 @@ func (p *Preflight) Run(ctx context.Context) error {
 }
 
 // Handle handles one event from the bus, like [Handler.Handle].
-type Handle func(ctx context.Context, event events.EventBridgeEvent) (Answer, error)
+type Handle func(ctx context.Context, e event.Envelope) (Answer, error)
 
 // Before returns a Handle that runs the preflight, and calls next only if it succeeds. A failure does not
 // change the action: the poller hands it over again.
 func (p *Preflight) Before(next Handle) Handle {
-	return func(ctx context.Context, event events.EventBridgeEvent) (Answer, error) {
+	return func(ctx context.Context, e event.Envelope) (Answer, error) {
 		err := p.Run(ctx)
 		if err != nil {
 			return Answer{}, err
 		}
-		return next(ctx, event)
+		return next(ctx, e)
 	}
 }

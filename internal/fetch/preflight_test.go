@@ -7,8 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 )
@@ -108,22 +107,22 @@ func TestPreflightPublishesOnce(t *testing.T) {
 // An event whose preflight fails is not handled: it costs no call.
 func TestPreflightComesBeforeTheEvent(t *testing.T) {
 	p := &pad{unready: errors.New("no bucket")}
-	event := events.EventBridgeEvent{ID: "1"}
+	envelope := event.Envelope{Source: "1"}
 	outcome := errors.New("the ledger is gone")
-	handle := fetch.NewPreflight(p, p).Before(func(_ context.Context, e events.EventBridgeEvent) (
+	handle := fetch.NewPreflight(p, p).Before(func(_ context.Context, e event.Envelope) (
 		fetch.Answer, error,
 	) {
-		p.note("handle " + e.ID)
+		p.note("handle " + e.Source)
 		return fetch.Answer{Outcome: fetch.OutcomeArchived}, outcome
 	})
-	answer, err := handle(t.Context(), event)
+	answer, err := handle(t.Context(), envelope)
 	if !errors.Is(err, p.unready) || answer != (fetch.Answer{}) {
 		t.Errorf("got %+v, %v", answer, err)
 	}
 	p.expect(t, "ready")
 
 	p.unready = nil
-	answer, err = handle(t.Context(), event)
+	answer, err = handle(t.Context(), envelope)
 	if !errors.Is(err, outcome) || answer.Outcome != fetch.OutcomeArchived {
 		t.Errorf("got %+v, %v", answer, err)
 	}

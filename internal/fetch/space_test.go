@@ -85,8 +85,17 @@ func TestNoRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := &cramped{fullFrom: test.fullFrom}
-		fetcher := fetch.New(c, ledger, c, c, nil, nil, "packages/", time.Minute,
-			func() time.Time { return now }, func() string { return "owner" }, slog.New(slog.DiscardHandler))
+		fetcher := fetch.New(fetch.Config{
+			Defender: c,
+			Ledger:   ledger,
+			Archive:  c,
+			Space:    c,
+			Prefix:   "packages/",
+			Lease:    time.Minute,
+			Now:      func() time.Time { return now },
+			NewOwner: func() string { return "owner" },
+			Logger:   slog.New(slog.DiscardHandler),
+		})
 		got := fetcher.Fetch(t.Context(), id)
 		rec, err := got.Record, got.Err
 		if !errors.Is(err, errFull) || rec.State != investigation.StateReady || rec.Attempts != 0 ||

@@ -1,8 +1,8 @@
-// Package hostlist is the list of hosts that a package may be downloaded from: one grammar, for the
-// setting and for whoever follows a link.
+// Package hostlist is the allowlist of hosts that packages may be downloaded from. It defines one
+// grammar for both the setting and the code that follows links.
 //
 // An entry is a host ("example.com"), an IP address ("127.0.0.1", "[::1]") or a suffix
-// (".blob.core.windows.net", every host below that name), each with a port where it is not 443
+// (".blob.core.windows.net", every host below that name), with a port unless it is 443
 // ("127.0.0.1:8443"). A suffix never admits an IP address.
 package hostlist
 
@@ -17,31 +17,30 @@ import (
 	"strings"
 )
 
-// PortHTTPS is the port of an entry, and of a URL, that names none.
+// PortHTTPS is the port of an entry or URL without an explicit port.
 const PortHTTPS = "443"
 
-// entriesMax bounds a list: every link is compared with every entry.
+// entriesMax bounds a list, because every link is compared with every entry.
 const entriesMax = 64
 
 // ErrBadEntry is wrapped by the errors of [Parse].
 var ErrBadEntry = errors.New("not a host[:port] or .suffix")
 
-// List is a list of hosts. It admits nothing while it is empty.
+// List is a list of hosts. An empty list admits nothing.
 type List []entry
 
-// entry is one of the list. One of name and address is set.
+// entry is one entry of the list. Either name or address is set.
 type entry struct {
 	name    string     // in lower case; a leading dot makes it a suffix
 	address netip.Addr // without a zone
 	port    string
 }
 
-// Parse reads the entries. White space around them and the case of their letters don't matter. Errors
-// wrap [ErrBadEntry] and name each bad entry by its place, not its text: somebody may have put a whole
-// link there.
+// Parse reads the entries, ignoring white space around them and case. Errors wrap [ErrBadEntry] and
+// give each bad entry's position, not its text: somebody may have pasted a whole link.
 func Parse(entries []string) (List, error) {
 	if len(entries) > entriesMax {
-		return nil, fmt.Errorf("%d entries are more than %d: %w", len(entries), entriesMax, ErrBadEntry)
+		return nil, fmt.Errorf("%d entries, more than the maximum of %d: %w", len(entries), entriesMax, ErrBadEntry)
 	}
 	var list List
 	var bad []string
@@ -78,26 +77,26 @@ func parseEntry(text string) (entry, bool) {
 		return entry{address: address, port: port}, true
 	}
 	name, isSuffix := strings.CutPrefix(host, ".")
-	// A whole top-level domain is a slip, not an allow-list.
+	// A whole top-level domain is a mistake, not an allowlist entry.
 	return entry{name: host, port: port}, isName(name) && (!isSuffix || strings.Contains(name, "."))
 }
 
-// parseAddress reads an IP address. One with a zone is of this machine's network only.
+// parseAddress reads an IP address. It rejects a zone, which is only valid on this machine.
 func parseAddress(text string) (netip.Addr, bool) {
 	address, err := netip.ParseAddr(text)
 	return address, err == nil && address.Zone() == ""
 }
 
-// A host name: labels of letters, digits and inner hyphens (RFC 1123), and underscores, which some
-// hosts have in spite of it.
+// A host name: labels of letters, digits and inner hyphens (RFC 1123), plus underscores, which some
+// hosts use anyway.
 var nameForm = regexp.MustCompile(`^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?` +
 	`(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$`)
 
 // nameBytesMax is the length limit of a host name (RFC 1035).
 const nameBytesMax = 253
 
-// isName reports whether name is a host name. One whose last label is a number is an IP address or
-// nothing.
+// isName reports whether name is a host name. A name with a numeric last label could only be an IP
+// address.
 func isName(name string) bool {
 	if len(name) > nameBytesMax || !nameForm.MatchString(name) {
 		return false
@@ -106,7 +105,7 @@ func isName(name string) bool {
 	return strings.Trim(last, "0123456789") != ""
 }
 
-// String returns the entry as [Parse] reads it.
+// String returns the entry in the form that [Parse] reads.
 func (e entry) String() string {
 	host := e.name
 	switch {
@@ -121,7 +120,7 @@ func (e entry) String() string {
 	return host + ":" + e.port
 }
 
-// Strings returns the entries as [Parse] reads them.
+// Strings returns the entries in the form that [Parse] reads.
 func (l List) Strings() []string {
 	var texts []string
 	for _, e := range l {
@@ -130,7 +129,7 @@ func (l List) Strings() []string {
 	return texts
 }
 
-// Admits reports whether the list has the host that u leads to.
+// Admits reports whether the list admits the host of u.
 func (l List) Admits(u *url.URL) bool {
 	name := strings.ToLower(u.Hostname())
 	address, err := netip.ParseAddr(name)
@@ -143,7 +142,7 @@ func (l List) Admits(u *url.URL) bool {
 		case e.port != PortOf(u):
 			return false
 		case isAddress:
-			return e.address == address // a zone makes it another
+			return e.address == address // an address with a zone never matches
 		case strings.HasPrefix(e.name, "."):
 			return len(name) > len(e.name) && strings.HasSuffix(name, e.name)
 		default:
@@ -152,7 +151,7 @@ func (l List) Admits(u *url.URL) bool {
 	})
 }
 
-// PortOf is u's port, https's own where it names none.
+// PortOf returns u's port, or 443 if it is not explicit.
 func PortOf(u *url.URL) string {
 	if port := u.Port(); port != "" {
 		return port

@@ -73,7 +73,7 @@ func TestAdmits(t *testing.T) {
 			if tt.want {
 				t.Errorf("%q: %v", tt.address, err)
 			}
-			continue // it can't be followed
+			continue // cannot be followed
 		}
 		if got := list.Admits(u); got != tt.want {
 			t.Errorf("%q admits %q: %t, want %t", tt.entry, tt.address, got, tt.want)

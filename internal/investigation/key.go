@@ -13,6 +13,7 @@ const (
 	quarantineSuffix = ".bin"
 	manifestSuffix   = ".json"
 	signatureSuffix  = ".sig"
+	publicKeySuffix  = ".pem"
 	keyTimeLayout    = "20060102T150405Z"
 )
 
@@ -85,7 +86,7 @@ func (k Key) Manifest() string {
 func SignatureKey(manifestKey string) string { return manifestKey + signatureSuffix }
 
 // SigningKeyKey returns the object key of the public key (PEM) with the given id.
-func SigningKeyKey(keyID string) string { return SigningKeysFolder + keyID + ".pem" }
+func SigningKeyKey(keyID string) string { return SigningKeysFolder + keyID + publicKeySuffix }
 
 // ErrBadPrefix is wrapped by the errors of [ValidatePrefix].
 var ErrBadPrefix = errors.New("invalid archive prefix")

@@ -45,15 +45,9 @@ func PlacesPrefix(key string) string { return strings.TrimSuffix(key, path.Ext(k
 // for a key in its first place.
 func BaseOf(key string) (base string, n int, ok bool) {
 	ending := path.Ext(key)
-	stem := strings.TrimSuffix(key, ending)
-	at := strings.LastIndexByte(stem, '~')
-	if at < 0 {
+	stem, n := cutPlace(strings.TrimSuffix(key, ending))
+	if n == 0 {
 		return "", 0, false
 	}
-	base = stem[:at] + ending
-	n, ok = PlaceOf(base, key)
-	if !ok || n == 0 {
-		return "", 0, false
-	}
-	return base, n, true
+	return stem + ending, n, true
 }

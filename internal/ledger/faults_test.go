@@ -38,7 +38,7 @@ func action(n int, status investigation.Status) investigation.Action {
 	}
 }
 
-// receipt is as long as a receipt gets with the default prefix.
+// receipt makes a receipt as long as the default prefix allows.
 func receipt(a investigation.Action) investigation.Receipt {
 	return investigation.Receipt{
 		Bucket:    "packhorse-evidence-123456789012-us-east-1",
@@ -61,7 +61,7 @@ func observe(t *testing.T, l *ledger.Ledger, a investigation.Action) investigati
 
 var errLost = errors.New("connection reset by peer")
 
-// lose has the server do what it is asked the nth time, and loses its answer.
+// lose executes the nth request of an operation but drops its response.
 func lose(operation string, nth int) *dynamotest.Wire {
 	return &dynamotest.Wire{Play: func(op string, n int, send func() (*http.Response, error)) (
 		*http.Response, error,
@@ -75,7 +75,7 @@ func lose(operation string, nth int) *dynamotest.Wire {
 	}}
 }
 
-// A write whose answer is lost is told from one that did not happen, in each change.
+// Each change can tell a write whose response was lost from one that did not happen.
 func TestLostAnswers(t *testing.T) {
 	table := newTable(t)
 	a := action(1, investigation.StatusSucceeded)
@@ -137,7 +137,7 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// answer is a DynamoDB error, as it looks on the wire.
+// answer is a DynamoDB error in its wire format.
 func answer(status int, code string) *http.Response {
 	body := fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"told so"}`, code)
 	return response(status, body)
@@ -185,7 +185,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"ValidationException":                    "index",
 	} {
 		for operation, call := range calls {
-			// In a bubble: the pauses between the attempts are not waited for.
+			// In a bubble, the test does not wait for the pauses between attempts.
 			synctest.Test(t, func(t *testing.T) {
 				w := &dynamotest.Wire{Play: func(op string, nth int, _ func() (*http.Response, error)) (
 					*http.Response, error,
@@ -204,18 +204,18 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 				}
 				for _, word := range []string{want, "no-such-table", code} {
 					if !strings.Contains(err.Error(), word) {
-						t.Errorf("%s of %s: %q is not in: %v", code, operation, word, err)
+						t.Errorf("%s of %s: the error lacks %q: %v", code, operation, word, err)
 					}
 				}
 				if sent := w.Count(operation); sent > 4 {
-					t.Errorf("%s of %s: it was sent %d times", code, operation, sent)
+					t.Errorf("%s of %s: sent %d times", code, operation, sent)
 				}
 			})
 		}
 	}
 }
 
-// settledItem is the answer to a read of an action that failed, and is not sealed.
+// settledItem is the response to a read of an action that failed and is not yet sealed.
 func settledItem(t *testing.T) string {
 	t.Helper()
 	rec, _ := investigation.Observe(action(1, "Failed"), t0).Apply(investigation.Record{})
@@ -227,7 +227,7 @@ func settledItem(t *testing.T) string {
 		case *types.AttributeValueMemberN:
 			attributes[name] = map[string]string{"N": v.Value}
 		default:
-			t.Fatalf("attribute %s is of another kind", name)
+			t.Fatalf("attribute %s has an unexpected type", name)
 		}
 	}
 	body, err := json.Marshal(map[string]any{"Item": attributes})
@@ -244,7 +244,7 @@ func TestMissingTable(t *testing.T) {
 	}
 }
 
-// A refusal without the item is followed by a look at it: bob was faster.
+// A refusal without the item makes the ledger read it: bob was faster.
 func TestRefusalWithoutItem(t *testing.T) {
 	table := newTable(t)
 	a := action(1, "Succeeded")
@@ -282,7 +282,7 @@ func TestContended(t *testing.T) {
 	}
 }
 
-// What DynamoDB leaves unread of a batch is asked for again, and no more than that.
+// Only the items that DynamoDB leaves unread in a batch are requested again.
 func TestUnprocessedKeys(t *testing.T) {
 	table := newTable(t)
 	var ids []investigation.ID
@@ -322,7 +322,7 @@ func TestUnprocessedKeys(t *testing.T) {
 	}
 }
 
-// A batch that stays unread ends in an error, after a bounded number of looks.
+// A batch that stays unread ends in an error after a bounded number of attempts.
 func TestUnprocessedForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		id := action(1, "").ID
@@ -341,7 +341,7 @@ func TestUnprocessedForever(t *testing.T) {
 	})
 }
 
-// Items that are no record name their key in the error, and the others are served.
+// Errors name the keys of invalid items; the valid ones are returned.
 func TestStrangers(t *testing.T) {
 	s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 	n := func(v string) types.AttributeValue { return &types.AttributeValueMemberN{Value: v} }
@@ -443,7 +443,7 @@ func TestStrangers(t *testing.T) {
 			}
 		}
 		if w.Count("UpdateItem")+w.Count("TransactWriteItems") != 0 {
-			t.Errorf("%s: it was written to", name)
+			t.Errorf("%s: the item was written to", name)
 		}
 	}
 	records, err := l.Load(t.Context(), ids)
@@ -452,7 +452,7 @@ func TestStrangers(t *testing.T) {
 	}
 	for _, id := range ids[1:] {
 		if !strings.Contains(err.Error(), id.String()) {
-			t.Errorf("load does not name %s", id)
+			t.Errorf("load's error does not name %s", id)
 		}
 	}
 	records, err = l.Due(t.Context(), tenant, investigation.LaneLive, t0, 1)
@@ -461,8 +461,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// What the index names too early is looked at again, and what a newer version of the code wrote
-// beside the record is left alone.
+// An action that the index lists too early is checked again, and attributes written by a newer
+// version of the code are kept.
 func TestStaleIndexAndForeignAttributes(t *testing.T) {
 	table := newTable(t)
 	client := dynamotest.Client(dynamotest.Direct)
@@ -483,7 +483,7 @@ func TestStaleIndexAndForeignAttributes(t *testing.T) {
 		*http.Response, error,
 	) {
 		resp, err := send()
-		if op == "Query" { // the index was read, and only then somebody claims
+		if op == "Query" { // somebody claims after the index was read
 			_, err := l.Change(t.Context(), a.ID, investigation.Claim("ada", t0, t0.Add(time.Hour)))
 			if err != nil {
 				t.Error(err)

@@ -10,9 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// The head of a tenant's chain is an item beside the tenant's actions; no action has such an id. Its
-// first version leaves a second item, which never changes: a chain that has begun and has no head
-// was robbed of it, and must not begin again with number 1.
+// The head of a tenant's chain is stored next to the tenant's actions, under an id that no action
+// can have. Starting a chain also writes a second item that never changes. It shows when a head has
+// been deleted: the chain must not start again with number 1.
 const (
 	headSuffix  = "#chain"
 	begunSuffix = "#chain-begun"
@@ -21,7 +21,8 @@ const (
 	nameDigest   = "digest"
 )
 
-// versionedHead is a head, and the name of the write that made it; the empty name is no item.
+// versionedHead is a head and the name of the write that made it; an empty name means that the item
+// does not exist.
 type versionedHead struct {
 	investigation.Head
 	version string
@@ -37,7 +38,7 @@ func headUpdateOf(next investigation.Head, version, was string) update {
 }
 
 // Head returns the end of the tenant's chain of manifests, read consistently. The error wraps
-// [ErrStranger] where the item makes no sense.
+// [ErrStranger] if the item is malformed.
 func (l *Ledger) Head(ctx context.Context, tenantID string) (investigation.Head, error) {
 	head, err := l.readHead(ctx, tenantID)
 	if err != nil {
@@ -46,7 +47,7 @@ func (l *Ledger) Head(ctx context.Context, tenantID string) (investigation.Head,
 	return head.Head, nil
 }
 
-// readHead returns the head as it is now; the zero value where there is none.
+// readHead returns the current head, or the zero value if it does not exist.
 func (l *Ledger) readHead(ctx context.Context, tenantID string) (versionedHead, error) {
 	it, err := l.readItem(ctx, headKey(tenantID))
 	if err != nil || len(it) == 0 {
@@ -55,7 +56,7 @@ func (l *Ledger) readHead(ctx context.Context, tenantID string) (versionedHead, 
 	return decodeHead(it)
 }
 
-// decodeHead returns the head in an item. An error wraps ErrStranger and names the item's key.
+// decodeHead returns the head stored in an item. Errors wrap ErrStranger and name the item's key.
 func decodeHead(it item) (versionedHead, error) {
 	r := reader{item: it}
 	head := versionedHead{version: r.text(nameVersion)}
@@ -63,7 +64,7 @@ func decodeHead(it item) (versionedHead, error) {
 	switch {
 	case r.err != nil:
 	case head.version == "":
-		r.err = errors.New("it has no version")
+		r.err = errors.New("the version is missing")
 	default:
 		r.err = head.Validate()
 	}
@@ -74,8 +75,8 @@ func decodeHead(it item) (versionedHead, error) {
 	return head, nil
 }
 
-// gone is the error for a chain that has begun and has no head.
+// gone is the error for a chain that has started but whose head is missing.
 func gone(tenantID string) error {
 	key, _ := headKey(tenantID)[namePK].(*types.AttributeValueMemberS)
-	return strange(key, errors.New("it is the head of a chain that has begun, and it is gone"))
+	return strange(key, errors.New("the chain has begun, but its head is gone"))
 }

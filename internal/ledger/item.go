@@ -13,12 +13,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// ErrStranger is wrapped where an item of the table is not a record of the ledger (somebody else wrote
-// it, or it was damaged; the error names its key), and where a change would make one that is not.
+// ErrStranger is wrapped if an item of the table is not a valid record of the ledger (it was
+// damaged, or something else wrote it; the error names its key), or if a change would produce an
+// invalid record.
 var ErrStranger = investigation.ErrBadRecord
 
-// The names of the attributes. The key of a manifest that is where it always is is not written: so an
-// ordinary item stays as small as it can.
+// The attribute names. The manifest key is omitted when it is the default, to keep items small.
 const (
 	namePK               = "pk" // "<tenantId>#<actionId>"
 	nameVersion          = "version"
@@ -33,7 +33,7 @@ const (
 	nameStatus           = "status"
 	nameCreatedAt        = "createdAt"
 	nameLastUpdatedAt    = "lastUpdatedAt"
-	nameCompletedAt      = "completedAt" // derived; for whoever looks
+	nameCompletedAt      = "completedAt" // derived; for people who look at the table
 	nameState            = "state"
 	nameAttempts         = "attempts"
 	nameExpiredLinks     = "expiredLinks"
@@ -41,7 +41,7 @@ const (
 	nameLeaseUntil       = "leaseUntil"
 	nameDueAt            = "dueAt"  // milliseconds since 1970
 	nameLane             = "lane"   // "<tenantId>#live"
-	nameClaims           = "claims" // owners, separated by blanks
+	nameClaims           = "claims" // owners, separated by spaces
 	nameStrangers        = "strangers"
 	nameReceipt          = "receipt"
 	nameManifestKey      = "manifestKey"
@@ -58,8 +58,8 @@ const (
 	dueIndex = "due"
 )
 
-// optional lists the attributes that an item may be without; a change removes those it leaves out.
-// What is in an item beyond the names above is left alone: a newer version may have put it there.
+// optional lists the attributes that an item may lack; a change removes those it does not set. A
+// change keeps attributes other than those named above: a newer version may have written them.
 func optional() []string {
 	return []string{
 		nameComputerDNSName, nameRequestor, nameRequestorComment, nameCaseID, nameRequestSource,
@@ -71,20 +71,21 @@ func optional() []string {
 
 type item = map[string]types.AttributeValue
 
-// versioned is a record, and the name of the write that made it; the empty name is no item.
+// versioned is a record and the name of the write that made it; an empty name means that the item
+// does not exist.
 type versioned struct {
 	investigation.Record
 	version string
 }
 
-// versionLength is how much of a random text names a write: 65 bits, which no item sees twice.
+// versionLength is how much random text names a write: 65 bits, enough to be unique per item.
 const versionLength = 13
 
 func newVersion() string { return rand.Text()[:versionLength] }
 
 func keyOf(id investigation.ID) item { return item{namePK: text(id.String())} }
 
-// idOf takes a key apart. A key that is none gives an id that gives the same key again.
+// idOf splits a key. An invalid key gives an id that encodes to the same key again.
 func idOf(key string) investigation.ID {
 	tenant, action, _ := strings.Cut(key, "#")
 	return investigation.ID{TenantID: tenant, ActionID: action}
@@ -94,15 +95,15 @@ func laneKey(tenantID string, lane investigation.Lane) string {
 	return tenantID + "#" + string(lane)
 }
 
-// update is a conditional write in DynamoDB's language.
+// update is a conditional write in DynamoDB's expression language.
 type update struct {
 	change, condition string
 	names             map[string]string
 	values            item
 }
 
-// updateOf returns the write that puts next in the place of the version that was read. What could not
-// be read again is an error that wraps ErrStranger.
+// updateOf returns the write that replaces version was with next. A record that could not be read
+// back is an error that wraps ErrStranger.
 func updateOf(next versioned, was string) (update, error) {
 	err := next.Validate()
 	if err != nil {
@@ -111,8 +112,9 @@ func updateOf(next versioned, was string) (update, error) {
 	return replace(encode(next.Record), optional(), next.version, was), nil
 }
 
-// replace returns the write of these attributes, by the version's name, that removes of the others
-// those it may, in the place of the version that was read. The empty name is that of no item.
+// replace returns the write that replaces version was with the attributes in it, under the name
+// version, and removes the attributes in mayRemove that it does not set. An empty was means that
+// the item must not exist.
 func replace(it item, mayRemove []string, version, was string) update {
 	it[nameVersion] = text(version)
 	u := update{names: map[string]string{}, values: item{}, condition: "attribute_not_exists(#pk)"}
@@ -134,7 +136,7 @@ func replace(it item, mayRemove []string, version, was string) update {
 			removes = append(removes, "#"+name)
 		}
 	}
-	// In the order of the names, so that equal writes have equal words.
+	// Sorted, so equal writes have equal expressions.
 	slices.Sort(sets)
 	u.change = "SET " + strings.Join(sets, ", ")
 	if len(removes) > 0 {
@@ -143,7 +145,7 @@ func replace(it item, mayRemove []string, version, was string) update {
 	return u
 }
 
-// encode returns the attributes of a record, without key and version. What is empty is left out.
+// encode returns a record's attributes, without key and version. It omits empty values.
 func encode(r investigation.Record) item {
 	it := item{
 		nameTenantID: text(r.TenantID), nameActionID: text(r.ActionID),
@@ -174,7 +176,7 @@ func encode(r investigation.Record) item {
 			it[name] = number(int64(n))
 		}
 	}
-	if r.Lane != "" { // with it dueAt, whatever it is: the index takes only items with both
+	if r.Lane != "" { // always with dueAt: the index only includes items that have both
 		it[nameLane] = text(laneKey(r.TenantID, r.Lane))
 		it[nameDueAt] = number(r.DueAt.UnixMilli())
 	}
@@ -198,14 +200,14 @@ func encode(r investigation.Record) item {
 	return it
 }
 
-// usualManifestKey is where the manifest of a record always is: beside its package, or in the place
-// of one that there will not be. Where there is no manifest yet it is empty.
+// usualManifestKey is the default key of a record's manifest: next to its package or, if it was not
+// collected, where the package would have been. It is empty while there is no manifest.
 func usualManifestKey(r investigation.Record) string {
 	if r.Receipt.Key != "" || !r.IsSealed() {
 		return investigation.Key(r.Receipt.Key).Manifest()
 	}
 	key, err := investigation.NotCollectedKeyOf(r.Action)
-	if err != nil { // then the record names it itself, or is none
+	if err != nil { // then the record must store the key, or is invalid
 		return ""
 	}
 	return key
@@ -243,7 +245,7 @@ func encodeSeal(s investigation.Seal) item {
 	return it
 }
 
-// decode returns the record in an item. An error wraps ErrStranger and names the item's key.
+// decode returns the record stored in an item. Errors wrap ErrStranger and name the item's key.
 func decode(it item) (versioned, error) {
 	key, ok := it[namePK].(*types.AttributeValueMemberS)
 	if !ok {
@@ -254,10 +256,10 @@ func decode(it item) (versioned, error) {
 	id := idOf(key.Value)
 	v.Record = r.record(id)
 	if r.err == nil && (r.text(nameTenantID) != id.TenantID || r.text(nameActionID) != id.ActionID) {
-		r.err = errors.New("its ids are not those of its key")
+		r.err = errors.New("the ids do not match the key")
 	}
 	if r.err == nil && v.version == "" {
-		r.err = errors.New("it has no version")
+		r.err = errors.New("the version is missing")
 	}
 	if r.err == nil {
 		r.err = v.Validate()
@@ -268,12 +270,12 @@ func decode(it item) (versioned, error) {
 	return v, nil
 }
 
-// strange says that the item of that key is no record, and why.
+// strange returns the error that the item under key is not a valid record because of why.
 func strange(key *types.AttributeValueMemberS, why error) error {
 	if !errors.Is(why, ErrStranger) {
 		why = fmt.Errorf("%w: %w", ErrStranger, why)
 	}
-	if key == nil { // cannot be: it is the table's key
+	if key == nil { // impossible: it is the table's key
 		return why
 	}
 	return fmt.Errorf("item %.200q: %w", key.Value, why)

@@ -15,7 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// everyRecord is a record in each state it can have on its way.
+// everyRecord returns a record in each state of its life.
 func everyRecord(tb testing.TB) []investigation.Record {
 	tb.Helper()
 	must := func(r investigation.Record, err error) investigation.Record {
@@ -41,7 +41,7 @@ func everyRecord(tb testing.TB) []investigation.Record {
 	bare := receipt(action(1, ""))
 	bare.PartSize, bare.Retention = 0, investigation.Retention{}
 	plain := sealed(investigation.Archive("ada", investigation.Arrival{At: t0.Add(1), Receipt: bare}).Apply(fetching))
-	old := archived // as it was before there were chains
+	old := archived // a record from before chains existed
 	old.Seal = investigation.Seal{}
 	expired := sealed(investigation.Close("ada", investigation.Closing{At: t0,
 		Reason: investigation.ReasonExpired, Message: "six links expired"}).Apply(fetching))
@@ -66,7 +66,7 @@ func TestRecordsComeBack(t *testing.T) {
 	}
 }
 
-// An ordinary manifest key costs no room, and another is kept.
+// A default manifest key is omitted; any other is stored.
 func TestManifestKeyIsWrittenWhereItIsUnusual(t *testing.T) {
 	written := 0
 	for _, rec := range everyRecord(t) {
@@ -75,12 +75,12 @@ func TestManifestKeyIsWrittenWhereItIsUnusual(t *testing.T) {
 		}
 	}
 	if written != 2 {
-		t.Errorf("it is written %d times, want 2", written)
+		t.Errorf("the key was written %d times, want 2", written)
 	}
 }
 
-// FuzzDecode has one attribute of a good item replaced, or taken away: what comes is an error that
-// says so, or a record that is written as it was read.
+// FuzzDecode replaces or removes one attribute of a valid item. Decoding must return an error that
+// wraps ErrStranger, or a record that encodes to the same item.
 func FuzzDecode(f *testing.F) {
 	records := everyRecord(f)
 	for i := range records {
@@ -112,7 +112,7 @@ func FuzzDecode(f *testing.F) {
 		rec, err := ledger.Decode(it)
 		if err != nil {
 			if !errors.Is(err, ledger.ErrStranger) {
-				t.Errorf("the error does not say that it is a stranger: %v", err)
+				t.Errorf("the error does not wrap ErrStranger: %v", err)
 			}
 			return
 		}

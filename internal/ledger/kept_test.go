@@ -15,10 +15,10 @@ import (
 
 var keep = flag.Bool("keep", false, "write the items of this version to testdata, for later versions to read")
 
-// keptItems are items as the version of November 2026 wrote them, one of each state.
+// keptItems holds items as written by the version of November 2026, one of each state.
 const keptItems = "testdata/items-2026-11.json"
 
-// Items that an earlier version wrote are read, and would be written again as they are.
+// Items written by an earlier version can be read, and would be written again unchanged.
 func TestKeptItemsAreRead(t *testing.T) {
 	if *keep {
 		var items []any
@@ -55,7 +55,7 @@ func TestKeptItemsAreRead(t *testing.T) {
 	}
 }
 
-// plain returns an attribute in DynamoDB's own JSON.
+// plain returns an attribute in DynamoDB's JSON format.
 func plain(value types.AttributeValue) any {
 	switch v := value.(type) {
 	case *types.AttributeValueMemberS:
@@ -71,11 +71,11 @@ func plain(value types.AttributeValue) any {
 		}
 		return map[string]any{"M": attributes}
 	default:
-		panic("the ledger writes no such attribute")
+		panic("the ledger does not write attributes of this type")
 	}
 }
 
-// typed is the way back: it takes what stands under "M".
+// typed is the inverse of plain: it takes the value under "M".
 func typed(attributes map[string]any) types.AttributeValue {
 	m := &types.AttributeValueMemberM{Value: map[string]types.AttributeValue{}}
 	for name, attribute := range attributes {

@@ -1,17 +1,17 @@
 // Package ledger is the durable record of every action, in DynamoDB: one item per action, and a
-// sparse index of those with something to do. It serves the use cases poll and fetch.
+// sparse index of the actions that have work to do. It serves the use cases poll and fetch.
 //
 // A change reads the item consistently, lets package investigation decide, and writes on the
-// condition that the item's version, a name of its own for each write, is still the one that was
-// read. If it is not, the refusal brings the item along (ALL_OLD), and it is decided anew. So each
-// change is one conditional write, and where nothing changes nothing is written. docs/ledger.md
-// says what that costs.
+// condition that the item still has the version that was read; every write gives the item a new
+// version name. If the condition fails, DynamoDB returns the current item (ALL_OLD), and the ledger
+// decides again from that. So each change is one conditional write, and a change without effect
+// writes nothing. docs/ledger.md lists what that costs.
 //
 // A change that seals is one transaction of such writes: the action's item, and the head of its
-// tenant's chain of manifests, which is an item of the same table.
+// tenant's chain of manifests, which is an item in the same table.
 //
 // The table needs a partition key "pk" (string) and the index "due" with the keys "lane" (string)
-// and "dueAt" (number). The package makes no table and forgets no action.
+// and "dueAt" (number). This package neither creates tables nor deletes actions.
 package ledger
 
 import (
@@ -31,41 +31,41 @@ import (
 )
 
 const (
-	// attemptsMax is how often the SDK sends one operation. A write whose answer was lost may be
-	// sent again: its condition is false by then, and the item that comes with the refusal names the
+	// attemptsMax is how often the SDK sends one operation. A write whose response was lost may be
+	// sent again: its condition is false by then, and the item returned with the refusal names the
 	// write that made it.
 	attemptsMax = 4
 
-	// backoffMax bounds the pause between two attempts.
+	// backoffMax bounds the pause between attempts.
 	backoffMax = 250 * time.Millisecond
 
-	// operationTimeout bounds one operation with all its attempts. DynamoDB answers in
-	// milliseconds.
+	// operationTimeout bounds one operation including its retries. DynamoDB responds in milliseconds.
 	operationTimeout = 10 * time.Second
 
-	// refusalsMax is how often others may change an item before a change of it is given up. A
-	// crowd of n takes at most n refusals; a tick and a few fetchers are no crowd.
+	// refusalsMax is how often others may change an item before a change to it gives up. Among n
+	// concurrent writers nobody is refused more than n times, and a tick and a few fetchers are far
+	// fewer.
 	refusalsMax = 50
 )
 
 var (
-	// ErrContended says that others changed the item each time before it could be changed here. It
-	// was not changed.
+	// ErrContended means that others changed the item before each attempt. This change was not
+	// written.
 	ErrContended = errors.New("others kept changing the item")
 
-	// errRefused: the condition of a write was false.
+	// errRefused means that the condition of a write was false.
 	errRefused = errors.New("the item has changed")
 )
 
-// Ledger is the ledger of all tenants in one table. It is safe for concurrent use.
+// Ledger stores the ledger of all tenants in one table. It is safe for concurrent use.
 type Ledger struct {
 	client *dynamodb.Client
 	table  string
 	tuning func(*dynamodb.Options)
 }
 
-// New returns the ledger kept in the table. Its calls are repeated by a retryer of its own,
-// whatever the client has: at most four attempts, at most a quarter of a second apart.
+// New returns the ledger stored in the table. It uses its own retryer instead of the client's: at
+// most four attempts, at most a quarter of a second apart.
 func New(client *dynamodb.Client, table string) *Ledger {
 	retryer := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attemptsMax
@@ -75,8 +75,8 @@ func New(client *dynamodb.Client, table string) *Ledger {
 		tuning: func(o *dynamodb.Options) { o.Retryer = retryer }}
 }
 
-// Change implements poll.Ledger and fetch.Ledger: it reads, applies the change and writes, until nobody
-// else wrote in between.
+// Change implements poll.Ledger and fetch.Ledger: it reads, applies the change and writes, and
+// repeats this if somebody else wrote in between.
 func (l *Ledger) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
@@ -96,7 +96,7 @@ func (l *Ledger) change(ctx context.Context, id investigation.ID, c investigatio
 	}
 	for range refusalsMax {
 		next, err := c.Apply(known.Record)
-		if err != nil || next == known.Record { // a repetition: nothing to write
+		if err != nil || next == known.Record { // already applied: nothing to write
 			return next, err
 		}
 		write := versioned{next, newVersion()}
@@ -108,14 +108,14 @@ func (l *Ledger) change(ctx context.Context, id investigation.ID, c investigatio
 			return investigation.Record{}, err
 		}
 		if current.version == write.version {
-			return next, nil // it was written: only the answer to that was lost on the way
+			return next, nil // it was written; only the response was lost
 		}
 		known = current
 	}
 	return investigation.Record{}, ErrContended
 }
 
-// read returns the record as it is now; the zero value where there is none.
+// read returns the current record, or the zero value if it does not exist.
 func (l *Ledger) read(ctx context.Context, id investigation.ID) (versioned, error) {
 	it, err := l.readItem(ctx, keyOf(id))
 	if err != nil || len(it) == 0 {
@@ -136,8 +136,8 @@ func (l *Ledger) readItem(ctx context.Context, key item) (item, error) {
 	return out.Item, nil
 }
 
-// write puts next in the place of the version that was read. If somebody else was faster it returns
-// errRefused, and the item as it is now.
+// write replaces version was with next. If somebody else wrote first, it returns errRefused and the
+// current item.
 func (l *Ledger) write(ctx context.Context, next versioned, was string) (versioned, error) {
 	u, err := updateOf(next, was)
 	if err != nil {
@@ -160,9 +160,9 @@ func (l *Ledger) write(ctx context.Context, next versioned, was string) (version
 	switch {
 	case refused && len(refusal.Item) > 0:
 		current, err = decode(refusal.Item)
-	case refused: // no item came along: it is gone, or the server does not send it
+	case refused: // without an item: it was deleted, or the server does not return it
 		current, err = l.read(ctx, next.ID)
-	case inTransaction: // somebody seals it at this moment
+	case inTransaction: // somebody is sealing it right now
 		err = pause.For(ctx, conflictPause(0))
 		if err == nil {
 			current, err = l.read(ctx, next.ID)

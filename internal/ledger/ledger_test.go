@@ -21,7 +21,7 @@ func TestLedger(t *testing.T) {
 	})
 }
 
-// spoilIn damages items of the table.
+// spoilIn damages items in the table.
 func spoilIn(table string) conformance.Spoil {
 	return func(t *testing.T, id investigation.ID, field string, value any) {
 		t.Helper()

@@ -20,25 +20,26 @@ const (
 	// batchMax is how many items DynamoDB reads in one BatchGetItem.
 	batchMax = 100
 
-	// unprocessedMax is how often in a row a batch may come back without a single item of it. Then
-	// the table is throttled, and asking on makes that worse.
+	// unprocessedMax is how many times in a row a batch may return nothing. By then the table is
+	// throttled, and asking again would make that worse.
 	unprocessedMax = 6
 
-	// unprocessedPause is the pause before what was left of a batch is asked for again; it doubles
-	// each time nothing came.
+	// unprocessedPause is the pause before the rest of a batch is requested again; it doubles each
+	// time nothing was returned.
 	unprocessedPause = 50 * time.Millisecond
 
-	// pagesMax bounds one look at the index. A page that yields nothing due is stale, or strangers.
+	// pagesMax bounds one query of the index. Pages without due actions hold only stale or invalid
+	// items.
 	pagesMax = 50
 )
 
-// Load implements poll.Ledger. Items that are no record are left out; the error names each of them
-// and wraps [ErrStranger], and the records returned beside it are all the others.
+// Load implements poll.Ledger. It skips invalid items; the error names each of them and wraps
+// [ErrStranger], and the records returned with it are all the others.
 func (l *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error) {
 	var records []investigation.Record
 	var strangers []error
 	asked := make(map[investigation.ID]bool, len(ids))
-	var distinct []investigation.ID // DynamoDB refuses a batch that names an item twice
+	var distinct []investigation.ID // DynamoDB refuses duplicates in a batch
 	for _, id := range ids {
 		if !asked[id] {
 			distinct = append(distinct, id)
@@ -56,7 +57,7 @@ func (l *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigat
 	return records, errors.Join(strangers...)
 }
 
-// decodeAll returns the records among items, and the errors of the others.
+// decodeAll returns the valid records among items, and the errors of the others.
 func decodeAll(items []item) ([]investigation.Record, error) {
 	var records []investigation.Record
 	var strangers []error
@@ -71,8 +72,8 @@ func decodeAll(items []item) ([]investigation.Record, error) {
 	return records, errors.Join(strangers...)
 }
 
-// batch reads the items of at most batchMax ids, consistently. DynamoDB may answer for a part of
-// them only (UnprocessedKeys); then the rest is asked for again.
+// batch reads the items of at most batchMax ids, consistently. DynamoDB may return only some of
+// them (UnprocessedKeys); batch then requests the rest again.
 func (l *Ledger) batch(ctx context.Context, ids []investigation.ID) ([]item, error) {
 	keys := make([]item, len(ids))
 	for i, id := range ids {
@@ -92,7 +93,7 @@ func (l *Ledger) batch(ctx context.Context, ids []investigation.ID) ([]item, err
 		if len(left) < len(keys) {
 			empty = 0
 		} else if empty++; empty == unprocessedMax {
-			return nil, fmt.Errorf("table %s left %d items unread, again and again: it is throttled",
+			return nil, fmt.Errorf("table %s repeatedly left %d items unread: it is throttled",
 				l.table, len(left))
 		}
 		keys = left
@@ -115,7 +116,7 @@ func (l *Ledger) batchOnce(ctx context.Context, keys []item) (answered, left []i
 	if err != nil {
 		return nil, nil, l.explain("read items of", err)
 	}
-	for _, of := range out.Responses { // of one table; an ARN may come back as its name
+	for _, of := range out.Responses { // one table only; if named by ARN, it may be returned by name
 		answered = append(answered, of...)
 	}
 	for _, of := range out.UnprocessedKeys {
@@ -124,11 +125,11 @@ func (l *Ledger) batchOnce(ctx context.Context, keys []item) (answered, left []i
 	return answered, left, nil
 }
 
-// Due implements poll.Ledger. Items that are no record are left out; the error names each of them
-// and wraps [ErrStranger], and the records returned beside it are all the others.
+// Due implements poll.Ledger. It skips invalid items; the error names each of them and wraps
+// [ErrStranger], and the records returned with it are all the others.
 //
-// The index lags behind the table by some milliseconds. What it names too early, or still, is left
-// out after the second, consistent look; what it does not name yet comes with the next sweep.
+// The index lags behind the table by some milliseconds. A second, consistent read drops the actions
+// that the index lists too early or too long; the next sweep finds those it does not list yet.
 func (l *Ledger) Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time,
 	limit int,
 ) ([]investigation.Record, error) {
@@ -163,7 +164,7 @@ func (l *Ledger) Due(ctx context.Context, tenantID string, lane investigation.La
 	return due, errors.Join(strangers...)
 }
 
-// page returns at most limit ids that the index names, and where the next page begins.
+// page returns at most limit ids from the index, and where the next page starts.
 func (l *Ledger) page(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time,
 	from item, limit int,
 ) ([]investigation.ID, item, error) {
@@ -188,19 +189,20 @@ func (l *Ledger) page(ctx context.Context, tenantID string, lane investigation.L
 	for _, it := range out.Items {
 		key, _ := it[namePK].(*types.AttributeValueMemberS)
 		if key == nil {
-			continue // cannot be: it is the table's key
+			continue // impossible: it is the table's key
 		}
 		ids = append(ids, idOf(key.Value))
 	}
 	return ids, out.LastEvaluatedKey, nil
 }
 
-// Records returns everything the ledger knows of the tenant, in the order of creation. Items that
-// are no record are left out; the error names each of them and wraps [ErrStranger], and the records
-// returned beside it are all the others.
+// Records returns all of the tenant's records, in order of creation. It skips invalid items; the
+// error names each of them and wraps [ErrStranger], and the records returned with it are all the
+// others.
 //
-// It reads the whole table, whatever the tenant's part of it is: one read unit for every 4 KB. It is
-// for who lists or verifies an archive, and not for the functions, whose roles do not allow it.
+// It reads the whole table, even if the tenant's share is small: one read unit for every 4 KB. It
+// is meant for listing and verifying an archive. The functions do not use it, and their roles do
+// not allow it.
 func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
 	items, err := l.scan(ctx, &dynamodb.ScanInput{
 		FilterExpression: aws.String("begins_with(#pk, :tenant) AND NOT #pk IN (:head, :begun)"),

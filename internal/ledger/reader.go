@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// reader takes attributes out of an item, until the first that is not what it should be.
+// reader reads attributes from an item, and stops at the first one of the wrong type.
 type reader struct {
 	item item
 	err  error
@@ -52,7 +52,7 @@ func (r *reader) fail(name, want string) {
 	}
 }
 
-// text returns "" for an attribute that is absent.
+// text returns "" for a missing attribute.
 func (r *reader) text(name string) string {
 	value, set := r.item[name]
 	if !set {
@@ -66,7 +66,7 @@ func (r *reader) text(name string) string {
 	return s.Value
 }
 
-// number returns absent for an attribute that is absent.
+// number returns absent for a missing attribute.
 func (r *reader) number(name string, absent int64) int64 {
 	value, set := r.item[name]
 	if !set {
@@ -85,7 +85,7 @@ func (r *reader) number(name string, absent int64) int64 {
 	return i
 }
 
-// instant returns the zero time for an attribute that is absent.
+// instant returns the zero time for a missing attribute.
 func (r *reader) instant(name string) time.Time {
 	s := r.text(name)
 	if s == "" {
@@ -103,7 +103,7 @@ func (r *reader) dueAt() time.Time {
 	millis := r.number(nameDueAt, math.MinInt64)
 	if millis == math.MinInt64 {
 		if _, set := r.item[nameLane]; set {
-			r.fail(nameDueAt, "set, as it must be beside a lane")
+			r.fail(nameDueAt, "set, although the item has a lane")
 		}
 		return time.Time{}
 	}
@@ -123,7 +123,7 @@ func (r *reader) lane(tenantID string) investigation.Lane {
 	return investigation.Lane(lane)
 }
 
-// part returns what reads the map of that name, or nil for an attribute that is absent.
+// part returns a reader of the map with that name, or nil for a missing attribute.
 func (r *reader) part(name string) *reader {
 	value, set := r.item[name]
 	if !set {
@@ -171,7 +171,7 @@ func (r *reader) seal(name string) investigation.Seal {
 	return seal
 }
 
-// flag returns false for an attribute that is absent.
+// flag returns false for a missing attribute.
 func (r *reader) flag(name string) bool {
 	value, set := r.item[name]
 	if !set {

@@ -8,11 +8,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
-// scanPagesMax bounds a look at the whole table: some ten gigabytes, and as many million actions.
+// scanPagesMax bounds a scan of the whole table: about ten gigabytes, or ten million actions.
 const scanPagesMax = 10_000
 
-// scan returns the items of the whole table that the filter of in lets through, read consistently. The
-// filter speaks of the key as #pk.
+// scan returns the items of the whole table that match in's filter, read consistently. The filter
+// refers to the key as #pk.
 func (l *Ledger) scan(ctx context.Context, in *dynamodb.ScanInput) ([]item, error) {
 	in.TableName, in.ConsistentRead = aws.String(l.table), aws.Bool(true)
 	in.ExpressionAttributeNames = map[string]string{"#pk": namePK}

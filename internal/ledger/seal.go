@@ -18,29 +18,30 @@ import (
 )
 
 const (
-	// conflictPauseMin and conflictPauseMax bound the pause after a refusal. A transaction takes some
-	// ten milliseconds; who tries again at once, with all the others, only disturbs the next.
+	// conflictPauseMin and conflictPauseMax bound the pause after a refusal. A transaction takes
+	// roughly ten milliseconds; if all refused writers retried immediately, they would only disturb
+	// the next one.
 	conflictPauseMin = 10 * time.Millisecond
 	conflictPauseMax = 320 * time.Millisecond
 
-	// goneMin is how often in a row a chain has to be found begun and without a head. A transaction
-	// may become visible one item after the other, so once is not enough.
+	// goneMin is how often in a row a chain must be found begun but without a head. A transaction may
+	// become visible one item at a time, so once is not enough.
 	goneMin = 4
 )
 
-// errBegun is the refusal to begin a chain that has begun. It is an errRefused as well.
+// errBegun refuses to begin a chain that has already begun. It wraps errRefused.
 var errBegun = fmt.Errorf("%w: the chain has begun", errRefused)
 
-// sealing is a transaction: a record and the head after it, in the place of those that were read.
+// sealing is a transaction: a record and the new head, which replace the versions that were read.
 type sealing struct {
 	next    versioned
 	was     string
 	head    investigation.Head
-	headWas string // empty: the chain begins
+	headWas string // empty if this begins the chain
 }
 
 // Seal implements fetch.Ledger: it applies the change and seals its result. It reads, decides and
-// writes until nobody else wrote record or head in between.
+// writes, and repeats this if somebody else wrote the record or the head in between.
 func (l *Ledger) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
 	by investigation.Sealer,
 ) (investigation.Record, error) {
@@ -51,8 +52,8 @@ func (l *Ledger) Seal(ctx context.Context, id investigation.ID, c investigation.
 	return rec, nil
 }
 
-// seal reads both items again after a refusal, although a refusal could bring them along: after the
-// pause, the head that came with it would be an old one, and lose again.
+// seal reads both items again after a refusal, although the refusal could return them: after the
+// pause, a head from the refusal would be outdated and lose again.
 func (l *Ledger) seal(ctx context.Context, id investigation.ID, c investigation.Change,
 	by investigation.Sealer,
 ) (investigation.Record, error) {
@@ -65,10 +66,10 @@ func (l *Ledger) seal(ctx context.Context, id investigation.ID, c investigation.
 			return investigation.Record{}, err
 		}
 		if n > 0 && known.version == tried.next.version {
-			return known.Record, nil // it was written: only the answer to that was lost on the way
+			return known.Record, nil // it was written; only the response was lost
 		}
 		tried, err = l.sealingOf(ctx, known, c, by)
-		if err != nil || tried.next.Record == known.Record { // a repetition: nothing to write
+		if err != nil || tried.next.Record == known.Record { // already applied: nothing to write
 			return tried.next.Record, err
 		}
 		if tried.headWas != "" {
@@ -91,11 +92,11 @@ func (l *Ledger) seal(ctx context.Context, id investigation.ID, c investigation.
 	return investigation.Record{}, fmt.Errorf("%w: %w", ErrContended, refusal)
 }
 
-// sealingOf decides what becomes of a record. The head is read only where a place after it is needed.
+// sealingOf applies the change to a record. It reads the head only if the result must be sealed.
 //
-// It is a second GetItem, and not a batch of both: that would cost the same two read units and one
-// permission more. Nor is it a consistent picture of both, at twice the price: the conditions of the
-// write see to that.
+// It uses a second GetItem instead of a batch of both, which would cost the same two read units and
+// need another permission. Nor does it read both in one consistent transaction, at twice the price:
+// the conditions of the write already guard against changes in between.
 func (l *Ledger) sealingOf(ctx context.Context, known versioned, c investigation.Change,
 	by investigation.Sealer,
 ) (sealing, error) {
@@ -115,18 +116,18 @@ func (l *Ledger) sealingOf(ctx context.Context, known versioned, c investigation
 		return sealing{}, err
 	}
 	if !utf8.ValidString(next.Seal.Manifest) || !utf8.ValidString(next.QuarantineSeal.Manifest) {
-		return sealing{}, errors.New("the manifest is no text (UTF-8), and would not come back as it is")
+		return sealing{}, errors.New("the manifest is not valid UTF-8 and could not be read back unchanged")
 	}
 	return sealing{next: versioned{next, newVersion()}, was: known.version,
 		head: nextHead, headWas: head.version}, nil
 }
 
-// writeSealing writes the record and the head, both or neither. If somebody else was faster, or is
-// at it, the error is errRefused.
+// writeSealing writes both the record and the head, or neither. If somebody else wrote first or is
+// writing now, the error is errRefused.
 //
-// All three parts are updates, so that a role needs no permission beyond that for a single one. The
-// token is the name of the write: a repetition of the SDK's, whose first try was done, is answered
-// without being done again.
+// All three parts are updates, so a role needs the same permission as for a single update. The
+// token is the name of the write: if the SDK retries a transaction that already succeeded, DynamoDB
+// confirms it without writing again.
 func (l *Ledger) writeSealing(ctx context.Context, s sealing) error {
 	record, err := updateOf(s.next, s.was)
 	if err != nil {
@@ -155,7 +156,7 @@ func (l *Ledger) writeSealing(ctx context.Context, s sealing) error {
 	}
 	reasons := cancelled.CancellationReasons
 	switch dynamo.Worst(reasons) {
-	case "", dynamo.ReasonThroughput, dynamo.ReasonThrottled: // somebody else's write, or a pause will help
+	case "", dynamo.ReasonThroughput, dynamo.ReasonThrottled: // another write was first, or a pause will help
 	default:
 		return err
 	}
@@ -165,7 +166,7 @@ func (l *Ledger) writeSealing(ctx context.Context, s sealing) error {
 	return fmt.Errorf("%w: %w", errRefused, err)
 }
 
-// part is a write as a part of a transaction.
+// part returns a write as part of a transaction.
 func (l *Ledger) part(key item, u update) types.TransactWriteItem {
 	return types.TransactWriteItem{Update: &types.Update{
 		TableName: aws.String(l.table), Key: key,
@@ -174,12 +175,12 @@ func (l *Ledger) part(key item, u update) types.TransactWriteItem {
 	}}
 }
 
-// conflictPause is the pause after the nth refusal, from 0: at random, so that those who disturbed
-// each other do not do it again.
+// conflictPause returns the pause after the nth refusal, from 0. It is random, so writers that
+// collided do not collide again.
 func conflictPause(n int) time.Duration {
 	longest := conflictPauseMax
 	if n < 5 {
 		longest = conflictPauseMin << n
 	}
-	return 1 + rand.N(longest) //nolint:gosec // it need not be hard to guess
+	return 1 + rand.N(longest) //nolint:gosec // need not be unpredictable
 }

@@ -27,7 +27,7 @@ const (
 	seals     = "TransactWriteItems"
 )
 
-// cancelled is the answer to a transaction that was not done, with the reason for each part.
+// cancelled is the response to a transaction that was not executed, with the reason for each part.
 func cancelled(reasons ...string) *http.Response {
 	var list []string
 	for _, reason := range reasons {
@@ -38,7 +38,7 @@ func cancelled(reasons ...string) *http.Response {
 		"CancellationReasons":[%s]}`, reasons, strings.Join(list, ",")))
 }
 
-// failed makes an action that Defender failed, not sealed.
+// failed makes an action that failed in Defender and is not sealed.
 func failed(t *testing.T, table string, n int) investigation.Action {
 	t.Helper()
 	a := action(n, investigation.StatusFailed)
@@ -70,7 +70,7 @@ func remove(t *testing.T, table, key string) {
 	}
 }
 
-// endsIn fails unless the chain has so many manifests.
+// endsIn fails unless the chain has exactly want manifests.
 func endsIn(t *testing.T, table string, want int64) {
 	t.Helper()
 	head, err := newLedger(table, &dynamotest.Wire{}).Head(t.Context(), tenant)
@@ -79,8 +79,8 @@ func endsIn(t *testing.T, table string, want int64) {
 	}
 }
 
-// What comes back of a transaction, or does not, leaves one seal: of what failed, failed but was
-// done, or was cancelled, once and then no more.
+// A transaction that fails, fails although it was executed, or is canceled once leaves exactly one
+// seal.
 func TestSealFaults(t *testing.T) {
 	type send = func() (*http.Response, error)
 	tests := []struct {
@@ -157,7 +157,7 @@ func TestSealFaults(t *testing.T) {
 	}
 }
 
-// A repetition carries the token of the first try, and a new try another.
+// The SDK's retry reuses the token of the first attempt; a new attempt has a new token.
 func TestSealTokens(t *testing.T) {
 	table := newTable(t)
 	a := failed(t, table, 1)
@@ -186,7 +186,7 @@ func TestSealTokens(t *testing.T) {
 	}
 }
 
-// tokenWire notes the client request tokens that go by.
+// tokenWire records the client request tokens that are sent.
 type tokenWire struct {
 	wire *dynamotest.Wire
 	seen map[string]int
@@ -206,8 +206,8 @@ func (w *tokenWire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.wire.RoundTrip(req)
 }
 
-// A cancellation for any other reason is an error at once, and says what to do.
-func TestSealCancelledForGood(t *testing.T) {
+// A cancellation for any other reason is an immediate error that says what to do.
+func TestSealCancelledPermanently(t *testing.T) {
 	table := newTable(t)
 	a := failed(t, table, 1)
 	w := &dynamotest.Wire{Play: func(op string, _ int, send func() (*http.Response, error)) (
@@ -225,12 +225,12 @@ func TestSealCancelledForGood(t *testing.T) {
 	endsIn(t, table, 0)
 }
 
-// A record or a head that others change for good is given up in the end, with nothing written.
+// A seal gives up, without writing anything, if others keep changing the record or the head.
 func TestSealContended(t *testing.T) {
 	for code, word := range map[string]string{
 		"TransactionConflict": "TransactionConflict", "ThrottlingError": "throttled",
 	} {
-		synctest.Test(t, func(t *testing.T) { // the pauses are not waited for
+		synctest.Test(t, func(t *testing.T) { // do not wait for the pauses
 			w := &dynamotest.Wire{Play: func(op string, n int, _ func() (*http.Response, error)) (
 				*http.Response, error,
 			) {
@@ -248,13 +248,13 @@ func TestSealContended(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if n := w.Count(seals); n > 100 {
-				t.Errorf("it was tried %d times", n)
+				t.Errorf("tried %d times", n)
 			}
 		})
 	}
 }
 
-// A head that makes no sense is never written to, and neither is what it was to seal.
+// A malformed head is never overwritten, and the record it would seal is not written either.
 func TestDamagedHead(t *testing.T) {
 	s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 	n := func(v string) types.AttributeValue { return &types.AttributeValueMemberN{Value: v} }
@@ -284,7 +284,7 @@ func TestDamagedHead(t *testing.T) {
 			}
 		}
 		if w.Count(seals) != 0 {
-			t.Errorf("%s: it was written to", name)
+			t.Errorf("%s: the item was written to", name)
 		}
 		records, err := l.Records(t.Context(), tenant)
 		if err != nil || len(records) != 1 || records[0].IsSealed() {
@@ -293,8 +293,8 @@ func TestDamagedHead(t *testing.T) {
 	}
 }
 
-// A chain whose head is gone does not begin again with number 1, not even if the head goes between
-// the look at it and the write.
+// A chain whose head is missing does not start again with number 1, even if the head disappears
+// between the read and the write.
 func TestHeadIsGone(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		table := newTable(t)
@@ -326,7 +326,7 @@ func TestHeadIsGone(t *testing.T) {
 	}
 }
 
-// Two begin a chain at once: the slower one finds it begun, and follows.
+// Two writers begin a chain at once: the slower one finds that it has begun, and continues it.
 func TestBegunMeanwhile(t *testing.T) {
 	table := newTable(t)
 	first, second := failed(t, table, 1), failed(t, table, 2)
@@ -347,7 +347,7 @@ func TestBegunMeanwhile(t *testing.T) {
 	endsIn(t, table, 2)
 }
 
-// An ordinary change of an item that is in a transaction waits for it.
+// An ordinary change of an item waits for a transaction that includes the item.
 func TestChangeInConflict(t *testing.T) {
 	table := newTable(t)
 	a := failed(t, table, 1)
@@ -368,8 +368,8 @@ func TestChangeInConflict(t *testing.T) {
 	}
 }
 
-// A manifest that is no text would come back as another; it is refused before it is written.
-func TestManifestThatIsNoText(t *testing.T) {
+// A manifest that is not valid UTF-8 would be read back changed, so it is refused before the write.
+func TestManifestThatIsNotText(t *testing.T) {
 	table := newTable(t)
 	a := failed(t, table, 1)
 	_, err := newLedger(table, &dynamotest.Wire{}).Seal(t.Context(), a.ID, investigation.Unchanged(), binary{})
@@ -388,10 +388,10 @@ func (binary) Outcome(investigation.Record, investigation.Head) ([]byte, error) 
 }
 
 func (binary) Quarantined(investigation.Record, investigation.Head) ([]byte, error) {
-	return nil, errors.New("nothing is in quarantine")
+	return nil, errors.New("quarantine is empty")
 }
 
-// Records names strangers, serves the others, and reads on from page to page.
+// Records names invalid items, returns the valid ones, and reads all pages.
 func TestRecordsOfATable(t *testing.T) {
 	table := newTable(t)
 	for n := range 3 {
@@ -424,7 +424,7 @@ func TestRecordsOfATable(t *testing.T) {
 	}
 }
 
-// shortened is the answer to a Scan, cut off after its first item.
+// shortened is the response to a Scan, truncated after its first item.
 func shortened(answer io.Reader) (*http.Response, error) {
 	var page struct {
 		Items            []map[string]any

@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(dynamotest.Main(m)) }
 
-// newTable makes an empty ledger table for one test.
+// newTable creates an empty ledger table for one test.
 func newTable(t *testing.T) string {
 	t.Helper()
 	return dynamotest.Table(t, ledgertables.Ledger("ledger-"+rand.Text()))

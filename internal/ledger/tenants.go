@@ -11,8 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Tenants returns the ids of the tenants that have a chain, in order. Like [Ledger.Records] it reads
-// the whole table, and is not for the functions.
+// Tenants returns the ids of the tenants that have a chain, in order. Like [Ledger.Records] it
+// reads the whole table and is not for the functions.
 func (l *Ledger) Tenants(ctx context.Context) ([]string, error) {
 	items, err := l.scan(ctx, &dynamodb.ScanInput{
 		FilterExpression:          aws.String("contains(#pk, :begun)"),

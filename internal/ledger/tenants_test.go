@@ -7,7 +7,7 @@ import (
 	"packhorse/internal/localcloud/dynamotest"
 )
 
-// TestTenants: those whose chain has begun, and nobody else.
+// TestTenants: only tenants whose chain has begun.
 func TestTenants(t *testing.T) {
 	table := newTable(t)
 	l := newLedger(table, &dynamotest.Wire{})

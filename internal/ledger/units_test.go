@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// meter counts the write units of each change by DynamoDB's rules, from what the item was before
-// and after it: the stand-in does not charge.
+// meter counts the write units of each change by DynamoDB's rules, from the item before and after
+// it, because the stand-in does not charge.
 type meter struct {
 	t      *testing.T
 	client *dynamodb.Client
@@ -34,8 +34,8 @@ func newMeter(t *testing.T) *meter {
 	return m
 }
 
-// units makes the change, which has to be one write (or none) of the action's item, alone or in a
-// transaction, and returns what that costs.
+// units makes the change, which must be at most one write of the action's item, alone or in a
+// transaction, and returns its cost.
 func (m *meter) units(id investigation.ID, change func() error) int {
 	m.t.Helper()
 	headBefore, begunBefore := m.item(tenant+"#chain"), m.item(tenant+"#chain-begun")
@@ -52,7 +52,7 @@ func (m *meter) units(id investigation.ID, change func() error) int {
 		return 0
 	case single == 1 && transactions == 0:
 		return units
-	case single == 0 && transactions == 1: // each part costs twice; the index, as ever
+	case single == 0 && transactions == 1: // each part costs double; the index costs the same
 		units += itemUnits(before, after) + 2*itemUnits(headBefore, m.item(tenant+"#chain"))
 		if begun := m.item(tenant + "#chain-begun"); begunBefore == nil {
 			units += 2 * itemUnits(begunBefore, begun)
@@ -77,12 +77,12 @@ func (m *meter) item(key string) map[string]types.AttributeValue {
 	return out.Item
 }
 
-// itemUnits: one for each kilobyte of the larger.
+// itemUnits is one unit per kilobyte of the larger item.
 func itemUnits(before, after map[string]types.AttributeValue) int {
 	return (max(size(before), size(after)) + 1023) / 1024
 }
 
-// indexUnits: an entry that appears or goes is one write, one that moves is two.
+// indexUnits is one unit for an index entry that appears or disappears, and two for one that moves.
 func indexUnits(before, after map[string]types.AttributeValue) int {
 	entry := func(it map[string]types.AttributeValue) string {
 		lane, inLane := it[ledgertables.Lane].(*types.AttributeValueMemberS)
@@ -103,7 +103,7 @@ func indexUnits(before, after map[string]types.AttributeValue) int {
 	}
 }
 
-// size is the size of an item as DynamoDB bills it, in bytes.
+// size is an item's size in bytes, as DynamoDB bills it.
 func size(it map[string]types.AttributeValue) int {
 	total := 0
 	for name, value := range it {
@@ -118,17 +118,17 @@ func size(it map[string]types.AttributeValue) int {
 		case *types.AttributeValueMemberBOOL:
 			total++
 		default:
-			panic("an attribute of a kind that is not measured")
+			panic("an attribute of a type that size does not measure")
 		}
 	}
 	return total
 }
 
-// budgetUnits is what a call of getPackageUri costs beside this: dynamocounter's tests count it.
+// budgetUnits is what a getPackageUri call costs in the budget table; dynamocounter's tests count
+// it.
 const budgetUnits = 2
 
-// ofThree makes manifests of some three kilobytes, with which items have the size that
-// docs/ledger.md counts with.
+// ofThree makes manifests of about three kilobytes, the item size that docs/ledger.md assumes.
 func ofThree() *memory.Sealer { return &memory.Sealer{Words: strings.Repeat("evidence", 360)} }
 
 type step struct {
@@ -137,7 +137,7 @@ type step struct {
 	want   int
 }
 
-// total makes the steps and returns what they cost together.
+// total runs the steps and returns their total cost.
 func (m *meter) total(id investigation.ID, steps []step) int {
 	m.t.Helper()
 	total := 0
@@ -153,7 +153,7 @@ func (m *meter) total(id investigation.ID, steps []step) int {
 	return total
 }
 
-// begin has the tenant's chain begin, which costs once.
+// begin begins the tenant's chain, which costs extra only once.
 func (m *meter) begin() {
 	m.t.Helper()
 	a := action(99, investigation.StatusFailed)
@@ -165,7 +165,7 @@ func (m *meter) begin() {
 	}
 }
 
-// The numbers of docs/ledger.md, for a package with the names and words of a real tenant.
+// The numbers in docs/ledger.md, for a package with the names and texts of a real tenant.
 func TestWriteUnitsPerPackage(t *testing.T) {
 	m := newMeter(t)
 	m.begin()
@@ -205,13 +205,14 @@ func TestWriteUnitsPerPackage(t *testing.T) {
 		{"announced", announce, 5 + 1},
 		{"announced again", announce, 0},
 	})
-	const waiting = 1 // an action that is done when it is first seen is not written before
+	const waiting = 1 // an action that is already done when first seen skips this write
 	if total-waiting != 27 {
 		t.Errorf("a package costs %d write units, docs/ledger.md says 27", total-waiting)
 	}
 }
 
-// What is not collected, by Defender's verdict, a fetcher's, and with something in quarantine.
+// Actions that are not collected, by Defender's verdict or a fetcher's, and with something in
+// quarantine.
 func TestWriteUnitsNotCollected(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -264,7 +265,7 @@ func TestWriteUnitsNotCollected(t *testing.T) {
 	}
 }
 
-// The chain's first manifest leaves an item that says that it has begun.
+// The chain's first manifest also writes the item that marks the chain as begun.
 func TestWriteUnitsOfTheFirstSeal(t *testing.T) {
 	m := newMeter(t)
 	a := action(1, investigation.StatusFailed)
@@ -277,7 +278,7 @@ func TestWriteUnitsOfTheFirstSeal(t *testing.T) {
 	})
 }
 
-// A release costs what a claim costs: the item moves in the index.
+// A release costs as much as a claim: the item moves in the index.
 func TestWriteUnitsOfARelease(t *testing.T) {
 	m := newMeter(t)
 	a := action(1, investigation.StatusSucceeded)
@@ -297,8 +298,8 @@ func TestWriteUnitsOfARelease(t *testing.T) {
 	}
 }
 
-// A sweep in which nothing changed reads the lanes, and on a cold start the known states; it
-// writes nothing.
+// A sweep without changes reads the lanes and, on a cold start, the known states; it writes
+// nothing.
 func TestIdleSweepWritesNothing(t *testing.T) {
 	m := newMeter(t)
 	var ids []investigation.ID

@@ -1,10 +1,10 @@
 // Package localcloud starts MiniStack, a stand-in for AWS, for tests.
 //
-// Find names its executable, [Start] runs it on a port of its own, and [Cloud.Close] ends that one
-// process with all that it started. Clients of the SDK are given [Cloud.Endpoint] and the two keys;
-// for services without a client here there is [Cloud.Call].
+// Find locates its executable, [Start] runs it on a port of its own, and [Cloud.Close] ends that
+// process and everything it started. SDK clients use [Cloud.Endpoint] and the two keys; for
+// services without a client here, use [Cloud.Call].
 //
-// Its S3 does not know full-object checksums: give the functions another S3 server.
+// Its S3 does not support full-object checksums, so give the functions another S3 server.
 package localcloud
 
 import (
@@ -26,26 +26,26 @@ import (
 )
 
 const (
-	// Region, AccessKey and SecretKey are what clients of the local cloud use, and what the
-	// functions in it are given. A key id of twelve digits is the account's number as well.
+	// Region, AccessKey and SecretKey are used by clients of the local cloud and given to the
+	// functions in it. A key id of twelve digits is also the account number.
 	Region    = "us-east-1"
 	AccessKey = "000000000000"
-	SecretKey = "not-a-secret" // the stand-in verifies nothing
+	SecretKey = "not-a-secret" // the stand-in does not verify it
 
-	// readyTimeout bounds the start; 0.4 s were measured on an idle machine.
+	// readyTimeout bounds the start, which took 0.4 s on an idle machine.
 	readyTimeout = 60 * time.Second
 
-	// readyPause is the pause between looks at the health page.
+	// readyPause is the pause between checks of the health page.
 	readyPause = 20 * time.Millisecond
 
-	// endTimeout is how long the processes may take to end before they are killed.
+	// endTimeout is how long the processes may take to exit before they are killed.
 	endTimeout = 5 * time.Second
 
-	// startsMax is how often a start is tried: between the moment a free port is found and the
-	// moment it is used, somebody else may take it.
+	// startsMax is how often a start is tried: another process may take the free port before it is
+	// used.
 	startsMax = 3
 
-	// answerBytesMax bounds what is read of one answer.
+	// answerBytesMax bounds one response.
 	answerBytesMax = 64 << 20
 )
 
@@ -60,7 +60,8 @@ type Cloud struct {
 // executable is where the Makefile puts MiniStack, below the repository's root.
 const executable = ".venv/bin/ministack"
 
-// Find returns the executable that `make .venv/.installed` put into the repository dir is in.
+// Find returns the executable that `make .venv/.installed` put into the repository that contains
+// dir.
 func Find(dir string) (string, error) {
 	for at, err := filepath.Abs(dir); err == nil; at = filepath.Dir(at) {
 		path := filepath.Join(at, filepath.FromSlash(executable))
@@ -71,11 +72,11 @@ func Find(dir string) (string, error) {
 			break
 		}
 	}
-	return "", fmt.Errorf("there is no %s above %s: run `make .venv/.installed`", executable, dir)
+	return "", fmt.Errorf("found no %s above %s: run `make .venv/.installed`", executable, dir)
 }
 
-// Start runs the executable with the environment, which its functions inherit, and returns when it
-// answers. What it prints goes to log. It ends with ctx at the latest.
+// Start runs the executable with the environment, which its functions inherit, and returns once it
+// responds. Its output goes to log. It ends with ctx at the latest.
 func Start(ctx context.Context, path string, environ []string, log io.Writer) (*Cloud, error) {
 	var errs []error
 	for range startsMax {
@@ -98,7 +99,7 @@ func start(ctx context.Context, path string, environ []string, log io.Writer) (*
 	}
 	command := exec.CommandContext(ctx, path)
 	command.Env = append(environ[:len(environ):len(environ)],
-		"BIND_HOST=127.0.0.1", // else it listens on every interface
+		"BIND_HOST=127.0.0.1", // otherwise it listens on every interface
 		"IOT_MTLS_ENABLED=0",
 		"GATEWAY_PORT="+port,
 		"LAMBDA_EXECUTOR=local",
@@ -109,7 +110,7 @@ func start(ctx context.Context, path string, environ []string, log io.Writer) (*
 		"AWS_DEFAULT_REGION="+Region,
 	)
 	command.Stdout, command.Stderr = log, log
-	// A process group of its own, so that the functions' processes end with it.
+	// The process group makes sure that the functions' processes end with it.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 	command.WaitDelay = endTimeout
@@ -128,7 +129,7 @@ func start(ctx context.Context, path string, environ []string, log io.Writer) (*
 	return c, nil
 }
 
-// awaitReady returns when the health page answers, or with the reason it never will.
+// awaitReady returns once the health page responds, or with the reason why it never will.
 func (c *Cloud) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -145,7 +146,7 @@ func (c *Cloud) awaitReady(ctx context.Context) error {
 		select {
 		case ended := <-c.ended:
 			c.ended <- ended
-			return fmt.Errorf("the local cloud ended: %w", ended)
+			return fmt.Errorf("the local cloud exited: %w", ended)
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the local cloud: %w", errors.Join(err, ctx.Err()))
 		case <-time.After(readyPause):
@@ -153,7 +154,7 @@ func (c *Cloud) awaitReady(ctx context.Context) error {
 	}
 }
 
-// Close ends the local cloud and every function that runs in it. State is not kept.
+// Close ends the local cloud and every function that runs in it. Its state is lost.
 func (c *Cloud) Close() error {
 	group := -c.command.Process.Pid
 	err := syscall.Kill(group, syscall.SIGTERM)
@@ -164,7 +165,7 @@ func (c *Cloud) Close() error {
 		case <-time.After(endTimeout):
 		}
 	}
-	err = syscall.Kill(group, syscall.SIGKILL) // the functions, and what did not listen
+	err = syscall.Kill(group, syscall.SIGKILL) // the functions, and processes that ignored the signal
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("end the local cloud: %w", err)
 	}
@@ -173,8 +174,8 @@ func (c *Cloud) Close() error {
 	return nil
 }
 
-// Environ returns environ with the variables that lead the AWS tools and SDKs to this cloud and
-// nowhere else: every other one of theirs is left out.
+// Environ returns environ with the variables that point the AWS tools and SDKs to this cloud. It
+// removes all their other variables.
 func (c *Cloud) Environ(environ []string) []string {
 	isAWS := func(variable string) bool { return strings.HasPrefix(variable, "AWS_") }
 	return append(slices.DeleteFunc(slices.Clone(environ), isAWS),
@@ -189,12 +190,12 @@ func (c *Cloud) Environ(environ []string) []string {
 	)
 }
 
-// Call makes one call of a service that speaks JSON, target being "DynamoDB_20120810.Scan" for
-// example. The output may be nil.
+// Call makes one call of a JSON service; target is for example "DynamoDB_20120810.Scan". output may
+// be nil.
 func (c *Cloud) Call(ctx context.Context, target string, input, output any) error {
 	body, err := json.Marshal(input)
 	if err != nil {
-		return fmt.Errorf("write the input of %s: %w", target, err)
+		return fmt.Errorf("encode the input of %s: %w", target, err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint+"/",
 		bytes.NewReader(body))
@@ -216,12 +217,12 @@ func (c *Cloud) Call(ctx context.Context, target string, input, output any) erro
 	}
 	err = json.Unmarshal(answer, output)
 	if err != nil {
-		return fmt.Errorf("understand the answer of %s: %w", target, err)
+		return fmt.Errorf("decode the answer of %s: %w", target, err)
 	}
 	return nil
 }
 
-// do sends the request and returns the answer's body; a status other than 2xx is an error.
+// do sends the request and returns the response body; a status other than 2xx is an error.
 func (c *Cloud) do(request *http.Request) (body []byte, err error) {
 	client := http.Client{Timeout: readyTimeout}
 	answer, err := client.Do(request)

@@ -35,8 +35,8 @@ func TestFindLooksUpwards(t *testing.T) {
 	}
 }
 
-// A program that ends at once must not be waited for until the deadline.
-func TestStartTellsWhyItFailed(t *testing.T) {
+// Start must not wait for the deadline if the program exits immediately.
+func TestStartSaysWhyItFailed(t *testing.T) {
 	var log bytes.Buffer
 	_, err := localcloud.Start(t.Context(), "/bin/false", nil, &log)
 	if err == nil || !strings.Contains(err.Error(), "exit status 1") {
@@ -48,8 +48,8 @@ func TestStartTellsWhyItFailed(t *testing.T) {
 	}
 }
 
-// fakeCloud answers like the health page and echoes targets, in the only language every machine
-// with a .venv has. It stands in for the stand-in, so that this test needs nothing installed.
+// fakeCloud answers like the health page and echoes targets, so this test needs nothing installed.
+// It is written in Python, which every machine with a .venv has.
 const fakeCloud = `#!/usr/bin/env python3
 import os, http.server
 class H(http.server.BaseHTTPRequestHandler):
@@ -93,6 +93,6 @@ func TestStartCallClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := http.Get(cloud.Endpoint + "/_ministack/health"); err == nil {
-		t.Error("it still answers after Close")
+		t.Error("it still responds after Close")
 	}
 }

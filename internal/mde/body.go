@@ -17,29 +17,29 @@ import (
 )
 
 const (
-	// resumesMax is how often a download is taken up again where it broke off. That spends no
-	// budget, whereas a new link does; a connection that breaks more often is left to the caller.
+	// resumesMax is how many times a broken download is resumed. A resume costs no budget, whereas a
+	// new link does; if the connection breaks more often than this, the caller decides.
 	resumesMax = 3
 
-	// resumePause precedes the first resume and doubles with each: a host that restarts or a line
-	// that comes back takes seconds.
+	// resumePause precedes the first resume and doubles each time: restarting hosts and flapping lines
+	// need a few seconds.
 	resumePause = time.Second
 )
 
-// body is a download's bytes, in spite of broken connections. Read is for one goroutine; Close may
-// be called from another.
+// body reads a download and resumes it when the connection breaks. Only one goroutine may call
+// Read; Close may be called from another.
 type body struct {
 	client *Client
-	ctx    context.Context // of the whole download
+	ctx    context.Context // covers the whole download
 	cancel context.CancelCauseFunc
 	link   investigation.Link
 	size   int64  // declared, or investigation.SizeUnknown
-	etag   string // strong, or empty: then it cannot be resumed
+	etag   string // strong; if empty, the download cannot be resumed
 
-	offset  int64 // bytes handed on
+	offset  int64 // bytes returned to the reader
 	resumes int
-	broken  error // why the present answer ended early
-	end     error // how the download ended: io.EOF, or for good
+	broken  error // why the current response ended early
+	end     error // the final result: io.EOF or a permanent error
 
 	mu     sync.Mutex // guards answer
 	answer *exchange
@@ -63,7 +63,8 @@ func newBody(ctx context.Context, cancel context.CancelCauseFunc, c *Client,
 	return b
 }
 
-// Read implements [io.Reader]. An error comes alone, after the bytes that came before it.
+// Read implements [io.Reader]. It returns the bytes read before an error first, and the error on
+// the next call.
 func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -87,17 +88,17 @@ func (b *body) Read(p []byte) (int, error) {
 	return 0, b.end
 }
 
-// note draws the conclusions of one reading, after offset was moved on.
+// note updates the state after one read; the caller has already advanced offset.
 func (b *body) note(err error) {
 	known := b.size != investigation.SizeUnknown
 	switch {
 	case known && b.offset > b.size:
 		b.end = fmt.Errorf("the download is longer than the %d bytes the host declared", b.size)
 	case b.offset > packageBytesMax:
-		b.end = fmt.Errorf("the download is longer than %d bytes", int64(packageBytesMax))
+		b.end = fmt.Errorf("the download is longer than the limit of %d bytes", int64(packageBytesMax))
 	case err == nil:
 	case known && b.offset == b.size:
-		b.end = io.EOF // it is whole, however the connection ended
+		b.end = io.EOF // complete, even if the connection then broke
 	case !errors.Is(err, io.EOF):
 		b.broken = fmt.Errorf("read the download at byte %d: %w", b.offset, err)
 	case known:
@@ -108,8 +109,8 @@ func (b *body) note(err error) {
 	}
 }
 
-// resume takes the download up again at offset. It returns nil if that went well, and otherwise
-// what is to be told: why it broke off, and why that was the end.
+// resume continues the download at offset. If it cannot, the error says why the download broke and
+// why resuming failed.
 func (b *body) resume() error {
 	b.answer.close()
 	if b.etag == "" {
@@ -138,10 +139,11 @@ func (b *body) resume() error {
 	return fmt.Errorf("%w; resume: %w", b.broken, failure)
 }
 
-// errChanged: what the host has now, or offers, is not the rest of what came so far.
-var errChanged = errors.New("the host does not give the rest of the same file")
+// errChanged means that the host's current file, or the range it offers, does not continue the
+// bytes already received.
+var errChanged = errors.New("the host did not return the rest of the same file")
 
-// rest requests the bytes from offset on.
+// rest requests the bytes from offset to the end.
 func (b *body) rest() (*exchange, error) {
 	answer, err := b.client.get(b.ctx, b.link, http.Header{
 		"Range":    {fmt.Sprintf("bytes=%d-", b.offset)},
@@ -161,7 +163,7 @@ func (b *body) rest() (*exchange, error) {
 	return answer, nil
 }
 
-// take makes answer the present one, unless the download was closed meanwhile.
+// take makes answer the current response, unless the download was closed in the meantime.
 func (b *body) take(answer *exchange) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,7 +175,7 @@ func (b *body) take(answer *exchange) error {
 	return nil
 }
 
-// Close ends the download. It may be called more than once, and returns nil.
+// Close ends the download and always returns nil. It may be called more than once.
 func (b *body) Close() error {
 	b.cancel(errClosed)
 	b.mu.Lock()
@@ -184,22 +186,22 @@ func (b *body) Close() error {
 
 var contentRangeForm = regexp.MustCompile(`^bytes (\d{1,18})-(\d{1,18})/(\d{1,18})$`)
 
-// parseContentRange reads "bytes first-last/total" and returns first and total. An unknown total,
-// and a range that does not lie within it, are errors.
+// parseContentRange reads "bytes first-last/total" and returns first and total. It rejects an
+// unknown total and a range beyond the total.
 func parseContentRange(value string) (first, total int64, err error) {
 	parts := contentRangeForm.FindStringSubmatch(strings.TrimSpace(value))
 	if parts == nil {
-		return 0, 0, fmt.Errorf("%.64q is no content range", value)
+		return 0, 0, fmt.Errorf("invalid Content-Range %.64q", value)
 	}
 	numbers := [3]int64{}
 	for i, part := range parts[1:] {
 		numbers[i], err = strconv.ParseInt(part, 10, 64)
 		if err != nil {
-			return 0, 0, fmt.Errorf("%.64q is no content range", value)
+			return 0, 0, fmt.Errorf("invalid Content-Range %.64q", value)
 		}
 	}
 	if numbers[0] > numbers[1] || numbers[1] >= numbers[2] {
-		return 0, 0, fmt.Errorf("%.64q is no content range", value)
+		return 0, 0, fmt.Errorf("invalid Content-Range %.64q", value)
 	}
 	return numbers[0], numbers[2], nil
 }

@@ -1,15 +1,15 @@
-// Package mde speaks to Microsoft Defender for Endpoint over HTTP: it lists the actions of a
-// tenant, asks for the link of a package and opens the download.
+// Package mde talks to Microsoft Defender for Endpoint over HTTP: it lists a tenant's actions,
+// requests package links and opens downloads.
 //
-// Give [New] a transport for each kind of call. The package counts nothing and authorises nothing:
-// a transport that leases a slot of the budget and adds the bearer token is handed in, so that no
-// path can skip either. A method sends one request per call (List one per page), follows no
-// redirect of the API and repeats nothing; only a download is taken up again where it broke off,
-// because that costs no budget.
+// Give [New] a transport for each kind of call. This package neither counts calls nor authenticates
+// them: the transports lease a budget slot and add the bearer token, so no code path can skip
+// either. A method sends one request per call (List sends one per page). It never follows an API
+// redirect and never retries; only a broken download is resumed, because that costs no budget.
 //
-// What Defender answers is foreign: bodies are bounded, fields are decoded leniently, and nothing
-// of a link or a token reaches an error text. Errors that are not the package's fault (throttling,
-// credential, network, a download host nobody allowed) wrap *investigation.PostponedError.
+// Defender's responses are untrusted: bodies are bounded, fields are decoded leniently, and no part
+// of a link or token reaches an error message. Errors that the package did not cause (throttling,
+// credentials, network, a download host that is not on the allowlist) wrap
+// *investigation.PostponedError.
 package mde
 
 import (
@@ -26,33 +26,33 @@ import (
 )
 
 const (
-	// callTimeout bounds one API call, its wait for a token included. The budget's own deadline
-	// for a sent request is shorter; this one holds whatever transport was given.
+	// callTimeout bounds one API call, including its wait for a token. The budget sets a shorter
+	// deadline for a sent request; this one holds for any transport.
 	callTimeout = 90 * time.Second
 
-	// throttlePauseMin is the pause after a 429 that names none, or a shorter one: the window the
-	// service counts in. throttlePauseMax is its longest documented window.
+	// throttlePauseMin is the pause after a 429 without a Retry-After, or with a shorter one: it is
+	// the service's shortest rate window. throttlePauseMax is the longest documented one.
 	throttlePauseMin = time.Minute
 	throttlePauseMax = time.Hour
 
-	// credentialPause is how long a credential or setting that was refused is given to be put
-	// right by somebody before the same call is worth its cost again.
+	// credentialPause gives somebody time to fix a rejected credential or setting before the same call
+	// is worth its cost again.
 	credentialPause = 5 * time.Minute
 
-	// unreachablePause is the pause after a connection that did not come about.
+	// unreachablePause is the pause after a failed connection attempt.
 	unreachablePause = time.Minute
 
-	// userAgent is how operators of proxies and of the service can tell who calls.
+	// userAgent identifies the caller to operators of proxies and of the service.
 	userAgent = "packhorse"
 )
 
-// permissionHint follows every 401 and 403. Machine.ReadWrite.All is what Microsoft documents since
-// 2025-11 for all the calls made here; until then Machine.Read.All was documented as enough.
+// permissionHint follows every 401 and 403. Since 2025-11 Microsoft documents Machine.ReadWrite.All
+// for every call made here; before that, Machine.Read.All was documented as enough.
 const permissionHint = "the app registration needs the application permission Machine.Read.All" +
-	" or, where that is refused, Machine.ReadWrite.All of WindowsDefenderATP, with admin consent;" +
+	" or, if that is refused, Machine.ReadWrite.All of WindowsDefenderATP, with admin consent;" +
 	" and the token's audience must be the API's (DEFENDER_SCOPE)"
 
-// Client is one tenant's Defender. It may be used by several goroutines at once.
+// Client calls Defender for one tenant. It is safe for concurrent use.
 type Client struct {
 	base      *url.URL
 	tenantID  string
@@ -63,13 +63,13 @@ type Client struct {
 	now       func() time.Time
 }
 
-// New returns a Client of the API at base (https, without the "/api" path). The list and get calls
-// go through lister and the getPackageUri calls through linker; both MUST add the bearer token.
-// Downloads go through downloads, which MUST NOT add one.
+// New returns a Client for the API at base (https, without the "/api" path). It sends list and get
+// calls through lister and getPackageUri calls through linker; both MUST add the bearer token.
+// Downloads go through the transport downloads, which MUST NOT add one.
 //
-// linkHosts says where links may lead, each entry an exact "host", or ".suffix" for every host
-// below that name, on port 443 unless the entry ends in ":port". The error names every entry that
-// cannot be used.
+// linkHosts lists the hosts that links may point to. Each entry is an exact "host" or a ".suffix"
+// that covers every host below it, on port 443 unless the entry ends in ":port". The error names
+// every invalid entry.
 func New(base *url.URL, tenantID string, lister, linker, downloads http.RoundTripper,
 	linkHosts []string, now func() time.Time,
 ) (*Client, error) {
@@ -82,7 +82,7 @@ func New(base *url.URL, tenantID string, lister, linker, downloads http.RoundTri
 	}
 	hosts, err := hostlist.Parse(linkHosts)
 	if err == nil && len(hosts) == 0 {
-		err = errors.New("there are none, and no package could be downloaded")
+		err = errors.New("the list is empty, so no package could be downloaded")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("link hosts: %w", err)
@@ -93,8 +93,8 @@ func New(base *url.URL, tenantID string, lister, linker, downloads http.RoundTri
 	}, nil
 }
 
-// call sends one GET, passes the body of a 2xx answer to read, and returns the exchange. The connection
-// is closed when call returns.
+// call sends one GET, passes the body of a 2xx response to read, and returns the exchange. It
+// closes the connection before it returns.
 func (c *Client) call(ctx context.Context, via http.RoundTripper, target *url.URL,
 	read func(body io.Reader) error,
 ) (investigation.Exchange, error) {
@@ -108,14 +108,15 @@ func (c *Client) call(ctx context.Context, via http.RoundTripper, target *url.UR
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", userAgent)
-	// RoundTrip and not a Client: no redirect is followed, no cookie kept, no URL in its errors.
+	// RoundTrip instead of a Client: it follows no redirects, keeps no cookies and puts no URL into
+	// errors.
 	resp, err := via.RoundTrip(req)
 	if err != nil {
 		return none, c.unanswered(ctx, withoutURL(err))
 	}
 	naming(resp, req)
 	exchange := watch.exchange(resp)
-	defer func() { _ = resp.Body.Close() }() // it was read as far as it is wanted
+	defer func() { _ = resp.Body.Close() }() // everything needed was read
 	if !successful(resp.StatusCode) {
 		return none, c.refused(statusErrorOf(resp, c.now()))
 	}
@@ -126,15 +127,15 @@ func (c *Client) call(ctx context.Context, via http.RoundTripper, target *url.UR
 	return exchange, nil
 }
 
-// naming makes an answer name its request, which a RoundTripper need not do. Where one adds the token, it
-// names the request that has it.
+// naming sets the response's request if the RoundTripper did not. A transport that adds the token
+// sets it to the request that carries the token.
 func naming(resp *http.Response, req *http.Request) {
 	if resp.Request == nil {
 		resp.Request = req
 	}
 }
 
-// refused says what an answer that is not a success means for the caller's timing.
+// refused turns an unsuccessful response into an error that says when to call again.
 func (c *Client) refused(e *StatusError) error {
 	switch e.Status {
 	case http.StatusTooManyRequests:
@@ -154,11 +155,11 @@ func (c *Client) refused(e *StatusError) error {
 	}
 }
 
-// unanswered postpones what failed because no connection came about: that says nothing of the
-// package, and must not use up its attempts however long the network is down.
+// unanswered postpones failures to connect: they say nothing about the package, so even a long
+// outage must not use up its attempts.
 func (c *Client) unanswered(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*investigation.PostponedError](err); ok {
-		return err // the budget or the credential said when
+		return err // the budget or the credential set the time
 	}
 	if ctx.Err() == nil && neverConnected(err) {
 		return &investigation.PostponedError{
@@ -171,8 +172,8 @@ func (c *Client) unanswered(ctx context.Context, err error) error {
 
 func successful(status int) bool { return status >= 200 && status <= 299 }
 
-// keepAtMost returns a reader of bodies for [Client.call]: it puts the whole body into kept. A longer body
-// than bytesMax is an error.
+// keepAtMost returns a read function for [Client.call] that stores the whole body in kept. It
+// rejects a body longer than bytesMax.
 func keepAtMost(kept *[]byte, bytesMax int64) func(io.Reader) error {
 	return func(body io.Reader) error {
 		all, err := io.ReadAll(io.LimitReader(body, bytesMax+1))
@@ -180,7 +181,7 @@ func keepAtMost(kept *[]byte, bytesMax int64) func(io.Reader) error {
 			return fmt.Errorf("read the answer: %w", err)
 		}
 		if int64(len(all)) > bytesMax {
-			return fmt.Errorf("the answer is longer than %d bytes", bytesMax)
+			return fmt.Errorf("the answer is longer than the limit of %d bytes", bytesMax)
 		}
 		*kept = all
 		return nil

@@ -30,14 +30,14 @@ const (
 	machine = "1e5bc9d7e413ddd7902c2932e418702b84d0cc07"
 	action  = "ea098113-c6ed-44ed-bb04-f1e3f160eff4"
 
-	// secret stands in every link; no error may show it.
+	// secret is part of every link; no error may show it.
 	secret = "s3cr3t"
 	link   = "https://store.blob.core.windows.net/packages/" + secret + ".zip?sig=" + secret
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// tripper answers requests in a test.
+// tripper is a function that answers a test's requests.
 type tripper func(*http.Request) (*http.Response, error)
 
 func (f tripper) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -47,15 +47,15 @@ func (f tripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	return f(req)
 }
 
-// forbidden is the transport of calls a test does not expect.
+// forbidden is the transport for calls a test does not expect.
 func forbidden(t *testing.T) tripper {
 	return func(req *http.Request) (*http.Response, error) {
-		t.Errorf("an unexpected request was sent: %s %s", req.Method, req.URL)
+		t.Errorf("unexpected request: %s %s", req.Method, req.URL)
 		return nil, errors.New("unexpected request")
 	}
 }
 
-// reply makes an answer. Its length is declared, as a server that knows it would.
+// reply makes a response that declares its length.
 func reply(status int, body string, header ...string) *http.Response {
 	resp := &http.Response{
 		StatusCode: status, Header: http.Header{},
@@ -67,7 +67,7 @@ func reply(status int, body string, header ...string) *http.Response {
 	return resp
 }
 
-// always answers every request the same.
+// always gives every request the same response.
 func always(status int, body string, header ...string) tripper {
 	return func(*http.Request) (*http.Response, error) {
 		return reply(status, body, header...), nil
@@ -76,7 +76,7 @@ func always(status int, body string, header ...string) tripper {
 
 type transports struct{ lister, linker, downloads http.RoundTripper }
 
-// newClient returns a client of which the transports that are not given must not be used.
+// newClient returns a client; transports that are not given must not be used.
 func newClient(t *testing.T, via transports) *mde.Client {
 	t.Helper()
 	for _, target := range []*http.RoundTripper{&via.lister, &via.linker, &via.downloads} {
@@ -96,19 +96,19 @@ func newClient(t *testing.T, via transports) *mde.Client {
 	return client
 }
 
-// checkPostponed fails unless err names the instant to ask again.
+// checkPostponed fails unless err says to ask again at the wanted instant.
 func checkPostponed(t *testing.T, err error, want time.Time) {
 	t.Helper()
 	postponed, ok := errors.AsType[*investigation.PostponedError](err)
 	if !ok {
-		t.Fatalf("got %v, which is not postponed", err)
+		t.Fatalf("got %v, want a postponed error", err)
 	}
 	if !postponed.RetryAt.Equal(want) {
 		t.Errorf("postponed until %v, want %v", postponed.RetryAt, want)
 	}
 }
 
-// checkNoSecret fails if an error shows anything of a link, in any of the ways it can be printed.
+// checkNoSecret fails if err shows part of a link, however it is printed.
 func checkNoSecret(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
@@ -198,8 +198,8 @@ func TestRefusalsOfTheAPI(t *testing.T) {
 	}
 }
 
-// A network that is down says nothing of a package, so it must not use up attempts; an answer that
-// never came may be the package's doing, so it must.
+// A network that is down says nothing about the package and must not use up attempts. A missing
+// response may be caused by the package, so it must use one up.
 func TestOnlyConnectionsThatNeverCameAboutArePostponed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err       error
@@ -233,7 +233,7 @@ func TestOnlyConnectionsThatNeverCameAboutArePostponed(t *testing.T) {
 	}
 }
 
-// What the transports say (the budget is spent, there is no token) is handed on as it is.
+// Errors of the transports (budget spent, no token) are returned unchanged.
 func TestDenialsOfTheTransportsAreHandedOn(t *testing.T) {
 	denied := &investigation.PostponedError{RetryAt: noon.Add(7 * time.Second), Err: errors.New("spent")}
 	deny := tripper(func(*http.Request) (*http.Response, error) {

@@ -16,35 +16,35 @@ import (
 )
 
 const (
-	// stallTimeout is how long a download may go without a byte, headers included. Total time is
-	// the caller's to bound: a big package on a slow line is no failure.
+	// stallTimeout is how long a download may go without receiving a byte, including the wait for
+	// headers. The caller bounds the total time: a big package on a slow line is not a failure.
 	stallTimeout = time.Minute
 
-	// packageBytesMax is far above any package seen and below what would fill a disk unnoticed.
+	// packageBytesMax is far above any package seen, and low enough not to fill a disk unnoticed.
 	packageBytesMax = 64 << 30
 
-	// redirectsMax bounds the redirects of one download; a storage front end uses one.
+	// redirectsMax bounds the redirects per download; a storage front end uses one.
 	redirectsMax = 5
 
-	// headBytesMax is how much is looked at to tell a message from a package.
+	// headBytesMax is how many bytes are examined to tell a message from a package.
 	headBytesMax = 4 << 10
 )
 
 var (
-	errStalled = fmt.Errorf("no byte came for %v", stallTimeout)
+	errStalled = fmt.Errorf("received nothing for %v", stallTimeout)
 	errClosed  = errors.New("the download is closed")
 )
 
-// Open starts the download. The request carries nothing but the link: no token, no cookie, no
-// referrer. The caller MUST close the package's Body, and may do so more than once.
+// Open starts the download. The request carries only the link: no token, no cookie, no referrer.
+// The caller MUST close the package's Body, and may do so more than once.
 //
-// Errors, and those of Body.Read, wrap investigation.ErrLinkExpired where the host says so in one
-// of its ways; they never show the link. Body is taken up again where it broke off as long as the
-// host vouches (by a strong ETag) that it is the same file. It ends in io.ErrUnexpectedEOF when
-// the host declared more than came. ctx holds for the whole of the download.
+// Errors from Open and from Body.Read never show the link. They wrap investigation.ErrLinkExpired
+// if the host reports expiry in any of its known ways. Body resumes a broken download if the host
+// confirms with a strong ETag that the file is unchanged. It ends in io.ErrUnexpectedEOF if the
+// host declared more bytes than it sent. ctx covers the whole download.
 //
-// The package's Source is the request that the bytes answer, the last of the redirects; of a download
-// that was taken up again, it is the first.
+// The package's Source describes the request that returned the bytes, after any redirects. A
+// resumed download keeps the Source of its first request.
 func (c *Client) Open(ctx context.Context, link investigation.Link) (investigation.Package, error) {
 	pkg, err := c.open(ctx, link)
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *Client) open(ctx context.Context, link investigation.Link) (investigati
 	head := bufio.NewReaderSize(body, headBytesMax)
 	err = examine(head, answer.secrets)
 	if err != nil {
-		_ = body.Close() // nobody will read it
+		_ = body.Close() // discarded: nothing will read it
 		return investigation.Package{}, err
 	}
 	return investigation.Package{
@@ -78,19 +78,19 @@ func (c *Client) open(ctx context.Context, link investigation.Link) (investigati
 	}, nil
 }
 
-// readCloser hides all of the bufio.Reader but Read.
+// readCloser exposes only Read of the bufio.Reader.
 type readCloser struct {
 	io.Reader
 	io.Closer
 }
 
-// acceptWhole reports whether a successful answer can be a whole package, unpacked by nobody.
+// acceptWhole checks that a successful response can be a whole package, exactly as stored.
 func acceptWhole(resp *http.Response) error {
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case resp.StatusCode == http.StatusPartialContent:
-		return errors.New("the host answered with a part of the package, unasked")
+		return errors.New("the host returned a partial package that was not requested")
 	case resp.Uncompressed, encoding != "" && !strings.EqualFold(encoding, "identity"):
-		return errors.New("the host answered with a content encoding, unasked")
+		return errors.New("the host used a content encoding that was not requested")
 	case resp.ContentLength > packageBytesMax:
 		return fmt.Errorf("the package has %d bytes, more than %d",
 			resp.ContentLength, int64(packageBytesMax))
@@ -99,8 +99,8 @@ func acceptWhole(resp *http.Response) error {
 	}
 }
 
-// examine looks at the first bytes. A success without any, or with a message in place of a ZIP
-// that says so, is how some hosts refuse a link that is too old (both were seen in the wild).
+// examine looks at the first bytes. Some hosts refuse an expired link with status 200 and an empty
+// body, or with an error message instead of a ZIP; both were seen in the wild.
 func examine(head *bufio.Reader, secrets []string) error {
 	first, err := head.Peek(2)
 	if len(first) == 0 {
@@ -112,30 +112,30 @@ func examine(head *bufio.Reader, secrets []string) error {
 	if string(first) == "PK" {
 		return nil
 	}
-	message, _ := head.Peek(headBytesMax) // a reading error comes again when it is read
+	message, _ := head.Peek(headBytesMax) // the next Read returns the same error
 	if saysExpired(message) {
-		return fmt.Errorf("%w: the answer is a message in place of a package: %s",
+		return fmt.Errorf("%w: the answer is a message instead of a package: %s",
 			investigation.ErrLinkExpired, clean(string(message), secrets...))
 	}
 	return nil
 }
 
-// saysExpired reports whether a message speaks of a link that is too old: Defender's own download
-// service ("Expired token"), or an Azure storage account.
+// saysExpired reports whether a message is a known expiry notice: that of Defender's own download
+// service ("Expired token") or of an Azure storage account.
 func saysExpired(message []byte) bool {
 	lower := bytes.ToLower(message)
 	return bytes.Contains(lower, []byte("expired token")) ||
 		bytes.Contains(lower, []byte("authenticationfailed"))
 }
 
-// get requests the link and returns the answer if it is a success. It follows redirects, each of
-// them only to an allowed host.
+// get requests the link and returns a successful response. It follows redirects, but only to
+// allowed hosts.
 func (c *Client) get(ctx context.Context, link investigation.Link, header http.Header) (
 	*exchange, error,
 ) {
 	address, err := url.Parse(link.Reveal())
 	if err != nil {
-		return nil, errors.New("the link is no URL")
+		return nil, errors.New("the link is not a valid URL")
 	}
 	for range redirectsMax + 1 {
 		err := c.admit(address)
@@ -153,7 +153,7 @@ func (c *Client) get(ctx context.Context, link investigation.Link, header http.H
 		answer.close()
 		address, err = address.Parse(location)
 		if err != nil {
-			return nil, errors.New("the host redirects to what is no URL")
+			return nil, errors.New("the host redirects to an invalid URL")
 		}
 	}
 	return nil, fmt.Errorf("the host redirects more than %d times", redirectsMax)
@@ -169,14 +169,14 @@ func redirects(status int) bool {
 	}
 }
 
-// judge returns nil for a success. Otherwise it closes the answer and says what it means: every
-// way of saying "not with this link" is an expired one, because only a new link can help.
+// judge returns nil for a success. Otherwise it closes the response and returns its error. Any
+// status that rejects this link counts as expired, because only a new link can help.
 func (c *Client) judge(answer *exchange) error {
 	if successful(answer.resp.StatusCode) {
 		return nil
 	}
 	defer answer.close()
-	answer.resp.Body = io.NopCloser(answer) // under the watchdog's eye
+	answer.resp.Body = io.NopCloser(answer) // reads through the watchdog
 	failure := statusErrorOf(answer.resp, c.now())
 	switch failure.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone:
@@ -190,9 +190,9 @@ func (c *Client) judge(answer *exchange) error {
 	return failure
 }
 
-// exchange is one request of a download and its answer, under a watchdog: it is cancelled when the
-// host sends nothing for stallTimeout while somebody waits for it. A reader that takes its time
-// (the archive is busy) is not the host's fault and stops the clock.
+// exchange is one request of a download and its response, with a watchdog that cancels it if the
+// host sends nothing for stallTimeout while a Read waits. A slow reader (the archive is busy) is
+// not the host's fault, so the clock stops between reads.
 type exchange struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -212,11 +212,11 @@ func (c *Client) exchange(ctx context.Context, address *url.URL, header http.Hea
 	req, err := http.NewRequestWithContext(observed, http.MethodGet, address.String(), nil)
 	if err != nil {
 		cancel(nil)
-		return nil, errors.New("the link makes no request")
+		return nil, errors.New("the link is not usable in a request")
 	}
 	req.Header = header.Clone()
-	// The archive keeps the bytes as they lie at the host; asking for identity also keeps Go's
-	// transport from unpacking them.
+	// The archive stores the bytes exactly as the host has them. Asking for identity also keeps Go's
+	// transport from decompressing them.
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("User-Agent", userAgent)
 	e := &exchange{ctx: ctx, cancel: cancel, secrets: secretsIn(req)}
@@ -233,7 +233,7 @@ func (c *Client) exchange(ctx context.Context, address *url.URL, header http.Hea
 	return e, nil
 }
 
-// Read reads the answer's body, and fails if nothing comes for stallTimeout.
+// Read reads the response body and fails if nothing arrives for stallTimeout.
 func (e *exchange) Read(p []byte) (int, error) {
 	e.timer.Reset(stallTimeout)
 	n, err := e.source.Read(p)
@@ -244,7 +244,7 @@ func (e *exchange) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// explain replaces the "context canceled" of a request that was cut short by the reason for it.
+// explain replaces "context canceled" with the reason for the cancellation.
 func (e *exchange) explain(err error) error {
 	if cause := context.Cause(e.ctx); cause != nil {
 		return cause
@@ -256,5 +256,5 @@ func (e *exchange) explain(err error) error {
 func (e *exchange) close() {
 	e.timer.Stop()
 	e.cancel(errClosed)
-	_ = e.source.Close() // what was wanted of it was read
+	_ = e.source.Close() // everything needed was read
 }

@@ -20,7 +20,7 @@ import (
 	"packhorse/internal/mde"
 )
 
-// content is a package: it begins as a ZIP does, and no two of its parts are alike.
+// content makes a package that begins like a ZIP and in which no two parts are equal.
 func content(size int) []byte {
 	random := rand.New(rand.NewPCG(1, 2))
 	b := make([]byte, size)
@@ -174,7 +174,7 @@ func TestRefusalsOfTheDownloadHost(t *testing.T) {
 				t.Errorf("got %v, want it to say %q", err, tt.says)
 			}
 			if !closed {
-				t.Error("the answer was not closed")
+				t.Error("the response was not closed")
 			}
 		})
 	}
@@ -190,7 +190,7 @@ func (c closing) Close() error {
 	return c.ReadCloser.Close()
 }
 
-// What is no ZIP is the archive's to refuse: it has the whole of it.
+// The archive, which sees the whole body, decides whether it is a ZIP.
 func TestOpenHandsOnWhatIsNoPackage(t *testing.T) {
 	for _, body := range []string{"P", "<html>Sign in to the proxy</html>", "{}", strings.Repeat("a", 9000)} {
 		pkg, err := open(t, always(200, body))
@@ -266,16 +266,16 @@ func upTo(times, n int, location string) string {
 	return location
 }
 
-// host serves a package and breaks off in the ways its fields say.
+// host serves a package and breaks off as its fields say.
 type host struct {
 	t        *testing.T
 	content  []byte
-	breaks   []int // how many bytes each answer has before it breaks off; the last one is whole
-	err      error // how it breaks off; nil ends it as if it were whole
+	breaks   []int // bytes before each response breaks off; the last one is complete
+	err      error // the error at the break; nil ends it cleanly
 	etag     string
 	noRanges bool
 	unsized  bool
-	change   func(n int, resp *http.Response) // of the nth answer, from 0
+	change   func(n int, resp *http.Response) // alters the nth response (from 0)
 	ranges   []string
 }
 
@@ -399,17 +399,17 @@ func TestDownloadsAreNotResumedOnTrust(t *testing.T) {
 				got, err := io.ReadAll(pkg.Body)
 				checkNoSecret(t, err)
 				if !errors.Is(err, errReset) || !bytes.HasPrefix(h.content, got) || len(got) < 5000 {
-					t.Errorf("got %d bytes, %v, want those that came and the reason they ended", len(got), err)
+					t.Errorf("got %d bytes, %v, want the bytes received and the reason they ended", len(got), err)
 				}
 				if errors.Is(err, investigation.ErrLinkExpired) != tt.expired {
-					t.Errorf("expired, want %t: %v", tt.expired, err)
+					t.Errorf("expired: want %t: %v", tt.expired, err)
 				}
 				if len(h.ranges) != tt.requests {
 					t.Errorf("%d requests, want %d", len(h.ranges), tt.requests)
 				}
 				_, again := pkg.Body.Read(make([]byte, 1))
 				if fmt.Sprint(again) != fmt.Sprint(err) {
-					t.Errorf("the next reading said %v, want the same as before: %v", again, err)
+					t.Errorf("the next Read returned %v, want the same error again: %v", again, err)
 				}
 			})
 		})
@@ -447,7 +447,7 @@ func TestLengthsAreChecked(t *testing.T) {
 	})
 }
 
-// blocked is a body that gives its bytes and then nothing until its request is cancelled.
+// blocked is a body that returns its bytes and then nothing until its request is canceled.
 type blocked struct {
 	io.Reader
 	ctx context.Context
@@ -501,7 +501,7 @@ func TestStalledDownloadsEnd(t *testing.T) {
 					_, err = io.ReadAll(pkg.Body)
 				}
 				if err == nil || errors.Is(err, context.Canceled) {
-					t.Errorf("got %v, want an error that is not our own cancellation", err)
+					t.Errorf("got %v, want an error other than our own cancellation", err)
 				}
 				if took := time.Since(begin); took != tt.after {
 					t.Errorf("took %v, want %v", took, tt.after)
@@ -511,7 +511,8 @@ func TestStalledDownloadsEnd(t *testing.T) {
 	}
 }
 
-// Only the host's silence counts: slow bytes are progress, and a slow reader is somebody else.
+// Only the host's silence counts as a stall: slow bytes are progress, and a slow reader is not the
+// host's fault.
 func TestSlowDownloadsGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		want := content(100)
@@ -545,7 +546,7 @@ func TestSlowDownloadsGoOn(t *testing.T) {
 	})
 }
 
-// paced gives ten bytes at a time.
+// paced returns ten bytes at a time.
 type paced struct {
 	rest []byte
 	pace time.Duration
@@ -608,7 +609,7 @@ func TestClosingEndsAReading(t *testing.T) {
 		}()
 		_, err = io.ReadAll(pkg.Body)
 		if err == nil {
-			t.Error("a closed download ended well")
+			t.Error("reading a closed download did not fail")
 		}
 		_, err = pkg.Body.Read(make([]byte, 1))
 		if err == nil || errors.Is(err, io.EOF) {
@@ -617,7 +618,7 @@ func TestClosingEndsAReading(t *testing.T) {
 	})
 }
 
-// The real transport: lengths, connections that break, and what it sends by itself.
+// The real transport: lengths, broken connections, and the headers it adds.
 func TestDownloadOverTLS(t *testing.T) {
 	want := content(3 << 20)
 	requests := 0

@@ -20,25 +20,25 @@ import (
 )
 
 const (
-	// errorBodyBytesMax is how much of an error's body is read: Defender's own have a few hundred
-	// bytes, a proxy's error page has more than anybody wants.
+	// errorBodyBytesMax is how much of an error body is read: Defender's have a few hundred bytes, a
+	// proxy's error page may have far more than anybody wants.
 	errorBodyBytesMax = 8 << 10
 
-	// messageBytesMax bounds each text taken from an error's body.
+	// messageBytesMax bounds each text taken from an error body.
 	messageBytesMax = 500
 
-	// retryAfterMax bounds what Retry-After can say, so that no arithmetic on it overflows.
+	// retryAfterMax caps Retry-After, so arithmetic on it cannot overflow.
 	retryAfterMax = 24 * time.Hour
 )
 
-// StatusError is an answer that is not a success. Its texts are the server's, bounded, on one line
-// and free of links and tokens; they are for people: decide by Status.
+// StatusError is an unsuccessful response. Its texts come from the server, bounded, on one line,
+// and without links or tokens. They are for people: decide by Status.
 type StatusError struct {
-	Status     int           // of HTTP
-	Code       string        // Defender's or the storage's word for it, such as "ResourceNotFound"
+	Status     int           // HTTP status
+	Code       string        // Defender's or the storage service's code, such as "ResourceNotFound"
 	Message    string        // free text
 	Target     string        // Microsoft's correlation id, for a support case
-	RetryAfter time.Duration // zero where the server named none
+	RetryAfter time.Duration // zero if the server sent none
 }
 
 func (e *StatusError) Error() string {
@@ -56,10 +56,10 @@ func (e *StatusError) Error() string {
 	return text.String()
 }
 
-// statusErrorOf reads the answer's body, as far as it is wanted, and does not close it. The answer MUST
+// statusErrorOf reads the response body up to its limit and does not close it. The response MUST
 // name its request.
 func statusErrorOf(resp *http.Response, now time.Time) *StatusError {
-	// A body that breaks off still says what it says.
+	// A body that breaks off is still worth showing.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, errorBodyBytesMax))
 	e := parseErrorBody(body, secretsIn(resp.Request)...)
 	e.Status = resp.StatusCode
@@ -67,8 +67,8 @@ func statusErrorOf(resp *http.Response, now time.Time) *StatusError {
 	return e
 }
 
-// parseErrorBody takes what it can from an error's body: Defender's JSON, the XML of a storage
-// account, or the beginning of whatever else it is.
+// parseErrorBody extracts what it can from an error body: Defender's JSON, a storage account's XML,
+// or else the first bytes as text.
 func parseErrorBody(body []byte, secrets ...string) *StatusError {
 	clean := func(s string) string { return clean(s, secrets...) }
 	var fromAPI struct {
@@ -89,7 +89,7 @@ func parseErrorBody(body []byte, secrets ...string) *StatusError {
 		Message string
 		Detail  string `xml:"AuthenticationErrorDetail"`
 	}
-	// Azure puts a byte order mark in front, which is no part of XML.
+	// Azure puts a byte order mark in front, which the XML decoder rejects.
 	document := bytes.TrimPrefix(body, []byte("\uFEFF"))
 	if err := xml.Unmarshal(document, &fromStorage); err == nil {
 		return &StatusError{
@@ -100,7 +100,7 @@ func parseErrorBody(body []byte, secrets ...string) *StatusError {
 	return &StatusError{Message: clean(string(body))}
 }
 
-// loose is a text that may come as another JSON type; then it is that type's JSON.
+// loose is a text that may arrive as another JSON type; it then holds the raw JSON.
 type loose string
 
 // UnmarshalJSON never fails.
@@ -115,8 +115,8 @@ func (l *loose) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// parseRetryAfter reads the header's two forms, seconds and an HTTP date. Anything else, and a date
-// that has passed, is zero.
+// parseRetryAfter reads the header's two forms: seconds and an HTTP date. It returns zero for
+// anything else and for a date in the past.
 func parseRetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
@@ -129,8 +129,8 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 	return min(max(date.Sub(now), 0), retryAfterMax)
 }
 
-// secretsIn returns what a request was sent with that opens something: the token, or, of a download, which
-// has none, the link.
+// secretsIn returns the secrets a request carried: the token or, for a download without one, the
+// link.
 func secretsIn(req *http.Request) []string {
 	if _, token, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
 		return []string{token}
@@ -138,8 +138,8 @@ func secretsIn(req *http.Request) []string {
 	return investigation.SecretsOf(req.URL.String())
 }
 
-// clean makes a foreign text fit for an error: valid, on one line, without links, tokens and the given
-// secrets, and short.
+// clean makes untrusted text safe for an error: valid UTF-8, short, on one line, and without links,
+// tokens or the given secrets.
 func clean(s string, secrets ...string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
@@ -148,7 +148,7 @@ func clean(s string, secrets ...string) string {
 	return cut(investigation.Redact(s, secrets...), messageBytesMax)
 }
 
-// withoutURL drops the URL from an error of net/http's, which for a download is the link.
+// withoutURL removes the URL from a net/http error; for a download it is the link.
 func withoutURL(err error) error {
 	for {
 		with, ok := errors.AsType[*url.Error](err)
@@ -159,8 +159,8 @@ func withoutURL(err error) error {
 	}
 }
 
-// without returns err, with a text from which the secrets are gone: what a server sends that makes no
-// sense, net/http quotes.
+// without returns err with the secrets removed from its text: net/http quotes malformed responses,
+// which may repeat them.
 func without(secrets []string, err error) error {
 	text := err.Error()
 	redacted := investigation.Redact(text, secrets...)
@@ -170,8 +170,8 @@ func without(secrets []string, err error) error {
 	return &redactedError{text: redacted, cause: err}
 }
 
-// redactedError is an error whose own text is not to be shown. It can be told what it is, but not
-// unwrapped.
+// redactedError hides the text of its cause. errors.Is and errors.As reach the cause; Unwrap does
+// not exist, so the text stays hidden.
 type redactedError struct {
 	text  string
 	cause error
@@ -179,14 +179,14 @@ type redactedError struct {
 
 func (e *redactedError) Error() string { return e.text }
 
-// Is lets errors.Is find what the cause wraps.
+// Is lets errors.Is match the cause.
 func (e *redactedError) Is(target error) bool { return errors.Is(e.cause, target) }
 
-// As lets errors.As find what the cause wraps. Decide by it; don't print it.
+// As lets errors.As match the cause. Use it for decisions only, and never print the result.
 func (e *redactedError) As(target any) bool { return errors.As(e.cause, target) }
 
-// neverConnected reports whether the request cannot have reached the server: name, address, proxy
-// or certificate stood in the way.
+// neverConnected reports whether the request cannot have reached the server because name
+// resolution, the address, a proxy or a certificate stood in the way.
 func neverConnected(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Op == "dial" || op.Op == "proxyconnect"

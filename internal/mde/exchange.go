@@ -14,12 +14,12 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// idBytesMax bounds what a host calls a request. Microsoft's ids are GUIDs.
+// idBytesMax bounds a host's request id. Microsoft's ids are GUIDs.
 const idBytesMax = 128
 
-// Where a host may say what it calls a request, in the order of preference. Microsoft documents the
-// headers of no Defender API; these are those of its API guidelines (Azure's and the older ones) and
-// of Azure Storage, which has the packages.
+// The headers that may hold a request's id, in order of preference. Microsoft documents no such
+// headers for the Defender API; these come from its API guidelines (Azure's and the older ones) and
+// from Azure Storage, which serves the packages.
 var (
 	requestIDHeaders     = []string{"X-Ms-Request-Id", "Request-Id", "X-Request-Id"}
 	correlationIDHeaders = []string{
@@ -28,26 +28,26 @@ var (
 	}
 )
 
-// watch notes when a request was sent and when its answer's head came. The transports of the API do
-// more than that within RoundTrip, before (lease, token) and after (settle), and their own requests
-// may inherit the context: so what is noted is what happens to the request that names the host.
+// watch records when a request was sent and when the first byte of the response arrived. The API's
+// transports do more inside RoundTrip, before (lease, token) and after (settle), and their own
+// requests may inherit the context. So watch only records events of requests to its host.
 type watch struct {
 	now    func() time.Time
 	host   string
-	called time.Time // for a transport that tells nothing
+	called time.Time // the fallback for a transport without trace events
 
-	mu       sync.Mutex // guards what follows
-	ours     bool       // the request that was written last
+	mu       sync.Mutex // guards the fields below
+	ours     bool       // whether the last request written went to host
 	asked    time.Time
 	answered time.Time
 }
 
-// observe returns a context for one request to the host, and what watches it.
+// observe returns a context for one request to the host, and the watch that records it.
 func (c *Client) observe(ctx context.Context, host string) (context.Context, *watch) {
 	w := &watch{now: c.now, host: host, called: c.now()}
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		WroteHeaderField: func(key string, values []string) {
-			// HTTP/2 has the host under the second name.
+			// HTTP/2 uses the second name.
 			if key == "Host" || key == ":authority" {
 				w.begins(strings.EqualFold(strings.Join(values, ","), w.host))
 			}
@@ -63,8 +63,8 @@ func (w *watch) begins(ours bool) {
 	w.ours = ours
 }
 
-// note sets the instant to now, if it is one of the request that is watched. A later one replaces an
-// earlier one: the simulator gives out tokens on the API's host.
+// note sets the instant to now if the traced request goes to the watched host. A later event
+// overwrites an earlier one: the simulator issues tokens on the API's host.
 func (w *watch) note(instant *time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,7 +73,7 @@ func (w *watch) note(instant *time.Time) {
 	}
 }
 
-// exchange returns what is known once the answer is here.
+// exchange returns the facts of the exchange after the response arrived.
 func (w *watch) exchange(resp *http.Response) investigation.Exchange {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -81,7 +81,7 @@ func (w *watch) exchange(resp *http.Response) investigation.Exchange {
 	if asked.IsZero() {
 		asked = w.called
 	}
-	if answered.Before(asked) { // as the zero time is
+	if answered.Before(asked) { // also true for the zero time
 		answered = w.now()
 	}
 	e := investigation.Exchange{
@@ -101,7 +101,7 @@ func (w *watch) exchange(resp *http.Response) investigation.Exchange {
 	return e
 }
 
-// idIn returns the first id that one of the names has, as printable ASCII, redacted and short.
+// idIn returns the first id found under the names, as printable ASCII, redacted and shortened.
 func idIn(resp *http.Response, names []string) string {
 	for _, name := range names {
 		id := strings.Map(func(r rune) rune {
@@ -109,7 +109,7 @@ func idIn(resp *http.Response, names []string) string {
 				return -1
 			}
 			return r
-		}, cut(resp.Header.Get(name), headBytesMax)) // what is cut off in a secret's middle is still one
+		}, cut(resp.Header.Get(name), headBytesMax)) // long enough to redact a secret before the id is shortened
 		if id == "" {
 			continue
 		}

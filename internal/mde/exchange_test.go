@@ -21,7 +21,8 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// certificateOf returns the SHA-256 of the certificate that a server shows, asked for another way.
+// certificateOf returns the SHA-256 of the server's certificate, from a connection of the test's
+// own.
 func certificateOf(t *testing.T, host string) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", host, &tls.Config{InsecureSkipVerify: true})
@@ -33,11 +34,11 @@ func certificateOf(t *testing.T, host string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// checkInstants fails unless both instants lie within the call, in order, and takes them off.
+// checkInstants fails unless both instants lie within the call and in order, and then clears them.
 func checkInstants(t *testing.T, e *investigation.Exchange, before, after time.Time) {
 	t.Helper()
 	if e.AskedAt.Before(before.Round(0)) || e.AnsweredAt.Before(e.AskedAt) || e.AnsweredAt.After(after) {
-		t.Errorf("asked at %v, answered at %v, within %v and %v", e.AskedAt, e.AnsweredAt, before, after)
+		t.Errorf("asked at %v, answered at %v, want both within %v and %v", e.AskedAt, e.AnsweredAt, before, after)
 	}
 	e.AskedAt, e.AnsweredAt = time.Time{}, time.Time{}
 }
@@ -98,7 +99,7 @@ func TestExchangesWithTheSimulator(t *testing.T) {
 	}
 }
 
-// checkShowsNothing fails if anything of a link or a token is in an exchange.
+// checkShowsNothing fails if an exchange contains part of a link or token.
 func checkShowsNothing(t *testing.T, sim *mdesim.Server, exchanges ...investigation.Exchange) {
 	t.Helper()
 	for _, e := range exchanges {
@@ -111,8 +112,8 @@ func checkShowsNothing(t *testing.T, sim *mdesim.Server, exchanges ...investigat
 	}
 }
 
-// slowAround is what the budget and the credential are to a call: each does something slow of its own
-// within RoundTrip, with the same context.
+// slowAround stands for the budget and the credential: each does slow work of its own inside
+// RoundTrip, with the same context.
 type slowAround struct {
 	base http.RoundTripper
 	own  func(context.Context)
@@ -125,8 +126,8 @@ func (s slowAround) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// A link's exchange is what was on the wire: neither the lease before nor the settling after it,
-// although both happen within RoundTrip and may send requests of their own.
+// A link's exchange covers only the call itself. It excludes the lease before it and the settling
+// after it, although both happen inside RoundTrip and may send their own requests.
 func TestExchangeIsThatOfTheCallAlone(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(protocol, func(t *testing.T) { testExchangeOfTheCallAlone(t, protocol) })
@@ -137,7 +138,7 @@ func testExchangeOfTheCallAlone(t *testing.T, protocol string) {
 	const pause = 50 * time.Millisecond
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Proto != protocol {
-			t.Errorf("the call came by %s", r.Proto)
+			t.Errorf("the call used %s", r.Proto)
 		}
 		_, _ = io.WriteString(w, jsonOf(t, map[string]any{"value": link}))
 	}))
@@ -186,8 +187,8 @@ func testExchangeOfTheCallAlone(t *testing.T, protocol string) {
 	}
 }
 
-// A transport that tells nothing of its own leaves the instants around it.
-func TestExchangeOfATransportThatTellsNothing(t *testing.T) {
+// For a transport without trace events, the exchange falls back to the instants around the call.
+func TestExchangeOfATransportWithoutTraceEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		base, err := url.Parse("https://API.security.microsoft.com")
@@ -272,7 +273,7 @@ func TestExchangeNamesTheRequest(t *testing.T) {
 	}
 }
 
-// The bytes come from the last answer, and so does what is known of them.
+// The exchange describes the response that returned the bytes: the last one.
 func TestExchangeAfterRedirects(t *testing.T) {
 	hops := 0
 	pkg, err := open(t, tripper(func(req *http.Request) (*http.Response, error) {
@@ -281,7 +282,7 @@ func TestExchangeAfterRedirects(t *testing.T) {
 				"x-ms-request-id", fmt.Sprint("hop ", hops)), nil
 		}
 		resp := reply(200, string(content(4)), "x-ms-request-id", "the last")
-		resp.TLS = &tls.ConnectionState{Version: tls.VersionTLS12} // and no certificate
+		resp.TLS = &tls.ConnectionState{Version: tls.VersionTLS12} // without a certificate
 		return resp, nil
 	}))
 	if err != nil {
@@ -296,7 +297,7 @@ func TestExchangeAfterRedirects(t *testing.T) {
 	}
 }
 
-// A download that was taken up again is still the answer to its first request.
+// A resumed download keeps the exchange of its first request.
 func TestExchangeOfAResumedDownload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		whole := content(10_000)
@@ -324,7 +325,7 @@ func TestExchangeOfAResumedDownload(t *testing.T) {
 	})
 }
 
-// A link that is refused leaves no exchange behind that could be taken for one that was not.
+// A refused link returns a zero exchange, which cannot be mistaken for a real one.
 func TestNoExchangeWithoutALink(t *testing.T) {
 	for _, body := range []string{"", "{}", jsonOf(t, map[string]any{"value": "https://attacker.example/"})} {
 		client := newClient(t, transports{linker: always(200, body, "request-id", "1")})

@@ -9,7 +9,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// What the tests of the parsers and limits need to see.
+// Exported for tests of the parsers and limits.
 const (
 	PageRows         = pageRows
 	PagesMax         = pagesMax
@@ -34,7 +34,7 @@ func DecodeRow(tenantID string, raw []byte) (investigation.Action, bool, error) 
 	return decodeRow(tenantID, raw)
 }
 
-// ParsePage reads a page of the test's tenant and returns how many rows it has.
+// ParsePage reads a page of the test's tenant and returns its number of rows.
 func ParsePage(body io.Reader) (rows int, nextLink string, err error) {
 	c := &Client{now: time.Now}
 	p := c.newPage(time.Time{}, func([]investigation.Action, []error) bool { return true })
@@ -42,7 +42,7 @@ func ParsePage(body io.Reader) (rows int, nextLink string, err error) {
 	return p.read, p.nextLink, err
 }
 
-// ListAll reads a whole listing, and returns each action as it was seen last.
+// ListAll reads a whole listing and returns the latest version of each action.
 func (c *Client) ListAll(ctx context.Context, since time.Time) (
 	actions []investigation.Action, odd []error, err error,
 ) {

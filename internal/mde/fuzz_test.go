@@ -21,8 +21,8 @@ func FuzzParsePage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		rows, next, err := mde.ParsePage(bytes.NewReader(body))
-		// encoding/json is the judge of what is a page. Where a name comes twice the two may differ, and a
-		// page with a bad row is a page here.
+		// encoding/json decides what counts as a page. The two may differ if a name appears twice, and
+		// here a page with a bad row still counts.
 		lists, links := 0, 0
 		for _, name := range namesIn(body) {
 			if strings.EqualFold(name, "value") {
@@ -41,7 +41,7 @@ func FuzzParsePage(f *testing.F) {
 		}
 		isPage := json.Unmarshal(body, &want) == nil && want.Value != nil
 		if isPage != (err == nil) {
-			t.Fatalf("%s: got %v, and encoding/json takes it for a page: %t", body, err, isPage)
+			t.Fatalf("%s: got %v; encoding/json accepts it as a page: %t", body, err, isPage)
 		}
 		if !isPage {
 			return
@@ -56,7 +56,7 @@ func FuzzParsePage(f *testing.F) {
 	})
 }
 
-// namesIn returns the names of an object, as far as it is one.
+// namesIn returns the names of an object as far as it parses.
 func namesIn(object []byte) []string {
 	in := json.NewDecoder(bytes.NewReader(object))
 	var names []string
@@ -93,10 +93,10 @@ func FuzzFollow(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What the transport will make of it is what counts.
+		// Check the URL as the transport will parse it.
 		again, err := url.Parse(next.String())
 		if err != nil {
-			return // it cannot be sent
+			return // cannot be sent
 		}
 		if again.Scheme != "https" || again.User != nil ||
 			!strings.EqualFold(again.Hostname(), api.Hostname()) ||
@@ -122,15 +122,15 @@ func FuzzDecodeRow(f *testing.F) {
 		switch {
 		case err != nil:
 			if ok && a.Validate() != nil {
-				t.Error("an action that cannot be carried")
+				t.Error("accepted an invalid action")
 			}
 			if text := err.Error(); len(text) > 4*mde.MessageBytesMax || !utf8.ValidString(text) ||
 				strings.ContainsAny(text, "\r\n") {
-				t.Errorf("an unwieldy error: %q", text)
+				t.Errorf("error too long or not on one line: %q", text)
 			}
 		case ok:
 			if err := a.Validate(); err != nil {
-				t.Errorf("an action that cannot be carried: %v", err)
+				t.Errorf("accepted an invalid action: %v", err)
 			}
 			for name, s := range map[string]string{
 				"name": a.ComputerDNSName, "requestor": a.Requestor, "comment": a.RequestorComment,
@@ -155,7 +155,7 @@ func FuzzParseTime(f *testing.F) {
 			t.Errorf("%q is in %v", s, got.Location())
 		}
 		if err != nil && len(err.Error()) > 500 {
-			t.Errorf("an unwieldy error: %v", err)
+			t.Errorf("error too long: %v", err)
 		}
 	})
 }
@@ -172,7 +172,8 @@ func FuzzParseLinkAnswer(f *testing.F) {
 		if err == nil {
 			return
 		}
-		// Whatever was in the answer may have been the link: the error is one of a few sentences.
+		// Any part of the response may have been the link, so the error must be one of a few fixed
+		// sentences.
 		if strings.Contains(err.Error(), secret) || len(err.Error()) > 100 {
 			t.Errorf("the error shows the answer: %v", err)
 		}
@@ -193,10 +194,10 @@ func FuzzParseErrorBody(f *testing.F) {
 		for _, s := range []string{e.Code, e.Message, e.Target} {
 			lower := strings.ToLower(s)
 			if len(s) > mde.MessageBytesMax || !utf8.ValidString(s) || strings.ContainsAny(s, "\r\n\x00") {
-				t.Errorf("an unwieldy text: %q", s)
+				t.Errorf("text too long or not on one line: %q", s)
 			}
 			if strings.Contains(lower, "https://") || strings.Contains(lower, "https%3a%2f%2f") {
-				t.Errorf("a link: %q", s)
+				t.Errorf("the text shows a link: %q", s)
 			}
 		}
 	})

@@ -11,14 +11,14 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// linkAnswerBytesMax bounds the answer of getPackageUri: a URL of 2 KiB in a small object.
+// linkAnswerBytesMax bounds the getPackageUri response: a URL of 2 KiB in a small object.
 const linkAnswerBytesMax = 64 << 10
 
-// PackageURI asks for a fresh link, with one request. The link is https and leads to an allowed
-// host; the exchange is that of the answer that had it. Errors: *[StatusError] for what Defender
-// refuses, 404 meaning that it has no package for the action (or not yet);
-// *investigation.PostponedError where the budget, the throttle, the credential, the network or the
-// list of link hosts stands in the way. None shows the link, and neither does the exchange.
+// PackageURI requests a fresh link with one call. The link uses https and points to an allowed
+// host; the exchange describes the response that contained it. Errors: *[StatusError] if Defender
+// refuses, where 404 means that it does not have the package (yet); *investigation.PostponedError
+// if the budget, throttling, the credential, the network or the list of link hosts stands in the
+// way. Neither the errors nor the exchange show the link.
 func (c *Client) PackageURI(ctx context.Context, actionID string) (
 	investigation.Link, investigation.Exchange, error,
 ) {
@@ -54,15 +54,15 @@ func (c *Client) packageURI(ctx context.Context, actionID string) (
 	return investigation.NewLink(address.String()), exchange, nil
 }
 
-// parseLinkAnswer finds the link in the answer of getPackageUri. The value's text may hold a pair
-// of quotes of its own: every version of the documentation shows them, most clients do without.
-// Errors show nothing of the value.
+// parseLinkAnswer extracts the link from a getPackageUri response. The value may be wrapped in an
+// extra pair of quotes: every version of the documentation shows them, yet most clients do not
+// expect them. Errors show no part of the value.
 func parseLinkAnswer(body []byte) (*url.URL, error) {
 	var wire struct {
 		Value *string `json:"value"`
 	}
 	if err := json.Unmarshal(body, &wire); err != nil || wire.Value == nil {
-		return nil, errors.New("the answer has no link: a JSON object with a value is expected")
+		return nil, errors.New("the answer has no link: want a JSON object with a value")
 	}
 	value := strings.TrimSpace(*wire.Value)
 	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
@@ -70,14 +70,14 @@ func parseLinkAnswer(body []byte) (*url.URL, error) {
 	}
 	address, err := url.Parse(value)
 	if err != nil {
-		return nil, errors.New("the answer's value is no URL")
+		return nil, errors.New("the answer's value is not a valid URL")
 	}
 	return address, nil
 }
 
-// admit reports whether a link, or a redirect of a download, may be followed. The error names the
-// host and nothing else. A host that is not listed is a matter of settings, not of the package:
-// Microsoft documents no list of its download hosts, and one must not lose packages to a new one.
+// admit checks whether a link, or a download's redirect, may be followed. The error shows only the
+// host. An unlisted host postpones instead of failing the package: Microsoft publishes no list of
+// its download hosts, and a new host must not cost any packages.
 func (c *Client) admit(address *url.URL) error {
 	switch {
 	case address.Scheme != "https":

@@ -42,7 +42,7 @@ func TestPackageURI(t *testing.T) {
 func TestPackageURIRefusesLinks(t *testing.T) {
 	for name, tt := range map[string]struct {
 		value  any
-		listed bool // refused for another reason than its host
+		listed bool // refused for a reason other than its host
 	}{
 		"clear text":       {strings.Replace(link, "https", "http", 1), true},
 		"another host":     {"https://attacker.example/" + secret, false},
@@ -66,19 +66,19 @@ func TestPackageURIRefusesLinks(t *testing.T) {
 			})
 			_, _, err := client.PackageURI(t.Context(), action)
 			checkNoSecret(t, err)
-			// A host that is not listed is a setting to mend, and the package waits for it.
+			// An unlisted host is a setting to fix; the package waits for it.
 			_, postponed := errors.AsType[*investigation.PostponedError](err)
 			if postponed == tt.listed {
 				t.Errorf("postponed: %t, want %t: %v", postponed, !tt.listed, err)
 			}
 			if !tt.listed && !strings.Contains(err.Error(), "DEFENDER_LINK_HOSTS") {
-				t.Errorf("the error does not say what to mend: %v", err)
+				t.Errorf("the error does not say what to fix: %v", err)
 			}
 		})
 	}
 }
 
-func TestPackageURISendsNoIDThatIsNone(t *testing.T) {
+func TestPackageURISendsNoInvalidID(t *testing.T) {
 	client := newClient(t, transports{})
 	for _, id := range []string{"", "..", "a/b", action + "/../x"} {
 		_, _, err := client.PackageURI(t.Context(), id)

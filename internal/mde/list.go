@@ -15,37 +15,38 @@ import (
 )
 
 const (
-	// pageRows is asked for as $top. Microsoft allows 10,000; half of that keeps a page of full
-	// rows (1 to 2 KiB each) within the deadline of a call on a slow line, and one of the longest rows
-	// that make sense (13 KiB) within pageBytesMax.
+	// pageRows is the $top of each page. Microsoft allows 10,000; half of that fits a page of full
+	// rows (1 to 2 KiB each) into a call's deadline on a slow line, and a page of the longest valid
+	// rows (13 KiB) into pageBytesMax.
 	pageRows = 5_000
 
-	// pagesMax bounds the pages of one call of List at what the list budget has for a minute (25
-	// calls). 125,000 actions are six times what the budget of getPackageUri can carry in the default
-	// look-back of a week.
+	// pagesMax caps the pages per List call at one minute of the list budget (25 calls). 125,000
+	// actions are six times what the getPackageUri budget can carry in the default look-back of a
+	// week.
 	pagesMax = 25
 
-	// listingPagesMax bounds a listing, however many calls of List it takes: five million actions. A
-	// service whose pages never end must not keep the reader from starting over.
+	// listingPagesMax caps a listing across all its List calls, at five million actions. A service
+	// whose pages never end must not keep the reader from starting over.
 	listingPagesMax = 1_000
 )
 
-// Seer is handed what was read of a listing: actions, each of them valid, and odd, the errors of rows
-// that make no sense and are left out, and of parts of a row that are left out of its action. Each
-// error quotes its row. A Seer that returns false did not take the batch: the listing stops, and goes
-// on with the same rows later.
+// Seer receives a batch of a listing: valid actions, and in odd one error for each malformed row
+// that was skipped and each malformed part of a row that was left out of its action. Each error
+// quotes its row. A Seer that returns false did not take the batch: the listing stops and resumes
+// later with the same rows.
 type Seer = func(actions []investigation.Action, odd []error) bool
 
-// List reads on in a listing of the CollectInvestigationPackage actions, hands them to see in batches
-// of bounded size, and returns how far it came. It reads until the listing is Done, see returns false,
-// or it has read as many pages as the list budget has calls in a minute. Each page is one call.
+// List continues a listing of the CollectInvestigationPackage actions, passes them to see in
+// bounded batches, and returns the new position. It reads until the listing is Done, see returns
+// false, or it has read as many pages as the list budget allows in a minute. Each page is one call.
 //
-// Beside an error it returns how far it came without it; the rows read before the error were handed
-// on. An error that wraps *investigation.PostponedError names when to ask again. After any other
-// error, start over: a page that can't be had would otherwise hide the newest actions.
+// When List fails, it returns the position of the last page without an error; see already received
+// the rows read before the error. An error that wraps *investigation.PostponedError says when to
+// ask again. After any other error, start over: a page that cannot be read would otherwise hide the
+// newest actions.
 //
-// No order is asked for ($orderby is not documented for this list). By default the newest come
-// first, so actions that appear between two pages make the pages overlap: an action may come twice.
+// List requests no order ($orderby is not documented for this list). By default the newest come
+// first, so pages overlap when new actions appear between them: an action may be seen twice.
 func (c *Client) List(ctx context.Context, at investigation.Listing, see Seer) (
 	investigation.Listing, error,
 ) {
@@ -65,7 +66,7 @@ func (c *Client) List(ctx context.Context, at investigation.Listing, see Seer) (
 	return at, nil
 }
 
-// readPage reads one page. more is false where see wants no more for now.
+// readPage reads one page. more is false if see did not take a batch.
 func (c *Client) readPage(ctx context.Context, at investigation.Listing, see Seer) (
 	next investigation.Listing, more bool, err error,
 ) {
@@ -86,8 +87,8 @@ func (c *Client) readPage(ctx context.Context, at investigation.Listing, see See
 	return next, !page.stopped, nil
 }
 
-// Get returns one action. An unknown id is a *[StatusError] with status 404; an action of another
-// type is an error.
+// Get returns one action. An unknown id returns a *[StatusError] with status 404; an action of
+// another type is an error.
 func (c *Client) Get(ctx context.Context, actionID string) (investigation.Action, error) {
 	id, err := investigation.CanonicalID(actionID)
 	if err != nil {
@@ -100,7 +101,7 @@ func (c *Client) Get(ctx context.Context, actionID string) (investigation.Action
 	}
 	a, ok, err := decodeRow(c.tenantID, body)
 	if err == nil && !ok {
-		err = errors.New("it is not one that collects an investigation package")
+		err = errors.New("not an action that collects an investigation package")
 	}
 	if !ok {
 		return investigation.Action{}, fmt.Errorf("get machine action %s: %w", id, err)
@@ -108,13 +109,13 @@ func (c *Client) Get(ctx context.Context, actionID string) (investigation.Action
 	return a, nil
 }
 
-// api returns the address of a resource.
+// api returns the URL of a resource.
 func (c *Client) api(elements ...string) *url.URL {
 	return c.base.JoinPath(append([]string{"api"}, elements...)...)
 }
 
-// pageAt returns the address of the page that follows what was read. An address the service named is
-// looked at again, however the listing was kept meanwhile: the bearer token goes there.
+// pageAt returns the URL of the next page. It checks a URL from the service again even if the
+// listing was stored in between, because the bearer token goes there.
 func (c *Client) pageAt(at investigation.Listing) (*url.URL, error) {
 	if at.Next != "" {
 		return follow(c.api(), c.api(), at.Next)
@@ -124,10 +125,10 @@ func (c *Client) pageAt(at investigation.Listing) (*url.URL, error) {
 	return target, nil
 }
 
-// advance returns the listing after a page. Where the service gives a link, the link is followed.
-// Where it gives none, only an empty page is believed to be the end: a service that caps pages below
-// $top would otherwise hide all but the newest actions. That costs a call a sweep, of a budget of 25 a
-// minute. A page of which a part was left goes on after that part, by $skip.
+// advance returns the listing after a page. It follows the service's next link if there is one.
+// Without one, only an empty page ends the listing: a service that caps pages below $top would
+// otherwise hide all but the newest actions. That costs one call per sweep, from a budget of 25 a
+// minute. After a partly read page it continues with $skip.
 func (c *Client) advance(at investigation.Listing, p *page, from *url.URL) (
 	investigation.Listing, error,
 ) {
@@ -142,10 +143,10 @@ func (c *Client) advance(at investigation.Listing, p *page, from *url.URL) (
 	at.Pages, at.Rows, at.Last, at.Next = at.Pages+1, at.Rows+p.taken, sum, ""
 	switch {
 	case at.Pages > listingPagesMax:
-		return at, fmt.Errorf("there are more than %d pages", listingPagesMax)
+		return at, fmt.Errorf("the listing has more than %d pages", listingPagesMax)
 	case p.stopped:
 	case again && !linked && p.nextLink == "" && (p.cut || !short):
-		return at, errors.New("the same page came twice")
+		return at, errors.New("received the same page twice")
 	case p.cut:
 	case p.nextLink != "":
 		next, err := follow(c.api(), from, p.nextLink)
@@ -154,39 +155,39 @@ func (c *Client) advance(at investigation.Listing, p *page, from *url.URL) (
 		}
 		at.Next = next.String()
 		if at.Next == at.Mark || at.Next == from.String() {
-			return at, errors.New("the pages lead in a circle")
+			return at, errors.New("the next-page links form a cycle")
 		}
-		if at.Pages&(at.Pages-1) == 0 { // at each power of two, so a circle of any length is noticed
+		if at.Pages&(at.Pages-1) == 0 { // at each power of two, which detects a cycle of any length
 			at.Mark = at.Next
 		}
 	case linked, p.read == 0:
 		at.Done = true
 	case again:
-		at.Done = true // $skip was ignored, and what came is less than was asked for: it is all
+		at.Done = true // $skip was ignored, and a short page holds every row
 	}
 	return at, nil
 }
 
-// follow returns the address link means, if it lies below api. The bearer token goes where this
-// leads: nothing but the API's own server will do. The error names the host only.
+// follow resolves a next-page link and checks that it lies below api. The bearer token goes there,
+// so only the API's own server is acceptable. The error shows only the host.
 func follow(api, current *url.URL, link string) (*url.URL, error) {
 	next, err := current.Parse(link)
 	if err != nil {
-		return nil, errors.New("the next page's address is no URL")
+		return nil, errors.New("the next page's address is not a valid URL")
 	}
 	if !sameOrigin(api, next) || next.User != nil {
-		return nil, fmt.Errorf("the next page lies at %.100q, not at %q", next.Host, api.Host)
+		return nil, fmt.Errorf("the next page is on %.100q, not on %q", next.Host, api.Host)
 	}
 	if next.Path != path.Clean(next.Path) || !strings.HasPrefix(next.Path, api.Path+"/") {
-		return nil, fmt.Errorf("the next page lies outside of %q", api.Path)
+		return nil, fmt.Errorf("the next page is outside %q", api.Path)
 	}
 	next.Fragment = ""
 	return next, nil
 }
 
-// listQuery asks for the actions since an instant. Times are compared to the second, downwards:
-// what lies before since is sorted out by whoever reads the rows. Blanks are sent as %20, because
-// not every OData parser takes a plus for one.
+// listQuery selects the actions created since an instant. The time is rounded down to the second;
+// the reader drops rows before since. Spaces are sent as %20 because not every OData parser accepts
+// a plus.
 func listQuery(since time.Time, skip int) string {
 	filter := fmt.Sprintf("type eq '%s' and creationDateTimeUtc ge %s",
 		investigation.TypeCollectPackage, since.UTC().Format(time.RFC3339))

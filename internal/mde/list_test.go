@@ -43,7 +43,7 @@ func jsonOf(t *testing.T, v any) string {
 type list struct {
 	t        *testing.T
 	rows     []map[string]any
-	pageMax  int    // rows a page, whatever is asked for; 0 = as asked
+	pageMax  int    // most rows per page; 0 = as requested
 	nextLink string // before "?$skip=n"; empty = none
 	deaf     bool   // ignores $skip
 	grow     func(l *list)
@@ -133,7 +133,7 @@ func TestListPages(t *testing.T) {
 		list  list
 		calls int
 	}{
-		// Where no page has a link, one more call finds the end.
+		// Without links, one more call finds the end.
 		"one page":          {list{rows: newest(3)}, 2},
 		"full page":         {list{rows: newest(mde.PageRows)}, 2},
 		"skip":              {list{rows: newest(mde.PageRows + 7)}, 3},
@@ -210,7 +210,7 @@ func TestListRefusesPagesThatLeadAstray(t *testing.T) {
 	}
 }
 
-func TestListDetectsAPageThatComesAgain(t *testing.T) {
+func TestListDetectsARepeatedPage(t *testing.T) {
 	l := &list{t: t, rows: newest(mde.PageRows), deaf: true}
 	_, _, err := newClient(t, transports{lister: l}).ListAll(t.Context(), noon)
 	if err == nil || l.calls != 2 {
@@ -240,7 +240,7 @@ func TestListFailsWhole(t *testing.T) {
 	}
 }
 
-func TestListSortsOut(t *testing.T) {
+func TestListSkipsMalformedRows(t *testing.T) {
 	other := rowOf(1)
 	other["type"] = "Isolate"
 	alien := map[string]any{"type": "RequestSample", "id": 5}
@@ -270,15 +270,15 @@ func TestListSortsOut(t *testing.T) {
 	}
 	if len(actions) != 1 || actions[0].ActionID != idOf(3) ||
 		actions[0].Status != investigation.StatusSucceeded {
-		t.Errorf("got %+v, want one action, as it was seen last", actions)
+		t.Errorf("got %+v, want one action in its latest version", actions)
 	}
-	const senseless = 16 // of rows; the page came twice, because a fake ignores $skip
+	const senseless = 16 // rows; the page comes twice because this fake ignores $skip
 	if len(skipped) != 2*senseless {
 		t.Errorf("got %d skipped rows, want twice %d: %v", len(skipped), senseless, skipped)
 	}
 	for _, err := range skipped {
 		if len(err.Error()) > 500 || strings.Contains(err.Error(), "\n") {
-			t.Errorf("an unwieldy error: %v", err)
+			t.Errorf("error too long or not on one line: %v", err)
 		}
 	}
 }
@@ -334,7 +334,7 @@ func TestDecodeRow(t *testing.T) {
 				a.Status, a.LastUpdatedAt = "", time.Time{}
 			},
 		},
-		// A package is worth more than its label.
+		// The package matters more than its label.
 		"labels of another type": {
 			func(r map[string]any) {
 				r["computerDnsName"], r["requestorComment"] = 7, []string{"why"}
@@ -377,7 +377,7 @@ func TestDecodeRow(t *testing.T) {
 	}
 }
 
-// A time that no ledger could keep is left out, and said to be; the action stays.
+// A time that the ledger cannot store is left out and reported; the action stays.
 func TestDecodeRowBoundsTimes(t *testing.T) {
 	for _, text := range []string{
 		"9999-12-31T23:59:59-01:00", // year 10000 in UTC
@@ -391,9 +391,9 @@ func TestDecodeRowBoundsTimes(t *testing.T) {
 			if !ok || !a.LastUpdatedAt.IsZero() || a.ActionID != idOf(1) {
 				t.Errorf("%s %s: got %+v, %t", name, text, a, ok)
 			}
-			if odd == nil || !strings.Contains(odd.Error(), "last update lies in the year") ||
+			if odd == nil || !strings.Contains(odd.Error(), "last update is in the year") ||
 				!strings.Contains(odd.Error(), idOf(1)) {
-				t.Errorf("%s %s: told %v", name, text, odd)
+				t.Errorf("%s %s: reported %v", name, text, odd)
 			}
 		}
 	}
@@ -443,6 +443,6 @@ func TestGet(t *testing.T) {
 	}
 	_, err = client.Get(t.Context(), "../machines")
 	if err == nil {
-		t.Error("an id that is none was sent")
+		t.Error("an invalid id was sent")
 	}
 }

@@ -14,44 +14,44 @@ import (
 )
 
 const (
-	// pageRowsMax is the documented maximum: more is not what was asked for.
+	// pageRowsMax is the documented maximum; more rows than that were not requested.
 	pageRowsMax = 10_000
 
-	// pageBytesMax allows pageRows rows of 13 KiB. The rows beyond it are asked for with the next call.
+	// pageBytesMax allows pageRows rows of 13 KiB. The next call asks for the rows beyond it.
 	pageBytesMax = 64 << 20
 
-	// pageTimeMax is how long one page is read, likewise. A call's lease ends 30 s after it was sent,
-	// and whoever is handed rows takes a part of that.
+	// pageTimeMax limits the time spent on one page; the next call asks for the rest. A call's lease
+	// ends 30 s after it was sent, and processing the rows takes part of that.
 	pageTimeMax = 20 * time.Second
 
-	// batchBytesMax bounds the rows that are held at a time. An ordinary page, of rows with short
-	// comments, is one batch, so nobody else's work holds up its transfer.
+	// batchBytesMax bounds the rows held at a time. An ordinary page with short comments fits in one
+	// batch, so the transfer does not wait for the receiver.
 	batchBytesMax = 4 << 20
 
-	// actionBytesMax bounds one action: the answer of Get, and a row of the list.
+	// actionBytesMax bounds one action, whether from Get or in a row of the list.
 	actionBytesMax = 1 << 20
 
-	// itemBytes is what a row takes beyond its texts.
+	// itemBytes is the estimated size of a row without its texts.
 	itemBytes = 400
 
 	// nextLinkBytesMax bounds @odata.nextLink.
 	nextLinkBytesMax = 8 << 10
 
-	// nameOfMemberBytesMax bounds the names of what stands beside the rows.
+	// nameOfMemberBytesMax bounds the names of the object's members.
 	nameOfMemberBytesMax = 256
 )
 
 var (
-	errNoList = errors.New("the answer is not a list: a JSON object with a value is expected")
+	errNoList = errors.New("the answer is not a list: want a JSON object with a value")
 
-	// errCut ends a page early: what was read is used, and the next call begins after it.
-	errCut = errors.New("the rest of the page is for the next call")
+	// errCut ends a page early: the rows read so far are used, and the next call starts after them.
+	errCut = errors.New("the page is cut: the next call reads the rest")
 
-	// errStopped: whoever is handed the rows wants no more of them for now.
-	errStopped = errors.New("the listing is to go on later")
+	// errStopped means that see did not take a batch.
+	errStopped = errors.New("the listing stopped and continues later")
 )
 
-// page reads one answer of the list and hands its rows on in batches while it does.
+// page reads one list response and passes its rows on in batches as they arrive.
 type page struct {
 	tenantID string
 	since    time.Time
@@ -59,17 +59,17 @@ type page struct {
 	see      Seer
 
 	in       *scanner
-	until    time.Time // when to leave the rest for the next call
-	listed   bool      // there was a value
-	nextLink string    // empty where the service named none
+	until    time.Time // after this, leave the rest for the next call
+	listed   bool      // a value member was seen
+	nextLink string    // empty if the service sent none
 
 	read    int // rows
-	taken   int // rows of the batches that see took
+	taken   int // rows in the batches that see took
 	cut     bool
 	stopped bool
-	sum     hash.Hash // of all rows
+	sum     hash.Hash // over all rows
 
-	actions []investigation.Action // the batch
+	actions []investigation.Action // the current batch
 	odd     []error
 	held    int // bytes
 }
@@ -81,14 +81,14 @@ func (c *Client) newPage(since time.Time, see Seer) *page {
 	}
 }
 
-// readFrom reads the page. The last batch is left for flush: there is no need for the connection then.
+// readFrom reads the page. It leaves the last batch for flush, which does not need the connection.
 func (p *page) readFrom(body io.Reader) error {
 	p.in = newScanner(&capped{body, pageBytesMax})
 	err := p.in.each('{', '}', p.member)
 	if err == nil {
 		_, err = p.in.next()
 		if err == nil {
-			err = errNotJSON // something follows the object
+			err = errNotJSON // there is data after the object
 		}
 		if errors.Is(err, io.EOF) {
 			err = nil
@@ -101,10 +101,10 @@ func (p *page) readFrom(body io.Reader) error {
 		p.cut = true
 		return nil
 	case errors.Is(err, errCut):
-		return fmt.Errorf("the first row of the page takes more than %d bytes or %v", pageBytesMax,
+		return fmt.Errorf("the first row of the page exceeds %d bytes or %v", pageBytesMax,
 			pageTimeMax)
 	case errors.Is(err, io.EOF):
-		return errors.New("the answer breaks off: its JSON is not complete")
+		return errors.New("the answer breaks off: its JSON is incomplete")
 	case err == nil && !p.listed:
 		return errNoList
 	case errors.Is(err, errNotJSON) && !p.listed:
@@ -113,7 +113,7 @@ func (p *page) readFrom(body io.Reader) error {
 	return err
 }
 
-// member reads one name of the answer's object and what stands under it.
+// member reads one member of the response object: its name and its value.
 func (p *page) member() error {
 	_, err := p.in.value(nameOfMemberBytesMax)
 	if err != nil {
@@ -121,7 +121,7 @@ func (p *page) member() error {
 	}
 	var name string
 	if err := json.Unmarshal(p.in.kept, &name); err != nil {
-		name = "" // too long to be one of the two, or not a name at all: then no colon follows
+		name = "" // too long to match, or not a string: then expect fails
 	}
 	err = p.in.expect(':')
 	switch {
@@ -154,7 +154,7 @@ func (p *page) link() error {
 	}
 	var link *string
 	if err := json.Unmarshal(p.in.kept, &link); err != nil {
-		return errors.New("the next page's address is not text")
+		return errors.New("the next page's address is not a string")
 	}
 	if link != nil {
 		p.nextLink = *link
@@ -162,7 +162,7 @@ func (p *page) link() error {
 	return nil
 }
 
-// row reads one row. A row that makes no sense is told of and costs no other row.
+// row reads one row. A malformed row is reported and does not affect the others.
 func (p *page) row() error {
 	whole, err := p.in.value(actionBytesMax)
 	if err != nil {
@@ -176,7 +176,7 @@ func (p *page) row() error {
 	_, _ = p.sum.Write([]byte{0})
 	a, ok, odd := decodeRow(p.tenantID, p.in.kept)
 	if !whole {
-		ok, odd = false, senseless(p.in.kept, fmt.Errorf("it is longer than %d bytes", actionBytesMax))
+		ok, odd = false, malformed(p.in.kept, fmt.Errorf("longer than %d bytes", actionBytesMax))
 	}
 	if odd != nil {
 		p.odd = append(p.odd, odd)
@@ -200,7 +200,8 @@ func (p *page) row() error {
 	}
 }
 
-// flush hands the batch on. Where it was not taken, the listing goes on at its first row.
+// flush passes the batch to see. If see does not take it, the listing resumes at the batch's first
+// row.
 func (p *page) flush() {
 	if p.stopped {
 		return
@@ -213,7 +214,7 @@ func (p *page) flush() {
 	p.actions, p.odd, p.held = nil, nil, 0
 }
 
-// capped reads as far as left goes. After that it says that the page is to be cut.
+// capped reads up to left bytes, then returns errCut.
 type capped struct {
 	r    io.Reader
 	left int64

@@ -16,10 +16,10 @@ import (
 	"packhorse/internal/mde"
 )
 
-// opaque stands in a link and in a token that nobody would take for one.
+// opaque is part of a link and of a token that look like neither.
 const opaque = "0paque-C4nary.of~both"
 
-// repeated are the ways in which a server repeats what it was sent.
+// repeated are the ways a server may repeat what it received.
 var repeated = map[string]func(string) string{
 	"as it is": func(s string) string { return s },
 	"lower":    strings.ToLower,
@@ -38,13 +38,13 @@ func checkGone(t *testing.T, err error) {
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		if text := fmt.Sprintf("%v %+v %#v", e, e, e); strings.Contains(strings.ToLower(text),
 			strings.ToLower(opaque)) {
-			t.Errorf("the error shows what was sent: %s", text)
+			t.Errorf("the error shows the secret: %s", text)
 		}
 	}
 }
 
-// The token is added by the transport: it is known from the request that the answer names.
-func TestErrorsShowNoTokenThatIsRepeated(t *testing.T) {
+// The transport adds the token, so it is known from the request that the response names.
+func TestErrorsShowNoRepeatedToken(t *testing.T) {
 	for name, repeat := range repeated {
 		for _, body := range []string{`{"error":{"code":"X","message":"no use: %s"}}`, "%s", "<p>%s</p>"} {
 			add := tripper(func(req *http.Request) (*http.Response, error) {
@@ -66,8 +66,8 @@ func TestErrorsShowNoTokenThatIsRepeated(t *testing.T) {
 	}
 }
 
-// The link, whole or in part, is what a host of downloads has to repeat.
-func TestErrorsShowNoLinkThatIsRepeated(t *testing.T) {
+// A download host may repeat the link, whole or in part.
+func TestErrorsShowNoRepeatedLink(t *testing.T) {
 	address := "https://store.blob.core.windows.net/c/" + opaque + "?sv=1&k=" + opaque + "%2Bx&q=it's" + opaque
 	_, bare, _ := strings.Cut(address, "//")
 	_, target, _ := strings.Cut(bare, ".net")
@@ -102,7 +102,7 @@ func TestErrorsShowNoLinkThatIsRepeated(t *testing.T) {
 	}
 }
 
-// failing is a reader whose error says something.
+// failing is a reader that fails with the given text.
 type failing string
 
 func (f failing) Read([]byte) (int, error) { return 0, errors.New(string(f)) }

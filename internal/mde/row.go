@@ -16,12 +16,12 @@ const (
 	nameBytesMax = 1 << 10
 	// commentBytesMax bounds the comment, which people type.
 	commentBytesMax = 4 << 10
-	// excerptBytesMax is how much of a senseless row its error quotes.
+	// excerptBytesMax is how much of a malformed row its error quotes.
 	excerptBytesMax = 160
 )
 
-// row is a machine action as it comes. Each field is decoded by itself, so that one of an
-// unexpected type does not take the others with it. encoding/json ignores the case of names.
+// row is a machine action as received. Each field is decoded separately, so one of an unexpected
+// type does not spoil the others. encoding/json ignores the case of names.
 type row struct {
 	ID            json.RawMessage `json:"id"`
 	Type          json.RawMessage `json:"type"`
@@ -32,35 +32,35 @@ type row struct {
 	Comment       json.RawMessage `json:"requestorComment"`
 	RequestSource json.RawMessage `json:"requestSource"`
 	Created       json.RawMessage `json:"creationDateTimeUtc"`
-	// The documentation's property table and what is seen on the wire have the first name, its
-	// list samples the second.
+	// The documentation's property table and real responses use the first name, its list samples the
+	// second.
 	LastUpdate      json.RawMessage `json:"lastUpdateDateTimeUtc"`
 	LastUpdateShort json.RawMessage `json:"lastUpdateTimeUtc"`
 }
 
-// decodeRow makes an Action of one row. ok is false, without an error, for an action of another
-// type. What the object key and the state depend on must make sense; what is only told along
-// (names, comment, last update) is left empty where it does not: a package is worth more than its
-// label. Then ok is true, and odd says what was left out. An unknown status is kept as it came.
+// decodeRow turns one row into an Action. For an action of another type, ok is false and odd is
+// nil. The fields that determine the object key and the state must be valid. Descriptive fields
+// (names, comment, last update) are left empty if malformed, because the package matters more than
+// its label; ok is then true and odd says what was left out. An unknown status is kept unchanged.
 func decodeRow(tenantID string, raw []byte) (a investigation.Action, ok bool, odd error) {
 	var r row
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return a, false, senseless(raw, errors.New("it is not a JSON object"))
+		return a, false, malformed(raw, errors.New("not a JSON object"))
 	}
 	kind, err := text(r.Type, nameBytesMax)
 	if err != nil || kind == "" {
-		return a, false, senseless(raw, errors.New("it has no type"))
+		return a, false, malformed(raw, errors.New("the type is missing"))
 	}
 	if !strings.EqualFold(kind, investigation.TypeCollectPackage) {
 		return a, false, nil
 	}
 	a, err = r.action(tenantID)
 	if err != nil {
-		return investigation.Action{}, false, senseless(raw, err)
+		return investigation.Action{}, false, malformed(raw, err)
 	}
 	a.LastUpdatedAt, err = r.lastUpdate()
 	if err != nil {
-		odd = senseless(raw, fmt.Errorf("%w: it is left out", err))
+		odd = malformed(raw, fmt.Errorf("%w: left out", err))
 	}
 	return a, true, odd
 }
@@ -95,27 +95,28 @@ func (r row) action(tenantID string) (investigation.Action, error) {
 	return a, a.Validate()
 }
 
-// lastUpdate returns the zero time where the row has none, and beside an error.
+// lastUpdate returns the zero time if the row has no last update or a malformed one.
 func (r row) lastUpdate() (time.Time, error) {
 	updated, err := instant(r.LastUpdate)
 	if err != nil {
-		updated, _ = instant(r.LastUpdateShort) // zero where it is missing too
+		updated, _ = instant(r.LastUpdateShort) // zero if missing too
 	}
 	if updated.IsZero() || investigation.InRange(updated) {
-		return updated, nil // .NET writes a time that was never set as the first instant of year 1
+		return updated, nil // .NET writes an unset time as the first instant of year 1
 	}
-	return time.Time{}, fmt.Errorf("its last update lies in the year %d", updated.Year())
+	return time.Time{}, fmt.Errorf("its last update is in the year %d", updated.Year())
 }
 
-// senseless says which row makes no sense and why, quoting as much of it as is safe and useful.
-func senseless(raw []byte, err error) error {
+// malformed names the row and the fault, quoting as much of the row as is safe and useful.
+func malformed(raw []byte, err error) error {
 	beginning := string(raw[:min(len(raw), headBytesMax)])
 	return fmt.Errorf("machine action %q: %w", cut(clean(beginning), excerptBytesMax), err)
 }
 
-var errNoText = errors.New("it is no text")
+var errNoText = errors.New("not a string")
 
-// text decodes a JSON string, cut to bytesMax. A missing field and null are the empty text.
+// text decodes a JSON string and truncates it to bytesMax. A missing field and null give the empty
+// string.
 func text(raw json.RawMessage, bytesMax int) (string, error) {
 	if len(raw) == 0 {
 		return "", nil
@@ -127,7 +128,7 @@ func text(raw json.RawMessage, bytesMax int) (string, error) {
 	return cut(strings.ToValidUTF8(s, "\uFFFD"), bytesMax), nil
 }
 
-// label is a text that does not matter enough to fail for.
+// label decodes a descriptive text, and returns "" if it is malformed.
 func label(raw json.RawMessage, bytesMax int) string {
 	s, err := text(raw, bytesMax)
 	if err != nil {
@@ -152,8 +153,8 @@ func instant(raw json.RawMessage) (time.Time, error) {
 	return parseTime(s)
 }
 
-// parseTime reads the times .NET writes: RFC 3339 with up to seven digits of a second, sometimes
-// without a zone, which then is UTC.
+// parseTime reads the times .NET writes: RFC 3339 with up to seven fractional digits, sometimes
+// without a zone, which then means UTC.
 func parseTime(s string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05"} {
 		t, err := time.Parse(layout, strings.TrimSpace(s))
@@ -161,11 +162,11 @@ func parseTime(s string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%.64q is no time", s)
+	return time.Time{}, fmt.Errorf("invalid time %.64q", s)
 }
 
-// cut returns s, or a copy of as many whole runes of it as fit into bytesMax: a part of s would keep all
-// of it in memory.
+// cut truncates s to at most bytesMax bytes at a rune boundary. It copies the result, because a
+// substring would keep all of s in memory.
 func cut(s string, bytesMax int) string {
 	if len(s) <= bytesMax {
 		return s

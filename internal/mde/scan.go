@@ -7,16 +7,16 @@ import (
 	"io"
 )
 
-// errNotJSON says that the answer's outer form is not JSON. The values in it are checked when they are
-// decoded, each by itself.
+// errNotJSON means that the response's outer structure is not JSON. The values inside are checked
+// one by one when they are decoded.
 var errNotJSON = errors.New("the answer is not valid JSON")
 
-// scanner takes JSON apart into its values as the bytes come, without decoding them. encoding/json's
-// Decoder would do, but it holds a whole value however long it is, and after a value that is not
-// valid it can't find the next one; here a bad row costs only itself.
+// scanner splits JSON into its values as the bytes arrive, without decoding them. encoding/json's
+// Decoder would hold a whole value of any length, and could not find the next value after an
+// invalid one; here a bad row affects only itself.
 type scanner struct {
 	in   *bufio.Reader
-	kept []byte // the beginning of the value that was read last; the next value overwrites it
+	kept []byte // the start of the last value read; the next value overwrites it
 }
 
 // scanBytes is the size of the scanner's buffer.
@@ -36,7 +36,7 @@ func (s *scanner) value(bytesMax int) (whole bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if !text && depth == 0 && ends(c) { // a number or a word ends where the next thing begins
+		if !text && depth == 0 && ends(c) { // a number or literal ends before the next token
 			return whole, s.in.UnreadByte()
 		}
 		whole = s.keep([]byte{c}, bytesMax) && whole
@@ -61,9 +61,9 @@ func (s *scanner) value(bytesMax int) (whole bool, err error) {
 	}
 }
 
-// plain reads what is buffered of a text up to its next quote or escape: nearly all of a page is that.
+// plain consumes the buffered text up to its next quote or escape: most of a page is such text.
 func (s *scanner) plain(bytesMax int) (whole bool) {
-	some, _ := s.in.Peek(s.in.Buffered()) // what is buffered can be had
+	some, _ := s.in.Peek(s.in.Buffered()) // buffered bytes never fail
 	if i := bytes.IndexByte(some, '"'); i >= 0 {
 		some = some[:i]
 	}
@@ -71,23 +71,23 @@ func (s *scanner) plain(bytesMax int) (whole bool) {
 		some = some[:i]
 	}
 	whole = s.keep(some, bytesMax)
-	_, _ = s.in.Discard(len(some)) // likewise
+	_, _ = s.in.Discard(len(some)) // buffered bytes never fail
 	return whole
 }
 
-// keep keeps some more of the value, and reports whether there was room for all of it.
+// keep appends to the value and reports whether all of it fit.
 func (s *scanner) keep(some []byte, bytesMax int) (all bool) {
 	room := bytesMax - len(s.kept)
 	s.kept = append(s.kept, some[:min(len(some), room)]...)
 	return len(some) <= room
 }
 
-// ends reports whether c ends a number or a word.
+// ends reports whether c ends a number or a literal.
 func ends(c byte) bool { return c == ',' || c == ':' || c == '}' || c == ']' || isSpace(c) }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// each reads what stands between opening and closing, separated by commas. item reads one of them.
+// each reads the comma-separated items between opening and closing. item reads one of them.
 func (s *scanner) each(opening, closing byte, item func() error) error {
 	err := s.expect(opening)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *scanner) each(opening, closing byte, item func() error) error {
 	return err
 }
 
-// expect reads one character, which must be want.
+// expect reads one character and fails unless it is want.
 func (s *scanner) expect(want byte) error {
 	c, err := s.next()
 	if err == nil && c != want {

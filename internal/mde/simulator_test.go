@@ -22,7 +22,7 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// startSimulator returns a simulator and a client of it, wired as a program would wire them.
+// startSimulator returns a simulator and a client for it, wired as in a program.
 func startSimulator(t *testing.T, config mdesim.Config) (*mdesim.Server, *mde.Client) {
 	t.Helper()
 	sim, err := mdesim.Start(t.Context(), config, time.Now, "127.0.0.1:0", "127.0.0.1:0")
@@ -55,7 +55,7 @@ func startSimulator(t *testing.T, config mdesim.Config) (*mdesim.Server, *mde.Cl
 	return sim, client
 }
 
-// unlimited is a tenant whose limits are no matter of the test.
+// unlimited is a tenant whose limits do not matter to the test.
 func unlimited() mdesim.Config {
 	config := mdesim.Defaults()
 	config.PackageURILimits = mdesim.Limits{PerMinute: 1000, PerHour: 10_000}
@@ -72,7 +72,7 @@ func simulated(n int, size int64) mdesim.Action {
 	}
 }
 
-// checkJudge fails if the simulator saw a rule broken.
+// checkJudge fails if the simulator saw a broken rule.
 func checkJudge(t *testing.T, sim *mdesim.Server) {
 	t.Helper()
 	v := sim.Judge().Verdict()
@@ -211,7 +211,7 @@ func TestSimulatedCredentials(t *testing.T) {
 		code   int
 		says   string
 	}{
-		"expired":         {mdesim.Faults{SecretExpired: true}, 7000222, "make a new one"},
+		"expired":         {mdesim.Faults{SecretExpired: true}, 7000222, "create a new one"},
 		"nothing granted": {mdesim.Faults{TokenWithoutRoles: true}, 0, "Machine.ReadWrite.All"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +219,7 @@ func TestSimulatedCredentials(t *testing.T) {
 			sim.SetFaults(tt.faults)
 			_, _, err := client.ListAll(t.Context(), time.Now().Add(-time.Hour))
 			if _, ok := errors.AsType[*investigation.PostponedError](err); !ok {
-				t.Errorf("got %v, which is not postponed", err)
+				t.Errorf("got %v, want a postponed error", err)
 			}
 			refused, ok := errors.AsType[*entra.Error](err)
 			if !ok || refused.Code != tt.code || !strings.Contains(err.Error(), tt.says) {

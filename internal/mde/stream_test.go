@@ -18,7 +18,7 @@ import (
 	"packhorse/internal/mde"
 )
 
-// written is an answer that is made while it is read, row by row.
+// written is a response generated while it is read, row by row.
 type written struct {
 	row  func(n int) string
 	rows int
@@ -43,7 +43,7 @@ func (w *written) Read(p []byte) (int, error) {
 
 func (w *written) Close() error { return nil }
 
-// pages answers the first calls with one page each, and all others with an empty one.
+// pages answers the first calls with one page each, and all later calls with an empty page.
 func pages(all ...*written) tripper {
 	calls := 0
 	return func(*http.Request) (*http.Response, error) {
@@ -60,7 +60,7 @@ func withComment(t *testing.T, n, size int) string {
 	return jsonOf(t, with(rowOf(n), "requestorComment", strings.Repeat("x", size)))
 }
 
-// A page as long as it may be is never held whole: rows are handed on while it comes.
+// Even the longest page is never held whole: rows are handed over while it arrives.
 func TestListHoldsABatch(t *testing.T) {
 	const rows, size = 1_500, 12_500
 	page := &written{rows: rows, row: func(n int) string { return withComment(t, n, size) }}
@@ -77,9 +77,9 @@ func TestListHoldsABatch(t *testing.T) {
 			if held > mde.BatchBytesMax {
 				t.Errorf("a batch of %d actions holds %d bytes", len(batch), held)
 			}
-			// What was read beyond it is the buffer's.
+			// The rest is in the scanner's buffer.
 			if ahead := page.made - handed - len(batch); ahead > 10 {
-				t.Errorf("%d rows were read and are not handed on", ahead)
+				t.Errorf("%d rows were read ahead of the reader", ahead)
 			}
 			handed, batches = handed+len(batch), batches+1
 			return true
@@ -93,7 +93,7 @@ func TestListHoldsABatch(t *testing.T) {
 	}
 }
 
-// An action keeps none of the row it was made from.
+// An action does not keep its source row alive.
 func TestListKeepsOnlyWhatIsUsed(t *testing.T) {
 	const rows, size = 200, 100_000
 	page := &written{rows: rows, row: func(n int) string { return withComment(t, n, size) }}
@@ -115,7 +115,7 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// Rows that can't be used, whatever is wrong with them, cost no other row.
+// An unusable row does not affect the others, whatever is wrong with it.
 func TestListSurvivesRows(t *testing.T) {
 	for name, row := range map[string]string{
 		"far too long":      withComment(t, 7, 3*mde.ActionBytesMax),
@@ -140,14 +140,14 @@ func TestListSurvivesRows(t *testing.T) {
 				t.Errorf("got %v, %v, want %v", got, err, want)
 			}
 			if len(odd) != 1 || len(odd[0].Error()) > 500 {
-				t.Errorf("told %v", odd)
+				t.Errorf("reported %v", odd)
 			}
 		})
 	}
 }
 
-// What came before an answer broke off was handed on.
-func TestListHandsOnWhatCame(t *testing.T) {
+// Rows received before a response breaks off are handed over.
+func TestListHandsOverRowsBeforeAnError(t *testing.T) {
 	whole := `{"value":[` + jsonOf(t, rowOf(0)) + `,` + jsonOf(t, rowOf(1)) + `,`
 	for name, body := range map[string]io.Reader{
 		"broken off":      strings.NewReader(whole + `{"id":"`),
@@ -188,7 +188,7 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
 
-// A listing that is too long for one call of List goes on with the next one.
+// A listing too long for one List call continues with the next.
 func TestListGoesOn(t *testing.T) {
 	const api = "https://api.security.microsoft.com/api/machineactions"
 	for name, l := range map[string]*list{
@@ -221,8 +221,8 @@ func TestListGoesOn(t *testing.T) {
 	}
 }
 
-// What see does not take comes again, and nothing is lost.
-func TestListStopsWhenItIsTold(t *testing.T) {
+// Rows that see does not take come again, and no row is lost.
+func TestListStopsWhenSeeDoes(t *testing.T) {
 	var all []*written
 	for range 9 {
 		all = append(all, &written{rows: 3_000, row: func(n int) string { return withComment(t, n, 4096) }})
@@ -247,14 +247,14 @@ func TestListStopsWhenItIsTold(t *testing.T) {
 	}
 	again, err := client.List(t.Context(), at, func([]investigation.Action, []error) bool { return false })
 	if err != nil || again != at {
-		t.Errorf("where nothing was taken: got %+v, %v, want %+v", again, err, at)
+		t.Errorf("after nothing was taken: got %+v, %v, want %+v", again, err, at)
 	}
 	if want := []string{"", fmt.Sprint(taken)}; !slices.Equal(skipped, want) {
 		t.Errorf("asked from %q, want %q", skipped, want)
 	}
 }
 
-// A page with more bytes than a page may have is read as far as that, and the rest is asked for.
+// A page beyond the size limit is read up to the limit; the next call asks for the rest.
 func TestListCutsPages(t *testing.T) {
 	t.Run("by size", func(t *testing.T) {
 		comment := strings.Repeat("x", 1_000_000)
@@ -297,7 +297,7 @@ func TestListCutsPages(t *testing.T) {
 			t.Errorf("got %d actions after %d calls, %v", len(got), l.calls, err)
 		}
 	})
-	t.Run("a row without end", func(t *testing.T) {
+	t.Run("an endless row", func(t *testing.T) {
 		endless := tripper(func(*http.Request) (*http.Response, error) {
 			resp := reply(200, "")
 			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"value":["`), repeat('a')))
@@ -310,13 +310,13 @@ func TestListCutsPages(t *testing.T) {
 	})
 }
 
-// An address that a listing was given by somebody else is looked at before the token goes there.
-func TestListFollowsNoForeignPlace(t *testing.T) {
+// A stored next-page URL is checked before the token is sent there.
+func TestListFollowsNoForeignAddress(t *testing.T) {
 	at := investigation.NewListing(noon)
 	at.Next = "https://attacker.example/api/machineactions"
 	client := newClient(t, transports{lister: forbidden(t)})
 	_, err := client.List(t.Context(), at, func([]investigation.Action, []error) bool { return true })
 	if err == nil {
-		t.Error("it was followed")
+		t.Error("the foreign address was followed")
 	}
 }

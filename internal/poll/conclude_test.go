@@ -64,8 +64,18 @@ func newBench(t *testing.T, failed int) *bench {
 			RequestorComment: "for INC-7", CreatedAt: b.now.Add(-time.Hour),
 		})
 	}
-	b.poller = poll.New(tenant, b.ledger, b.bus, b.bus, tenantID, investigation.DefaultCases(),
-		168*time.Hour, 10*time.Second, func() time.Time { return b.now }, slog.New(slog.DiscardHandler))
+	b.poller = poll.New(poll.Config{
+		Defender:   tenant,
+		Ledger:     b.ledger,
+		Bus:        b.bus,
+		Budget:     b.bus,
+		TenantID:   tenantID,
+		Cases:      investigation.DefaultCases(),
+		Lookback:   168 * time.Hour,
+		SweepEvery: 10 * time.Second,
+		Now:        func() time.Time { return b.now },
+		Logger:     slog.New(slog.DiscardHandler),
+	})
 	return b
 }
 

@@ -72,8 +72,18 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	w.ledger = memory.NewLedger()
-	poller := poll.New(w, w.ledger, w, w, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
-		time.Now, logger)
+	poller := poll.New(poll.Config{
+		Defender:   w,
+		Ledger:     w.ledger,
+		Bus:        w,
+		Budget:     w,
+		TenantID:   tenantID,
+		Cases:      investigation.DefaultCases(),
+		Lookback:   168 * time.Hour,
+		SweepEvery: 10 * time.Second,
+		Now:        time.Now,
+		Logger:     logger,
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()

@@ -62,23 +62,30 @@ type Poller struct {
 	busy      bool      // as of the last step
 }
 
-// New returns a Poller for one tenant. cases finds the case id in a requestor's comment. A sweep lists
-// the actions created within lookback. Sweeps run every sweepEvery while actions are young or ready, else
-// once a minute.
-func New(
-	defender Defender,
-	ledger Ledger,
-	bus Bus,
-	budget Budget,
-	tenantID string,
-	cases investigation.CasePattern,
-	lookback, sweepEvery time.Duration,
-	now func() time.Time,
-	logger *slog.Logger,
-) *Poller {
+// Config is what a [Poller] works with. Every field is required.
+type Config struct {
+	Defender Defender
+	Ledger   Ledger
+	Bus      Bus
+	Budget   Budget
+	TenantID string
+
+	// Cases finds the case id in a requestor's comment.
+	Cases investigation.CasePattern
+	// Lookback bounds a sweep: it lists the actions created within this time.
+	Lookback time.Duration
+	// SweepEvery is the pause between sweeps while actions are young or ready. Otherwise it is a minute.
+	SweepEvery time.Duration
+
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// New returns a Poller for one tenant.
+func New(c Config) *Poller {
 	return &Poller{
-		defender: defender, ledger: ledger, bus: bus, budget: budget, tenantID: tenantID,
-		cases: cases, lookback: lookback, sweepEvery: sweepEvery, now: now, logger: logger,
+		defender: c.Defender, ledger: c.Ledger, bus: c.Bus, budget: c.Budget, tenantID: c.TenantID,
+		cases: c.Cases, lookback: c.Lookback, sweepEvery: c.SweepEvery, now: c.Now, logger: c.Logger,
 		memory: newMemory(), odd: map[string]bool{}, handed: handovers{},
 	}
 }

@@ -105,8 +105,18 @@ func TestOneActionDoesNotStopTheOthers(t *testing.T) {
 		if test.before != nil {
 			test.before(ledger.Ledger, tenant[1].ID)
 		}
-		p := poll.New(tenant, ledger, others, others, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
-			func() time.Time { return now }, slog.New(slog.DiscardHandler))
+		p := poll.New(poll.Config{
+			Defender:   tenant,
+			Ledger:     ledger,
+			Bus:        others,
+			Budget:     others,
+			TenantID:   tenantID,
+			Cases:      investigation.DefaultCases(),
+			Lookback:   168 * time.Hour,
+			SweepEvery: 10 * time.Second,
+			Now:        func() time.Time { return now },
+			Logger:     slog.New(slog.DiscardHandler),
+		})
 		progress, err := p.Step(t.Context())
 		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), tenant[1].ActionID) {
 			t.Errorf("%s: got %v", name, err)

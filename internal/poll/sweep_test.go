@@ -77,8 +77,18 @@ func (s *slow) Change(ctx context.Context, id investigation.ID, c investigation.
 func pollerOf(t *testing.T, tenant poll.Defender, ledger poll.Ledger, log *strings.Builder) *poll.Poller {
 	t.Helper()
 	others := &free{}
-	return poll.New(tenant, ledger, others, others, tenantID, investigation.DefaultCases(), 168*time.Hour, 10*time.Second,
-		time.Now, slog.New(slog.NewTextHandler(log, nil)))
+	return poll.New(poll.Config{
+		Defender:   tenant,
+		Ledger:     ledger,
+		Bus:        others,
+		Budget:     others,
+		TenantID:   tenantID,
+		Cases:      investigation.DefaultCases(),
+		Lookback:   168 * time.Hour,
+		SweepEvery: 10 * time.Second,
+		Now:        time.Now,
+		Logger:     slog.New(slog.NewTextHandler(log, nil)),
+	})
 }
 
 // bubble runs a test with a fake clock, in a year in which Defender exists.

@@ -13,7 +13,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// The variables, as the template names them.
+// The environment variables, named as in the design and the template.
 const (
 	varTenantID      = "DEFENDER_TENANT_ID"
 	varClientID      = "DEFENDER_CLIENT_ID"
@@ -41,7 +41,7 @@ const (
 	varSweepInterval = "SWEEP_INTERVAL"
 )
 
-// place is where the program runs. It decides where the credential comes from.
+// place is where the program runs, which decides where the credential comes from.
 type place int
 
 const (
@@ -49,11 +49,11 @@ const (
 	onOneMachine
 )
 
-// parse reads and validates the settings. required are the variables of the stack that the program
-// cannot do without.
+// parse reads and validates the settings. required lists the stack's variables that the program
+// needs.
 func parse(environ map[string]string, where place, required ...string) (Settings, error) {
 	if environ == nil {
-		environ = map[string]string{} // nil would make env read the process's environment
+		environ = map[string]string{} // with nil, env would read the process's environment
 	}
 	var s Settings
 	c := check{environ: environ, required: required}
@@ -78,14 +78,14 @@ func parse(environ map[string]string, where place, required ...string) (Settings
 	return s, nil
 }
 
-// check collects what is wrong.
+// check collects the problems.
 type check struct {
 	environ  map[string]string
 	required []string
 	problems []Problem
 }
 
-// wrong notes a problem with a variable, once.
+// wrong records a problem with a variable, but only the first one.
 func (c *check) wrong(variable, hint string) {
 	known := func(p Problem) bool { return p.Variable == variable }
 	if slices.ContainsFunc(c.problems, known) {
@@ -94,10 +94,10 @@ func (c *check) wrong(variable, hint string) {
 	c.problems = append(c.problems, describe(variable, c.environ[variable], hint))
 }
 
-// needs reports whether the program cannot do without a variable.
+// needs reports whether the program requires a variable.
 func (c *check) needs(variable string) bool { return slices.Contains(c.required, variable) }
 
-// unreadable notes what could not even be read into its field.
+// unreadable records the values that could not be parsed into their fields.
 func (c *check) unreadable(err error) {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
@@ -106,14 +106,14 @@ func (c *check) unreadable(err error) {
 	for _, one := range all.Errors {
 		var bad env.ParseError
 		if !errors.As(one, &bad) {
-			panic("settings: a field cannot be read at all: " + one.Error())
+			panic("settings: a field has an unsupported type: " + one.Error())
 		}
 		field, _ := reflect.TypeFor[Settings]().FieldByName(bad.Name)
 		c.wrong(field.Tag.Get("env"), hintOf(bad.Err))
 	}
 }
 
-// hintOf returns the words of an error that are known not to quote the value.
+// hintOf returns the error's text if it is known not to quote the value.
 func hintOf(err error) string {
 	if errors.Is(err, ErrBadLinkHost) || errors.Is(err, errBadRoot) {
 		return err.Error()
@@ -140,7 +140,7 @@ func (c *check) tenant(s *Settings) {
 	}
 }
 
-// guidLength tells GUIDs from the other kind of id that Defender has.
+// guidLength distinguishes GUIDs from Defender's other kind of id.
 const guidLength = 36
 
 func (c *check) guid(variable string, value *string) {
@@ -148,7 +148,7 @@ func (c *check) guid(variable string, value *string) {
 	if err != nil || len(canonical) != guidLength {
 		hint := ""
 		if strings.TrimSpace(*value) != *value {
-			hint = "there is white space around it"
+			hint = "remove the white space around it"
 		}
 		c.wrong(variable, hint)
 	}
@@ -156,8 +156,8 @@ func (c *check) guid(variable string, value *string) {
 }
 
 var (
-	// A Secrets Manager ARN or name, up to secretIDBytesMax. A client secret as Entra ID makes them
-	// has a "~", mostly.
+	// A Secrets Manager ARN or name, up to secretIDBytesMax. It excludes most client secrets, because
+	// those that Entra ID makes usually contain a "~".
 	secretIDForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]+$`)
 	tableForm    = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
 	bucketForm   = regexp.MustCompile(
@@ -165,7 +165,7 @@ var (
 	busForm = regexp.MustCompile(`^(?:[A-Za-z0-9/._-]{1,256}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
 )
 
-// secretIDBytesMax is the length limit of Secrets Manager for SecretId. It is no part of
+// secretIDBytesMax is the length limit of Secrets Manager for SecretId. It is not part of
 // secretIDForm because a regular expression repeats at most 1000 times.
 const secretIDBytesMax = 2048
 
@@ -178,13 +178,13 @@ func (c *check) credential(s *Settings, where place) {
 		c.wrong(varSecretID, "")
 	}
 	if s.SecretID != "" && !validSecretID(s.SecretID) {
-		c.wrong(varSecretID, "is it the secret itself? Then store it in Secrets Manager")
+		c.wrong(varSecretID, "if this is the secret itself, store it in Secrets Manager")
 	}
 	secret := s.ClientSecret.Reveal()
 	if where == onOneMachine && secret == "" {
 		hint := ""
 		if s.SecretID != "" {
-			hint = varSecretID + " is for AWS: the command line does not read Secrets Manager"
+			hint = varSecretID + " is for AWS only: the command line does not read Secrets Manager"
 		}
 		c.wrong(varClientSecret, hint)
 	}
@@ -192,19 +192,19 @@ func (c *check) credential(s *Settings, where place) {
 	switch {
 	case secret == "":
 	case where == onAWS:
-		c.wrong(varClientSecret, "unset it: whoever may see a function's configuration could read it; "+
-			varSecretID+" is the way")
+		c.wrong(varClientSecret, "unset it: anyone who can see a function's configuration can read it; use "+
+			varSecretID+" instead")
 	case s.SecretID != "":
-		c.wrong(varClientSecret, varSecretID+" is set too, which is for AWS only; unset it")
+		c.wrong(varClientSecret, "unset "+varSecretID+", which is for AWS only")
 	case notID == nil:
-		c.wrong(varClientSecret, "this is a GUID, so it is the secret's ID; the value is in the column "+
-			"Value, and shown only when the secret is made")
+		c.wrong(varClientSecret, "this is a GUID, which is the secret's ID; use the value from the column "+
+			"Value, which is shown only when the secret is created")
 	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):
-		c.wrong(varClientSecret, "it has white space or characters that are not ASCII")
+		c.wrong(varClientSecret, "it contains white space or characters that are not ASCII")
 	}
 }
 
-// stack checks the names of what the stack made.
+// stack checks the names of the stack's resources.
 func (c *check) stack(s *Settings) {
 	for _, name := range []struct {
 		variable, value string
@@ -225,7 +225,7 @@ func (c *check) stack(s *Settings) {
 	}
 }
 
-// pace checks how much and how often.
+// pace checks the budgets and intervals.
 func (c *check) pace(s *Settings) {
 	if s.PackageURIPerMinute < 1 || s.PackageURIPerMinute > perMinuteMax {
 		c.wrong(varPerMinute, "")
@@ -241,7 +241,7 @@ func (c *check) pace(s *Settings) {
 	}
 }
 
-// inOrder sorts problems as the fields of Settings are.
+// inOrder sorts problems in the order of the fields of Settings.
 func inOrder(problems []Problem) []Problem {
 	place := map[string]int{}
 	for i, field := range reflect.VisibleFields(reflect.TypeFor[Settings]()) {

@@ -8,7 +8,7 @@ import (
 // Cloud names one of Microsoft's clouds.
 type Cloud string
 
-// The clouds Defender for Endpoint is in.
+// The clouds that offer Defender for Endpoint.
 const (
 	Commercial Cloud = "commercial"
 	GCC        Cloud = "gcc"
@@ -16,7 +16,7 @@ const (
 	DoD        Cloud = "dod"
 )
 
-// endpoints is what a cloud stands for.
+// endpoints are a cloud's hosts and scope.
 type endpoints struct {
 	apiURL       string
 	authorityURL string
@@ -24,24 +24,24 @@ type endpoints struct {
 	linkHosts    LinkHosts
 }
 
-// endpoints returns the cloud's endpoints, and whether there is such a cloud.
+// endpoints returns the cloud's endpoints, and whether the cloud is known.
 //
 // API and sign-in hosts are from learn.microsoft.com/defender-endpoint/api/exposed-apis-list and
-// learn.microsoft.com/defender-endpoint/gov. The commercial scope is the legacy resource on
-// purpose: some APIs answer 403 to tokens for any other, even on the new host (exposed-apis-create-
-// app-webapp). For the government clouds Microsoft states no resource; that it is the API's host is
-// what clients in the field use.
+// learn.microsoft.com/defender-endpoint/gov. The commercial scope is deliberately the legacy
+// resource: some APIs answer 403 to tokens for any other, even on the new host
+// (exposed-apis-create-app-webapp). Microsoft does not document the resource of the government
+// clouds; clients in the field use the API's host.
 //
-// Microsoft documents no download hosts. The documented sample of a link leads to
-// userrequests-us.securitycenter.windows.com, links seen in the field to blob storage; the suffixes
-// of the government clouds are their counterparts, inferred.
+// Microsoft does not document the download hosts. The documented sample link points to
+// userrequests-us.securitycenter.windows.com, and links seen in the field to blob storage. The
+// suffixes of the government clouds are inferred from these.
 func (c Cloud) endpoints() (endpoints, bool) {
 	const (
 		signIn           = "https://login.microsoftonline.com"
 		signInGovernment = "https://login.microsoftonline.us"
 		apiGCC           = "https://api-gcc.securitycenter.microsoft.us"
 		apiGovernment    = "https://api-gov.securitycenter.microsoft.us"
-		anyRole          = "/.default" // every application role that was granted
+		anyRole          = "/.default" // every granted application role
 	)
 	hosts := LinkHosts{
 		".securitycenter.windows.com",
@@ -59,7 +59,7 @@ func (c Cloud) endpoints() (endpoints, bool) {
 	case Commercial:
 		return endpoints{"https://api.security.microsoft.com", signIn,
 			"https://api.securitycenter.microsoft.com" + anyRole, hosts}, true
-	case GCC: // it signs in and has its portal in the commercial cloud, hence both lists
+	case GCC: // signs in through the commercial cloud and has its portal there, hence both lists
 		return endpoints{apiGCC, signIn, apiGCC + anyRole,
 			slices.Concat(hostsGovernment, hosts)}, true
 	case GCCHigh, DoD:
@@ -70,7 +70,7 @@ func (c Cloud) endpoints() (endpoints, bool) {
 	}
 }
 
-// fill sets from the cloud what is not set itself. It reports whether there is such a cloud.
+// fill sets the unset fields from the cloud. It reports whether the cloud is known.
 func (s *Settings) fill() bool {
 	of, ok := s.Cloud.endpoints()
 	if !ok {
@@ -91,7 +91,7 @@ func (s *Settings) fill() bool {
 	return true
 }
 
-// mustParse parses a URL of the table above.
+// mustParse parses a URL from the table above.
 func mustParse(text string) *url.URL {
 	u, err := url.Parse(text)
 	if err != nil {

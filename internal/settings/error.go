@@ -8,18 +8,18 @@ import (
 	"unicode/utf8"
 )
 
-// Error lists everything that is wrong with the settings.
+// Error lists every problem with the settings.
 type Error struct {
-	Problems []Problem // one at least, in the order of the variables in Settings
+	Problems []Problem // at least one, in the order of the variables in Settings
 }
 
-// Problem is what is wrong with one variable.
+// Problem describes an invalid variable.
 type Problem struct {
 	Variable string
-	Given    string // the shape of the value in words; its text only where that cannot be a secret
+	Given    string // describes the value; shows its text only if it cannot be a secret
 	Expected string // a noun phrase
-	Example  string // a value that would do
-	Hint     string // what may have happened; can be empty
+	Example  string // a valid value
+	Hint     string // the likely mistake; may be empty
 }
 
 func (e *Error) Error() string {
@@ -38,7 +38,7 @@ func (e *Error) Error() string {
 
 // String returns the problem on one line.
 func (p Problem) String() string {
-	text := fmt.Sprintf("%s %s: it takes %s, such as %s", p.Variable, p.Given, p.Expected, p.Example)
+	text := fmt.Sprintf("%s %s: want %s, such as %s", p.Variable, p.Given, p.Expected, p.Example)
 	if p.Hint != "" {
 		text += " (" + p.Hint + ")"
 	}
@@ -48,7 +48,7 @@ func (p Problem) String() string {
 // marksMax bounds the punctuation marks a shape lists.
 const marksMax = 6
 
-// shape describes a value without giving it away: its length and what kinds of characters it has.
+// shape describes a value without revealing it: its length and the kinds of characters in it.
 func shape(value string) string {
 	if value == "" {
 		return "is missing"
@@ -85,11 +85,10 @@ func shape(value string) string {
 		strings.Join(kinds, ", "))
 }
 
-// echoMax is the longest value, in bytes, that is shown as it is: client secrets are longer.
+// echoMax is the longest value, in bytes, that is shown: client secrets are longer.
 const echoMax = 16
 
-// echo shows a value whose variable has nothing to do with secrets, if it is short enough not to be
-// one in the wrong place.
+// echo shows the value of a non-secret variable if it is too short to be a misplaced secret.
 func echo(value string) string {
 	if value == "" || len(value) > echoMax {
 		return shape(value)

@@ -11,24 +11,23 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// lockDaysMax is the longest retention that S3 takes, a hundred years. Source: the API reference,
+// lockDaysMax is the longest retention that S3 accepts, a hundred years. Source: the API reference,
 // "DefaultRetention".
 const lockDaysMax = 36500
 
-// LockMode is how S3 keeps evidence from being deleted: the word that S3 has for it, or empty. The
-// zero LockMode is no retention.
+// LockMode is S3's name for an object's retention mode. The zero LockMode means no retention.
 type LockMode string
 
-// The modes of retention.
+// The retention modes.
 const (
-	LockNone       LockMode = ""           // said as "NONE", because a variable set to nothing is not set
-	LockGovernance LockMode = "GOVERNANCE" // who has s3:BypassGovernanceRetention can still delete
-	LockCompliance LockMode = "COMPLIANCE" // nobody can, the account's owner included
+	LockNone       LockMode = ""           // written "NONE", because an empty variable counts as unset
+	LockGovernance LockMode = "GOVERNANCE" // s3:BypassGovernanceRetention still allows deletion
+	LockCompliance LockMode = "COMPLIANCE" // nobody can delete, not even the account's owner
 )
 
-var errBadLockMode = errors.New("no mode of retention")
+var errBadLockMode = errors.New("invalid retention mode")
 
-// UnmarshalText reads the variable, in any case.
+// UnmarshalText reads the variable, ignoring case.
 func (m *LockMode) UnmarshalText(text []byte) error {
 	mode := LockMode(strings.ToUpper(string(text)))
 	if mode == "NONE" {
@@ -40,20 +39,20 @@ func (m *LockMode) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Lock is how everything that is stored is locked.
+// Lock returns how stored objects are locked.
 func (s Settings) Lock() investigation.Lock {
 	return investigation.Lock{
 		Mode: string(s.LockMode), For: time.Duration(s.LockDays) * 24 * time.Hour, LegalHold: s.LegalHold,
 	}
 }
 
-// What KMS takes as a KeyId: a key's id, an alias's name, or the ARN of either. Source: the API
-// reference, "Sign". A client secret as Entra ID makes them is none of these.
+// The forms of a KMS KeyId: a key id, an alias name, or the ARN of either. Source: the API
+// reference, "Sign". A client secret made by Entra ID never matches.
 var signingKeyForm = regexp.MustCompile(
 	`^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}|alias/[A-Za-z0-9/_-]{1,250}|` +
 		`arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:(?:key/[A-Za-z0-9-]+|alias/[A-Za-z0-9/_-]{1,250}))$`)
 
-// evidence checks what is said of evidence: how it is locked, signed, and filed under a case.
+// evidence checks the settings for locking, signing and case ids.
 func (c *check) evidence(s *Settings) {
 	if s.LockDays < 1 || s.LockDays > lockDaysMax {
 		c.wrong(varLockDays, "")
@@ -65,14 +64,14 @@ func (c *check) evidence(s *Settings) {
 		c.wrong(varSigningKeyID, "")
 	}
 	if strings.ContainsFunc(c.environ[varCasePattern], unicode.IsControl) {
-		c.wrong(varCasePattern, "it has control characters, such as a line break")
+		c.wrong(varCasePattern, "it contains control characters, such as a line break")
 	}
 	if c.environ[varCasePattern] == "" {
 		s.CasePattern = investigation.DefaultCases()
 	}
 }
 
-// casePatternHint says what is wrong with a pattern, without a word of it.
+// casePatternHint says why a pattern is invalid without quoting it.
 func casePatternHint(err error) string {
 	if bad, ok := errors.AsType[*syntax.Error](err); ok {
 		return bad.Code.String()

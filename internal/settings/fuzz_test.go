@@ -25,22 +25,22 @@ func FuzzParseLinkHosts(f *testing.F) {
 				t.Fatalf("%q: got %q and %v", list, hosts, err)
 			}
 			if len(list) > 16 && strings.Contains(err.Error(), list) {
-				t.Fatalf("the list is told: %v", err)
+				t.Fatalf("the error quotes the list: %v", err)
 			}
 			return
 		}
 		if len(hosts) == 0 {
-			t.Fatalf("%q: no host and no error", list)
+			t.Fatalf("%q: got neither a host nor an error", list)
 		}
 		for _, host := range hosts {
 			if host != strings.ToLower(host) || strings.ContainsAny(host, "/@?#\\ *%,\t\r\n") {
-				t.Fatalf("%q: %q is no host", list, host)
+				t.Fatalf("%q: %q is not a host", list, host)
 			}
 			if strings.HasPrefix(host, ".") && strings.Count(host, ".") < 2 {
 				t.Fatalf("%q: %q is a whole top-level domain", list, host)
 			}
 			if name, _, err := net.SplitHostPort(host); err == nil && name == "" {
-				t.Fatalf("%q: %q has no name", list, host)
+				t.Fatalf("%q: the name in %q is empty", list, host)
 			}
 		}
 		again, err := settings.ParseLinkHosts(strings.Join(hosts, ","))
@@ -76,7 +76,7 @@ func FuzzSecret(f *testing.F) {
 		}
 		problems(t, err)
 		if len(want) > 16 && strings.Contains(err.Error(), want) {
-			t.Fatalf("the secret is told: %v", err)
+			t.Fatalf("the error shows the secret: %v", err)
 		}
 	})
 }
@@ -96,13 +96,13 @@ func FuzzURL(f *testing.F) {
 				t.Fatalf("%q: got %+v", text, found)
 			}
 			if len(text) > 40 && strings.Contains(err.Error(), text) {
-				t.Fatalf("the URL is told: %v", err)
+				t.Fatalf("the error quotes the URL: %v", err)
 			}
 			return
 		}
 		u := s.APIURL
 		if text == "" {
-			return // the cloud's
+			return // the cloud's default
 		}
 		if u.Scheme != "https" || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" ||
 			u.Host != strings.ToLower(u.Host) || strings.HasPrefix(u.Host, ".") {

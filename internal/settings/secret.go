@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// redacted stands wherever a secret would have been printed.
+// redacted replaces a secret in output.
 const redacted = "[redacted]"
 
-// Secret is a client secret. No way of printing, logging or encoding it shows it; only
-// [Secret.Reveal] does. The zero Secret is no secret.
+// Secret is a client secret. Printing, logging and encoding never show it; only [Secret.Reveal]
+// does. The zero Secret is empty.
 type Secret struct {
-	value *string // behind a pointer: fmt calls no methods of what is in an unexported field
+	value *string // a pointer, because fmt does not call methods on unexported fields
 }
 
-// NewSecret makes a Secret of text without its trailing line breaks, which copying adds.
+// NewSecret makes a Secret from text, without the trailing line breaks that copying adds.
 func NewSecret(text string) Secret {
 	text = strings.TrimRight(text, "\r\n")
 	if text == "" {
@@ -31,8 +31,7 @@ func (s *Secret) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Reveal returns the secret, or "" where there is none. The caller MUST hand it to nothing but the
-// token request.
+// Reveal returns the secret, or "" if it is empty. The caller MUST use it only for token requests.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""
@@ -40,10 +39,10 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
-// IsZero reports whether there is no secret.
+// IsZero reports whether the secret is empty.
 func (s Secret) IsZero() bool { return s.value == nil }
 
-// Format writes "[redacted]", whatever the verb.
+// Format writes "[redacted]" for every verb.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // String returns "[redacted]".

@@ -11,7 +11,7 @@ import (
 	"packhorse/internal/settings"
 )
 
-// printed is s in every way a program has of writing a value down.
+// printed returns s in every format in which a program might print a value.
 func printed(t testing.TB, s settings.Secret) map[string]string {
 	t.Helper()
 	out := map[string]string{"String": s.String()}
@@ -54,9 +54,9 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 	}
 	var zero settings.Secret
 	if !zero.IsZero() || zero.Reveal() != "" || zero.String() != "[redacted]" {
-		t.Error("the zero Secret is none")
+		t.Error("the zero Secret is not empty")
 	}
 	if !settings.NewSecret("\r\n\n").IsZero() {
-		t.Error("line breaks alone are no secret")
+		t.Error("line breaks alone make a secret")
 	}
 }

@@ -19,7 +19,7 @@ const (
 	secretID = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:packhorse/defender-AbCdEf"
 )
 
-// onAWS is the least the fetch function needs.
+// onAWS is the minimum for the fetch function.
 func onAWS() map[string]string {
 	return map[string]string{
 		"DEFENDER_TENANT_ID": tenantID, "DEFENDER_CLIENT_ID": clientID,
@@ -29,7 +29,7 @@ func onAWS() map[string]string {
 	}
 }
 
-// onOneMachine is the least the command line needs.
+// onOneMachine is the minimum for the command line.
 func onOneMachine() map[string]string {
 	return map[string]string{
 		"DEFENDER_TENANT_ID": tenantID, "DEFENDER_CLIENT_ID": clientID,
@@ -45,7 +45,7 @@ func with(environ map[string]string, pairs ...string) map[string]string {
 	return environ
 }
 
-// problems returns what err says is wrong, and fails the test if that is anything else.
+// problems returns the problems in err, and fails the test if err is not a *settings.Error.
 func problems(t *testing.T, err error) []settings.Problem {
 	t.Helper()
 	bad, ok := errors.AsType[*settings.Error](err)
@@ -53,11 +53,11 @@ func problems(t *testing.T, err error) []settings.Problem {
 		t.Fatalf("got %v (%T), want a *settings.Error", err, err)
 	}
 	if len(bad.Problems) == 0 {
-		t.Fatal("the error has no problem")
+		t.Fatal("the error lists no problems")
 	}
 	for _, p := range bad.Problems {
 		if p.Variable == "" || p.Given == "" || p.Expected == "" || p.Example == "" {
-			t.Errorf("the problem %+v leaves something out", p)
+			t.Errorf("the problem %+v is incomplete", p)
 		}
 		line := p.String()
 		for _, part := range []string{p.Variable, p.Given, p.Expected, p.Example, p.Hint} {
@@ -66,10 +66,10 @@ func problems(t *testing.T, err error) []settings.Problem {
 			}
 		}
 		if strings.ContainsAny(line, "\r\n\x1b") {
-			t.Errorf("%q is not one harmless line", line)
+			t.Errorf("%q is not a single line without the value", line)
 		}
 		if !strings.Contains(err.Error(), line) {
-			t.Errorf("the error %q does not have the line %q", err, line)
+			t.Errorf("the error %q lacks the line %q", err, line)
 		}
 	}
 	return bad.Problems
@@ -83,7 +83,7 @@ func variables(problems []settings.Problem) []string {
 	return names
 }
 
-func TestTheLeastOfEach(t *testing.T) {
+func TestMinimumSettings(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		parse   func(map[string]string) (settings.Settings, error)
@@ -101,11 +101,11 @@ func TestTheLeastOfEach(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if _, err := c.parse(c.environ); err != nil {
-				t.Fatalf("what is enough was refused: %v", err)
+				t.Fatalf("the minimum was refused: %v", err)
 			}
 			_, err := c.parse(nil)
 			if got := variables(problems(t, err)); !slices.Equal(got, c.needs) {
-				t.Errorf("of nothing: got %q, want %q, in this order", got, c.needs)
+				t.Errorf("without any settings: got %q, want %q, in this order", got, c.needs)
 			}
 			for _, variable := range c.needs {
 				for state, environ := range map[string]map[string]string{
@@ -135,7 +135,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Set to nothing counts as not set, for every variable there is.
+	// For every variable, an empty value counts as unset.
 	environ := map[string]string{}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Settings]()) {
 		environ[field.Tag.Get("env")] = ""
@@ -150,22 +150,22 @@ func TestDefaults(t *testing.T) {
 			s.AuthorityURL.String() != "https://login.microsoftonline.com" ||
 			s.Scope != "https://api.securitycenter.microsoft.com/.default" ||
 			!slices.Contains(s.LinkHosts, ".blob.core.windows.net") {
-			t.Errorf("%s: not the commercial cloud: %+v", name, s)
+			t.Errorf("%s: got %+v, want the commercial cloud", name, s)
 		}
 		if s.PackageURIPerMinute != 2 || s.PackageURIPerHour != 120 ||
 			s.Lookback != 168*time.Hour || s.SweepInterval != 10*time.Second ||
 			s.ArchivePrefix != "packages/" || s.LockMode != settings.LockGovernance ||
 			s.LockDays != 365 || s.LegalHold || s.SigningKeyID != "" ||
 			s.CasePattern.Find("see INC-4711") != "INC-4711" {
-			t.Errorf("%s: not the documented defaults: %+v", name, s)
+			t.Errorf("%s: got %+v, want the documented defaults", name, s)
 		}
 		if s.ClientSecret.Reveal() != secret {
-			t.Errorf("%s: the secret did not come through", name)
+			t.Errorf("%s: the secret was lost", name)
 		}
 	}
 }
 
-// TestEnvironmentIsNotRead: a function that reads more than it is given cannot be tested.
+// TestEnvironmentIsNotRead: a function that reads more than its arguments cannot be tested.
 func TestEnvironmentIsNotRead(t *testing.T) {
 	for name, value := range onOneMachine() {
 		t.Setenv(name, value)
@@ -199,9 +199,9 @@ func TestClouds(t *testing.T) {
 			t.Errorf("%s: got %s %s %s %s", cloud, s.APIURL, s.AuthorityURL, s.Scope, s.LinkHosts)
 		}
 		if _, err := settings.ParseLinkHosts(strings.Join(s.LinkHosts, ",")); err != nil {
-			t.Errorf("%s: its own hosts are refused: %v", cloud, err)
+			t.Errorf("%s: the cloud's own hosts are refused: %v", cloud, err)
 		}
-		// What is set stands; the rest is the cloud's.
+		// Explicit values win over the cloud's.
 		s, err = settings.ParseCLI(with(onOneMachine(), "DEFENDER_CLOUD", cloud,
 			"DEFENDER_API_URL", "https://eu.example.com/"))
 		if err != nil {
@@ -213,7 +213,7 @@ func TestClouds(t *testing.T) {
 	}
 }
 
-// TestAllProblemsAtOnce: whoever mends settings one by one deploys once for each.
+// TestAllProblemsAtOnce: fixing settings one at a time would take a deployment for each.
 func TestAllProblemsAtOnce(t *testing.T) {
 	t.Parallel()
 	environ := map[string]string{
@@ -240,7 +240,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 		if !reflect.DeepEqual(s, settings.Settings{}) {
-			t.Error("settings came with the error")
+			t.Error("got settings along with the error")
 		}
 		if first, _, _ := strings.Cut(err.Error(), "\n"); first != "24 settings are wrong:" {
 			t.Errorf("it begins %q", first)
@@ -248,7 +248,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	}
 }
 
-// TestExamplesWouldDo: an example that is refused in turn helps nobody.
+// TestExamplesWouldDo: an example that is itself refused helps nobody.
 func TestExamplesWouldDo(t *testing.T) {
 	t.Parallel()
 	prose := []string{"DEFENDER_CA_PEM", "DEFENDER_CLIENT_SECRET"} // their examples are descriptions
@@ -261,7 +261,7 @@ func TestExamplesWouldDo(t *testing.T) {
 		found := problems(t, err)
 		_, err = settings.ParseFetch(with(onAWS(), variable, found[0].Example))
 		if err != nil {
-			t.Errorf("the example of %s is refused: %v", variable, err)
+			t.Errorf("the example for %s is refused: %v", variable, err)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func certificate(t testing.TB, name string) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// TestValues sets each variable alone, next to what the fetch function needs.
+// TestValues sets each variable alone, on top of the fetch function's minimum.
 func TestValues(t *testing.T) {
 	t.Parallel()
 	ca := certificate(t, "root")
@@ -91,7 +91,7 @@ func TestValues(t *testing.T) {
 			good: []string{secretID, "packhorse/defender", strings.Repeat("a", 2048)},
 			bad:  []string{secret, "a b", "a\n", strings.Repeat("a", 2049), "ä"},
 		},
-		"DEFENDER_CLIENT_SECRET": { // the functions take none
+		"DEFENDER_CLIENT_SECRET": { // the functions refuse it
 			bad: []string{secret},
 		},
 		"LEDGER_TABLE": {
@@ -168,7 +168,7 @@ func TestValues(t *testing.T) {
 			for _, value := range values.bad {
 				_, err := settings.ParseFetch(with(onAWS(), variable, value))
 				if err == nil {
-					t.Errorf("%.60q was taken", value)
+					t.Errorf("%.60q was accepted", value)
 					continue
 				}
 				found := problems(t, err)
@@ -176,14 +176,14 @@ func TestValues(t *testing.T) {
 					t.Errorf("%.60q: got %+v, want one problem with %s", value, found, variable)
 				}
 				if strings.Contains(err.Error(), secret) {
-					t.Errorf("%.60q: the secret is told: %v", value, err)
+					t.Errorf("%.60q: the error shows the secret: %v", value, err)
 				}
 			}
 		})
 	}
 }
 
-// TestSecretInEveryPlace puts the secret where it does not belong, as people do.
+// TestSecretInEveryPlace puts the secret into every wrong variable, as people do.
 func TestSecretInEveryPlace(t *testing.T) {
 	t.Parallel()
 	environ := map[string]string{}
@@ -201,12 +201,12 @@ func TestSecretInEveryPlace(t *testing.T) {
 	}
 	for _, part := range []string{secret, secret[:12], secret[len(secret)-12:]} {
 		if strings.Contains(err.Error(), part) {
-			t.Errorf("%q is told: %v", part, err)
+			t.Errorf("the error shows %q: %v", part, err)
 		}
 	}
 }
 
-// TestEvidence: what is said of evidence means what S3, KMS and the comment take it for.
+// TestEvidence: the evidence settings mean what S3, KMS and the comments expect.
 func TestEvidence(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]settings.LockMode{
@@ -224,19 +224,19 @@ func TestEvidence(t *testing.T) {
 	s, err := settings.ParsePoll(with(onAWS(), "CASE_PATTERN", `#(\d+)`))
 	if err != nil || s.CasePattern.Find("ticket #4711, urgent") != "4711" ||
 		s.CasePattern.Find("INC-4711") != "" {
-		t.Errorf("the case pattern is not the one that was set: %v", err)
+		t.Errorf("the case pattern is not the configured one: %v", err)
 	}
 	for value, hint := range map[string]string{
 		"(INC": "missing closing )", `(?<!A)INC`: "invalid named capture",
-		strings.Repeat("a", 1001): "it has 1001 bytes, 1000 are allowed",
-		"INC-\n":                  "it has control characters, such as a line break",
+		strings.Repeat("a", 1001): "1001 bytes, at most 1000 are allowed",
+		"INC-\n":                  "it contains control characters, such as a line break",
 	} {
 		_, err := settings.ParsePoll(with(onAWS(), "CASE_PATTERN", value))
 		if found := problems(t, err); !strings.Contains(found[0].Hint, hint) {
 			t.Errorf("%.20q: the hint is %q, want %q", value, found[0].Hint, hint)
 		}
 	}
-	// Other programs than the fetch function do without, but take none that is none.
+	// Programs other than the fetch function do not require it, but still reject an invalid one.
 	for name, program := range map[string]struct {
 		parse   func(map[string]string) (settings.Settings, error)
 		environ map[string]string
@@ -249,7 +249,7 @@ func TestEvidence(t *testing.T) {
 		}
 		_, err := program.parse(with(program.environ, "SIGNING_KEY_ID", "my key"))
 		if got := variables(problems(t, err)); !slices.Equal(got, []string{"SIGNING_KEY_ID"}) {
-			t.Errorf("%s with a signing key that is none: got %q", name, got)
+			t.Errorf("%s with an invalid signing key: got %q", name, got)
 		}
 	}
 }
@@ -264,7 +264,7 @@ func TestCredentialOfTheCommandLine(t *testing.T) {
 		"id only": {map[string]string{"DEFENDER_SECRET_ID": secretID},
 			"the command line does not read Secrets Manager"},
 		"both": {map[string]string{"DEFENDER_SECRET_ID": secretID, "DEFENDER_CLIENT_SECRET": secret},
-			"unset it"},
+			"unset DEFENDER_SECRET_ID"},
 		"its ID": {map[string]string{"DEFENDER_CLIENT_SECRET": clientID}, "the secret's ID"},
 		"blank":  {map[string]string{"DEFENDER_CLIENT_SECRET": secret + " "}, "white space"},
 		"broken": {map[string]string{"DEFENDER_CLIENT_SECRET": "Zq8~\nrest"}, "white space"},
@@ -279,7 +279,7 @@ func TestCredentialOfTheCommandLine(t *testing.T) {
 			t.Errorf("%s: got %+v, want a hint like %q", name, found, c.hint)
 		}
 		if text := environ["DEFENDER_CLIENT_SECRET"]; text != "" && strings.Contains(err.Error(), text) {
-			t.Errorf("%s: the secret is told: %v", name, err)
+			t.Errorf("%s: the error shows the secret: %v", name, err)
 		}
 	}
 	// Copying adds line breaks.

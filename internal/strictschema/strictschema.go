@@ -1,5 +1,5 @@
-// Package strictschema holds JSON against a JSON Schema, for tests: what the schema does not describe
-// is wrong too, since readers would not know what it is.
+// Package strictschema validates JSON against a JSON Schema, for tests. It also rejects properties
+// that the schema does not describe, because readers could not interpret them.
 package strictschema
 
 import (
@@ -9,14 +9,14 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Load reads the schema in a file.
+// Load reads a schema from a file.
 func Load(path string) (*jsonschema.Schema, error) {
 	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat() // else "format" is a remark
+	compiler.AssertFormat() // otherwise "format" is not checked
 	return compiler.Compile(path)
 }
 
-// Check returns what is wrong with the JSON.
+// Check returns the first violation in the JSON.
 func Check(schema *jsonschema.Schema, text []byte) error {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
@@ -29,14 +29,14 @@ func Check(schema *jsonschema.Schema, text []byte) error {
 	return described(schema, value, "")
 }
 
-// described finds a property that no schema on the way to it describes.
+// described finds a property that the schema does not describe.
 func described(schema *jsonschema.Schema, value any, path string) error {
 	switch v := value.(type) {
 	case map[string]any:
 		for name, inner := range v {
 			property := schema.Properties[name]
 			if property == nil {
-				return fmt.Errorf("%s/%s is there, and the schema does not describe it", path, name)
+				return fmt.Errorf("%s/%s is not described by the schema", path, name)
 			}
 			if err := described(property, inner, path+"/"+name); err != nil {
 				return err

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"packhorse/cmd/packhorse/embedded"
-	"packhorse/internal/eventbus"
+	"packhorse/internal/event"
 	"packhorse/internal/localcloud"
 )
 
@@ -53,7 +53,7 @@ func (b bucketServer) makeBuckets(t *testing.T, stacks []map[string]string) {
 }
 
 // checkPackages hashes the files the events tell of, and compares with what was served.
-func (b bucketServer) checkPackages(t *testing.T, archived map[string]eventbus.Archived, s *tenant) {
+func (b bucketServer) checkPackages(t *testing.T, archived map[string]event.Archived, s *tenant) {
 	t.Helper()
 	served := s.served()
 	for id, detail := range archived {

@@ -22,10 +22,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 
-	"packhorse/internal/custody"
-	"packhorse/internal/eventbus"
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 	"packhorse/internal/localcloud"
+	"packhorse/internal/manifest"
 	"packhorse/internal/mde/mdesim"
 )
 
@@ -70,7 +70,7 @@ func (a *account) publicKey(outputs map[string]string) (key *ecdsa.PublicKey, id
 // checkEvidence makes sure that each stack's packages, and the outcome without one, have a manifest
 // that its key signed, and that nothing of it can be deleted or overwritten.
 func (a *account) checkEvidence(b bucketServer, stacks []map[string]string,
-	archived map[string]eventbus.Archived, s *tenant,
+	archived map[string]event.Archived, s *tenant,
 ) {
 	a.t.Helper()
 	failed, err := investigation.NotCollectedKeyOf(investigation.Action{
@@ -115,7 +115,7 @@ func (a *account) checkEvidence(b bucketServer, stacks []map[string]string,
 // checkMaker makes sure that a manifest says which function of which build wrote it, and as whom.
 func (a *account) checkMaker(text []byte, outputs map[string]string) {
 	a.t.Helper()
-	m, err := custody.Parse(text)
+	m, err := manifest.Parse(text)
 	if err != nil {
 		a.t.Fatal(err)
 	}

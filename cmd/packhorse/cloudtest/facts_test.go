@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"packhorse/internal/eventbus"
-	"packhorse/internal/eventbus/eventschema"
+	"packhorse/internal/event"
+	"packhorse/internal/event/eventschema"
 )
 
 // facts is a queue of everything the stacks put on their buses.
@@ -77,25 +77,25 @@ func (f *facts) read() []fact {
 
 // check holds every event against its schema, and the tenant against what they tell. It returns
 // what was archived, by action id.
-func (f *facts) check(s *tenant) map[string]eventbus.Archived {
+func (f *facts) check(s *tenant) map[string]event.Archived {
 	t := f.a.t
 	t.Helper()
 	schemas, err := eventschema.Load(filepath.Join(f.a.root, "docs", "events"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	archived, notCollected := map[string]eventbus.Archived{}, map[string]eventbus.NotCollected{}
+	archived, notCollected := map[string]event.Archived{}, map[string]event.NotCollected{}
 	for _, one := range f.read() {
-		if err := schemas.Check(one.DetailType, one.Detail); err != nil || one.Source != eventbus.Source {
+		if err := schemas.Check(one.DetailType, one.Detail); err != nil || one.Source != event.Source {
 			t.Errorf("from %q: %v", one.Source, err)
 			continue
 		}
 		switch one.DetailType {
-		case eventbus.TypeArchived:
-			detail := decode[eventbus.Archived](t, one.Detail)
+		case event.TypeArchived:
+			detail := decode[event.Archived](t, one.Detail)
 			archived[detail.ActionID] = detail
-		case eventbus.TypeNotCollected:
-			detail := decode[eventbus.NotCollected](t, one.Detail)
+		case event.TypeNotCollected:
+			detail := decode[event.NotCollected](t, one.Detail)
 			notCollected[detail.ActionID] = detail
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // verified is the last line of `packhorse verify --json`.

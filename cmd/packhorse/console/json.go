@@ -1,12 +1,11 @@
 package console
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"time"
 
-	"packhorse/internal/eventbus"
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 )
 
@@ -70,7 +69,9 @@ func (j *JSON) line(event string, rec investigation.Record) actionLine {
 func (j *JSON) write(line any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.failed = errors.Join(j.failed, WriteJSON(j.out, line))
+	if j.failed == nil {
+		j.failed = WriteJSON(j.out, line)
+	}
 }
 
 // Observed writes a line whose event is the action's state.
@@ -105,15 +106,15 @@ func (j *JSON) Settled(rec investigation.Record) {
 		j.write(struct {
 			Event string `json:"event"`
 			mark
-			eventbus.NotCollected
-		}{"notCollected", j.mark(), eventbus.NewNotCollected(rec)})
+			event.NotCollected
+		}{"notCollected", j.mark(), event.NewNotCollected(rec)})
 		return
 	}
 	j.write(struct {
 		Event string `json:"event"`
 		mark
-		eventbus.Archived
-	}{"archived", j.mark(), eventbus.NewArchived(rec)})
+		event.Archived
+	}{"archived", j.mark(), event.NewArchived(rec)})
 }
 
 // Postponed writes a line.

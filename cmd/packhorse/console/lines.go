@@ -33,8 +33,12 @@ func (l *Lines) Began(simulated bool) {
 	}
 }
 
-// Observed writes a line.
-func (l *Lines) Observed(rec investigation.Record) { l.printf("%s", observed(rec)) }
+// Observed writes a line, except for an action that is decided already: Settled tells of that.
+func (l *Lines) Observed(rec investigation.Record) {
+	if !rec.State.Settled() {
+		l.printf("%s", observed(rec))
+	}
+}
 
 // Fetching writes a line.
 func (l *Lines) Fetching(rec investigation.Record) {

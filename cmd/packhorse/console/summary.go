@@ -1,10 +1,11 @@
 package console
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -91,22 +92,24 @@ func (s Summary) current() []investigation.Record {
 
 // Table writes the summary for a person: a row per action, the stored objects in the form that
 // sha256sum -c reads, the totals, and the judge's verdict where there is one.
-func (s Summary) Table(out io.Writer) error {
+func (s Summary) Table(out io.Writer) error { return atOnce(out, s.table) }
+
+func (s Summary) table(out io.Writer) error {
 	if s.Simulated {
 		fmt.Fprintf(out, "\n%s\n", simulation)
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "\nHOST\tASKED FOR BY\tRESULT\tSIZE\tATTEMPTS\tREADY → ARCHIVED\n")
+	var g grid
+	g.row("HOST", "ASKED FOR BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
 	for _, rec := range s.current() {
 		size, took := "–", "–"
 		if rec.Receipt.Key != "" {
 			size = Bytes(rec.Receipt.Size)
 			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n",
-			host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, rec.Attempts, took)
+		g.row(host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
 	}
-	err := w.Flush()
+	fmt.Fprintln(out)
+	_, err := g.WriteTo(out)
 	if err != nil {
 		return err
 	}
@@ -115,6 +118,18 @@ func (s Summary) Table(out io.Writer) error {
 	s.evidence(out)
 	s.verdict(out)
 	return nil
+}
+
+// atOnce passes on what write wrote in one write: of many, some could be lost without anybody hearing
+// of it.
+func atOnce(out io.Writer, write func(io.Writer) error) error {
+	var text bytes.Buffer
+	err := write(&text)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(text.Bytes())
+	return err
 }
 
 func (s Summary) stored(out io.Writer) {

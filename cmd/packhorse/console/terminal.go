@@ -38,9 +38,13 @@ func (b *packageBar) say(phase string) { b.phase.Store(&phase) }
 
 // NewTerminal starts drawing on out, which MUST be a terminal.
 func NewTerminal(out io.Writer, now func() time.Time) *Terminal {
+	return newTerminal(now, mpb.WithOutput(out))
+}
+
+func newTerminal(now func() time.Time, output mpb.ContainerOption) *Terminal {
 	t := &Terminal{
 		now:      now,
-		progress: mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
+		progress: mpb.New(output, mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
 		bars:     map[string]*packageBar{},
 	}
 	t.freeAt.Store(&[]time.Time{})
@@ -52,7 +56,7 @@ func NewTerminal(out io.Writer, now func() time.Time) *Terminal {
 	return t
 }
 
-// Close draws once more and leaves the finished bars on the screen.
+// Close draws once more and leaves the bars of unfinished packages on the screen.
 func (t *Terminal) Close() {
 	t.mu.Lock()
 	for _, b := range t.bars {
@@ -78,8 +82,12 @@ func (t *Terminal) Began(simulated bool) {
 	}
 }
 
-// Observed scrolls a line.
-func (t *Terminal) Observed(rec investigation.Record) { t.println(observed(rec)) }
+// Observed scrolls a line, except for an action that is decided already: Settled tells of that.
+func (t *Terminal) Observed(rec investigation.Record) {
+	if !rec.State.Settled() {
+		t.println(observed(rec))
+	}
+}
 
 // Fetching begins the package's bar.
 func (t *Terminal) Fetching(rec investigation.Record) {
@@ -106,36 +114,27 @@ func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.
 	return counted
 }
 
-// Settled completes the bar, or scrolls a line for an action that never had one.
+// Settled takes the bar away and scrolls a line. Finished bars cannot stay: with more of them than the
+// terminal has lines, mpb would draw every frame below the one before.
 func (t *Terminal) Settled(rec investigation.Record) {
-	t.mu.Lock()
-	b, ok := t.bars[rec.ActionID]
-	delete(t.bars, rec.ActionID)
-	t.mu.Unlock()
-	switch {
-	case !ok:
-		t.println(settled(rec))
-	case rec.Reason != "":
-		b.bar.Abort(true)
-		t.println(settled(rec))
-	default:
-		b.say("archived")
-		b.bar.SetTotal(rec.Receipt.Size, false)
-		b.bar.SetCurrent(rec.Receipt.Size)
-		b.bar.SetTotal(-1, true)
-	}
+	t.drop(rec.ActionID)
+	t.println(settled(rec))
 }
 
 // Postponed takes the bar away and scrolls a line.
 func (t *Terminal) Postponed(rec investigation.Record, _ error) {
-	t.mu.Lock()
-	b, ok := t.bars[rec.ActionID]
-	delete(t.bars, rec.ActionID)
-	t.mu.Unlock()
-	if ok {
-		b.bar.Abort(true)
-	}
+	t.drop(rec.ActionID)
 	t.println(postponed(rec))
+}
+
+// drop takes the action's bar away, if it has one.
+func (t *Terminal) drop(actionID string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b, ok := t.bars[actionID]; ok {
+		b.bar.Abort(true)
+		delete(t.bars, actionID)
+	}
 }
 
 // Budget remembers what the budget line shows.

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // Verification is a [verify.Summary] as a person reads it.
@@ -18,7 +18,9 @@ type Verification struct {
 }
 
 // Table writes what was verified and what it came to.
-func (v Verification) Table(out io.Writer) error {
+func (v Verification) Table(out io.Writer) error { return atOnce(out, v.table) }
+
+func (v Verification) table(out io.Writer) error {
 	fmt.Fprintf(out, "\nArchive  %s\n", CleanLine(v.Where))
 	if v.Ledger != "" {
 		fmt.Fprintf(out, "Ledger   %s\n", CleanLine(v.Ledger))
@@ -109,15 +111,19 @@ func (v Verification) counts(out io.Writer) error {
 	if len(order) == 0 {
 		return nil
 	}
-	fmt.Fprintln(out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "CHECK\tOK\tWRONG\tNOT ESTABLISHED\tNOT CHECKED\tNOT NEEDED\n")
+	var g grid
+	g.row("CHECK", "OK", "WRONG", "NOT ESTABLISHED", "NOT CHECKED", "NOT NEEDED")
 	for _, check := range order {
-		t := tallies[check]
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", check, t[verify.VerdictOK], t[verify.VerdictLie],
-			t[verify.VerdictNotEstablished], t[verify.VerdictNotChecked], t[notNeeded])
+		row := []string{string(check)}
+		for _, verdict := range []verify.Verdict{verify.VerdictOK, verify.VerdictMismatch, verify.VerdictNotEstablished,
+			verify.VerdictNotChecked, notNeeded} {
+			row = append(row, strconv.Itoa(tallies[check][verdict]))
+		}
+		g.row(row...)
 	}
-	return w.Flush()
+	fmt.Fprintln(out)
+	_, err := g.WriteTo(out)
+	return err
 }
 
 const (

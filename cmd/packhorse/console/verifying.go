@@ -10,7 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // Quiet is a [verify.Reporter] that says nothing: the table says it all.
@@ -28,7 +28,7 @@ func (Quiet) Checked(verify.Subject) {}
 // Found implements verify.Reporter.
 func (Quiet) Found(verify.Finding) {}
 
-// VerifyJSON writes one object a line. Its "event" is checked, lie, unread (what could not be looked
+// VerifyJSON writes one object a line. Its "event" is checked, mismatch, unread (what could not be looked
 // at), stranger (what is named and contradicts nothing), or, in the last line, verified.
 type VerifyJSON struct {
 	mu     sync.Mutex // guards what follows
@@ -75,7 +75,7 @@ func (j *VerifyJSON) Checked(s verify.Subject) {
 
 // Found writes a line.
 func (j *VerifyJSON) Found(f verify.Finding) {
-	event := "lie"
+	event := "mismatch"
 	switch {
 	case f.Kind == verify.KindStranger:
 		event = "stranger"
@@ -132,14 +132,16 @@ type VerifyBars struct {
 
 	mu    sync.Mutex // guards what follows
 	total *mpb.Bar
-	bars  map[string]*mpb.Bar
+	open  map[*mpb.Bar]bool // the bars of large objects that are being read
 }
 
 // NewVerifyBars starts drawing on out, which MUST be a terminal.
-func NewVerifyBars(out io.Writer) *VerifyBars {
+func NewVerifyBars(out io.Writer) *VerifyBars { return newVerifyBars(mpb.WithOutput(out)) }
+
+func newVerifyBars(output mpb.ContainerOption) *VerifyBars {
 	return &VerifyBars{
-		progress: mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
-		bars:     map[string]*mpb.Bar{},
+		progress: mpb.New(output, mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
+		open:     map[*mpb.Bar]bool{},
 	}
 }
 
@@ -147,8 +149,7 @@ func NewVerifyBars(out io.Writer) *VerifyBars {
 func (b *VerifyBars) Begin(_ int, size int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.total = b.progress.New(size+1, style(), // the last step is Close
-		mpb.BarPriority(1<<30),
+	b.total = b.bar(size, mpb.BarPriority(1<<30),
 		mpb.PrependDecorators(decor.Name("all", decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(
 			decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace),
@@ -156,25 +157,41 @@ func (b *VerifyBars) Begin(_ int, size int64) {
 		))
 }
 
-// Reading lets the bars grow with the bytes.
+// bar adds a bar that only Abort ends: more bytes than were announced do not.
+func (b *VerifyBars) bar(size int64, options ...mpb.BarOption) *mpb.Bar {
+	bar := b.progress.New(0, style(), options...)
+	bar.SetTotal(size, false)
+	return bar
+}
+
+// Reading lets the bars grow with the bytes. A large object's own bar goes with its last byte; several
+// versions of one object may be read while it is checked.
 func (b *VerifyBars) Reading(key string, size int64, body io.Reader) io.Reader {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	counted := counter{source: body, bars: []*mpb.Bar{b.total}}
+	counted := counter{source: body, bars: []*mpb.Bar{b.total}, end: func() {}}
 	if size >= barFrom {
-		name := []rune(Clean(path.Base(key)))
-		bar := b.progress.New(size+1, style(),
-			mpb.PrependDecorators(decor.Name(string(name[:min(24, len(name))]), decor.WCSyncSpaceR)),
+		bar := b.bar(size, mpb.PrependDecorators(decor.Name(cut(Clean(path.Base(key)), nameMax, ""), decor.WCSyncSpaceR)),
 			mpb.AppendDecorators(decor.CountersKibiByte("% .1f of % .1f", decor.WCSyncSpace)))
-		b.bars[key] = bar
+		b.open[bar] = true
 		counted.bars = append(counted.bars, bar)
+		counted.end = func() { b.end(bar) }
 	}
 	return counted
+}
+
+// end takes a bar away.
+func (b *VerifyBars) end(bar *mpb.Bar) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bar.Abort(true)
+	delete(b.open, bar)
 }
 
 type counter struct {
 	source io.Reader
 	bars   []*mpb.Bar
+	end    func() // called with every error, io.EOF among them
 }
 
 func (c counter) Read(p []byte) (int, error) {
@@ -182,18 +199,14 @@ func (c counter) Read(p []byte) (int, error) {
 	for _, bar := range c.bars {
 		bar.IncrBy(n)
 	}
+	if err != nil {
+		c.end()
+	}
 	return n, err
 }
 
-// Checked takes the object's bar away.
-func (b *VerifyBars) Checked(s verify.Subject) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if bar, ok := b.bars[s.Key]; ok {
-		bar.Abort(true)
-		delete(b.bars, s.Key)
-	}
-}
+// Checked does nothing: the object's bar is gone by then.
+func (b *VerifyBars) Checked(verify.Subject) {}
 
 // Found scrolls a line.
 func (b *VerifyBars) Found(f verify.Finding) {
@@ -204,19 +217,22 @@ func (b *VerifyBars) Found(f verify.Finding) {
 	case f.Unread:
 		word = "NOT READ  "
 	}
-	line := []rune(CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
-		cmp.Or(f.Headline, f.What))))
+	line := CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
+		cmp.Or(f.Headline, f.What)))
 	// One line each, and the whole of it below, sorted by cause. There is no screen after Close.
-	_, _ = io.WriteString(b.progress, string(line[:min(foundMax, len(line))])+"\n")
+	_, _ = io.WriteString(b.progress, cut(line, foundMax, "")+"\n")
 }
 
-// foundMax is how many characters are shown of a finding while it goes on.
-const foundMax = 78
+// Columns of an 80-column terminal.
+const (
+	nameMax  = 24 // of an object's name before its bar
+	foundMax = 78 // of a finding while others are looked for
+)
 
 // Close takes the bars away. It may be called more than once.
 func (b *VerifyBars) Close() {
 	b.mu.Lock()
-	for _, bar := range b.bars {
+	for bar := range b.open {
 		bar.Abort(true)
 	}
 	if b.total != nil {

@@ -21,7 +21,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// widthMax is how many characters of somebody else's words are shown.
+// widthMax is how many columns somebody else's words take at most.
 const widthMax = 40
 
 // hidden reports whether a character shows nothing by itself, but may steer a terminal (U+001B, U+009B) or
@@ -40,12 +40,7 @@ func replace(s string, by rune) string {
 
 // Clean makes text from outside safe for a terminal and short enough for a column.
 func Clean(s string) string {
-	s = replace(s, '?')
-	runes := []rune(s)
-	if len(runes) > widthMax {
-		return string(runes[:widthMax-1]) + "…"
-	}
-	return s
+	return cut(replace(s, '?'), widthMax, "…")
 }
 
 // host names the action's machine: by its DNS name where there is one.
@@ -59,12 +54,13 @@ func host(a investigation.Action) string {
 // Bytes shows a size in binary units.
 func Bytes(n int64) string {
 	const unit = 1024
+	const rounded = unit - 0.05 // from here on one digit would show 1024.0
 	if n < unit {
 		return fmt.Sprintf("%d B", n)
 	}
 	size, suffix := float64(n)/unit, "KiB"
 	for _, next := range []string{"MiB", "GiB", "TiB"} {
-		if size < unit {
+		if size < rounded {
 			break
 		}
 		size, suffix = size/unit, next
@@ -130,8 +126,8 @@ func WriteJSON(out io.Writer, v any) error {
 	return err
 }
 
-// plainWord is what a shell takes as it stands.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./-]*$`)
+// plainWord is what a shell takes as it stands. In zsh a leading = expands to the path of a command.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$`)
 
 // ShellQuote returns text as one word of a shell's command line, whatever is in it. Text that begins
 // with a hyphen stays one: whoever uses it as a name puts something before.
@@ -142,21 +138,21 @@ func ShellQuote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// LineMax is how many characters a line of running text has at most, except where a single word has more.
+// LineMax is how many columns a line of running text has at most, except where a single word has more.
 const LineMax = 100
 
-// Fill breaks text into lines of at most LineMax characters; the first begins with first, the others with next.
+// Fill breaks text into lines of at most LineMax columns; the first begins with first, the others with next.
 func Fill(text, first, next string) string {
 	var out strings.Builder
 	out.WriteString(first)
-	width, fresh := utf8.RuneCountInString(first), true
+	width, fresh := measure.StringWidth(first), true
 	for word := range strings.FieldsSeq(text) {
-		n := utf8.RuneCountInString(word)
+		n := measure.StringWidth(word)
 		switch {
 		case fresh:
 		case width+1+n > LineMax:
 			out.WriteString("\n" + next)
-			width = utf8.RuneCountInString(next)
+			width = measure.StringWidth(next)
 		default:
 			out.WriteByte(' ')
 			width++

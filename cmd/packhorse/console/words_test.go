@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +12,8 @@ import (
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/records"
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // tricks steer a terminal, or change the order in which what follows them is shown.
@@ -128,5 +129,147 @@ func TestWordsFromOutside(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		shown(t, name, out.String())
+	}
+}
+
+// TestBytes: binary units, one digit after the point.
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		n    int64
+		want string
+	}{
+		{0, "0 B"},
+		{1, "1 B"},
+		{1023, "1023 B"},
+		{1024, "1.0 KiB"},
+		{1536, "1.5 KiB"},
+		{1<<20 - 1, "1.0 MiB"},
+		{1<<20 - 52, "1023.9 KiB"},
+		{1 << 20, "1.0 MiB"},
+		{1<<30 - 1, "1.0 GiB"},
+		{5<<30 + 1<<29, "5.5 GiB"},
+		{3 << 40, "3.0 TiB"},
+		{5000 << 40, "5000.0 TiB"},
+	} {
+		if got := console.Bytes(tt.n); got != tt.want {
+			t.Errorf("%d: got %q, want %q", tt.n, got, tt.want)
+		}
+	}
+}
+
+// TestClean: text from outside is one line, shows what is hidden in it, and fits a column.
+func TestClean(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, want string }{
+		{"", ""},
+		{"fin-ws-17.contoso.com", "fin-ws-17.contoso.com"},
+		{"Gerät №7 調査 🐎", "Gerät №7 調査 🐎"},
+		{"a\tb\nc\x1b[2J\u202ed\u00a0e", "a?b?c?[2J?d?e"},
+		{"broken \xff\xfe", "broken \ufffd\ufffd"},
+		{strings.Repeat("x", 40), strings.Repeat("x", 40)},
+		{strings.Repeat("x", 41), strings.Repeat("x", 39) + "…"},
+		{strings.Repeat("漢", 20), strings.Repeat("漢", 20)},
+		{strings.Repeat("漢", 21), strings.Repeat("漢", 19) + "…"},
+		{strings.Repeat("e\u0301", 40), strings.Repeat("e\u0301", 40)},
+		{strings.Repeat("é", 100), strings.Repeat("é", 39) + "…"},
+	} {
+		if got := console.Clean(tt.text); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+// TestCleanLineAndText: what is hidden becomes a space, and only text keeps its line ends.
+func TestCleanLineAndText(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, line, kept string }{
+		{"", "", ""},
+		{strings.Repeat("x", 200), strings.Repeat("x", 200), strings.Repeat("x", 200)},
+		{"a\nb", "a b", "a\nb"},
+		{"a\r\nb\x1b[2J\n", "a  b [2J ", "a \nb [2J\n"},
+		{"\u2028\u202e調査", "  調査", "  調査"},
+	} {
+		if got := console.CleanLine(tt.text); got != tt.line {
+			t.Errorf("CleanLine(%q): got %q, want %q", tt.text, got, tt.line)
+		}
+		if got := console.CleanText(tt.text); got != tt.kept {
+			t.Errorf("CleanText(%q): got %q, want %q", tt.text, got, tt.kept)
+		}
+	}
+}
+
+// TestShellQuote: what a shell takes as it stands is left as it is, and everything else is in quotes.
+func TestShellQuote(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, want string }{
+		{"", "''"},
+		{"data", "data"},
+		{"/var/lib/packhorse", "/var/lib/packhorse"},
+		{"s3://bucket/key", "s3://bucket/key"},
+		{"a-b_c@d%e+f:g,h.i", "a-b_c@d%e+f:g,h.i"},
+		{"two words", "'two words'"},
+		{"it's", `'it'\''s'`},
+		{"$(id)", "'$(id)'"},
+		{"`id`", "'`id`'"},
+		{"a;b|c&d", "'a;b|c&d'"},
+		{"*?[a]{b}~!#", "'*?[a]{b}~!#'"},
+		{"line\nend", "'line\nend'"},
+		{"end\n", "'end\n'"},
+		{"=ls", "'=ls'"},
+		{"a=b", "a=b"},
+		{"~root", "'~root'"},
+		{"--help", "'--help'"},
+		{"調査", "'調査'"},
+	} {
+		if got := console.ShellQuote(tt.text); got != tt.want {
+			t.Errorf("%q: got %s, want %s", tt.text, got, tt.want)
+		}
+	}
+}
+
+// TestShellAgrees asks a shell what it makes of the words.
+func TestShellAgrees(t *testing.T) {
+	t.Parallel()
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no sh here")
+	}
+	for _, text := range []string{
+		"", "plain", "two words", "it's", "'", "''", `\`, `a\'b`, "$HOME `id` $(id)", "*", "~", "!!", "a\nb\n", "\t",
+		`"double"`, "--", "-n", "#", "a=b", "調査", "\x1b[2J\u202e",
+	} {
+		out, err := exec.CommandContext(t.Context(), shell, "-c", "printf '<%s>' "+console.ShellQuote(text)).Output()
+		if want := "<" + text + ">"; err != nil || string(out) != want {
+			t.Errorf("%q: got %q (%v), want %q", text, out, err, want)
+		}
+	}
+}
+
+// TestFill: lines of at most 100 characters, each under its indent, and no word broken or lost.
+func TestFill(t *testing.T) {
+	t.Parallel()
+	word := strings.Repeat("w", 9)
+	ten := strings.TrimSpace(strings.Repeat(word+" ", 10)) // 99 characters
+	for _, tt := range []struct{ name, text, first, next, want string }{
+		{"nothing", "", "", "", ""},
+		{"nothing after a label", " \n ", "Note: ", "      ", "Note: "},
+		{"one word", "a", "Note: ", "      ", "Note: a"},
+		{"spaces fold", " a \n b\t c ", "", "", "a b c"},
+		{"100 characters", ten + "w", "", "", ten + "w"},
+		{"101 characters", ten + " w", "", "> ", ten + "\n> w"},
+		{"the label counts", ten, "> ", "  ", "> " + strings.TrimSuffix(ten, " "+word) + "\n  " + word},
+		{"the indent counts", ten + " " + ten, "", strings.Repeat(" ", 12), ten + "\n" + strings.Repeat(" ", 12) +
+			strings.TrimSuffix(ten, " "+word+" "+word) + "\n" + strings.Repeat(" ", 12) + word + " " + word},
+		{"a long word stands alone", "a " + strings.Repeat("x", 120) + " b", "", "  ",
+			"a\n  " + strings.Repeat("x", 120) + "\n  b"},
+		{"a long word first", strings.Repeat("x", 120) + " b", "L ", "  ", "L " + strings.Repeat("x", 120) + "\n  b"},
+		{"columns, not letters", strings.Repeat("漢", 49) + " 漢 漢", "", "", strings.Repeat("漢", 49) + "\n漢 漢"},
+		{"letters, not bytes", strings.Repeat("é", 49) + " " + strings.Repeat("é", 50), "", "",
+			strings.Repeat("é", 49) + " " + strings.Repeat("é", 50)},
+	} {
+		if got := console.Fill(tt.text, tt.first, tt.next); got != tt.want {
+			t.Errorf("%s: got\n%q, want\n%q", tt.name, got, tt.want)
+		}
 	}
 }

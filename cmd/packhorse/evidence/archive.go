@@ -8,7 +8,8 @@ import (
 
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/source"
+	"packhorse/internal/verify"
 )
 
 // openArchive is an open archive.
@@ -65,7 +66,7 @@ func openData(ctx context.Context, data string) (openArchive, error) {
 	if err != nil {
 		return openArchive{}, err
 	}
-	bucket := verify.NewBucket(server.Client(), datafolder.Bucket, shown)
+	bucket := source.NewBucket(server.Client(), datafolder.Bucket, shown)
 	return openArchive{Archive: bucket, folder: folder, close: server.Close}, nil
 }
 
@@ -75,7 +76,7 @@ func (o Options) openBucket(ctx context.Context) (openArchive, error) {
 	if err != nil {
 		return openArchive{}, err
 	}
-	archive := verify.Archive(verify.NewBucket(client, bucket, Scheme+bucket))
+	archive := verify.Archive(source.NewBucket(client, bucket, Scheme+bucket))
 	if prefix != "" {
 		root, err := verify.Root(ctx, archive, prefix)
 		if err != nil {
@@ -91,7 +92,7 @@ func openFolder(ctx context.Context, path string) (openArchive, error) {
 	if err != nil {
 		return openArchive{}, fmt.Errorf("find %s: %w", path, err)
 	}
-	folder, err := verify.OpenFolder(path)
+	folder, err := source.OpenFolder(path)
 	if err != nil {
 		return openArchive{}, err
 	}

@@ -6,14 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"packhorse/cmd/packhorse/verify"
-	"packhorse/internal/archive"
+	"packhorse/cmd/packhorse/source"
+	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // Evidence is an open archive with what it is compared with. It MUST be closed.
@@ -38,7 +38,7 @@ func Open(ctx context.Context, o Options) (_ *Evidence, err error) {
 		e.started = "" // relative paths are not found then
 	}
 	if len(o.PublicKeys) > 0 {
-		e.trust, err = verify.TrustFiles(o.PublicKeys)
+		e.trust, err = source.TrustFiles(o.PublicKeys)
 	} else if o.From == "" || o.DataGiven {
 		e.trust, _, err = trustData(o.Data)
 	}
@@ -86,13 +86,7 @@ func (e *Evidence) Verify(ctx context.Context, scope verify.Scope, reporter veri
 	if e.ledger != nil {
 		ledger = e.ledger
 	}
-	return verify.New(e.archive, e.trust, ledger, inspect, time.Now, reporter).Run(ctx, scope)
-}
-
-// inspect lends the archive's judgement to a verifier.
-func inspect(r io.Reader, judge bool) (verify.Inspection, error) {
-	i, err := archive.Inspect(r, judge)
-	return verify.Inspection(i), err
+	return verify.New(e.archive, e.trust, ledger, time.Now, reporter).Run(ctx, scope)
 }
 
 // Key returns the key that a person means: a key, an s3:// URL, or the path of a file in the archive's
@@ -107,11 +101,12 @@ func (e *Evidence) Key(argument string) (string, error) {
 	}
 	if e.archive.folder != "" { // also a path looks like a key, whose prefix is the folder
 		relative, err := filepath.Rel(e.archive.folder, path)
-		if key := filepath.ToSlash(relative); err == nil && verify.IsKey(key) {
+		key := filepath.ToSlash(relative)
+		if _, isKey := investigation.ParseKey(key); err == nil && isKey {
 			return key, nil
 		}
 	}
-	if verify.IsKey(argument) {
+	if _, isKey := investigation.ParseKey(argument); isKey {
 		return argument, nil
 	}
 	return "", fmt.Errorf("%.200q is no key of an archive: those look like packages/TENANT/MACHINE/"+

@@ -8,7 +8,8 @@ import (
 	"slices"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/source"
+	"packhorse/internal/verify"
 )
 
 // NoKeyError says that there is no signing key where one was looked for.
@@ -49,7 +50,7 @@ func trustData(data string) (keys verify.Trust, present string, err error) {
 	if err != nil {
 		return verify.Trust{}, "", fmt.Errorf("find the data folder: %w", err)
 	}
-	return verify.TrustData(data)
+	return source.TrustData(data)
 }
 
 func (o Options) publishedKeys(ctx context.Context) (_ verify.Trust, err error) {

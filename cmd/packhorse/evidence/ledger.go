@@ -12,9 +12,10 @@ import (
 
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/cmd/packhorse/source"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
+	"packhorse/internal/verify"
 )
 
 // Ledger is an open ledger. It MUST be closed.
@@ -63,7 +64,8 @@ func openTable(ctx context.Context, table string) (*Ledger, error) {
 		return nil, errNoTableRegion
 	}
 	return &Ledger{
-		TenantsLedger: ledger.New(dynamodb.NewFromConfig(aws), table), Name: "DynamoDB table " + table,
+		TenantsLedger: source.Ledger{TenantsLedger: ledger.New(dynamodb.NewFromConfig(aws), table)},
+		Name:          "DynamoDB table " + table,
 	}, nil
 }
 
@@ -85,7 +87,7 @@ func (l *Ledger) All(ctx context.Context, tenantID string) ([]investigation.Reco
 		var err error
 		tenants, err = l.Tenants(ctx)
 		if err != nil {
-			return nil, verify.Explain(err)
+			return nil, err
 		}
 	}
 	var all []investigation.Record
@@ -93,7 +95,7 @@ func (l *Ledger) All(ctx context.Context, tenantID string) ([]investigation.Reco
 	for _, tenant := range tenants {
 		records, err := l.Records(ctx, tenant)
 		if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-			return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, verify.Explain(err))
+			return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, err)
 		}
 		all, bad = append(all, records...), append(bad, err)
 	}

@@ -21,6 +21,7 @@ import (
 	"packhorse/internal/custody"
 	"packhorse/internal/defender"
 	"packhorse/internal/fetch"
+	"packhorse/internal/manifest"
 	"packhorse/internal/settings"
 )
 
@@ -173,16 +174,16 @@ func (r *Runtime) openCustody(ctx context.Context) error {
 }
 
 // provenance is what a manifest says of this program and who runs it.
-func (r *Runtime) provenance(context.Context) (custody.Scene, error) {
+func (r *Runtime) provenance(context.Context) (manifest.Provenance, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return custody.Scene{}, fmt.Errorf("find this machine's name: %w", err)
+		return manifest.Provenance{}, fmt.Errorf("find this machine's name: %w", err)
 	}
 	name := strconv.Itoa(os.Getuid()) // where it has no name, as in some containers
 	if who, err := user.Current(); err == nil {
 		name = who.Username
 	}
-	return custody.Scene{
+	return manifest.Provenance{
 		Simulated: r.simulated, Version: r.options.Version, Commit: r.options.Commit, Principal: name + "@" + host,
 	}, nil
 }

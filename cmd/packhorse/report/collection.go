@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"packhorse/internal/custody"
+	"packhorse/internal/manifest"
 )
 
 // collection says how it was come by.
@@ -21,7 +21,7 @@ func (w writer) collection() Section {
 	default:
 		s.Paragraphs = []string{"The first attempt brought it."}
 	}
-	exchange := func(what string, e *custody.Exchange) {
+	exchange := func(what string, e *manifest.Exchange) {
 		if e == nil {
 			return
 		}

@@ -6,8 +6,8 @@ import (
 	"path"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // ledgerWriter finds the words where the manifest cannot be read. The ledger is not signed: it tells

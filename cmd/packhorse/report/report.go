@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
+	"packhorse/internal/verify"
 )
 
 // Report is one piece of evidence in words. All its texts are clean.
@@ -94,7 +94,7 @@ func isOf(s *verify.Subject, key string) bool {
 // writer finds the words.
 type writer struct {
 	s   *verify.Subject
-	m   custody.Manifest
+	m   manifest.Manifest
 	sum verify.Summary
 	// asked is the key of which a report was wanted.
 	asked string
@@ -121,10 +121,10 @@ func (w writer) host() string {
 }
 
 func (w writer) report() Report {
-	titles := map[custody.Outcome]string{
-		custody.OutcomeArchived:     "Chain of custody of an investigation package",
-		custody.OutcomeNotCollected: "Record of an investigation package that was not collected",
-		custody.OutcomeQuarantined:  "Chain of custody of what came in place of an investigation package",
+	titles := map[manifest.Outcome]string{
+		manifest.OutcomeArchived:     "Chain of custody of an investigation package",
+		manifest.OutcomeNotCollected: "Record of an investigation package that was not collected",
+		manifest.OutcomeQuarantined:  "Chain of custody of what came in place of an investigation package",
 	}
 	subtitle := "Host " + w.host()
 	if w.m.Action.CaseID != "" {
@@ -171,11 +171,11 @@ func (w writer) what() Section {
 	}
 	var came string
 	switch w.m.Outcome {
-	case custody.OutcomeArchived:
+	case manifest.OutcomeArchived:
 		came = fmt.Sprintf("Defender was done on %s. Packhorse, the program that made this record, fetched "+
 			"the file from Microsoft and stored it as it came, without unpacking it. The file is %s (%d "+
 			"bytes) large.", when(a.CompletedAt), console.Bytes(w.m.Object.Size), w.m.Object.Size)
-	case custody.OutcomeQuarantined:
+	case manifest.OutcomeQuarantined:
 		came = "Defender said that the package was there, but what its download service gave out is no " +
 			"package. It is kept, unchanged and apart from the packages, because it shows what came."
 	default:
@@ -239,7 +239,7 @@ func (w writer) storage() Section {
 	return s
 }
 
-func retention(r *custody.Retention) string {
+func retention(r *manifest.Retention) string {
 	if r == nil {
 		return "nothing is recorded"
 	}

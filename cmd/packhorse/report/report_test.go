@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 
 	"packhorse/cmd/packhorse/report"
-	"packhorse/cmd/packhorse/verify"
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
+	"packhorse/internal/verify"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew; look at the difference!")
@@ -31,16 +31,16 @@ var at = time.Date(2026, 3, 4, 5, 6, 7, 891_000_000, time.UTC)
 
 func digest(letter string) string { return strings.Repeat(letter, 64) }
 
-func manifest(outcome custody.Outcome) custody.Manifest {
-	exchange := func(host string) *custody.Exchange {
-		return &custody.Exchange{
+func manifestOf(outcome manifest.Outcome) manifest.Manifest {
+	exchange := func(host string) *manifest.Exchange {
+		return &manifest.Exchange{
 			AskedAt: at.Add(time.Hour), AnsweredAt: at.Add(time.Hour + 120*time.Millisecond), Host: host,
 			TLSVersion: "TLS 1.3", CertificateSHA256: digest("c"), RequestID: "req-1", CorrelationID: "cor-1",
 		}
 	}
-	m := custody.Manifest{
+	m := manifest.Manifest{
 		Version: "2", Outcome: outcome,
-		Action: custody.Action{
+		Action: manifest.Action{
 			ID: "5382f7ea-7557-4ab7-9782-d50480024a4e", Type: "CollectInvestigationPackage",
 			TenantID:        "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11",
 			MachineID:       "0123456789abcdef0123456789abcdef01234567",
@@ -48,44 +48,44 @@ func manifest(outcome custody.Outcome) custody.Manifest {
 			RequestorComment: "INC-4711 suspicious PowerShell", CaseID: "INC-4711", RequestSource: "Portal",
 			Status: "Succeeded", CreatedAt: at, CompletedAt: at.Add(9 * time.Minute),
 		},
-		Software:  custody.Software{Name: "packhorse", Version: "1.2.3", Commit: "abcdef0"},
-		Custody:   custody.Custody{Principal: "root@station", SealedAt: at.Add(time.Hour)},
-		Signature: custody.Signature{Algorithm: "ECDSA-P256-SHA256", KeyID: digest("e"), Key: "signing-key.pem"},
-		Chain:     custody.Chain{Sequence: 7, Previous: digest("d")},
+		Software:  manifest.Software{Name: "packhorse", Version: "1.2.3", Commit: "abcdef0"},
+		Custody:   manifest.Custody{Principal: "root@station", SealedAt: at.Add(time.Hour)},
+		Signature: manifest.Signature{Algorithm: "ECDSA-P256-SHA256", KeyID: digest("e"), Key: "signing-key.pem"},
+		Chain:     manifest.Chain{Sequence: 7, Previous: digest("d")},
 	}
-	m.Collection = &custody.Collection{
-		Attempts: 3, Earlier: []custody.EarlierAttempt{{EndedAt: at.Add(30 * time.Minute), Message: "the answer was 500"}},
+	m.Collection = &manifest.Collection{
+		Attempts: 3, Earlier: []manifest.EarlierAttempt{{EndedAt: at.Add(30 * time.Minute), Message: "the answer was 500"}},
 		Link: exchange("api.securitycenter.microsoft.com"), Download: exchange("x.blob.core.windows.net"),
 	}
 	switch outcome {
-	case custody.OutcomeArchived:
-		m.Object = &custody.Object{
+	case manifest.OutcomeArchived:
+		m.Object = &manifest.Object{
 			Bucket: "evidence", Key: "packages/" + stem + ".zip", VersionID: "v1", Size: 3 << 20,
 			SHA256: digest("a"), CRC32C: "36V5dA==", PartSize: 8 << 20,
-			Retention: &custody.Retention{Mode: "GOVERNANCE", Until: at.AddDate(1, 0, 0), LegalHold: true},
+			Retention: &manifest.Retention{Mode: "GOVERNANCE", Until: at.AddDate(1, 0, 0), LegalHold: true},
 		}
-		m.Content = &custody.Content{
+		m.Content = &manifest.Content{
 			Entries: 19, UncompressedSize: 5 << 20, TopLevel: []string{"Autoruns/", "Processes/"},
 			Remarks: []string{`1 name leads out of the folder it is unpacked in: "../x".`},
 		}
-	case custody.OutcomeQuarantined:
-		m.Object = &custody.Object{
+	case manifest.OutcomeQuarantined:
+		m.Object = &manifest.Object{
 			Bucket: "evidence", Key: "quarantine/" + stem + ".bin", Size: 31, SHA256: digest("a"), CRC32C: "36V5dA==",
 		}
 	default:
 		m.Collection.Link, m.Collection.Download = nil, nil
-		m.NotCollected = &custody.NotCollected{
+		m.NotCollected = &manifest.NotCollected{
 			Reason: investigation.ReasonInvalid, Message: "it is no ZIP",
-			Quarantine: &custody.Quarantine{Key: "quarantine/" + stem + ".bin"},
+			Quarantine: &manifest.Quarantine{Key: "quarantine/" + stem + ".bin"},
 		}
 	}
 	return m
 }
 
-func summary(m custody.Manifest) verify.Summary {
-	folder := map[custody.Outcome]string{
-		custody.OutcomeArchived: "packages/", custody.OutcomeNotCollected: "not-collected/",
-		custody.OutcomeQuarantined: "quarantine/",
+func summary(m manifest.Manifest) verify.Summary {
+	folder := map[manifest.Outcome]string{
+		manifest.OutcomeArchived: "packages/", manifest.OutcomeNotCollected: "not-collected/",
+		manifest.OutcomeQuarantined: "quarantine/",
 	}[m.Outcome]
 	s := verify.Subject{
 		Key: folder + stem + ".json", ManifestKey: folder + stem + ".json", Manifest: m, Digest: digest("b"),
@@ -97,7 +97,7 @@ func summary(m custody.Manifest) verify.Summary {
 		s.Results = append(s.Results, verify.Result{Check: check, Verdict: verify.VerdictOK})
 	}
 	sum := verify.Summary{Scope: verify.Scope{Key: s.Key}, EndedAt: at.AddDate(0, 3, 0)}
-	if m.Outcome == custody.OutcomeArchived {
+	if m.Outcome == manifest.OutcomeArchived {
 		lock := verify.Result{
 			Check: verify.CheckLock, Verdict: verify.VerdictNotChecked, Why: "this is a copy, which has none",
 		}
@@ -129,10 +129,10 @@ func write(t *testing.T, sum verify.Summary) (text, page string) {
 
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for _, outcome := range []custody.Outcome{
-		custody.OutcomeArchived, custody.OutcomeNotCollected, custody.OutcomeQuarantined,
+	for _, outcome := range []manifest.Outcome{
+		manifest.OutcomeArchived, manifest.OutcomeNotCollected, manifest.OutcomeQuarantined,
 	} {
-		text, page := write(t, summary(manifest(outcome)))
+		text, page := write(t, summary(manifestOf(outcome)))
 		for ending, got := range map[string]string{".txt": text, ".html": page} {
 			path := filepath.Join("testdata", string(outcome)+ending)
 			if *update {
@@ -154,7 +154,7 @@ func TestGolden(t *testing.T) {
 // TestLines: no line has more than 100 characters, except where one word has.
 func TestLines(t *testing.T) {
 	t.Parallel()
-	text, _ := write(t, summary(manifest(custody.OutcomeArchived)))
+	text, _ := write(t, summary(manifestOf(manifest.OutcomeArchived)))
 	for line := range strings.Lines(text) {
 		if n := utf8.RuneCountInString(strings.TrimSpace(line)); n > 100 && strings.Count(line, "/") < 3 {
 			t.Errorf("%d characters: %s", n, line)
@@ -165,8 +165,8 @@ func TestLines(t *testing.T) {
 // TestHostile: what people write can neither steer a terminal nor become a part of the page.
 func TestHostile(t *testing.T) {
 	t.Parallel()
-	for _, outcome := range []custody.Outcome{custody.OutcomeArchived, custody.OutcomeNotCollected} {
-		m := manifest(outcome)
+	for _, outcome := range []manifest.Outcome{manifest.OutcomeArchived, manifest.OutcomeNotCollected} {
+		m := manifestOf(outcome)
 		m.Action.RequestorComment, m.Action.ComputerDNSName, m.Action.Requestor = hostile, hostile, hostile
 		m.Action.CaseID, m.Custody.Principal, m.Signature.Key = hostile, hostile, hostile
 		m.Collection.Earlier[0].Message = hostile
@@ -211,13 +211,13 @@ func TestNothingToPaste(t *testing.T) {
 			sum.Problems = []verify.Problem{{Finding: verify.Finding{Key: "k", Check: verify.CheckLedger, What: "x"}}}
 		}},
 		{"a signature that is not one", func(s *verify.Subject, _ *verify.Summary) {
-			s.Results[1].Verdict = verify.VerdictLie
+			s.Results[1].Verdict = verify.VerdictMismatch
 		}},
 		{"a signature that was not checked", func(s *verify.Subject, _ *verify.Summary) {
 			s.Results[1].Verdict = verify.VerdictNotChecked
 		}},
 	} {
-		sum := summary(manifest(custody.OutcomeArchived))
+		sum := summary(manifestOf(manifest.OutcomeArchived))
 		sum.Subjects[0].Manifest.Signature.KeyID = evil
 		tt.do(&sum.Subjects[0], &sum)
 		text, page := write(t, sum)
@@ -226,7 +226,7 @@ func TestNothingToPaste(t *testing.T) {
 			t.Errorf("%s: there are commands in %s", tt.name, text)
 		}
 	}
-	sum := summary(manifest(custody.OutcomeArchived))
+	sum := summary(manifestOf(manifest.OutcomeArchived))
 	sum.Subjects[0].Manifest.Signature.KeyID = evil
 	sum.Subjects[0].ManifestKey = "packages/$(id)'.json"
 	text, _ := write(t, sum)
@@ -241,10 +241,10 @@ func TestNothingToPaste(t *testing.T) {
 // proves nothing.
 func TestLedgerReport(t *testing.T) {
 	t.Parallel()
-	m := manifest(custody.OutcomeArchived)
+	m := manifestOf(manifest.OutcomeArchived)
 	sum := summary(m)
 	s := &sum.Subjects[0]
-	s.Manifest, s.Results, sum.Gaps = custody.Manifest{}, nil, nil
+	s.Manifest, s.Results, sum.Gaps = manifest.Manifest{}, nil, nil
 	s.Record = &investigation.Record{
 		Action: investigation.Action{
 			ID:        investigation.ID{TenantID: m.Action.TenantID, ActionID: m.Action.ID},
@@ -278,8 +278,8 @@ func TestLedgerReport(t *testing.T) {
 // TestStrangers: what else lay there is named, by whoever knows of it, once.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
-	m := manifest(custody.OutcomeArchived)
-	m.Strangers = []custody.Stranger{{Key: "packages/x.zip", VersionID: "v0", Size: 5, SHA256: digest("5"), FoundAt: at}}
+	m := manifestOf(manifest.OutcomeArchived)
+	m.Strangers = []manifest.Stranger{{Key: "packages/x.zip", VersionID: "v0", Size: 5, SHA256: digest("5"), FoundAt: at}}
 	m.StrangersMore = 2
 	sum := summary(m)
 	rec := investigation.Record{Strangers: investigation.Strangers("").Add(
@@ -301,7 +301,7 @@ func TestStrangers(t *testing.T) {
 // TestSelfContained: the page asks for nothing.
 func TestSelfContained(t *testing.T) {
 	t.Parallel()
-	_, page := write(t, summary(manifest(custody.OutcomeArchived)))
+	_, page := write(t, summary(manifestOf(manifest.OutcomeArchived)))
 	for _, bad := range []string{"http:", "https:", "src=", "href=", "url(", "@import", "<script"} {
 		if strings.Contains(page, bad) {
 			t.Errorf("the page has %q", bad)
@@ -311,7 +311,7 @@ func TestSelfContained(t *testing.T) {
 
 func TestNothing(t *testing.T) {
 	t.Parallel()
-	sum := summary(custody.Manifest{Outcome: custody.OutcomeArchived})
+	sum := summary(manifest.Manifest{Outcome: manifest.OutcomeArchived})
 	if _, err := report.New(sum, sum.Scope.Key); err == nil {
 		t.Error("a report was made of nothing")
 	}

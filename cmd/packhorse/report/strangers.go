@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
 )
 
 // strangers says what else lies, or lay, where the evidence belongs.
@@ -17,7 +17,7 @@ func (w writer) strangers() (Section, bool) {
 			"speaks of a file under that key. This report is on the evidence of the same request.", clean(w.asked)))
 	}
 	seen := map[string]bool{}
-	add := func(found custody.Stranger, by string) {
+	add := func(found manifest.Stranger, by string) {
 		id := found.Key + " " + found.VersionID
 		if seen[id] {
 			return
@@ -27,7 +27,7 @@ func (w writer) strangers() (Section, bool) {
 	}
 	for _, f := range w.sum.Strangers {
 		if f.Stranger != nil && w.s.Covers(f.Key) {
-			add(custody.Stranger{
+			add(manifest.Stranger{
 				Key: f.Key, VersionID: f.Stranger.VersionID, Size: f.Stranger.Size, SHA256: f.Stranger.SHA256,
 				Note: f.Stranger.Note,
 			}, "It lies there now.")
@@ -51,9 +51,9 @@ func (w writer) strangers() (Section, bool) {
 	return s, len(s.Paragraphs) > 0
 }
 
-func ofLedger(s investigation.Stranger) custody.Stranger { return custody.Stranger(s) }
+func ofLedger(s investigation.Stranger) manifest.Stranger { return manifest.Stranger(s) }
 
-func strangerLine(s custody.Stranger, by string) string {
+func strangerLine(s manifest.Stranger, by string) string {
 	parts := []string{clean(s.Key)}
 	if s.VersionID != "" {
 		parts = append(parts, "version "+clean(s.VersionID))

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"packhorse/cmd/packhorse/verify"
+	"packhorse/internal/verify"
 )
 
 // verdictOf says what the verification came to, and when.
@@ -55,7 +55,7 @@ func (w writer) verification() Section {
 // checkWord says what a check came to.
 func checkWord(r verify.Result) string {
 	word := map[verify.Verdict]string{
-		verify.VerdictOK: "agrees", verify.VerdictLie: "DOES NOT AGREE",
+		verify.VerdictOK: "agrees", verify.VerdictMismatch: "DOES NOT AGREE",
 		verify.VerdictNotChecked: "not checked", verify.VerdictNotEstablished: "not established",
 	}[r.Verdict]
 	if r.NotNeeded {

@@ -4,8 +4,8 @@ import (
 	"path"
 
 	"packhorse/cmd/packhorse/console"
-	"packhorse/cmd/packhorse/verify"
 	"packhorse/internal/investigation"
+	"packhorse/internal/verify"
 )
 
 // without gives the commands that check it with nothing of Packhorse's. They are there to be pasted, so

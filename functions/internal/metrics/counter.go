@@ -9,13 +9,13 @@ import (
 	"packhorse/internal/ratelimit/dynamocounter"
 )
 
-// counter is a ratelimit.Counter that is watched.
+// counter is a ratelimit.Counter that records metrics.
 type counter struct {
 	ratelimit.Counter
 	meter *Meter
 }
 
-// Counter returns what does as inner does, and counts it.
+// Counter wraps inner and counts its decisions.
 func (m *Meter) Counter(inner ratelimit.Counter) ratelimit.Counter {
 	return counter{Counter: inner, meter: m}
 }
@@ -43,13 +43,13 @@ func (c counter) Settle(ctx context.Context, b ratelimit.Budget, owner string, s
 	return err
 }
 
-// CoolDown counts the 429, whether it can be written down or not.
+// CoolDown counts the 429 even if recording the cooldown fails.
 func (c counter) CoolDown(ctx context.Context, b ratelimit.Budget, until time.Time) error {
 	c.meter.add(BudgetCooldowns, 1)
 	return c.Counter.CoolDown(ctx, b, until)
 }
 
-// skewed keeps the largest skew of an invocation.
+// skewed keeps an invocation's largest clock skew.
 func (c counter) skewed(err error) {
 	if skew, ok := errors.AsType[*dynamocounter.SkewError](err); ok {
 		c.meter.raise(ClockSkew, float64(skew.Skew.Abs().Milliseconds()))

@@ -1,8 +1,8 @@
-// Package metrics says what invocations came to, as CloudWatch metrics.
+// Package metrics writes the results of invocations as CloudWatch metrics.
 //
-// A [Meter] writes one line of the log an invocation, in the embedded metric format: no call is made
-// and no permission needed. Numbers that are nothing are left out, because CloudWatch charges each
-// metric for the hours in which it is there.
+// A [Meter] writes one log line per invocation in the embedded metric format, so it makes no calls
+// and needs no permissions. It omits metrics that are zero, because CloudWatch charges for each
+// metric in every hour in which it is reported.
 package metrics
 
 import (
@@ -14,13 +14,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"packhorse/internal/event"
 	"packhorse/internal/fetch"
 	"packhorse/internal/poll"
 )
 
-// Namespace has all metrics; each has one dimension, FunctionName.
+// Namespace is the namespace of all metrics; each has one dimension, FunctionName.
 const Namespace = "Packhorse"
 
 // Name is the name of a metric.
@@ -31,23 +30,23 @@ const (
 	PackagesSeen         Name = "PackagesSeen"         // actions that were new to the ledger
 	PackagesReady        Name = "PackagesReady"        // actions that became ready
 	PackagesNotCollected Name = "PackagesNotCollected" // actions that ended without a package
-	SweepSeconds         Name = "SweepSeconds"         // the longest look at the tenant of a tick
-	OldestReadySeconds   Name = "OldestReadySeconds"   // how long the oldest package waits to be stored
+	SweepSeconds         Name = "SweepSeconds"         // a tick's longest sweep of the tenant
+	OldestReadySeconds   Name = "OldestReadySeconds"   // how long the oldest ready package has waited
 
 	PackagesArchived       Name = "PackagesArchived"
 	ArchivedBytes          Name = "ArchivedBytes"
 	ReadyToArchivedSeconds Name = "ReadyToArchivedSeconds"
-	FetchesPostponed       Name = "FetchesPostponed" // whatever the cause
-	FetchesBlocked         Name = "FetchesBlocked"   // those of them that wait for a person
+	FetchesPostponed       Name = "FetchesPostponed" // for any cause
+	FetchesBlocked         Name = "FetchesBlocked"   // postponed until a person acts
 	Strangers              Name = "Strangers"        // objects in the archive that are not ours
 
-	BudgetLeased    Name = "BudgetLeased"    // calls that could be sent
-	BudgetDenied    Name = "BudgetDenied"    // calls that were not sent, because the budget was spent
-	BudgetCooldowns Name = "BudgetCooldowns" // answers 429: somebody else spends the same budget
-	ClockSkew       Name = "ClockSkew"       // how far the clock is certainly off; no call is sent meanwhile
+	BudgetLeased    Name = "BudgetLeased"    // calls that were allowed
+	BudgetDenied    Name = "BudgetDenied"    // calls not sent because the budget was spent
+	BudgetCooldowns Name = "BudgetCooldowns" // 429 responses: another client uses the same budget
+	ClockSkew       Name = "ClockSkew"       // the least by which the clock is off; meanwhile no call is sent
 )
 
-// Units are CloudWatch's names of the metrics' units.
+// Units maps each metric to its CloudWatch unit.
 var Units = map[Name]string{
 	PackagesSeen: "Count", PackagesReady: "Count", PackagesNotCollected: "Count",
 	SweepSeconds: "Seconds", OldestReadySeconds: "Seconds",
@@ -57,7 +56,7 @@ var Units = map[Name]string{
 	ClockSkew: "Milliseconds",
 }
 
-// Meter gathers the numbers of one invocation after another. It is safe for concurrent use.
+// Meter collects the numbers of successive invocations. It is safe for concurrent use.
 type Meter struct {
 	log      io.Writer
 	function string
@@ -67,12 +66,12 @@ type Meter struct {
 	values map[Name]float64
 }
 
-// New returns a Meter of the named function. The log is the function's standard output.
+// New returns a Meter for the named function. log is the function's standard output.
 func New(log io.Writer, function string, now func() time.Time) *Meter {
 	return &Meter{log: log, function: function, now: now, values: map[Name]float64{}}
 }
 
-// Poll writes what a tick came to.
+// Poll writes the metrics of a tick.
 func (m *Meter) Poll(answer poll.Answer) {
 	m.add(PackagesSeen, float64(answer.Seen))
 	m.add(PackagesReady, float64(answer.Ready))
@@ -82,16 +81,16 @@ func (m *Meter) Poll(answer poll.Answer) {
 	m.write()
 }
 
-// Fetches wraps handle and writes what each fetch came to, see [Meter.Fetch].
+// Fetches wraps handle and writes the metrics of each fetch, see [Meter.Fetch].
 func (m *Meter) Fetches(handle fetch.Handle) fetch.Handle {
-	return func(ctx context.Context, event events.EventBridgeEvent) (fetch.Answer, error) {
-		answer, err := handle(ctx, event)
+	return func(ctx context.Context, e event.Envelope) (fetch.Answer, error) {
+		answer, err := handle(ctx, e)
 		m.Fetch(answer)
 		return answer, err
 	}
 }
 
-// Fetch writes what a fetch came to.
+// Fetch writes the metrics of a fetch.
 func (m *Meter) Fetch(answer fetch.Answer) {
 	switch answer.Outcome {
 	case fetch.OutcomeArchived:
@@ -122,7 +121,7 @@ func (m *Meter) raise(metric Name, n float64) {
 	m.values[metric] = max(m.values[metric], n)
 }
 
-// take returns the numbers that are something, and forgets all.
+// take returns the nonzero numbers and resets all of them.
 func (m *Meter) take() map[Name]float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -158,6 +157,6 @@ func (m *Meter) write() {
 	}
 	text, err := json.Marshal(line)
 	if err == nil {
-		_, _ = m.log.Write(append(text, '\n')) // nobody could be told that the log is gone
+		_, _ = m.log.Write(append(text, '\n')) // without a log there is nowhere to report this
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 func at() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
 
-// skewed is a counter whose clock is wrong.
+// skewed is a counter that reports a wrong clock.
 type skewed struct{ ratelimit.Counter }
 
 func (skewed) Lease(context.Context, ratelimit.Budget, string, time.Time) (ratelimit.Decision, error) {
@@ -32,8 +32,8 @@ func (skewed) Settle(context.Context, ratelimit.Budget, string, int, time.Time) 
 	return &dynamocounter.SkewError{Skew: 400 * time.Millisecond}
 }
 
-// TestLines holds what the functions write against lines that were read with the specification
-// beside them.
+// TestLines compares what the functions write with lines that were checked against the
+// specification.
 func TestLines(t *testing.T) {
 	var log strings.Builder
 	meter := metrics.New(&log, "packhorse-poll", at)
@@ -41,7 +41,7 @@ func TestLines(t *testing.T) {
 		Sweeps: 6, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1, HandedOver: 2, Due: 4,
 		OldestReadySeconds: 90,
 	})
-	meter.Poll(poll.Answer{Sweeps: 1, LongestSweepSeconds: 0.125}) // nothing of the tick before
+	meter.Poll(poll.Answer{Sweeps: 1, LongestSweepSeconds: 0.125}) // carries over nothing from the previous tick
 
 	meter = metrics.New(&log, "packhorse-fetch-package", at)
 	budget := ratelimit.Budget{Name: "b", PerMinute: 1, PerHour: 60}
@@ -63,7 +63,7 @@ func TestLines(t *testing.T) {
 	}
 	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomeArchived, Bytes: 1 << 40, ReadySeconds: 12.5})
 	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomeNotCollected})
-	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomeRefused}) // nothing to say
+	meter.Fetch(fetch.Answer{Outcome: fetch.OutcomeRefused}) // writes nothing
 
 	counter = meter.Counter(skewed{})
 	_, leaseErr := counter.Lease(t.Context(), budget, "me", at())
@@ -84,7 +84,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// Every metric that an alarm is made of is one that is written, and every metric has a unit.
+// Every metric used by an alarm is written by a function, and every metric has a unit.
 func TestAlarmsAreMadeOfMetrics(t *testing.T) {
 	template, err := os.ReadFile(filepath.Join("..", "..", "..", "template.yaml"))
 	if err != nil {
@@ -97,12 +97,13 @@ func TestAlarmsAreMadeOfMetrics(t *testing.T) {
 	}
 	for _, match := range found {
 		if unit := metrics.Units[metrics.Name(match[2])]; unit == "" || match[1] != metrics.Namespace {
-			t.Errorf("an alarm is made of %q in %q, which nothing writes", match[2], match[1])
+			t.Errorf("an alarm uses %q in %q, which nothing writes", match[2], match[1])
 		}
 	}
 }
 
-// Fetches of one environment come one after another, but a fetch renews its lease beside its work.
+// One environment runs fetches one at a time, but a fetch renews its lease concurrently with its
+// work.
 func TestConcurrentUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder

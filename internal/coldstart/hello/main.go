@@ -1,5 +1,4 @@
-// Command hello is the least a Go Lambda function can be: what Packhorse's functions are measured
-// against.
+// Command hello is a minimal Go Lambda function, the baseline for Packhorse's functions.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Package ledgertables is the shape of the two DynamoDB tables, for tests that make them.
+// Package ledgertables describes the two DynamoDB tables, for tests that create them.
 //
-// The template of the stack declares the same two: what differs between them is not tested.
+// The stack's template declares the same tables. No test compares the two.
 package ledgertables
 
 import (
@@ -21,7 +21,7 @@ const (
 	DueAt = "dueAt"
 )
 
-// Ledger returns what makes a ledger of the given name.
+// Ledger returns the input that creates a ledger table with the given name.
 func Ledger(name string) *dynamodb.CreateTableInput {
 	table := Budget(name)
 	table.AttributeDefinitions = append(table.AttributeDefinitions,
@@ -34,7 +34,7 @@ func Ledger(name string) *dynamodb.CreateTableInput {
 	return table
 }
 
-// Budget returns what makes a budget table of the given name.
+// Budget returns the input that creates a budget table with the given name.
 func Budget(name string) *dynamodb.CreateTableInput {
 	return &dynamodb.CreateTableInput{
 		TableName:            aws.String(name),

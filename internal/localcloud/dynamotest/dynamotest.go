@@ -1,5 +1,5 @@
-// Package dynamotest gives tests a DynamoDB: the one that DYNAMODB_TEST_ENDPOINT names, or a local
-// cloud that lives as long as the tests of one package.
+// Package dynamotest gives tests a DynamoDB: the one in DYNAMODB_TEST_ENDPOINT, or a local cloud
+// that runs for the tests of one package.
 package dynamotest
 
 import (
@@ -26,13 +26,13 @@ import (
 // endpointVariable names a DynamoDB-compatible server to test against.
 const endpointVariable = "DYNAMODB_TEST_ENDPOINT"
 
-// Direct is the transport without anything in between. Every request has a connection of its own:
-// the stand-in ends kept ones after 1,000 requests (hypercorn's keep_alive_max_requests), and what
-// the SDK would then send a second time is neither what tests count nor what they ask for.
+// Direct opens a new connection for every request. The stand-in closes reused ones after 1,000
+// requests (hypercorn's keep_alive_max_requests), and the SDK would then send a request twice,
+// which the tests neither count nor expect.
 var Direct = &http.Transport{DisableKeepAlives: true}
 
-// Main is for TestMain: it runs the tests with a server, tells them where it is by way of the
-// environment, and returns the process's exit code.
+// Main is for TestMain: it runs the tests with a server, passes its address in the environment, and
+// returns the process's exit code.
 func Main(m *testing.M) int {
 	code, err := withServer(m)
 	if err != nil {
@@ -48,7 +48,7 @@ func withServer(m *testing.M) (int, error) {
 	}
 	path, err := localcloud.Find(".")
 	if err != nil {
-		return 0, fmt.Errorf("%w, or let %s name a DynamoDB for tests", err, endpointVariable)
+		return 0, fmt.Errorf("%w, or set %s to a DynamoDB for tests", err, endpointVariable)
 	}
 	var log strings.Builder
 	cloud, err := localcloud.Start(context.Background(), path, os.Environ(), &log)
@@ -63,7 +63,7 @@ func withServer(m *testing.M) (int, error) {
 	return code, cloud.Close()
 }
 
-// Client returns a client of the tests' DynamoDB whose requests go through transport.
+// Client returns a client of the tests' DynamoDB that sends its requests through transport.
 func Client(transport http.RoundTripper) *dynamodb.Client {
 	return dynamodb.New(dynamodb.Options{
 		Region: localcloud.Region, BaseEndpoint: aws.String(os.Getenv(endpointVariable)),
@@ -76,12 +76,12 @@ func Client(transport http.RoundTripper) *dynamodb.Client {
 	})
 }
 
-// Table makes the table, empty, and returns its name once it can be used. The name must be new.
+// Table creates an empty table and returns its name once it is usable. The name must be new.
 func Table(t *testing.T, table *dynamodb.CreateTableInput) string {
 	t.Helper()
 	client := Client(Direct)
 	_, err := client.CreateTable(t.Context(), table)
-	// Nobody else has this name: it was made by a try whose answer was lost on the way.
+	// Nobody else uses this name: an earlier attempt created the table, but its response was lost.
 	_, isThere := errors.AsType[*types.ResourceInUseException](err)
 	if err != nil && !isThere {
 		t.Fatalf("create a table: %v", err)
@@ -94,12 +94,12 @@ func Table(t *testing.T, table *dynamodb.CreateTableInput) string {
 	return *table.TableName
 }
 
-// Wire is a transport that counts what is sent, and can do something else instead.
+// Wire is a transport that counts requests and can replace their responses.
 type Wire struct {
 	mu    sync.Mutex // guards calls
 	calls map[string]int
 
-	// Play answers for the server where it is not nil; send goes on to the server.
+	// Play, if set, answers instead of the server; send forwards the request to the server.
 	Play func(operation string, nth int, send func() (*http.Response, error)) (*http.Response, error)
 }
 
@@ -123,7 +123,7 @@ func (w *Wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.Play(operation, nth, send)
 }
 
-// consistent refuses reads of the table that may be stale: the stand-in has none, DynamoDB has.
+// consistent refuses reads that may be stale: the stand-in's never are, DynamoDB's can be.
 func consistent(operation string, req *http.Request) error {
 	if operation != "GetItem" && operation != "BatchGetItem" {
 		return nil
@@ -136,7 +136,7 @@ func consistent(operation string, req *http.Request) error {
 	return err
 }
 
-// Count returns how often the operation was sent since it was last asked for.
+// Count returns how often the operation was sent since the last Count of it or the last Reset.
 func (w *Wire) Count(operation string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -145,14 +145,14 @@ func (w *Wire) Count(operation string) int {
 	return n
 }
 
-// Reset forgets what was counted.
+// Reset sets all counts to zero.
 func (w *Wire) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	clear(w.calls)
 }
 
-// Calls returns how often each operation was sent since it was last asked for.
+// Calls returns the same for every operation, without resetting the counts.
 func (w *Wire) Calls() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

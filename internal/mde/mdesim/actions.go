@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// typeCollect is the type of the actions that yield packages.
+// typeCollect is the type of actions that produce packages.
 const typeCollect = "CollectInvestigationPackage"
 
-// statusSucceeded is the status at which a package can be had.
+// statusSucceeded is the status at which a package is available.
 const statusSucceeded = "Succeeded"
 
-// Action is a machine action and what will become of it.
+// Action is a machine action and its course.
 type Action struct {
 	ID              string    `json:"id"`
 	Type            string    `json:"type"`
@@ -29,7 +29,7 @@ type Action struct {
 	PackageSeed     uint64    `json:"packageSeed"`
 }
 
-// Step is a status an action has from some time after its creation on.
+// Step is the status of an action from some time after its creation.
 type Step struct {
 	After  Duration `json:"after"`
 	Status string   `json:"status"`
@@ -48,10 +48,11 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Succeeding is the life of an action whose package is ready the given time after its creation.
+// Succeeding returns the steps of an action whose package is ready the given time after its
+// creation.
 func Succeeding(after time.Duration) []Step { return Ending(after, statusSucceeded) }
 
-// Ending is the life of an action that ends with a status the given time after its creation.
+// Ending returns the steps of an action that ends with a status the given time after its creation.
 func Ending(after time.Duration, status string) []Step {
 	return []Step{
 		{0, "Pending"}, {Duration(after / 3), "InProgress"}, {Duration(after), status},
@@ -61,11 +62,11 @@ func Ending(after time.Duration, status string) []Step {
 // action is an Action of a simulator, with its package.
 type action struct {
 	Action
-	pkg       *zipPackage // of a succeeding action
-	downloads int         // begun so far
+	pkg       *zipPackage // set for a succeeding action
+	downloads int         // downloads started
 }
 
-// step returns the step the action is in.
+// step returns the action's current step.
 func (a *action) step(now time.Time) Step {
 	current := Step{0, "Pending"}
 	for _, s := range a.Steps {
@@ -76,12 +77,12 @@ func (a *action) step(now time.Time) Step {
 	return current
 }
 
-// Add puts an action into the tenant. It panics if the id is taken: that is a mistake of the test.
+// Add puts an action into the tenant. It panics if the id is taken, which is a bug in the test.
 func (s *Simulator) Add(a Action) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.find(a.ID) != nil {
-		panic("mdesim: there is an action " + a.ID + " already")
+		panic("mdesim: duplicate action " + a.ID)
 	}
 	a.ID, a.MachineID = strings.ToLower(a.ID), strings.ToLower(a.MachineID)
 	if a.Type == "" {
@@ -90,14 +91,13 @@ func (s *Simulator) Add(a Action) {
 	s.actions = append(s.actions, &action{Action: a, pkg: newZipPackage(a.PackageSize, a.PackageSeed)})
 }
 
-// Package returns size and SHA-256 of the package an action yields. It panics if there is no such
-// action.
+// Package returns the size and SHA-256 of an action's package. It panics if the action is unknown.
 func (s *Simulator) Package(actionID string) (size int64, sha256 string) {
 	s.mu.Lock()
 	a := s.find(actionID)
 	s.mu.Unlock()
 	if a == nil {
-		panic("mdesim: there is no action " + actionID)
+		panic("mdesim: unknown action " + actionID)
 	}
 	return a.pkg.size, a.pkg.sha256()
 }
@@ -112,14 +112,14 @@ func (s *Simulator) find(id string) *action {
 	return nil
 }
 
-// IDOf makes an id in the form of a GUID from words, the same for the same words.
+// IDOf derives an id in GUID form from words; the same words give the same id.
 func IDOf(words ...any) string {
 	sum := sha256.Sum256(fmt.Append(nil, words...))
 	h := hex.EncodeToString(sum[:16])
 	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-a" + h[17:20] + "-" + h[20:32]
 }
 
-// MachineOf makes a machine id from words, the same for the same words.
+// MachineOf derives a machine id from words; the same words give the same id.
 func MachineOf(words ...any) string {
 	sum := sha256.Sum256(fmt.Append(nil, words...))
 	return hex.EncodeToString(sum[:20])

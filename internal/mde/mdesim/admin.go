@@ -8,12 +8,12 @@ import (
 	"net/http"
 )
 
-// serveVerdict is GET /_sim/verdict: what the judge has to say.
+// serveVerdict is GET /_sim/verdict: it returns the judge's verdict.
 func (s *Simulator) serveVerdict(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, s.judge.Verdict())
 }
 
-// serveFaults is PUT /_sim/faults: the switches from now on.
+// serveFaults is PUT /_sim/faults: it replaces the fault switches.
 func (s *Simulator) serveFaults(w http.ResponseWriter, r *http.Request) {
 	var faults Faults
 	if !decode(w, r, &faults) {
@@ -23,7 +23,7 @@ func (s *Simulator) serveFaults(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// serveAdd is POST /_sim/actions: one more action.
+// serveAdd is POST /_sim/actions: it adds an action.
 func (s *Simulator) serveAdd(w http.ResponseWriter, r *http.Request) {
 	var a Action
 	if !decode(w, r, &a) {
@@ -33,14 +33,15 @@ func (s *Simulator) serveAdd(w http.ResponseWriter, r *http.Request) {
 	taken := s.find(a.ID) != nil
 	s.mu.Unlock()
 	if taken || a.ID == "" || a.MachineID == "" {
-		refuse(w, http.StatusBadRequest, "BadRequest", "an action needs an id of its own and a machine")
+		refuse(w, http.StatusBadRequest, "BadRequest", "an action needs an unused id and a machine")
 		return
 	}
 	s.Add(a)
 	w.WriteHeader(http.StatusCreated)
 }
 
-// decode reads a request of the simulator's own; where that fails it answers, and returns false.
+// decode reads the body of a control request. If that fails, it answers the request and returns
+// false.
 func decode(w http.ResponseWriter, r *http.Request, body any) bool {
 	decoder := json.NewDecoder(io.LimitReader(r.Body, requestBytesMax))
 	decoder.DisallowUnknownFields()
@@ -51,5 +52,5 @@ func decode(w http.ResponseWriter, r *http.Request, body any) bool {
 	return err == nil
 }
 
-// discardLog swallows what net/http says of clients that break off: the judge has seen it.
+// discardLog drops net/http's messages about clients that disconnect: the judge has seen them.
 func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }

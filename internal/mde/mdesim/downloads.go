@@ -12,30 +12,30 @@ import (
 const (
 	downloadPath = "/safedownload/WDATP_Investigation_Package.zip"
 	tokenParam   = "token"
-	// redirectedParam marks a link that was redirected once, so that it is not again.
+	// redirectedParam marks a link that was already redirected, so it is redirected only once.
 	redirectedParam = "again"
 
-	// slowPause is how long a slow download pauses in its middle.
+	// slowPause is how long a slow download pauses halfway.
 	slowPause = 3 * time.Second
 )
 
-// link is one that was given out.
+// link is a link that was issued.
 type link struct {
 	action  *action
 	expires time.Time
 }
 
-// newLink makes a link to the action's package. The caller holds the lock.
+// newLink issues a link to the action's package. The caller holds the lock.
 func (s *Simulator) newLink(a *action, now time.Time) string {
 	s.serial++
 	text := fmt.Sprintf("%s;sig/%d+secret", IDOf("link", s.serial, a.ID), s.serial)
 	s.links[text] = link{action: a, expires: now.Add(s.config.LinkLifetime)}
-	// Lower-case escapes, as real ones have.
+	// Real links have lower-case escapes.
 	escaped := strings.ToLower(url.QueryEscape(text))
 	return s.config.DownloadOrigin + downloadPath + "?" + tokenParam + "=" + escaped
 }
 
-// Links returns the secret part of every link that was given out, for a search after leaks.
+// Links returns the secret part of every issued link, for tests that search for leaks.
 func (s *Simulator) Links() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,12 +47,12 @@ func (s *Simulator) Links() []string {
 	return secrets
 }
 
-// Downloads returns the handler of the host that links lead to.
+// Downloads returns the handler of the host that links point to.
 func (s *Simulator) Downloads() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+downloadPath, s.serveDownload)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.judge.broke("%s %s is nothing to download", r.Method, r.URL.Path)
+		s.judge.broke("%s %s is not a download link", r.Method, r.URL.Path)
 		http.NotFound(w, r)
 	})
 	return mux
@@ -65,7 +65,7 @@ func (s *Simulator) serveDownload(w http.ResponseWriter, r *http.Request) {
 		s.judge.leaked("the download host")
 	}
 	if encoding := r.Header.Get("Accept-Encoding"); encoding != "identity" {
-		s.judge.broke("a download was asked for with Accept-Encoding %q", encoding)
+		s.judge.broke("a download was requested with Accept-Encoding %q", encoding)
 	}
 	s.mu.Lock()
 	l, known := s.links[r.URL.Query().Get(tokenParam)]
@@ -83,7 +83,7 @@ func (s *Simulator) serveDownload(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Range") == "" && !r.URL.Query().Has(redirectedParam) {
 			l.action.downloads++
 		} else {
-			way = DownloadPlain // the rest of one that was counted
+			way = DownloadPlain // resumes a download that was already counted
 		}
 	}
 	s.mu.Unlock()
@@ -96,7 +96,7 @@ func (s *Simulator) serveDownload(w http.ResponseWriter, r *http.Request) {
 	s.download(recorder, r, l.action, way)
 }
 
-// download answers in the given way.
+// download responds in the given way.
 func (s *Simulator) download(w http.ResponseWriter, r *http.Request, a *action, way Download) {
 	switch way {
 	case DownloadExpiredJSON:
@@ -124,7 +124,7 @@ func (s *Simulator) download(w http.ResponseWriter, r *http.Request, a *action, 
 	}
 }
 
-// send sends the package's bytes, or some of them.
+// send sends all or part of the package.
 func (s *Simulator) send(w http.ResponseWriter, r *http.Request, a *action, way Download) {
 	w.Header().Set("Content-Type", "application/zip")
 	var content io.ReadSeeker = io.NewSectionReader(a.pkg, 0, a.pkg.size)
@@ -167,20 +167,20 @@ func (s *Simulator) send(w http.ResponseWriter, r *http.Request, a *action, way 
 }
 
 func flush(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).Flush() // where it cannot, the answer is just sent later
+	_ = http.NewResponseController(w).Flush() // if flushing fails, the response is only sent later
 }
 
-// counter counts the bytes of a body, and breaks off or pauses after stop of them.
+// counter counts the bytes of a body and breaks off or pauses after stop bytes.
 type counter struct {
 	http.ResponseWriter
 	request *http.Request
 	n       int64
-	stop    int64 // 0: nowhere
-	stalls  bool  // pause there rather than break off
+	stop    int64 // 0: never
+	stalls  bool  // pause at stop instead of breaking off
 	forever bool
 }
 
-// Unwrap lets http.ResponseController reach the writer.
+// Unwrap gives http.ResponseController access to the writer.
 func (c *counter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func (c *counter) Write(p []byte) (int, error) {
@@ -203,7 +203,7 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// breakOff ends the connection, or waits.
+// breakOff closes the connection, or waits if the download stalls.
 func (c *counter) breakOff() {
 	if !c.stalls {
 		panic(http.ErrAbortHandler)
@@ -222,7 +222,7 @@ func (c *counter) breakOff() {
 	}
 }
 
-// corrupted has zeros from some offset on.
+// corrupted reads zeros from some offset on.
 type corrupted struct {
 	*io.SectionReader
 	from int64

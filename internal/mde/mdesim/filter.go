@@ -12,21 +12,21 @@ import (
 // predicate is a parsed $filter.
 type predicate func(*action, time.Time) bool
 
-// errFilter is wrapped by what parseFilter returns; the API answers it with ODataError.
+// errFilter is wrapped by the errors of parseFilter; the API answers them with ODataError.
 var errFilter = errors.New("the filter is not valid")
 
-// tokens of OData as far as the documentation uses it: parentheses, quoted strings (” doubles),
-// and words, among them datetimes without quotes.
+// filterToken matches the OData tokens that the documentation uses: parentheses, quoted strings
+// (” doubles), and words, including datetimes without quotes.
 var filterToken = regexp.MustCompile(`^\s*(\(|\)|'(?:[^']|'')*'|[^\s()']+)`)
 
-// filterParser is a recursive descent over the tokens of one filter.
+// filterParser is a recursive-descent parser over the tokens of one filter.
 type filterParser struct{ tokens []string }
 
 // depthMax bounds nested parentheses.
 const depthMax = 50
 
-// parseFilter understands comparisons of the properties the documentation calls filterable, joined
-// by and, or, not and parentheses. Names and operators may be in any case.
+// parseFilter parses comparisons of the properties that the documentation calls filterable, joined
+// by and, or, not and parentheses. Names and operators are case-insensitive.
 func parseFilter(text string) (predicate, error) {
 	var p filterParser
 	for rest := text; strings.TrimSpace(rest) != ""; {
@@ -39,12 +39,12 @@ func parseFilter(text string) (predicate, error) {
 	}
 	matches, err := p.or(0)
 	if err == nil && len(p.tokens) > 0 {
-		err = fmt.Errorf("%w: %q is one word too many", errFilter, p.tokens[0])
+		err = fmt.Errorf("%w: unexpected %q", errFilter, p.tokens[0])
 	}
 	return matches, err
 }
 
-// next takes a token.
+// next consumes a token.
 func (p *filterParser) next() string {
 	if len(p.tokens) == 0 {
 		return ""
@@ -54,7 +54,7 @@ func (p *filterParser) next() string {
 	return first
 }
 
-// accept takes the token if it is word.
+// accept consumes the token if it is word.
 func (p *filterParser) accept(word string) bool {
 	if len(p.tokens) == 0 || !strings.EqualFold(p.tokens[0], word) {
 		return false
@@ -98,12 +98,12 @@ func (p *filterParser) term(depth int) (predicate, error) {
 	}
 	inner, err := p.or(depth + 1)
 	if err == nil && !p.accept(")") {
-		err = fmt.Errorf("%w: a parenthesis is not closed", errFilter)
+		err = fmt.Errorf("%w: unclosed parenthesis", errFilter)
 	}
 	return inner, err
 }
 
-// holds says for each operator which outcomes of a comparison it holds for.
+// holds maps each operator to a test of a comparison's result.
 var holds = map[string]func(int) bool{
 	"eq": func(c int) bool { return c == 0 },
 	"ne": func(c int) bool { return c != 0 },
@@ -117,21 +117,21 @@ func (p *filterParser) comparison() (predicate, error) {
 	name, operator, value := p.next(), strings.ToLower(p.next()), p.next()
 	hold, ok := holds[operator]
 	if !ok {
-		return nil, fmt.Errorf("%w: %q is no operator", errFilter, operator)
+		return nil, fmt.Errorf("%w: unknown operator %q", errFilter, operator)
 	}
 	if strings.EqualFold(name, "creationDateTimeUtc") {
 		instant, err := time.Parse(time.RFC3339Nano, value)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %q is no datetime", errFilter, value)
+			return nil, fmt.Errorf("%w: invalid datetime %q", errFilter, value)
 		}
 		return func(a *action, _ time.Time) bool { return hold(a.CreatedAt.Compare(instant)) }, nil
 	}
 	property, ok := filterable[strings.ToLower(name)]
 	if !ok {
-		return nil, fmt.Errorf("%w: property %q cannot be filtered by", errFilter, name)
+		return nil, fmt.Errorf("%w: cannot filter by property %q", errFilter, name)
 	}
 	if len(value) < 2 || value[0] != '\'' {
-		return nil, fmt.Errorf("%w: %q is no string", errFilter, value)
+		return nil, fmt.Errorf("%w: %q is not a string", errFilter, value)
 	}
 	text := strings.ReplaceAll(value[1:len(value)-1], "''", "'")
 	return func(a *action, now time.Time) bool {
@@ -139,7 +139,7 @@ func (p *filterParser) comparison() (predicate, error) {
 	}, nil
 }
 
-// filterable are the properties the documentation names. lastUpdateDateTimeUtc is not among them.
+// filterable are the properties the documentation lists. It does not list lastUpdateDateTimeUtc.
 var filterable = map[string]func(*action, time.Time) string{
 	"id":        func(a *action, _ time.Time) string { return a.ID },
 	"type":      func(a *action, _ time.Time) string { return a.Type },

@@ -26,7 +26,7 @@ const (
 	KindDownload   Kind = "download"
 )
 
-// rulesMax bounds the broken rules that are kept: after that many the point is made.
+// rulesMax bounds the broken rules kept: a hundred are enough to see what is wrong.
 const rulesMax = 100
 
 // call is one call the judge saw.
@@ -40,22 +40,22 @@ type call struct {
 type Judge struct {
 	config Config
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	calls  map[Kind][]call
 	broken []string
 	leaks  int
 	served map[string]*Served
 }
 
-// Served is a package that was downloaded.
+// Served is a package that was downloaded completely.
 type Served struct {
 	ActionID string `json:"actionId"`
 	Size     int64  `json:"size"` // bytes
 	SHA256   string `json:"sha256"`
-	Times    int    `json:"times"` // how often it was served to its end
+	Times    int    `json:"times"` // complete downloads
 }
 
-// Verdict is what the judge has to say.
+// Verdict summarizes what the judge saw.
 type Verdict struct {
 	Calls              map[Kind]int   `json:"calls"`
 	Refused            map[Kind]int   `json:"refused"` // calls answered with 4xx or 5xx
@@ -65,16 +65,16 @@ type Verdict struct {
 	MostInAnyHour      int            `json:"mostInAnyHour"`
 	MostInAlignedHour  int            `json:"mostInAlignedHour"`
 	PackageURIByAction map[string]int `json:"packageUriByAction"`
-	Leaks              int            `json:"leaks"` // tokens and cookies where they do not belong
+	Leaks              int            `json:"leaks"` // tokens and cookies sent to the wrong place
 	BrokenRules        []string       `json:"brokenRules"`
-	Served             []Served       `json:"served"` // to their end
+	Served             []Served       `json:"served"` // completely
 }
 
 func newJudge(config Config) *Judge {
 	return &Judge{config: config, calls: map[Kind][]call{}, served: map[string]*Served{}}
 }
 
-// Verdict sums up what was seen so far.
+// Verdict summarizes the calls so far.
 func (j *Judge) Verdict() Verdict {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -108,15 +108,15 @@ func (j *Judge) Verdict() Verdict {
 	return v
 }
 
-// called records a call and its answer.
+// called records a call and its status.
 func (j *Judge) called(kind Kind, actionID string, at time.Time, status int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.calls[kind] = append(j.calls[kind], call{actionID, at, status})
 }
 
-// allows reports whether one more call of a kind is within its limits now. Calls that were answered
-// 429 do not count.
+// allows reports whether one more call of a kind is within its limits now. Calls answered with 429
+// do not count.
 func (j *Judge) allows(kind Kind, now time.Time) bool {
 	limits := j.config.ListLimits
 	if kind == KindPackageURI {
@@ -157,7 +157,7 @@ func (j *Judge) broke(format string, args ...any) {
 	}
 }
 
-// leaked records a credential where none belongs.
+// leaked records a credential sent to the wrong place.
 func (j *Judge) leaked(where string) {
 	j.mu.Lock()
 	j.leaks++
@@ -165,7 +165,7 @@ func (j *Judge) leaked(where string) {
 	j.broke("a credential was sent to %s", where)
 }
 
-// finished records a package that was served to its end.
+// finished records a complete download.
 func (j *Judge) finished(a *action) {
 	sum := a.pkg.sha256()
 	j.mu.Lock()
@@ -178,16 +178,16 @@ func (j *Judge) finished(a *action) {
 	s.Times++
 }
 
-// requestsKey finds, in a request's context, how many requests its connection has carried.
+// requestsKey is the context key of the number of requests that a connection has carried.
 type requestsKey struct{}
 
-// countRequests is for http.Server.ConnContext.
+// countRequests is used as http.Server.ConnContext.
 func countRequests(ctx context.Context, _ net.Conn) context.Context {
 	return context.WithValue(ctx, requestsKey{}, new(atomic.Int32))
 }
 
-// checkFresh breaks a rule where a call of the budget came on a connection that was used before: Go
-// sends a GET again when such a connection dies, and then one lease is two calls.
+// checkFresh records a broken rule if a budgeted call arrived on a reused connection: Go retries a
+// GET when such a connection dies, and then one lease would cover two calls.
 func (j *Judge) checkFresh(kind Kind, r *http.Request) {
 	requests, ok := r.Context().Value(requestsKey{}).(*atomic.Int32)
 	if ok && requests.Add(1) > 1 && kind == KindPackageURI {

@@ -24,7 +24,7 @@ type tenant struct {
 	token string
 }
 
-// newTenant has one action that is ready and one that never will be. It signs in.
+// newTenant returns a signed-in tenant with one action that is ready and one that never will be.
 func newTenant(t *testing.T) *tenant {
 	t.Helper()
 	config := mdesim.Defaults()
@@ -54,7 +54,7 @@ func (s *tenant) signIn(t *testing.T) {
 	}
 	decode(t, serve(s.API(), req), &answer)
 	if s.token = answer.AccessToken; s.token == "" {
-		t.Fatal("there is no token")
+		t.Fatal("got no token")
 	}
 }
 
@@ -90,7 +90,7 @@ func (s *tenant) askLink(name string) *http.Response {
 	return s.get("/api/machineactions/" + mdesim.IDOf(name) + "/getPackageUri")
 }
 
-// link asks for a link and returns it.
+// link requests a link and returns it.
 func (s *tenant) link(t *testing.T) string {
 	t.Helper()
 	var answer struct{ Value string }
@@ -106,8 +106,8 @@ func (s *tenant) download(link string, header http.Header) *http.Response {
 
 func identity() http.Header { return http.Header{"Accept-Encoding": {"identity"}} }
 
-// Both limits hold on sliding windows and on those aligned to the clock, whichever is stricter, and
-// a refused call is not counted.
+// Both limits apply to sliding windows and to windows aligned to the clock, and a refused call does
+// not count.
 func TestLimitOfLinks(t *testing.T) {
 	s := newTenant(t)
 	s.now = s.now.Add(50 * time.Second) // 10 s before the next aligned minute
@@ -136,7 +136,7 @@ func TestLimitOfLinks(t *testing.T) {
 	}
 }
 
-// The judge names what a careless client does.
+// The judge reports what a careless client does.
 func TestJudgeNames(t *testing.T) {
 	for name, test := range map[string]struct {
 		do    func(*testing.T, *tenant)
@@ -180,7 +180,7 @@ func TestJudgeNames(t *testing.T) {
 	}
 }
 
-// A call for a package that is not ready is answered 404, and is a call.
+// A call for a package that is not ready gets 404, and counts.
 func TestNotReady(t *testing.T) {
 	s := newTenant(t)
 	if got := s.askLink("waiting").StatusCode; got != http.StatusNotFound {
@@ -200,7 +200,7 @@ func TestNoToken(t *testing.T) {
 	}
 }
 
-// A link dies after its time, in the way that was asked for.
+// A link expires after its lifetime, with the chosen symptom.
 func TestLinkExpires(t *testing.T) {
 	for way, status := range map[mdesim.Download]int{
 		"": 403, mdesim.DownloadExpiredXML: 403, mdesim.DownloadNothing: 200,
@@ -218,8 +218,8 @@ func TestLinkExpires(t *testing.T) {
 	}
 }
 
-// A package is what its seed says: the same bytes each time, the size and digest that were
-// announced, and a ZIP with the folders of a real one.
+// A seed determines its package: the same bytes each time, the announced size and digest, and a ZIP
+// with the folders of a real package.
 func TestPackage(t *testing.T) {
 	s := newTenant(t)
 	size, sum := s.Package(mdesim.IDOf("ready"))
@@ -235,7 +235,7 @@ func TestPackage(t *testing.T) {
 		}
 		file, err := zip.NewReader(bytes.NewReader(body), int64(len(body)))
 		if err != nil || len(file.File) < 3 {
-			t.Fatalf("it is no package: %v", err)
+			t.Fatalf("not a ZIP: %v", err)
 		}
 		for _, entry := range file.File {
 			r, err := entry.Open()
@@ -249,7 +249,7 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// An offline host answers days later; a list shows each action as it then stands.
+// An offline host answers days later; a list shows each action's current status.
 func TestLifeCycles(t *testing.T) {
 	s := newTenant(t)
 	for name, steps := range map[string][]mdesim.Step{
@@ -285,12 +285,13 @@ func (s *tenant) checkStatuses(t *testing.T, want map[string]string) {
 	}
 }
 
-// Every answer has a name, also one that refuses: the nth of a kind always the same.
+// Every response has a request id, including refusals; the nth response of a kind always has the
+// same one.
 func TestRequestIDs(t *testing.T) {
 	s := newTenant(t)
 	link := s.link(t)
 	for n, want := range []int{2, 3} {
-		resp := s.askLink("ready") // the third is too many
+		resp := s.askLink("ready") // the third exceeds the limit
 		if resp.Header.Get("x-ms-request-id") != mdesim.RequestIDOf(mdesim.KindPackageURI, want) ||
 			resp.Header.Get("x-ms-correlation-request-id") != mdesim.CorrelationIDOf(mdesim.KindPackageURI, want) {
 			t.Errorf("call %d: the headers are %v", n+2, resp.Header)

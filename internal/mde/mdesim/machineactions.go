@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// topMax is the documented largest page, and what a client gets that asks for none.
+	// topMax is the documented maximum page, and the default without $top.
 	topMax = 10_000
 
 	// requestBytesMax bounds the body of a POST.
@@ -26,7 +26,7 @@ func (s *Simulator) serveList(w http.ResponseWriter, r *http.Request) {
 	now := s.now()
 	q, err := parseQuery(r.URL.Query())
 	if err != nil {
-		s.judge.broke("a list call was not understood: %v", err)
+		s.judge.broke("a list call is malformed: %v", err)
 		refuse(w, http.StatusBadRequest, "ODataError", err.Error())
 		return
 	}
@@ -69,7 +69,7 @@ func (s *Simulator) serveList(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, page)
 }
 
-// listQuery is what a list call asks for.
+// listQuery holds the parameters of a list call.
 type listQuery struct {
 	matches   predicate
 	direction int // -1: newest first
@@ -113,8 +113,8 @@ func parseQuery(values url.Values) (listQuery, error) {
 	return q, nil
 }
 
-// row is an action as the API writes it. variant makes rows differ where real ones do: the digits
-// of fractions, a name that is not known yet.
+// row is an action as the API writes it. variant makes rows differ as real ones do: in fractional
+// digits, or a missing name.
 func (s *Simulator) row(a *action, now time.Time, variant int) map[string]any {
 	step := a.step(now)
 	updated := a.CreatedAt.Add(time.Duration(step.After))
@@ -138,7 +138,7 @@ func (s *Simulator) row(a *action, now time.Time, variant int) map[string]any {
 	return row
 }
 
-// netTime writes an instant with 0 to 7 digits of a second's fraction, as .NET does.
+// netTime formats an instant with 0 to 7 fractional digits, as .NET does.
 func netTime(t time.Time, digits int) string {
 	layout := "2006-01-02T15:04:05"
 	if digits %= 8; digits > 0 {
@@ -147,7 +147,7 @@ func netTime(t time.Time, digits int) string {
 	return t.UTC().Format(layout) + "Z"
 }
 
-// senselessRows are rows no client can use; the sweep has to go on.
+// senselessRows are malformed rows; the sweep has to skip them.
 func senselessRows() []any {
 	return []any{
 		nil,
@@ -232,7 +232,7 @@ func (s *Simulator) serveCancel(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// servePackageURI is GET /api/machineactions/{id}/getPackageUri. The limits were looked at before.
+// servePackageURI is GET /api/machineactions/{id}/getPackageUri. The limits were already checked.
 func (s *Simulator) servePackageURI(w http.ResponseWriter, r *http.Request) {
 	now := s.now()
 	s.mu.Lock()
@@ -260,4 +260,4 @@ func (s *Simulator) servePackageURI(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-var errAdmin = errors.New("the request to the simulator makes no sense")
+var errAdmin = errors.New("the request to the simulator is malformed")

@@ -14,27 +14,27 @@ import (
 	"sync"
 )
 
-// A package is laid out beforehand: headers, and between them stretches of a block of pseudo-random
-// bytes that is repeated. So any part of it can be read at any time, a package of many gigabytes
-// takes a megabyte of memory, and its size is what was asked for to the byte.
+// The layout of a package is computed first: headers, and between them stretches of one repeated
+// block of pseudo-random bytes. So any part can be read at any time, a package of many gigabytes
+// needs only a megabyte of memory, and its size is exactly what was requested.
 
 const (
 	blockBytes = 1 << 20
 
-	// fillerBytesMax is the largest entry. Larger packages have more of them, so that no entry needs
-	// the fields for large ones; only the directory does.
+	// fillerBytesMax is the largest entry. Larger packages have more entries, so only the directory
+	// needs ZIP64 fields.
 	fillerBytesMax = 1 << 30
 
-	// largeFrom is the size from which the records for large archives are written: the directory
-	// may then lie beyond what 32 bits can say.
+	// largeFrom is the size from which ZIP64 records are written, because the directory may then lie
+	// beyond 32 bits.
 	largeFrom = 1<<32 - 1<<21
 
-	// smallBytes is the size of each of the small entries; below smallFrom there are none.
+	// smallBytes is the size of each small entry; packages below smallFrom do not have any.
 	smallBytes = 4 << 10
 	smallFrom  = 256 << 10
 )
 
-// The folders of a real package of Windows. Source: "Collect investigation package from devices" in
+// The folders of a real Windows package. Source: "Collect investigation package from devices" in
 // respond-machine-alerts of the documentation.
 var (
 	smallEntries = []string{
@@ -60,11 +60,11 @@ var (
 	fillerEntry = "Security event log/SecurityEventLog%04d.evtx"
 )
 
-// entry is a file of the package: a stretch of the repeated block.
+// entry is a file of the package: part of the repeated block.
 type entry struct {
 	name   string
 	length int64
-	shift  int64 // where in the block it begins
+	shift  int64 // where it starts in the block
 }
 
 // zipPackage is a ZIP with stored entries. It is an io.ReaderAt, safe for concurrent use.
@@ -73,20 +73,20 @@ type zipPackage struct {
 	entries []entry
 	large   bool
 
-	block    func() []byte    // made when it is first needed, as are
+	block    func() []byte    // made on first use, as are
 	segments func() []segment // these, which need every byte once for the checksums,
 	sha256   func() string    // and this
 }
 
-// segment is a stretch of the package: literal bytes, or an entry's.
+// segment is a part of the package: literal bytes or an entry's content.
 type segment struct {
 	begin, length int64
 	literal       []byte
 	shift         int64
 }
 
-// newZipPackage lays out a package of the given size, the same for the same seed. The least size
-// is that of an archive with one empty entry; less gives that.
+// newZipPackage lays out a package of the given size; the same seed gives the same package. The
+// minimum is an archive with one empty entry.
 func newZipPackage(size int64, seed uint64) *zipPackage {
 	p := &zipPackage{large: size >= largeFrom}
 	if size >= smallFrom {
@@ -114,11 +114,11 @@ func randomBlock(seed uint64) []byte {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
 	block := make([]byte, blockBytes)
-	_, _ = rand.NewChaCha8(key).Read(block) // it never fails
+	_, _ = rand.NewChaCha8(key).Read(block) // never fails
 	return block
 }
 
-// length is the size of the package as it is laid out.
+// length is the size of the laid-out package.
 func (p *zipPackage) length() int64 {
 	total := int64(len(endRecords(0, 0, 0, p.large)))
 	for _, e := range p.entries {
@@ -241,7 +241,7 @@ func endRecords(entries int, directory, length int64, large bool) []byte {
 	return b.Bytes()
 }
 
-// put appends strings as they are and numbers in little-endian order.
+// put appends strings unchanged and numbers in little-endian order.
 func put(b *bytes.Buffer, fields ...any) {
 	for _, field := range fields {
 		if text, ok := field.(string); ok {

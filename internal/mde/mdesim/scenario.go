@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Scenario returns n actions as a tenant might have them at startedAt: asked for by people, tools
-// and rules, packages of mixed size, most of them ready, some soon, and of every six one that fails
-// and one that runs out of time. The same seed and start give the same actions; ids, machines and
-// packages depend on the seed alone. The first action is ready from the start: that of seed 1 is what
-// the events of events/ are about.
+// Scenario returns n actions as a tenant might have them at startedAt: requested by people, tools
+// and rules, with packages of mixed size. Most are ready, some become ready soon, and of every six
+// one fails and one times out. The same seed and start give the same actions; ids, machines and
+// packages depend only on the seed. The first action is ready from the start; with seed 1 it is the
+// one described by the events in events/.
 //
-// sizes, where there are any, are the packages' sizes in turn, in bytes.
+// sizes, if given, are the package sizes in bytes, used in turn.
 func Scenario(n int, seed uint64, startedAt time.Time, sizes []int64) []Action {
 	if len(sizes) == 0 {
 		sizes = []int64{3 << 20, 48 << 20, 700 << 10, 96 << 20, 12 << 20, 30 << 20}
@@ -24,7 +24,7 @@ func Scenario(n int, seed uint64, startedAt time.Time, sizes []int64) []Action {
 		age := time.Duration(2+random.IntN(50)) * time.Minute
 		becomesReady := i%6 == 2
 		if becomesReady {
-			age %= 20 * time.Minute // young enough that a client is still waiting for it
+			age %= 20 * time.Minute // young enough that a client still waits for it
 		}
 		a := Action{
 			ID:              IDOf("action", seed, i),
@@ -61,8 +61,7 @@ var requestors = []struct{ name, comment, source string }{
 	{"j.okafor@contoso.com", "INC-%d second collection, compare", "Portal"},
 }
 
-// OtherActions returns actions that are none of Packhorse's business: other types, one of them
-// unknown to the documentation.
+// OtherActions returns actions of other types, which Packhorse ignores; one type is undocumented.
 func OtherActions(seed uint64, startedAt time.Time) []Action {
 	var actions []Action
 	for i, kind := range []string{"Isolate", "RunAntiVirusScan", "RequestSample"} {

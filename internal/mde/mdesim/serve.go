@@ -25,19 +25,18 @@ const (
 	certificateLifetime = 30 * 24 * time.Hour
 )
 
-// Server is a Simulator that is served over TLS, with a certificate authority of its own. It MUST
-// be closed.
+// Server serves a Simulator over TLS, with its own certificate authority. It MUST be closed.
 type Server struct {
 	*Simulator
-	APIURL       string // https://host:port, of the API and of the authority
+	APIURL       string // https://host:port of the API and the token endpoint
 	DownloadHost string // host:port
-	CAPEM        []byte // the root certificate that clients have to trust
+	CAPEM        []byte // the root certificate that clients must trust
 
 	servers []*http.Server
 }
 
-// Start serves a new Simulator: its API on one address ("127.0.0.1:0" picks a port), its downloads
-// on another. The origins of the config are set from them.
+// Start serves a new Simulator, with its API on one address ("127.0.0.1:0" picks a port) and its
+// downloads on another. It sets the origins in config from them.
 func Start(ctx context.Context, config Config, now func() time.Time, apiAddress,
 	downloadAddress string,
 ) (*Server, error) {
@@ -87,7 +86,7 @@ func (s *Server) serve(listener net.Listener, handler http.Handler, certificate 
 	go func() { _ = server.ServeTLS(listener, "", "") }() // ends with Close
 }
 
-// Close ends both servers at once, and with them what they are sending.
+// Close stops both servers immediately, including responses in progress.
 func (s *Server) Close() error {
 	var failures []error
 	for _, server := range s.servers {
@@ -96,7 +95,7 @@ func (s *Server) Close() error {
 	return errors.Join(failures...)
 }
 
-// authority is a certificate authority in memory.
+// authority is an in-memory certificate authority.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -127,7 +126,7 @@ func newAuthority(now time.Time) (*authority, error) {
 	}, nil
 }
 
-// issue makes the certificate of a server on an address.
+// issue makes a server certificate for an address.
 func (a *authority) issue(address net.Addr, now time.Time) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

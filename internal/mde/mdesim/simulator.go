@@ -1,14 +1,14 @@
-// Package mdesim is a simulator of Microsoft Defender for Endpoint, as far as investigation packages
-// go: strict enough that a client which passes here passes there.
+// Package mdesim simulates the parts of Microsoft Defender for Endpoint that investigation packages
+// involve, strictly enough that a client which passes here works with the real service.
 //
-// It is a pair of HTTP handlers, because the real service is one: [Simulator.API] has the machine
-// actions and the token endpoint, [Simulator.Downloads] the host that links lead to. Time is an
-// argument, so that tests can turn it; [Start] serves both on loopback with certificates of its own.
-// Its [Judge] records every call and every rule that was broken.
+// Like the real service it has two HTTP handlers: [Simulator.API] serves the machine actions and
+// the token endpoint, [Simulator.Downloads] the host that links point to. Tests pass in the clock;
+// [Start] serves both handlers on loopback with its own certificates. The [Judge] records every
+// call and every broken rule.
 //
-// What is simulated, and how, follows Microsoft's documentation and public traces of the service.
-// Where those leave a choice (a quoted link or a plain one, a nextLink or none), it is a switch in
-// [Faults].
+// The behavior follows Microsoft's documentation and public traces of the service. Where those
+// differ (a quoted link or a plain one, a nextLink or none), a switch in [Faults] selects the
+// variant.
 package mdesim
 
 import (
@@ -19,29 +19,30 @@ import (
 	"time"
 )
 
-// Limits are the calls an API allows in any minute and any hour, sliding or aligned to the clock.
+// Limits are the calls an API allows in any minute and any hour, both sliding and aligned to the
+// clock.
 type Limits struct {
 	PerMinute int
 	PerHour   int
 }
 
-// Config is a simulated tenant and its application.
+// Config describes a simulated tenant and its application.
 type Config struct {
 	TenantID     string
 	ClientID     string
 	ClientSecret string
-	Roles        []string // the application permissions that were granted
+	Roles        []string // granted application permissions
 
-	APIOrigin      string // scheme, host and port by which clients know the API
-	DownloadOrigin string // the same of the download host
+	APIOrigin      string // the API's scheme, host and port as clients see them
+	DownloadOrigin string // the same for the download host
 
 	PackageURILimits Limits
-	ListLimits       Limits // of every other call, each kind for itself
+	ListLimits       Limits // for every other call, per kind
 	LinkLifetime     time.Duration
 }
 
-// Defaults returns the documented limits, for the tenant and application of the documentation's
-// samples. Origins are left to whoever serves.
+// Defaults returns the documented limits, with the tenant and application of the documentation's
+// samples. The server must set the origins.
 func Defaults() Config {
 	return Config{
 		TenantID:         "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11",
@@ -54,18 +55,18 @@ func Defaults() Config {
 	}
 }
 
-// Simulator is one tenant. It is safe for concurrent use.
+// Simulator simulates one tenant. It is safe for concurrent use.
 type Simulator struct {
 	config Config
 	now    func() time.Time
 	judge  *Judge
 
-	mu      sync.Mutex // guards what follows
-	actions []*action  // in the order they were added
+	mu      sync.Mutex // guards the fields below
+	actions []*action  // in the order added
 	tokens  map[string]token
 	links   map[string]link
 	faults  Faults
-	serial  int // of links and tokens
+	serial  int // numbers links and tokens
 	answers map[Kind]int
 }
 
@@ -77,7 +78,7 @@ func New(config Config, now func() time.Time) *Simulator {
 	}
 }
 
-// Judge returns the judge of this tenant.
+// Judge returns the tenant's judge.
 func (s *Simulator) Judge() *Judge { return s.judge }
 
 // SetFaults replaces all fault switches.
@@ -87,8 +88,8 @@ func (s *Simulator) SetFaults(f Faults) {
 	s.faults = f
 }
 
-// API returns the handler of the API, of the token endpoint, and of the simulator's own controls
-// under /_sim/.
+// API returns the handler of the API, the token endpoint and, under /_sim/, the simulator's own
+// controls.
 func (s *Simulator) API() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/token", s.serveToken)
@@ -108,15 +109,15 @@ func (s *Simulator) API() http.Handler {
 	mux.HandleFunc("PUT /_sim/faults", s.serveFaults)
 	mux.HandleFunc("POST /_sim/actions", s.serveAdd)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.judge.broke("%s %s is no resource of the API", r.Method, r.URL.Path)
+		s.judge.broke("%s %s is not a resource of the API", r.Method, r.URL.Path)
 		refuse(w, http.StatusNotFound, "NotFound",
 			"No HTTP resource was found that matches the request URI '"+r.URL.Path+"'.")
 	})
 	return mux
 }
 
-// roles that each kind of call needs one of. Source: the permission tables of the documentation,
-// old and new.
+// roles lists the permissions for each kind of call; one of them is enough. Source: the
+// documentation's permission tables, old and new.
 var roles = map[Kind][]string{
 	KindList:       {"Machine.Read.All", "Machine.ReadWrite.All"},
 	KindGet:        {"Machine.Read.All", "Machine.ReadWrite.All"},
@@ -125,7 +126,7 @@ var roles = map[Kind][]string{
 	KindCancel:     {"Machine.CollectForensics"},
 }
 
-// api wraps a resource: who calls, with which token, and whether the limit of its kind allows it.
+// api wraps a resource with the checks of the token and of the limit for its kind.
 func (s *Simulator) api(kind Kind, serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		id := strings.ToLower(r.PathValue("id"))
@@ -134,7 +135,7 @@ func (s *Simulator) api(kind Kind, serve http.HandlerFunc) http.HandlerFunc {
 		w.Header().Set("X-Ms-Request-Id", RequestIDOf(kind, n))
 		w.Header().Set("X-Ms-Correlation-Request-Id", CorrelationIDOf(kind, n))
 		s.judge.checkFresh(kind, r)
-		if code, message := s.unauthorised(kind, r, now); code != 0 {
+		if code, message := s.unauthorized(kind, r, now); code != 0 {
 			s.judge.called(kind, id, now, code)
 			refuse(w, code, http.StatusText(code), message)
 			return
@@ -162,14 +163,15 @@ func (s *Simulator) api(kind Kind, serve http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// RequestIDOf returns what the answer to the nth request of a kind (from 1) is called in its header
-// x-ms-request-id. Microsoft documents no such header of this API; its guidelines ask for one.
+// RequestIDOf returns the x-ms-request-id of the response to the nth request of a kind (from 1).
+// Microsoft does not document this header for the API, but its API guidelines ask for one.
 func RequestIDOf(kind Kind, n int) string { return IDOf("request", kind, n) }
 
-// CorrelationIDOf returns the same for the header x-ms-correlation-request-id. Downloads have none.
+// CorrelationIDOf returns the same for the header x-ms-correlation-request-id, which downloads do
+// not have.
 func CorrelationIDOf(kind Kind, n int) string { return IDOf("correlation", kind, n) }
 
-// count counts a request, and returns how many there were of its kind.
+// count counts a request and returns the number of requests of its kind.
 func (s *Simulator) count(kind Kind) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,7 +179,7 @@ func (s *Simulator) count(kind Kind) int {
 	return s.answers[kind]
 }
 
-// statusRecorder remembers the status of an answer.
+// statusRecorder records the status of a response.
 type statusRecorder struct {
 	http.ResponseWriter
 	status int
@@ -188,14 +190,14 @@ func (w *statusRecorder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// answer writes a JSON answer.
+// answer writes a JSON response.
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone: nothing to tell it
+	_ = json.NewEncoder(w).Encode(body) // the client is gone
 }
 
-// refuse answers in the API's form of an error.
+// refuse responds with an error in the API's format.
 func refuse(w http.ResponseWriter, status int, code, message string) {
 	answer(w, status, map[string]any{"error": map[string]string{
 		"code": code, "message": message, "target": "43f4cb08-8fac-4b65-9db1-745c2ae65f3a",

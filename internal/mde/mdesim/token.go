@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// tokenLifetime is what Entra ID gives an application's token.
+// tokenLifetime is the lifetime of an application's token from Entra ID.
 const tokenLifetime = time.Hour
 
-// audience is the resource whose tokens the API accepts, whatever host it is reached by.
+// audience is the resource whose tokens the API accepts, on any host.
 const audience = "https://api.securitycenter.microsoft.com"
 
-// token is one the endpoint gave out.
+// token is an issued token.
 type token struct {
 	audience string
 	roles    []string
 	expires  time.Time
 }
 
-// serveDiscovery tells a client where the endpoints are; MSAL asks before anything else.
+// serveDiscovery returns the endpoints; MSAL requests it first.
 func (s *Simulator) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	tenant := r.PathValue("tenant")
 	if !s.knowsTenant(tenant) {
@@ -95,7 +95,8 @@ func (s *Simulator) knowsTenant(tenant string) bool {
 	return strings.EqualFold(tenant, s.config.TenantID)
 }
 
-// issue makes a token. It looks like a JWT and is remembered: nobody verifies its signature.
+// issue makes a token. It looks like a JWT and is looked up by its text: nobody verifies its
+// signature.
 func (s *Simulator) issue(resource string, granted []string) string {
 	now := s.now()
 	s.mu.Lock()
@@ -113,7 +114,7 @@ func (s *Simulator) issue(resource string, granted []string) string {
 	encode := func(v any) string {
 		text, err := json.Marshal(v)
 		if err != nil {
-			panic("mdesim: claims that are no JSON: " + err.Error())
+			panic("mdesim: encode the claims: " + err.Error())
 		}
 		return base64.RawURLEncoding.EncodeToString(text)
 	}
@@ -123,7 +124,7 @@ func (s *Simulator) issue(resource string, granted []string) string {
 	return text
 }
 
-// refuseToken answers in Entra ID's form of an error.
+// refuseToken responds with an error in Entra ID's format.
 func (s *Simulator) refuseToken(w http.ResponseWriter, status int, code string, number int,
 	message string,
 ) {
@@ -141,8 +142,8 @@ func (s *Simulator) refuseToken(w http.ResponseWriter, status int, code string, 
 	})
 }
 
-// unauthorised returns the status and message a call is refused with for its token, or 0.
-func (s *Simulator) unauthorised(kind Kind, r *http.Request, now time.Time) (int, string) {
+// unauthorized returns the status and message for a call whose token is refused, or 0.
+func (s *Simulator) unauthorized(kind Kind, r *http.Request, now time.Time) (int, string) {
 	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	s.mu.Lock()
 	t, known := s.tokens[text]

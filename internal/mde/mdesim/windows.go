@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// MostIn returns the most instants that lie in any half-open window of the given length. The
+// MostIn returns the largest number of instants in any half-open window of the given length. The
 // instants need not be sorted.
 func MostIn(instants []time.Time, window time.Duration) int {
 	sorted := slices.SortedFunc(slices.Values(instants), time.Time.Compare)
@@ -19,8 +19,8 @@ func MostIn(instants []time.Time, window time.Duration) int {
 	return most
 }
 
-// MostInAligned returns the most instants in any window that begins at a whole multiple of its
-// length, as a server counts that resets a counter on the minute.
+// MostInAligned returns the largest number of instants in any window that starts at a multiple of
+// its length, like a server that resets its counter on the minute.
 func MostInAligned(instants []time.Time, window time.Duration) int {
 	most := 0
 	counts := map[time.Time]int{}

@@ -75,11 +75,32 @@ func New(c Config) *Pipeline {
 	b := newBus(c.Reporter)
 	ledger := reportedLedger{Ledger: c.Ledger, reporter: c.Reporter}
 	archive := reportedArchive{Archive: c.Archive, reporter: c.Reporter}
-	fetcher := fetch.New(c.Defender, ledger, archive, c.Space, b, c.Custody, c.Prefix, c.Lease, c.Now,
-		c.NewOwner, c.Logger)
+	fetcher := fetch.New(fetch.Config{
+		Defender: c.Defender,
+		Ledger:   ledger,
+		Archive:  archive,
+		Space:    c.Space,
+		Bus:      b,
+		Custody:  c.Custody,
+		Prefix:   c.Prefix,
+		Lease:    c.Lease,
+		Now:      c.Now,
+		NewOwner: c.NewOwner,
+		Logger:   c.Logger,
+	})
 	return &Pipeline{
-		poller: poll.New(c.Defender, ledger, b, c.Budget, c.TenantID, c.Cases, c.Lookback, c.Every, c.Now,
-			c.Logger),
+		poller: poll.New(poll.Config{
+			Defender:   c.Defender,
+			Ledger:     ledger,
+			Bus:        b,
+			Budget:     c.Budget,
+			TenantID:   c.TenantID,
+			Cases:      c.Cases,
+			Lookback:   c.Lookback,
+			SweepEvery: c.Every,
+			Now:        c.Now,
+			Logger:     c.Logger,
+		}),
 		workers: newWorkers(fetcher, b, c.Reporter, c.Now, c.Logger),
 		budget:  c.Budget, records: c.Ledger, tenantID: c.TenantID, simulated: c.Simulated,
 		mendable: c.Mendable, reporter: c.Reporter, now: c.Now, logger: c.Logger, bad: map[string]bool{},

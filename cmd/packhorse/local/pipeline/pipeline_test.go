@@ -139,7 +139,11 @@ func (s *world) Sign(context.Context, []byte) ([]byte, error) {
 
 func (*world) Verify(context.Context, []byte, []byte) error { return nil }
 
-func (s *world) Room(_ context.Context, _ investigation.ID, size int64) error { return s.room(size) }
+func (s *world) Room(_ context.Context, _ investigation.ID, size int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.room(size)
+}
 
 // errRefused is what only a person can mend.
 var errRefused = errors.New("refused")

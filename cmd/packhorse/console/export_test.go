@@ -1,0 +1,17 @@
+package console
+
+import (
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+)
+
+// NewTerminalOn returns a Terminal that draws on a fake screen.
+func NewTerminalOn(screen mpb.ConsoleWriter, now func() time.Time) *Terminal {
+	return newTerminal(now, mpb.WithConsoleWriter(screen))
+}
+
+// NewVerifyBarsOn returns VerifyBars that draw on a fake screen.
+func NewVerifyBarsOn(screen mpb.ConsoleWriter) *VerifyBars {
+	return newVerifyBars(mpb.WithConsoleWriter(screen))
+}

@@ -1,0 +1,252 @@
+package console_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"packhorse/cmd/packhorse/console"
+	"packhorse/internal/investigation"
+)
+
+// fields lists the names of a JSON object's fields, nested ones too, in the order of the line.
+func fields(t *testing.T, line string) string {
+	t.Helper()
+	decoder := json.NewDecoder(strings.NewReader(line))
+	var names []string
+	var name func()
+	name = func() {
+		token, err := decoder.Token()
+		if err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		switch token {
+		case json.Delim('{'):
+			for decoder.More() {
+				key, err := decoder.Token()
+				if err != nil {
+					t.Fatalf("%v in %s", err, line)
+				}
+				names = append(names, key.(string))
+				name()
+			}
+		case json.Delim('['):
+			for decoder.More() {
+				name()
+			}
+		default:
+			return
+		}
+		if _, err := decoder.Token(); err != nil { // what closes it
+			t.Fatalf("%v in %s", err, line)
+		}
+	}
+	name()
+	return strings.Join(names, " ")
+}
+
+const aboutAction = "event time tenantId actionId machineId computerDnsName requestor"
+
+// TestJSONFields pins names and order: scripts build on them.
+func TestJSONFields(t *testing.T) {
+	t.Parallel()
+	const detail = "event version tenantId actionId machineId computerDnsName requestor requestorComment caseId "
+	for _, tt := range []struct {
+		name string
+		tell func(*console.JSON)
+		want string
+	}{
+		{"waiting", func(j *console.JSON) { j.Observed(waiting("host")) }, aboutAction},
+		{"ready", func(j *console.JSON) { j.Observed(ready("host")) }, aboutAction},
+		{"fetching", func(j *console.JSON) { j.Fetching(fetching("host", 3)) }, aboutAction + " attempt"},
+		{"downloading", func(j *console.JSON) { j.Download(actionID, 7, nil) }, "event time actionId size"},
+		{"postponed", func(j *console.JSON) { j.Postponed(postponed("host"), nil) }, aboutAction + " dueAt message"},
+		{"archived", func(j *console.JSON) { j.Settled(archived("host", 7)) }, detail +
+			"requestSource createdAt completedAt archivedAt bucket key versionId size sha256 manifestKey " +
+			"manifestSha256 sequence strangers"},
+		{"notCollected", func(j *console.JSON) { j.Settled(notCollected("host", investigation.ReasonFailed)) }, detail +
+			"createdAt completedAt reason message manifestKey manifestSha256 sequence quarantineKey strangers"},
+		{"summary", func(j *console.JSON) { _ = j.Summary(console.Summary{}) },
+			"event durationSeconds archived notCollected waiting open earlier bytes evidence sequence digest keyId"},
+		{"summary", func(j *console.JSON) { _ = j.Summary(console.Summary{Judge: &console.Judgement{}}) },
+			"event durationSeconds archived notCollected waiting open earlier bytes evidence sequence digest keyId " +
+				"judge passed packageUriCalls mostInAnyMinute perMinute mostPerArchived filesCompared filesDifferent " +
+				"leaks brokenRules servedBeforeThis"},
+	} {
+		for _, simulated := range []bool{false, true} {
+			var out bytes.Buffer
+			j := console.NewJSON(&out, clock)
+			j.Began(simulated)
+			tt.tell(j)
+			want := tt.want
+			if simulated {
+				want = strings.Replace(want, "event", "event simulated", 1)
+			}
+			if got := fields(t, out.String()); got != want {
+				t.Errorf("%s, simulated %t: got %q, want %q", tt.name, simulated, got, want)
+			}
+			if !strings.HasPrefix(out.String(), `{"event":"`+tt.name+`",`) || strings.Count(out.String(), "\n") != 1 {
+				t.Errorf("got %q, want one line that begins with the event %s", out.String(), tt.name)
+			}
+		}
+	}
+}
+
+// TestJSONLines compares a whole run, byte for byte.
+func TestJSONLines(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	j := console.NewJSON(&out, clock)
+	j.Began(false)
+	j.Observed(waiting("fin-ws-17.contoso.com"))
+	j.Observed(ready("fin-ws-17.contoso.com"))
+	j.Fetching(fetching("fin-ws-17.contoso.com", 1))
+	j.Postponed(postponed("fin-ws-17.contoso.com"), errors.New("never shown: the record has it in clean words"))
+	j.Fetching(fetching("fin-ws-17.contoso.com", 2))
+	if body := j.Download(actionID, investigation.SizeUnknown, nil); body != nil {
+		t.Errorf("got body %v, want the one that was given", body)
+	}
+	stored := archived("fin-ws-17.contoso.com", 10<<20)
+	stored.Strangers = stored.Strangers.Add(
+		investigation.Stranger{Key: "packages/" + stem + ".zip", VersionID: "v0", Size: 5, FoundAt: at, Note: "not read"})
+	j.Settled(stored)
+	j.Settled(notCollected(wideHost, investigation.ReasonFailed))
+	err := j.Summary(console.Summary{
+		Records: []investigation.Record{
+			done(stored, at.Add(time.Hour)), done(archived("before", 99), at.Add(-time.Hour)),
+			done(notCollected("a", investigation.ReasonExpired), at.Add(time.Hour)), waiting("b"), ready("c"),
+			fetching("d", 1), archived("e", 3),
+		},
+		StartedAt: at, EndedAt: at.Add(90*time.Second + 500*time.Millisecond),
+		Evidence: console.Evidence{Sequence: 8, Digest: digest("d"), KeyID: digest("e"), Check: "not in JSON"},
+		Judge:    &console.Judgement{PerMinute: 2, BrokenRules: []string{"a third call in a minute"}},
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	golden(t, "run.jsonl", out.String())
+}
+
+// TestJSONDoesNotTellWhatIsDecidedTwice: the line about the outcome follows.
+func TestJSONDoesNotTellWhatIsDecidedTwice(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	j := console.NewJSON(&out, clock)
+	j.Observed(notCollected("host", investigation.ReasonFailed))
+	j.Budget([]time.Time{at})
+	if out.Len() > 0 {
+		t.Errorf("got %q, want nothing", out.String())
+	}
+}
+
+// TestJSONLeavesTheBodyAlone: it is the same reader, so that what a reader can do is not lost.
+func TestJSONLeavesTheBodyAlone(t *testing.T) {
+	t.Parallel()
+	want := io.NopCloser(strings.NewReader("PK"))
+	if got := console.NewJSON(io.Discard, clock).Download(actionID, 2, want); got != want {
+		t.Errorf("JSON: got %v, want %v", got, want)
+	}
+	if got := console.NewLines(io.Discard, clock).Download(actionID, 2, want); got != want {
+		t.Errorf("Lines: got %v, want %v", got, want)
+	}
+}
+
+// TestJSONLinesAreWhole: lines that several goroutines write do not mix.
+func TestJSONLinesAreWhole(t *testing.T) {
+	t.Parallel()
+	out := &slow{}
+	j := console.NewJSON(out, clock)
+	const writers, each = 8, 20
+	finished := make(chan struct{})
+	for range writers {
+		go func() {
+			for range each {
+				j.Observed(ready("host"))
+			}
+			finished <- struct{}{}
+		}()
+	}
+	for range writers {
+		<-finished
+	}
+	lines := strings.Split(strings.TrimSuffix(string(out.text), "\n"), "\n")
+	if len(lines) != writers*each {
+		t.Errorf("got %d lines, want %d", len(lines), writers*each)
+	}
+	for _, line := range lines {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("got %q, want JSON", line)
+		}
+	}
+}
+
+// slow writes byte for byte and lets others run between them: it needs somebody's lock.
+type slow struct{ text []byte }
+
+func (s *slow) Write(p []byte) (int, error) {
+	for _, b := range p {
+		s.text = append(s.text, b)
+		runtime.Gosched()
+	}
+	return len(p), nil
+}
+
+// TestWriteJSON: what is hidden is escaped, what is seen stays, and a decoder gets back what was written.
+func TestWriteJSON(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, want string }{
+		{"plain", `"plain"`},
+		{`quoted " and \`, `"quoted \" and \\"`},
+		{"調査 🐎 Ünï", `"調査 🐎 Ünï"`},
+		{"</script>&", `"\u003c/script\u003e\u0026"`},
+		{"a\nb\tc", `"a\nb\tc"`},
+		{"\x1b[2J\x00\x7f", `"\u001b[2J\u0000\u007f"`},
+		{"\u009b\u202e\u2028\u00a0\ufeff", `"\u009b\u202e\u2028\u00a0\ufeff"`},
+		{"\U000e0001", `"\udb40\udc01"`}, // beyond 16 bits: a pair
+		{"", `""`},
+	} {
+		var out bytes.Buffer
+		if err := console.WriteJSON(&out, tt.text); err != nil || out.String() != tt.want+"\n" {
+			t.Errorf("%q: got %s (%v), want %s", tt.text, out.String(), err, tt.want)
+		}
+		var back string
+		if err := json.Unmarshal(out.Bytes(), &back); err != nil || back != tt.text {
+			t.Errorf("%q: came back as %q, %v", tt.text, back, err)
+		}
+	}
+}
+
+// TestWriteJSONFails: what cannot be encoded leaves no half line, and a line is one write.
+func TestWriteJSONFails(t *testing.T) {
+	t.Parallel()
+	out := &full{takes: 1}
+	if err := console.WriteJSON(out, func() {}); err == nil || out.writes != 0 {
+		t.Errorf("a function was encoded: %v, %d writes", err, out.writes)
+	}
+	if err := console.WriteJSON(out, map[string]string{"a": "b"}); err != nil || out.writes != 1 ||
+		out.took.String() != `{"a":"b"}`+"\n" {
+		t.Errorf("got %q in %d writes, %v", out.took.String(), out.writes, err)
+	}
+	if err := console.WriteJSON(out, 1); !errors.Is(err, errFull) {
+		t.Errorf("got %v, want %v", err, errFull)
+	}
+}
+
+// TestJSONTellsTheFirstFailure: a line that is lost ends the output, and a reader who is gone is told of once.
+func TestJSONTellsTheFirstFailure(t *testing.T) {
+	t.Parallel()
+	out := &full{takes: 1}
+	j := console.NewJSON(out, clock)
+	for range 3 {
+		j.Observed(ready("host"))
+	}
+	err := j.Summary(summary())
+	if !errors.Is(err, errFull) || strings.Count(err.Error(), errFull.Error()) != 1 || out.writes != 2 {
+		t.Errorf("got %v after %d writes, want %v once after 2", err, out.writes, errFull)
+	}
+}

@@ -1,0 +1,326 @@
+package console_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mattn/go-runewidth"
+
+	"packhorse/cmd/packhorse/console"
+	"packhorse/internal/investigation"
+)
+
+// body is a package of n bytes.
+func body(n int64) io.ReadCloser { return io.NopCloser(io.LimitReader(zeros{}, n)) }
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// pull reads n bytes.
+func pull(t *testing.T, r io.Reader, n int64) {
+	t.Helper()
+	if _, err := io.CopyN(io.Discard, r, n); err != nil {
+		t.Errorf("read %d bytes: %v", n, err)
+	}
+}
+
+// only returns the line that mentions a word, or fails.
+func only(t *testing.T, lines []string, word string) string {
+	t.Helper()
+	var found []string
+	for _, line := range lines {
+		if strings.Contains(line, word) {
+			found = append(found, line)
+		}
+	}
+	if len(found) != 1 {
+		t.Errorf("got %d lines with %q in %q, want 1", len(found), word, lines)
+		return ""
+	}
+	return found[0]
+}
+
+// other makes a record one of another action.
+func other(rec investigation.Record, id string) investigation.Record { return named(rec, id, at) }
+
+// TestTerminalShowsARunAtTwoWidths plays one run on a narrow and on a wide terminal.
+func TestTerminalShowsARunAtTwoWidths(t *testing.T) {
+	for _, width := range []int{80, 120} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &screen{width: width, height: 24}
+			term := console.NewTerminalOn(s, time.Now)
+			var got strings.Builder
+			got.WriteString(s.text("before the ledger was asked"))
+
+			term.Began(true)
+			now := time.Now()
+			term.Budget([]time.Time{now, now.Add(45 * time.Second)})
+			for i, host := range []string{"fin-ws-17.contoso.com", longHost, wideHost, ""} {
+				term.Observed(other(ready(host), fmt.Sprint(i)))
+				term.Fetching(other(fetching(host, 1), fmt.Sprint(i)))
+			}
+			got.WriteString(s.text("four fetches began"))
+
+			known := term.Download("0", 10<<20, body(10<<20))
+			unknown := term.Download("1", investigation.SizeUnknown, body(5<<20))
+			pull(t, known, 4<<20)
+			pull(t, unknown, 1<<20)
+			got.WriteString(s.text("two downloads run, one without a known size"))
+
+			pull(t, known, 6<<20)
+			term.Settled(other(archived("fin-ws-17.contoso.com", 10<<20), "0"))
+			term.Settled(other(notCollected(longHost, investigation.ReasonExpired), "1"))
+			term.Postponed(other(postponed(wideHost), "2"), errors.New("x"))
+			got.WriteString(s.text("one archived, one not collected, one postponed, one still asked for"))
+
+			term.Close()
+			got.WriteString(s.text("closed"))
+			golden(t, fmt.Sprintf("terminal%d.txt", width), got.String())
+		})
+	}
+}
+
+// TestTerminalLineFits: a line of a bar that is wider than the terminal would break the redrawing.
+func TestTerminalLineFits(t *testing.T) {
+	for _, width := range []int{20, 40, 80, 120} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &screen{width: width, height: 24}
+			term := console.NewTerminalOn(s, time.Now)
+			for i, host := range []string{longHost, strings.Repeat("漢", 50), trick()} {
+				term.Fetching(other(fetching(host, 1), fmt.Sprint(i)))
+				pull(t, term.Download(fmt.Sprint(i), 4<<30, body(2<<30)), 64<<20)
+			}
+			_, bars := s.shows()
+			term.Close()
+			if len(bars) != 4 {
+				t.Errorf("at %d columns: got %d bars, want 3 and the budget: %q", width, len(bars), bars)
+			}
+			for _, line := range bars {
+				if got := runewidth.StringWidth(line); got > width {
+					t.Errorf("at %d columns: got %d in %q", width, got, line)
+				}
+			}
+		})
+	}
+}
+
+// TestTerminalBarGrowsWithTheBytes: each half of the package is half of the bar, and the bytes come
+// through as they are.
+func TestTerminalBarGrowsWithTheBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		defer term.Close()
+		rec := fetching("host", 1)
+		term.Fetching(rec)
+		r := term.Download(rec.ActionID, 8<<20, body(8<<20))
+		for _, want := range []struct {
+			read   int64
+			filled int
+			size   string
+		}{{0, 0, "0.0 b"}, {2 << 20, 8, "2.0 MiB"}, {2 << 20, 16, "4.0 MiB"}, {4 << 20, 32, "8.0 MiB"}} {
+			pull(t, r, want.read)
+			_, bars := s.shows()
+			line := only(t, bars, "host")
+			if got := strings.Count(line, "━"); got != want.filled || !strings.Contains(line, want.size) {
+				t.Errorf("after %d more bytes: got %d of 32 filled in %q, want %d and %s", want.read, got, line,
+					want.filled, want.size)
+			}
+		}
+		if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("after the last byte: got %d, %v, want EOF", n, err)
+		}
+	})
+}
+
+// TestTerminalBarBeginsAnew: a link that is opened again starts from nothing, in the same line.
+func TestTerminalBarBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		defer term.Close()
+		rec := fetching("host", 1)
+		term.Fetching(rec)
+		pull(t, term.Download(rec.ActionID, 8<<20, body(8<<20)), 6<<20)
+		term.Fetching(rec)
+		_, bars := s.shows()
+		if line := only(t, bars, "host"); !strings.Contains(line, "asking for the link") {
+			t.Errorf("got %q, want it to ask again", line)
+		}
+		pull(t, term.Download(rec.ActionID, 8<<20, body(8<<20)), 1<<20)
+		_, bars = s.shows()
+		if line := only(t, bars, "host"); !strings.Contains(line, "1.0 MiB") || !strings.Contains(line, "streaming") {
+			t.Errorf("got %q, want 1.0 MiB streaming", line)
+		}
+	})
+}
+
+// TestTerminalDownloadWithoutABar: bytes of an action that nobody announced come through.
+func TestTerminalDownloadWithoutABar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 80, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		pull(t, term.Download("unknown", 5, body(5)), 5)
+		_, bars := s.shows()
+		term.Close()
+		if len(bars) != 1 {
+			t.Errorf("got %q, want the budget only", bars)
+		}
+	})
+}
+
+// TestTerminalDoesNotFlood: after more packages than the terminal has lines each of them is on one line,
+// and the next frames add none.
+func TestTerminalDoesNotFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 10}
+		term := console.NewTerminalOn(s, time.Now)
+		term.Budget([]time.Time{time.Now(), time.Now()})
+		for i := range 50 {
+			id := fmt.Sprintf("host-%02d", i)
+			term.Fetching(other(fetching(id, 1), id))
+			pull(t, term.Download(id, 1<<20, body(1<<20)), 1<<20)
+			term.Settled(other(archived(id, 1<<20), id))
+			s.shows()
+		}
+		scrolled, bars := s.shows()
+		term.Close()
+		if len(scrolled) != 50 || !strings.HasPrefix(scrolled[49], "archived      host-49: 1.0 MiB, SHA-256 ") {
+			t.Errorf("got %d lines that end in %q, want one for each of 50 packages", len(scrolled),
+				scrolled[len(scrolled)-1])
+		}
+		if len(bars) != 1 || bars[0] != "budget: 2 of 2 calls free" {
+			t.Errorf("got bars %q, want the budget", bars)
+		}
+	})
+}
+
+// TestTerminalCloseLeavesWhatWasUnfinished: whoever interrupts a run sees how far each package was.
+func TestTerminalCloseLeavesWhatWasUnfinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		term.Fetching(other(fetching("half", 1), "1"))
+		pull(t, term.Download("1", 4<<20, body(4<<20)), 2<<20)
+		term.Close()
+		_, bars := s.shows()
+		if line := only(t, bars, "half"); len(bars) != 1 || strings.Count(line, "━") != 16 {
+			t.Errorf("got %q, want half of a bar and no budget", bars)
+		}
+	})
+}
+
+// TestTerminalShowsTheLastLine: what is told right before Close is not lost, however soon that comes.
+func TestTerminalShowsTheLastLine(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Millisecond, 149 * time.Millisecond, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &screen{width: 80, height: 24}
+			term := console.NewTerminalOn(s, time.Now)
+			term.Fetching(fetching("last", 1))
+			time.Sleep(after)
+			term.Settled(archived("last", 1))
+			term.Close()
+			if scrolled, _ := s.shows(); len(scrolled) != 1 || !strings.HasPrefix(scrolled[0], "archived      last") {
+				t.Errorf("after %s: got %q, want it archived", after, scrolled)
+			}
+		})
+	}
+}
+
+// TestTerminalTellsOutcomesWithoutABar: what another process fetched, or nobody, is a line of text.
+func TestTerminalTellsOutcomesWithoutABar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		term.Settled(archived("stored.contoso.com", 1<<20))
+		term.Observed(notCollected("failed.contoso.com", investigation.ReasonFailed))
+		term.Settled(notCollected("failed.contoso.com", investigation.ReasonFailed))
+		term.Postponed(postponed("later.contoso.com"), errors.New("x"))
+		scrolled, bars := s.shows()
+		term.Close()
+		want := []string{
+			"archived      stored.contoso.com: 1.0 MiB, SHA-256 aaaaaaaaaaaaaaaa…",
+			"not collected failed.contoso.com: Failed",
+			"postponed     later.contoso.com, again at 06:36:07Z: the download answered 503",
+		}
+		if !slices.Equal(scrolled, want) || len(bars) != 1 {
+			t.Errorf("got %q and bars %q, want %q and the budget", scrolled, bars, want)
+		}
+	})
+}
+
+// TestTerminalScrollsTheLog: what a logger writes stands above the bars, once and in full.
+func TestTerminalScrollsTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 60, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		slog.New(slog.NewTextHandler(term, nil)).Warn("the list is late", "tenant", strings.Repeat("x", 80))
+		s.shows()
+		scrolled, _ := s.shows()
+		term.Close()
+		if line := only(t, scrolled, "the list is late"); !strings.HasSuffix(line, strings.Repeat("x", 80)) {
+			t.Errorf("got %q, want all of it", line)
+		}
+	})
+}
+
+// TestTerminalClosed: it can be closed twice, and nobody who still reports is hurt.
+func TestTerminalClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 80, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		term.Fetching(other(fetching("host", 1), "1"))
+		term.Close()
+		term.Close()
+		before := s.text("")
+		term.Began(true)
+		term.Observed(ready("late"))
+		term.Budget(nil)
+		pull(t, term.Download("1", 5, body(5)), 5)
+		term.Settled(archived("late", 1))
+		term.Postponed(postponed("late"), nil)
+		if _, err := term.Write([]byte("late\n")); err == nil {
+			t.Error("a write after Close succeeded")
+		}
+		if after := s.text(""); after != before {
+			t.Errorf("after Close it drew %q, want %q", after, before)
+		}
+	})
+}
+
+// TestBudgetLine: it says how many calls are free, and when the next is.
+func TestBudgetLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 80, height: 24}
+		term := console.NewTerminalOn(s, func() time.Time { return at })
+		defer term.Close()
+		for _, tt := range []struct {
+			freeAt []time.Duration
+			want   string
+		}{
+			{nil, "starting"},
+			{[]time.Duration{-time.Minute, 0}, "budget: 2 of 2 calls free"},
+			{[]time.Duration{0, time.Second}, "budget: 1 of 2 calls free, next in 1s"},
+			{[]time.Duration{30 * time.Second, 59 * time.Second}, "budget: 0 of 2 calls free, next in 30s"},
+			{[]time.Duration{90 * time.Second}, "budget: 0 of 1 calls free, next in 1m30s"},
+		} {
+			var freeAt []time.Time
+			for _, d := range tt.freeAt {
+				freeAt = append(freeAt, at.Add(d))
+			}
+			term.Budget(freeAt)
+			_, bars := s.shows()
+			if len(bars) != 1 || bars[0] != tt.want {
+				t.Errorf("%v: got %q, want %q", tt.freeAt, bars, tt.want)
+			}
+		}
+	})
+}

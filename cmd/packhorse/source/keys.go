@@ -1,0 +1,88 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"packhorse/internal/custody"
+	"packhorse/internal/manifest"
+	"packhorse/internal/verify"
+)
+
+// keyFileMax is many times what a file with keys has, in bytes.
+const keyFileMax = 64 << 10
+
+var errTooLarge = errors.New("it is too large")
+
+// TrustFiles reads public keys from files in PEM, each with one or more.
+func TrustFiles(paths []string) (verify.Trust, error) {
+	var t verify.Trust
+	for _, path := range paths {
+		text, err := readFile(path)
+		if err != nil {
+			return verify.Trust{}, fmt.Errorf("read the public key: %w", err)
+		}
+		keys, err := manifest.ParseKeys(text)
+		if err != nil {
+			return verify.Trust{}, fmt.Errorf("read the public key %s: %w (packhorse public-key prints one)",
+				path, err)
+		}
+		for _, key := range keys {
+			t.Add(key, path)
+		}
+	}
+	return t, nil
+}
+
+// TrustData reads the keys of a data folder: signing-key*.pub.pem, and what belongs to the private
+// keys signing-key*.pem. It makes none. present is the id of the key that signs now; it is empty if
+// there is none.
+func TrustData(dir string) (_ verify.Trust, present string, err error) {
+	files, err := custody.LocalKeyFiles(dir)
+	if err != nil {
+		return verify.Trust{}, "", err
+	}
+	var t verify.Trust
+	for _, file := range files {
+		keys, err := keysOf(file)
+		if err != nil {
+			return verify.Trust{}, "", fmt.Errorf("read the signing key %s: %w", file, err)
+		}
+		for _, key := range keys {
+			t.Add(key, file)
+		}
+		if filepath.Base(file) == custody.LocalKeyFile {
+			present = keys[0].ID
+		}
+	}
+	return t, present, nil
+}
+
+// keysOf reads the public keys of a file, which has public keys or one private.
+func keysOf(file string) ([]manifest.Key, error) {
+	text, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return custody.ParseLocalKeys(filepath.Base(file), text)
+}
+
+// readFile reads a file that ought to be small.
+func readFile(path string) (_ []byte, err error) {
+	file, err := os.Open(path) //nolint:gosec // the user's choice
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	text, err := io.ReadAll(io.LimitReader(file, keyFileMax+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > keyFileMax {
+		return nil, fmt.Errorf("%s: %w for a key", path, errTooLarge)
+	}
+	return text, nil
+}

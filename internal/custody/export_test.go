@@ -1,7 +1,0 @@
-package custody
-
-// Canonical and CheckCanonical open the canonical form to its test.
-var (
-	Canonical      = canonical
-	CheckCanonical = checkCanonical
-)

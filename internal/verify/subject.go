@@ -1,0 +1,235 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/manifest"
+)
+
+// signatureAlgorithm is the one there is.
+const signatureAlgorithm = "ECDSA-P256-SHA256"
+
+// subject makes all checks of one manifest that need no other.
+func (v *Verifier) subject(ctx context.Context, inv inventory, r *resolved, u unit) Subject {
+	s := Subject{
+		Key: u.parts.SubjectKey(), ManifestKey: u.parts.ManifestKey(), TenantID: u.parts.TenantID,
+		id: u.parts.ID, stem: u.parts.Stem(),
+	}
+	if rec, ok := v.ledger.record(ctx, s.id); ok {
+		s.Record = &rec
+	}
+	if u.paper == nil {
+		v.withoutManifest(ctx, &s, r)
+		return s
+	}
+	s.there = true
+	s.ManifestKey, s.Key = u.paper.Key, beside(u.paper.parts)
+	if u.object != nil {
+		s.Key = u.object.Key
+	}
+	if u.paper.signature != nil {
+		s.SignatureKey = u.paper.signature.Key
+	}
+	v.manifest(&s, u)
+	if !s.read {
+		return s
+	}
+	v.signature(ctx, &s, u)
+	v.object(ctx, &s, inv, u)
+	v.versions(ctx, &s, u)
+	v.locks(ctx, &s, u)
+	v.inLedger(ctx, &s)
+	s.establish()
+	return s
+}
+
+// withoutManifest is about what lies there although its manifest does not. The finding of an object
+// or signature alone is a stray's.
+func (v *Verifier) withoutManifest(ctx context.Context, s *Subject, r *resolved) {
+	if v.ledger.inHand(ctx)(s.id) {
+		s.needless(CheckManifest, "it is being stored at this moment")
+		for _, check := range checksAfterManifest {
+			s.needless(check, "there is no manifest yet")
+		}
+		return
+	}
+	if len(r.rest) == 0 {
+		sealed := s.Record != nil && (s.Record.IsSealed() || s.Record.State == investigation.StateDone)
+		s.mismatch(Finding{
+			Check: CheckManifest, What: "nothing lies under the key", Expected: s.ManifestKey, nothing: !sealed,
+		})
+	} else {
+		s.set(Result{Check: CheckManifest, Verdict: VerdictMismatch, Why: "it is missing"})
+	}
+	s.unfounded("there is no manifest", checksAfterManifest...)
+}
+
+// manifest judges the manifest itself.
+func (v *Verifier) manifest(s *Subject, u unit) {
+	p := u.paper
+	s.Digest = p.digest
+	switch {
+	case p.unread != nil:
+		s.mismatch(Finding{
+			Key: s.ManifestKey, Check: CheckManifest, What: "the manifest cannot be read",
+			Found: p.unread.Error(), Unread: !isWrong(p.unread),
+		})
+		s.unfounded("the manifest cannot be read", checksAfterManifest...)
+		return
+	case p.bad != nil:
+		s.mismatch(Finding{
+			Key: s.ManifestKey, Check: CheckManifest, What: "it is not a manifest as it was written",
+			Found: strings.TrimPrefix(p.bad.Error(), manifest.ErrBadManifest.Error()+": "),
+		})
+		s.unfounded("the manifest is not as it was written", checksAfterManifest...)
+		return
+	}
+	s.Manifest, s.read = p.m, true
+	if expected, ok := place(p.m, p.parts); !ok {
+		s.mismatch(Finding{
+			Key: s.ManifestKey, Check: CheckManifest, What: "the manifest belongs under another key",
+			Expected: expected, Found: s.ManifestKey,
+		})
+	} else {
+		s.ok(CheckManifest)
+	}
+}
+
+// beside is what a person calls what lies in the place of a manifest.
+func beside(at investigation.KeyParts) string {
+	if at.Area == investigation.AreaNotCollected {
+		return at.Key()
+	}
+	return investigation.Place(at.SubjectKey(), at.Place)
+}
+
+// place returns the key that a manifest's own facts call for, and whether it lies in a place of that
+// key.
+func place(m manifest.Manifest, at investigation.KeyParts) (expected string, ok bool) {
+	action := investigation.Action{
+		ID:        investigation.ID{TenantID: m.Action.TenantID, ActionID: m.Action.ID},
+		MachineID: m.Action.MachineID, CreatedAt: m.Action.CreatedAt,
+	}
+	expected, err := m.Key()
+	if err != nil {
+		return "the key of an action that makes sense", false
+	}
+	var byAction string
+	switch m.Outcome {
+	case manifest.OutcomeArchived:
+		key, err := investigation.KeyOf(at.Folder, action)
+		if err != nil {
+			return expected, false
+		}
+		byAction = key.Manifest()
+	case manifest.OutcomeQuarantined:
+		key, err := investigation.QuarantineKeyOf(action)
+		if err != nil {
+			return expected, false
+		}
+		byAction = key.Manifest()
+	default:
+		byAction = expected
+	}
+	if n, ok := investigation.ParseKey(expected); !ok || n.Stem() != at.Stem() {
+		return expected, false
+	}
+	if m.Object != nil {
+		n, ok := investigation.ParseKey(m.Object.Key)
+		if !ok || n.Part != investigation.PartObject || n.Stem() != at.Stem() {
+			return expected, false
+		}
+	}
+	return byAction, byAction == at.ManifestKey()
+}
+
+// signature judges the signature by the trusted key that the manifest names.
+func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
+	p := u.paper
+	mismatch := func(what, expected, found string, unread bool) {
+		key := investigation.SignatureKey(s.ManifestKey)
+		if p.signature != nil {
+			key = p.signature.Key
+		}
+		s.mismatch(Finding{
+			Key: key, Check: CheckSignature, What: what, Expected: expected, Found: found, Unread: unread,
+		})
+	}
+	ref := s.Manifest.Signature
+	if ref.Algorithm != signatureAlgorithm {
+		mismatch("the manifest names another kind of signature", signatureAlgorithm, ref.Algorithm, false)
+	}
+	if p.signed {
+		s.ok(CheckSignature)
+		return
+	}
+	if p.signature == nil {
+		mismatch("there is no signature", "a signature by the key "+ref.KeyID, "", false)
+		return
+	}
+	key, ok := v.trust.keys[ref.KeyID]
+	if !ok {
+		trusted := "no key at all"
+		if ids := v.trust.IDs(); len(ids) > 0 {
+			trusted = "one of " + strings.Join(ids, ", ")
+		}
+		mismatch("a foreign key: the manifest names one that is not trusted", trusted, ref.KeyID, false)
+		s.Findings[len(s.Findings)-1].Headline = headlineForeign
+		return
+	}
+	text, err := readVersion(ctx, v.archive, *p.signature.Object, p.signatureVersion, signatureMax)
+	if err != nil {
+		mismatch("the signature cannot be read", "", err.Error(), !isWrong(err))
+		return
+	}
+	mismatch("the signature is not one of this manifest by this key", "a signature by the key "+key.ID,
+		fmt.Sprintf("%d bytes that are none", len(text)), false)
+}
+
+// quarantines holds what manifests say of the quarantine against what lies there.
+func (v *Verifier) quarantines(subjects []Subject, mismatch func(*Subject, Finding)) {
+	for i := range subjects {
+		s := &subjects[i]
+		if s.Manifest.NotCollected == nil || s.Manifest.NotCollected.Quarantine == nil {
+			continue
+		}
+		named := s.Manifest.NotCollected.Quarantine
+		q := quarantined(subjects, *named)
+		say := func(what, expected, found string) {
+			mismatch(s, Finding{Check: CheckQuarantine, What: what, Expected: expected, Found: found})
+		}
+		switch {
+		case q == nil || q.Digest == "":
+			say("the manifest of what is in quarantine is not there", named.ManifestKey, "")
+		case q.Digest != named.ManifestSHA256:
+			say("the manifest of what is in quarantine is another", named.ManifestSHA256, q.Digest)
+		case q.Key != named.Key:
+			say("what is in quarantine has another key", named.Key, q.Key)
+		case q.objectSHA256 == "":
+			say("what is in quarantine is not there", named.Key, "")
+		case q.objectSHA256 != named.SHA256:
+			say("what is in quarantine has another SHA-256", named.SHA256, q.objectSHA256)
+		}
+		s.ok(CheckQuarantine)
+	}
+}
+
+// quarantined finds the manifest that another names: it may lie in a later place than that says.
+func quarantined(subjects []Subject, named manifest.Quarantine) *Subject {
+	n, ok := investigation.ParseKey(named.ManifestKey)
+	var closest *Subject
+	for i := range subjects {
+		q := &subjects[i]
+		switch {
+		case !ok || q.stem != n.Stem():
+		case q.Digest == named.ManifestSHA256:
+			return q
+		case closest == nil:
+			closest = q
+		}
+	}
+	return closest
+}

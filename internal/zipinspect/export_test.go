@@ -1,0 +1,22 @@
+package zipinspect
+
+import "packhorse/internal/investigation"
+
+// Check judges a whole stream that comes in pieces of at most step bytes.
+func Check(stream []byte, step int) (investigation.Content, error) {
+	s := NewStream(true)
+	for len(stream) > 0 {
+		n := min(step, len(stream))
+		_, _ = s.Write(stream[:n])
+		stream = stream[n:]
+	}
+	return s.Content()
+}
+
+// The most that is said of what is in a package.
+const (
+	TopMax      = topMax
+	ExamplesMax = examplesMax
+	QuotedMax   = quotedMax
+	TailMax     = tailMax
+)
