@@ -45,7 +45,9 @@ func in(t *testing.T, state investigation.State) investigation.Record {
 	waiting, _ := investigation.Observe(seen(investigation.StatusPending), t0.Add(-5*time.Minute)).Apply(unknown)
 	ready, _ := investigation.Observe(seen(investigation.StatusSucceeded), t0).Apply(waiting)
 	fetching := must(investigation.Claim("ada", t0, t0.Add(lease)).Apply(ready))
-	archived := must(investigation.Archive("ada", investigation.Arrival{At: t0.Add(time.Second), Receipt: receipt()}).Apply(fetching))
+	archived := must(investigation.Archive("ada", investigation.Arrival{
+		At: t0.Add(time.Second), Receipt: receipt(),
+	}).Apply(fetching))
 	records := map[investigation.State]investigation.Record{
 		investigation.StateUnknown:  unknown,
 		investigation.StateWaiting:  waiting,
@@ -55,7 +57,9 @@ func in(t *testing.T, state investigation.State) investigation.Record {
 		investigation.StateNotCollected: must(investigation.Close("ada", investigation.Closing{
 			At: t0, Reason: investigation.ReasonExpired, Message: "six links came to nothing",
 		}).Apply(fetching)),
-		investigation.StateDone: must(investigation.Announce(investigation.Conclusion{At: t0.Add(2 * time.Second)}).Apply(sealed(t, archived))),
+		investigation.StateDone: must(investigation.Announce(investigation.Conclusion{
+			At: t0.Add(2 * time.Second),
+		}).Apply(sealed(t, archived))),
 	}
 	r, known := records[state]
 	if !known || r.State != state {
@@ -242,7 +246,7 @@ func TestDueAndClaimable(t *testing.T) {
 			r := in(t, state)
 			if tt.from.IsZero() {
 				if r.Due(t0.Add(1e6*time.Hour)) || r.Claimable(t0.Add(1e6*time.Hour)) || r.Lane != "" {
-					t.Errorf("it becomes due: %+v", r)
+					t.Errorf("due: %+v, want never", r)
 				}
 				return
 			}
@@ -278,7 +282,8 @@ func TestUnknownActionsAreOnlyObserved(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", c.Name, got, err)
 		}
 	}
-	err := investigation.Unchanged().Explain(investigation.ID{TenantID: "t", ActionID: "a"}, investigation.ErrUnknownAction)
+	id := investigation.ID{TenantID: "t", ActionID: "a"}
+	err := investigation.Unchanged().Explain(id, investigation.ErrUnknownAction)
 	if got, want := err.Error(), "seal action a: action not in the ledger"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -139,7 +139,8 @@ func FuzzRedact(f *testing.F) {
 		if utf8.ValidString(text) && !utf8.ValidString(got) {
 			t.Errorf("%q became invalid: %q", text, got)
 		}
-		if len(secret) >= 8 && strings.Contains(got, secret) && !strings.Contains("[link redacted] [token redacted]", secret) {
+		if len(secret) >= 8 && strings.Contains(got, secret) &&
+			!strings.Contains("[link redacted] [token redacted]", secret) {
 			t.Errorf("%q is left in %q", secret, got)
 		}
 		if strings.Contains(got, "://") {

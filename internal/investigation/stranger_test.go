@@ -89,7 +89,8 @@ func TestClaims(t *testing.T) {
 	for n := range 40 {
 		c = c.Add(fmt.Sprintf("owner-%d", n))
 	}
-	if c.Has("owner-7") || !c.Has("owner-8") || !c.Has("owner-39") || c.Has("owner-3") || c.Has("") || c.Has("owner-8 owner-9") {
+	if c.Has("owner-7") || !c.Has("owner-8") || !c.Has("owner-39") || c.Has("owner-3") || c.Has("") ||
+		c.Has("owner-8 owner-9") {
 		t.Errorf("got %s", c)
 	}
 	if without := c.Without("owner-9"); without.Has("owner-9") || !without.Has("owner-8") || !without.Has("owner-10") {
@@ -104,7 +105,8 @@ func TestClaims(t *testing.T) {
 	for charge, want := range map[investigation.Charge]investigation.Claims{
 		investigation.ChargeAttempt: "ada", investigation.ChargeLink: "ada", investigation.ChargeNothing: "",
 	} {
-		released, err := investigation.GiveBack("ada", investigation.Release{At: t0, DueAt: t0, Charge: charge}).Apply(claimed)
+		giveBack := investigation.GiveBack("ada", investigation.Release{At: t0, DueAt: t0, Charge: charge})
+		released, err := giveBack.Apply(claimed)
 		if err != nil || released.Claims != want || released.HasUnnamedClaims() {
 			t.Errorf("charge %d: got %+v, %v", charge, released, err)
 		}

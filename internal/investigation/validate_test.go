@@ -51,7 +51,8 @@ func (w *walker) step(r investigation.Record) investigation.Record {
 }
 
 func (w *walker) action() investigation.Action {
-	a := seen(pick(w, investigation.Status("Pending"), "New", "", "Succeeded", "Succeeded", "Failed", "TimeOut", "Cancelled"))
+	a := seen(pick(w, investigation.Status("Pending"), "New", "", "Succeeded", "Succeeded", "Failed", "TimeOut",
+		"Cancelled"))
 	a.CreatedAt = pick(w, a.CreatedAt, w.now.AddDate(0, 0, -7),
 		time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC))
 	a.LastUpdatedAt = pick(w, a.LastUpdatedAt, time.Time{}, a.CreatedAt, time.Unix(0, 0),
@@ -62,7 +63,8 @@ func (w *walker) action() investigation.Action {
 func (w *walker) archived(r investigation.Record, owner string) (investigation.Record, error) {
 	stored := receipt()
 	stored.Size, stored.PartSize, stored.VersionID = pick(w, int64(0), 1<<40), pick(w, int64(0), 64<<20), pick(w, "", "v")
-	stored.Retention = investigation.Lock{Mode: pick(w, "", "GOVERNANCE", "COMPLIANCE"), For: 36500 * 24 * time.Hour}.From(w.now)
+	lock := investigation.Lock{Mode: pick(w, "", "GOVERNANCE", "COMPLIANCE"), For: 36500 * 24 * time.Hour}
+	stored.Retention = lock.From(w.now)
 	return investigation.Archive(owner, investigation.Arrival{At: w.now, Receipt: stored}).Apply(r)
 }
 

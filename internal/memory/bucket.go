@@ -18,7 +18,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// The operations that may be made to fail.
+// The operations that a test can make fail.
 const (
 	OpPut      = "PutObject"
 	OpCreate   = "CreateMultipartUpload"
@@ -43,23 +43,22 @@ type Object struct {
 	Mode        types.ObjectLockMode
 	Until       *time.Time
 	Hold        types.ObjectLockLegalHoldStatus
-	VersionID   string // given by the bucket
-	Deleted     bool   // it is a delete marker
-	Unreadable  bool   // it is encrypted with a key of the writer's own (SSE-C)
+	VersionID   string // assigned by the bucket
+	Deleted     bool   // a delete marker
+	Unreadable  bool   // encrypted with a key that only the writer has (SSE-C)
 }
 
-// begun is an upload that is not finished.
+// begun is a multipart upload in progress.
 type begun struct {
 	Object
 	key   string
 	parts map[int32][]byte
 }
 
-// Bucket is the bucket. It is safe for concurrent use; its fields are set before it is used.
+// Bucket is an evidence bucket in memory. It is safe for concurrent use. Set its fields before use.
 type Bucket struct {
-	Locks bool // it was made with Object Lock
-	// Fault answers the nth call (from 1) of an operation with an error instead; After does so once
-	// the call has had its effect.
+	Locks bool // the bucket has Object Lock
+	// Fault can fail the nth call (from 1) of an operation before it takes effect, After once it has.
 	Fault func(op string, n int) error
 	After func(op string, n int) error
 
@@ -75,7 +74,7 @@ func NewBucket() *Bucket {
 	return &Bucket{Locks: true, objects: map[string][]Object{}, uploads: map[string]begun{}}
 }
 
-// Get returns the newest version of an object, unless it is deleted.
+// Get returns the newest version of an object, and false if the object is deleted or does not exist.
 func (b *Bucket) Get(key string) (Object, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -89,36 +88,36 @@ func (b *Bucket) Version(key, id string) (Object, bool) {
 	return b.version(key, &id)
 }
 
-// Versions returns how many versions a key has, delete markers among them.
+// Versions returns how many versions a key has, including delete markers.
 func (b *Bucket) Versions(key string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.objects[key])
 }
 
-// Keys returns the keys of everything that is not deleted, in order.
+// Keys returns the keys of all objects that are not deleted, in order.
 func (b *Bucket) Keys() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.keys()
 }
 
-// Uploads returns how many uploads were begun and neither completed nor aborted.
+// Uploads returns how many uploads are neither completed nor aborted.
 func (b *Bucket) Uploads() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.uploads)
 }
 
-// Plant puts a version on top, as somebody does who may write to the bucket and sets no condition.
-// It returns the version's id.
+// Plant adds a version without a condition, like somebody else with write access to the bucket. It returns
+// the version's id.
 func (b *Bucket) Plant(key string, o Object) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.add(key, o)
 }
 
-// Damage replaces the newest version in place, as only somebody can who has the disk.
+// Damage changes the newest version in place. S3 cannot do that; it takes access to the disk.
 func (b *Bucket) Damage(key string, change func(*Object)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,7 +125,7 @@ func (b *Bucket) Damage(key string, change func(*Object)) {
 	change(&versions[len(versions)-1])
 }
 
-// Remove takes the newest version away.
+// Remove deletes the newest version without a trace.
 func (b *Bucket) Remove(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -141,21 +140,21 @@ func (b *Bucket) Count(op string) int {
 	return b.count(op)
 }
 
-// String returns the operations that were called, in order.
+// String returns the calls in order, as operation names.
 func (b *Bucket) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return strings.Join(b.calls, " ")
 }
 
-// Forget forgets the calls that were made.
+// Forget clears the list of calls.
 func (b *Bucket) Forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls = nil
 }
 
-// CRC32C returns the checksum S3 calls CRC32C, as its API has it.
+// CRC32C returns the CRC32C of p in the encoding of the S3 API.
 func CRC32C(p []byte) string {
 	sum := crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli))
 	return base64.StdEncoding.EncodeToString([]byte{
@@ -163,10 +162,10 @@ func CRC32C(p []byte) string {
 	})
 }
 
-// Refusal returns an S3 answer that is an error.
+// Refusal returns an S3 error answer.
 func Refusal(status int, code string) error { return RefusalThat(status, code, code) }
 
-// RefusalThat returns an S3 answer that is an error, with a message.
+// RefusalThat returns an S3 error answer with a message.
 func RefusalThat(status int, code, message string) error {
 	return &awshttp.ResponseError{
 		ResponseError: &smithyhttp.ResponseError{
@@ -205,7 +204,7 @@ func (b *Bucket) current(key string) (Object, bool) {
 	return versions[len(versions)-1], true
 }
 
-// version returns the version of that id; nil or "" is the newest.
+// version returns the version with the given id. A nil or empty id means the newest.
 func (b *Bucket) version(key string, id *string) (Object, bool) {
 	if id == nil || *id == "" {
 		return b.current(key)
@@ -241,13 +240,13 @@ func (b *Bucket) commit(key string, condition *string, o Object) (version string
 	return b.add(key, o), nil
 }
 
-// permits refuses what S3 would refuse to write on an object.
+// permits returns an error if S3 would refuse the object's metadata or lock.
 func (b *Bucket) permits(o Object) error {
 	total := 0
 	for name, value := range o.Metadata {
 		total += len(name) + len(value)
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return fmt.Errorf("the metadata %s is not plain ASCII: %q", name, value)
+			return fmt.Errorf("metadata %s is not plain ASCII: %q", name, value)
 		}
 	}
 	if total > 2<<10 {
@@ -257,7 +256,7 @@ func (b *Bucket) permits(o Object) error {
 		return Refusal(http.StatusBadRequest, "InvalidArgument")
 	}
 	if o.Until != nil && (o.Until.Nanosecond() != 0 || o.Until.Location() != time.UTC) {
-		return fmt.Errorf("the retention ends at %s, which is not in whole seconds UTC", o.Until)
+		return fmt.Errorf("retention end %s is not in whole seconds UTC", o.Until)
 	}
 	if !b.Locks && (o.Mode != "" || o.Hold != "") {
 		return RefusalThat(http.StatusBadRequest, "InvalidRequest",
@@ -266,7 +265,7 @@ func (b *Bucket) permits(o Object) error {
 	return nil
 }
 
-// do plays one call.
+// do records one call, applies the faults and runs the effect.
 func (b *Bucket) do(ctx context.Context, op string, effect func() error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

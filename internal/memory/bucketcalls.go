@@ -41,7 +41,7 @@ func (b *Bucket) GetObjectLockConfiguration(ctx context.Context,
 	return out, err
 }
 
-// ListObjectVersions implements archive.S3. It answers with one page.
+// ListObjectVersions implements archive.S3. It returns everything in one page.
 func (b *Bucket) ListObjectVersions(ctx context.Context, in *s3.ListObjectVersionsInput,
 	_ ...func(*s3.Options),
 ) (out *s3.ListObjectVersionsOutput, err error) {
@@ -75,7 +75,7 @@ func (b *Bucket) ListObjectVersions(ctx context.Context, in *s3.ListObjectVersio
 	return out, err
 }
 
-// ListObjectsV2 implements archive.S3. It answers with one page.
+// ListObjectsV2 implements archive.S3. It returns everything in one page.
 func (b *Bucket) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input,
 	_ ...func(*s3.Options),
 ) (out *s3.ListObjectsV2Output, err error) {
@@ -169,7 +169,7 @@ func (b *Bucket) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipa
 	err = b.do(ctx, OpCreate, func() error {
 		if in.ChecksumType != types.ChecksumTypeFullObject ||
 			in.ChecksumAlgorithm != types.ChecksumAlgorithmCrc32c {
-			return errors.New("the upload has no checksum over the whole object")
+			return errors.New("the upload lacks a checksum of the whole object")
 		}
 		o := Object{
 			ContentType: aws.ToString(in.ContentType), Metadata: in.Metadata,

@@ -10,21 +10,21 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// CheckChange reports every rule of the ledger that a change of one record breaks. It knows the
-// rules from DESIGN, and not from the code of the transitions: a record has in each state exactly
-// the fields that belong there, and what was written down for good stays.
+// CheckChange reports every ledger rule that a change of one record breaks. It states the rules
+// independently of the code of the transitions: in each state a record has exactly the fields that belong
+// there, and a final field never changes.
 func CheckChange(before, after investigation.Record) error {
 	return errors.Join(checkState(before, after), checkKept(before, after), checkFields(after),
 		checkSeals(after))
 }
 
-// checkState allows legal changes, and staying in a state in which something can still move.
+// checkState allows legal changes of state, and changes within a state that permits them.
 func checkState(before, after investigation.Record) error {
 	stays := before.State == after.State
 	moves := before.State == investigation.StateWaiting || before.State == investigation.StateFetching ||
 		(before.State == investigation.StateNotCollected && !before.IsSealed())
 	if stays && !moves && before != after {
-		return fmt.Errorf("a record that is %q changed", before.State)
+		return fmt.Errorf("record changed in state %q", before.State)
 	}
 	if !stays && !before.State.CanBecome(after.State) {
 		return fmt.Errorf("%q became %q", before.State, after.State)
@@ -32,12 +32,12 @@ func checkState(before, after investigation.Record) error {
 	return nil
 }
 
-// checkKept finds what changed although it was to stay.
+// checkKept finds final fields that changed.
 func checkKept(before, after investigation.Record) error {
 	var faults []error
 	kept := func(name string, ok bool) {
 		if !ok {
-			faults = append(faults, fmt.Errorf("its %s changed", name))
+			faults = append(faults, fmt.Errorf("%s changed", name))
 		}
 	}
 	if before.State == investigation.StateUnknown {
@@ -62,7 +62,7 @@ func checkKept(before, after investigation.Record) error {
 	}
 	if before.IsSealed() {
 		kept("seal", sameSeal(before.Seal, after.Seal) && sameSeal(before.QuarantineSeal, after.QuarantineSeal))
-		// It lies in another place if somebody else's object lay in the first one.
+		// Announcing may change it, because a stranger may occupy the first place.
 		kept("manifest key", before.ManifestKey == after.ManifestKey || after.State == investigation.StateDone)
 	}
 	return errors.Join(faults...)
@@ -77,7 +77,7 @@ func checkFields(r investigation.Record) error {
 	var faults []error
 	iff := func(name string, set, want bool) {
 		if set != want {
-			faults = append(faults, fmt.Errorf("in state %q its %s: set is %t, want %t",
+			faults = append(faults, fmt.Errorf("state %q: %s set: %t, want %t",
 				r.State, name, set, want))
 		}
 	}
@@ -100,7 +100,7 @@ func checkFields(r investigation.Record) error {
 	iff("owner", r.Owner != "", is(fetching))
 	iff("lease", !r.LeaseUntil.IsZero(), is(fetching))
 	iff("lane of packages", r.Lane == investigation.LaneLive || r.Lane == investigation.LaneBacklog, is(ready, fetching))
-	iff("lane of a decided action", r.Lane == investigation.LaneDecided, is(archived, notCollected))
+	iff("lane of decided actions", r.Lane == investigation.LaneDecided, is(archived, notCollected))
 	iff("due time", !r.DueAt.IsZero(), is(ready, fetching, archived, notCollected) && !backAtOnce(r))
 	iff("receipt", r.Receipt != (investigation.Receipt{}), collected)
 	iff("manifest key", r.ManifestKey != "", collected || r.IsSealed())
@@ -108,53 +108,53 @@ func checkFields(r investigation.Record) error {
 	iff("manifest", r.Seal.Manifest != "", r.IsSealed() && !is(done))
 	iff("quarantine", r.Quarantine != (investigation.Receipt{}),
 		r.QuarantineSeal.Sequence > 0 || (r.Quarantine != (investigation.Receipt{}) && !r.IsSealed()))
-	iff("manifest of the quarantine", r.QuarantineSeal.Manifest != "",
+	iff("quarantine manifest", r.QuarantineSeal.Manifest != "",
 		r.QuarantineSeal.Sequence > 0 && !is(done))
-	iff("time of archiving", !r.ArchivedAt.IsZero(), collected)
+	iff("archival time", !r.ArchivedAt.IsZero(), collected)
 	iff("reason", r.Reason != "", !collected && is(notCollected, done))
-	iff("time of announcement", !r.AnnouncedAt.IsZero(), is(done))
+	iff("announcement time", !r.AnnouncedAt.IsZero(), is(done))
 	if r.Quarantine != (investigation.Receipt{}) && r.Reason == "" {
-		faults = append(faults, errors.New("it has something in quarantine, and no reason"))
+		faults = append(faults, errors.New("quarantine receipt but no reason"))
 	}
 	if r.Attempts < 0 || r.ExpiredLinks < 0 {
-		faults = append(faults, fmt.Errorf("it has %d attempts and %d expired links",
+		faults = append(faults, fmt.Errorf("%d attempts and %d expired links",
 			r.Attempts, r.ExpiredLinks))
 	}
 	if is(fetching) && (r.Attempts < 1 || !r.DueAt.Equal(r.LeaseUntil)) {
-		faults = append(faults, fmt.Errorf("it is fetched in attempt %d, due at %v, leased until %v",
+		faults = append(faults, fmt.Errorf("fetching in attempt %d, due at %v, leased until %v",
 			r.Attempts, r.DueAt, r.LeaseUntil))
 	}
 	for name, instant := range map[string]time.Time{"due time": r.DueAt, "lease": r.LeaseUntil} {
 		if !instant.Equal(instant.Truncate(time.Millisecond)) {
-			faults = append(faults, fmt.Errorf("its %s is finer than a millisecond", name))
+			faults = append(faults, fmt.Errorf("%s is finer than a millisecond", name))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// backAtOnce: a release may name no time, which is now.
+// backAtOnce reports whether the record was released without a due time, which makes it due at once.
 func backAtOnce(r investigation.Record) bool {
 	return r.State == investigation.StateReady && r.DueAt.IsZero()
 }
 
-// checkSeals finds seals that no chain can have: two manifests of one action follow each other, and
-// a digest is that of the manifest, for as long as that is there.
+// checkSeals finds seals that no chain can contain. The two manifests of one action follow each other, and
+// a digest matches its manifest as long as the record has the manifest.
 func checkSeals(r investigation.Record) error {
 	var faults []error
 	for name, seal := range map[string]investigation.Seal{
-		"seal": r.Seal, "seal of the quarantine": r.QuarantineSeal,
+		"seal": r.Seal, "quarantine seal": r.QuarantineSeal,
 	} {
 		sum := sha256.Sum256([]byte(seal.Manifest))
 		if seal.Manifest != "" && seal.Digest != hex.EncodeToString(sum[:]) {
-			faults = append(faults, fmt.Errorf("its %s has another manifest's digest", name))
+			faults = append(faults, fmt.Errorf("%s has another manifest's digest", name))
 		}
 		if seal.Sequence < 0 || (seal.Sequence > 0) != (seal.Digest != "") {
-			faults = append(faults, fmt.Errorf("its %s is number %d with the digest %q",
+			faults = append(faults, fmt.Errorf("%s has number %d with digest %q",
 				name, seal.Sequence, seal.Digest))
 		}
 	}
 	if q := r.QuarantineSeal; q.Sequence > 0 && q.Sequence+1 != r.Seal.Sequence {
-		faults = append(faults, fmt.Errorf("its seals are numbers %d and %d", q.Sequence, r.Seal.Sequence))
+		faults = append(faults, fmt.Errorf("seals have numbers %d and %d", q.Sequence, r.Seal.Sequence))
 	}
 	return errors.Join(faults...)
 }

@@ -20,13 +20,13 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// set puts a stored value in the place of a field.
+// set replaces a field of the record with a stored value.
 func set(t *testing.T, r *investigation.Record, field string, value any) {
 	t.Helper()
 	number, _ := value.(int)
 	text, _ := value.(string)
 	at, err := time.Parse(time.RFC3339, text)
-	if err != nil && value != nil { // this ledger has no other way to keep what is not a time
+	if err != nil && value != nil { // a malformed time: this ledger can only keep an impossible one
 		at = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	switch field {
@@ -61,7 +61,7 @@ func set(t *testing.T, r *investigation.Record, field string, value any) {
 	case "announcedAt":
 		r.AnnouncedAt = at
 	default:
-		t.Fatalf("no field is stored as %s", field)
+		t.Fatalf("unknown stored field %s", field)
 	}
 }
 
@@ -81,7 +81,7 @@ func observed(t *testing.T, status investigation.Status) investigation.Record {
 	return rec
 }
 
-// The strict twin has to see what is wrong, or it proves nothing.
+// Tests rely on CheckChange to find broken rules, so it must find each of them.
 func TestCheckChangeFindsFault(t *testing.T) {
 	ready := observed(t, investigation.StatusSucceeded)
 	waiting := observed(t, investigation.StatusPending)
@@ -98,7 +98,9 @@ func TestCheckChangeFindsFault(t *testing.T) {
 		}
 		return r
 	}
-	archived := sealed(investigation.Archive("ada", investigation.Arrival{At: now, Receipt: investigation.Receipt{Key: "k"}}).Apply(fetching))
+	archived := sealed(investigation.Archive("ada", investigation.Arrival{
+		At: now, Receipt: investigation.Receipt{Key: "k"},
+	}).Apply(fetching))
 	invalid := sealed(investigation.Close("ada", investigation.Closing{At: now, Reason: "Invalid",
 		Quarantine: investigation.Receipt{Key: "q"}}).Apply(fetching))
 	open := observed(t, investigation.StatusFailed)
@@ -126,8 +128,8 @@ func TestCheckChangeFindsFault(t *testing.T) {
 			"first sight"},
 		{"another receipt", archived, done, func(r *record) { r.Receipt.Key = "l" }, "receipt"},
 		{"no owner", ready, fetching, func(r *record) { r.Owner = "" }, "owner"},
-		{"an owner for good", fetching, archived, func(r *record) { r.Owner = "ada" }, "owner"},
-		{"a lease for good", fetching, archived, func(r *record) { r.LeaseUntil = now }, "lease"},
+		{"an owner kept too long", fetching, archived, func(r *record) { r.Owner = "ada" }, "owner"},
+		{"a lease kept too long", fetching, archived, func(r *record) { r.LeaseUntil = now }, "lease"},
 		{"done and due", archived, done, func(r *record) { r.Lane = "live" }, "lane"},
 		{"ready and not due", record{}, ready, func(r *record) { r.Lane = "" }, "lane"},
 		{"no receipt", fetching, archived, func(r *record) { r.Receipt = investigation.Receipt{} },
@@ -149,18 +151,18 @@ func TestCheckChangeFindsFault(t *testing.T) {
 		{"a quarantine not sealed", fetching, invalid, func(r *record) {
 			r.QuarantineSeal = investigation.Seal{}
 		}, "quarantine"},
-		{"seals that are apart", fetching, invalid, func(r *record) { r.Seal.Sequence = 3 },
+		{"seals out of sequence", fetching, invalid, func(r *record) { r.Seal.Sequence = 3 },
 			"numbers 1 and 3"},
-		{"a quarantine of nothing", fetching, archived, func(r *record) {
+		{"a quarantine without a reason", fetching, archived, func(r *record) {
 			r.Quarantine, r.QuarantineSeal = invalid.Quarantine, invalid.QuarantineSeal
 			r.Seal.Sequence = 2
 		}, "no reason"},
-		{"fewer than no attempts", record{}, ready, func(r *record) { r.Attempts = -1 }, "attempts"},
+		{"negative attempts", record{}, ready, func(r *record) { r.Attempts = -1 }, "attempts"},
 		{"an attempt not counted", ready, fetching, func(r *record) { r.Attempts = 0 }, "attempt 0"},
 		{"two attempts counted", ready, fetching, func(r *record) { r.Attempts = 2 },
 			"2 attempts were counted at once"},
 		{"due before the lease ends", ready, fetching, func(r *record) { r.DueAt = now }, "due at"},
-		{"a fine due time", record{}, ready, func(r *record) { r.DueAt = now.Add(1) }, "millisecond"},
+		{"a due time finer than a millisecond", record{}, ready, func(r *record) { r.DueAt = now.Add(1) }, "millisecond"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

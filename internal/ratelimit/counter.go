@@ -6,37 +6,36 @@ import (
 	"time"
 )
 
-// Counter keeps the State of budgets where all that share them can reach it.
+// Counter keeps the State of budgets where all workers that share them can reach it.
 //
-// Every method is linearizable over all processes: it applies the [State] method of its name in one
-// conditional write, and what it did is durable when it returns. An error means that the outcome is
-// not known; the caller MUST then take a lease for spent. Repeating a call with the same arguments
-// is harmless.
+// Every method is linearizable across processes: it applies the [State] method of the same name in one
+// conditional write, and the result is durable when it returns. After an error the outcome is unknown,
+// and the caller MUST treat a lease as spent. Repeating a call with the same arguments is harmless.
 //
-// An implementation MUST NOT let a budget expire: a budget that is forgotten is a budget reset.
-// Budgets of different names are independent. internal/conformance/counter checks all of this.
+// An implementation MUST NOT let a budget expire: forgetting a budget resets it. Budgets with different
+// names are independent. internal/conformance/counter checks all of this.
 type Counter interface {
-	// Lease takes a slot, or says when to ask again. A denial is no error.
+	// Lease takes a slot, or says when to ask again. A denial is not an error.
 	Lease(ctx context.Context, b Budget, owner string, now time.Time) (Decision, error)
 
 	// Settle frees the slot one window after answeredAt.
 	Settle(ctx context.Context, b Budget, owner string, slot int, answeredAt time.Time) error
 
-	// CoolDown stops all leases until the given instant, or a later one that was set before.
+	// CoolDown stops all leases until the given instant. It never shortens a cooldown.
 	CoolDown(ctx context.Context, b Budget, until time.Time) error
 
 	// Peek returns the State without changing it. It MAY lag behind.
 	Peek(ctx context.Context, b Budget) (State, error)
 }
 
-// Memory is the Counter of a single process. It forgets with the process: use it where one process
-// alone has the budget and its limit is far above its need, and in tests.
+// Memory is a Counter for a single process, and is lost with it. Use it in tests, and for a budget that
+// only one process uses and that is far above its need.
 type Memory struct {
 	mu     sync.Mutex // guards states
 	states map[string]State
 }
 
-// NewMemory returns a Counter that has spent nothing.
+// NewMemory returns a Memory with unspent budgets.
 func NewMemory() *Memory { return &Memory{states: map[string]State{}} }
 
 // Lease implements [Counter].
@@ -92,10 +91,10 @@ type Gauge struct {
 	budget  Budget
 }
 
-// NewGauge returns the gauge of a budget.
+// NewGauge returns a Gauge for the budget.
 func NewGauge(counter Counter, budget Budget) Gauge { return Gauge{counter, budget} }
 
-// FreeAt returns for each slot the instant it can be leased, in ascending order.
+// FreeAt returns when each slot can be leased, in ascending order.
 func (g Gauge) FreeAt(ctx context.Context) ([]time.Time, error) {
 	s, err := g.counter.Peek(ctx, g.budget)
 	if err != nil {

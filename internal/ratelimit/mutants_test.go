@@ -7,25 +7,25 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// A limiter decides on calls, as all workers of the world share it. now is what the clock of the
-// worker says that asks.
+// A limiter decides on calls. All workers of a world share it. now is the time on the calling worker's
+// clock.
 type limiter interface {
-	// lease allows a call, or says when to ask again; the zero time is "no idea".
+	// lease allows a call, or says when to ask again; the zero time means "unknown".
 	lease(now time.Time) (ticket, bool, time.Time)
-	// sent, answered and failed tell what became of the call.
+	// sent, answered and failed report the progress of the call.
 	sent(t ticket, now time.Time)
 	answered(t ticket, now time.Time)
 	failed(t ticket, now time.Time)
 }
 
-// ticket is a call that was allowed.
+// ticket is an allowed call.
 type ticket struct {
 	owner  string
 	slot   int
 	sendBy time.Time // the zero time: the limiter does not say
 }
 
-// limiters names every limiter that is simulated: ours, and what is written in its place.
+// limiters returns every simulated limiter: ours, and those people would write instead.
 func limiters() map[string]func() limiter {
 	return map[string]func() limiter{
 		ours: func() limiter { return &slots{} },
@@ -49,7 +49,7 @@ func limiters() map[string]func() limiter {
 
 const ours = "slots"
 
-// slots is the limiter of this package; each switch leaves out one thing it rests on.
+// slots is the limiter of this package; each switch removes one thing that it depends on.
 type slots struct {
 	state                                      ratelimit.State
 	leases                                     int
@@ -93,15 +93,15 @@ func (s *slots) settle(t ticket, now time.Time) {
 	}
 }
 
-// textbook is what most limiters have in common: they look at the clock once, when they allow a
-// call, and never hear of it again.
+// textbook is what most limiters have in common: they look at the clock once, when they allow a call, and
+// ignore what happens to it.
 type textbook struct{}
 
 func (textbook) sent(ticket, time.Time)     {}
 func (textbook) answered(ticket, time.Time) {}
 func (textbook) failed(ticket, time.Time)   {}
 
-// limit is so many calls in one window.
+// limit is a number of calls per window.
 type limit struct {
 	window time.Duration
 	calls  int
@@ -112,7 +112,7 @@ var (
 	both   = []limit{{time.Minute, 2}, {time.Hour, 120}}
 )
 
-// fixedWindows counts in windows that begin on the minute and on the hour.
+// fixedWindows counts in windows that start on the minute and on the hour.
 type fixedWindows struct {
 	textbook
 	limits []limit

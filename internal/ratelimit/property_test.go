@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// seedsDefault is how many worlds are tried; PACKHORSE_SEEDS asks for another number.
+	// seedsDefault is how many worlds are tried; PACKHORSE_SEEDS overrides it.
 	seedsDefault = 500
-	// mutantSeeds is how many are enough to catch a limiter that is wrong.
+	// mutantSeeds is how many worlds are enough to catch a broken limiter.
 	mutantSeeds = 100
 	// length is how long a world lasts.
 	length  = 3 * time.Hour
@@ -29,9 +29,9 @@ const (
 	skew = 100 * time.Millisecond
 )
 
-// The property this package exists for: no window of any kind holds more calls, as the server
-// counts them, than the server allows, whatever happens to the workers; and what is allowed is
-// used. Every other limiter we know breaks it.
+// The property this package exists for: no matter what happens to the workers, the server never counts
+// more calls in any window than it allows; and the workers use nearly all that it allows. Every other
+// limiter we know breaks it.
 func TestLimiters(t *testing.T) {
 	seeds := seedsDefault
 	if text := os.Getenv("PACKHORSE_SEEDS"); text != "" {
@@ -72,11 +72,11 @@ func TestLimiters(t *testing.T) {
 		" worlds broken | used, undisturbed |\n%s", seeds, mutantSeeds, strings.Join(table, "\n"))
 }
 
-// outcome is what many worlds showed of one limiter.
+// outcome is the result of many worlds with one limiter.
 type outcome struct {
 	seeds, broken, firstBroken         int
 	mostSliding, mostAligned, mostHour int
-	worstUse                           float64 // of the undisturbed worlds, 1 is all that is allowed
+	worstUse                           float64 // among the undisturbed worlds; 1 is the whole budget
 }
 
 func (o outcome) String() string {
@@ -84,7 +84,7 @@ func (o outcome) String() string {
 		o.mostSliding, o.mostAligned, o.mostHour, o.broken, o.seeds, 100*o.worstUse)
 }
 
-// try runs worlds with the seeds 0 to n-1; every fourth one is undisturbed.
+// try runs worlds with the seeds 0 to n-1. Every fourth is undisturbed.
 func try(newLimiter func() limiter, n int) outcome {
 	o := outcome{seeds: n, worstUse: math.Inf(1)}
 	for seed := range n {
@@ -109,22 +109,22 @@ func try(newLimiter func() limiter, n int) outcome {
 	return o
 }
 
-// world is a simulation of workers that call one server through one limiter, by discrete events:
-// no time passes but that of the events.
+// world is a discrete-event simulation of workers that call one server through one limiter. Time passes
+// only from event to event.
 type world struct {
 	limiter limiter
 	random  *rand.Rand
 	calm    bool // nothing goes wrong and nothing is slow
 	now     time.Time
 	events  events
-	calls   []time.Time // when the server counted one
+	calls   []time.Time // when the server counted each call
 }
 
 func newWorld(l limiter, seed uint64, calm bool) *world {
 	return &world{limiter: l, random: rand.New(rand.NewPCG(seed, 1)), calm: calm, now: start}
 }
 
-// run lets the workers work and returns when the server counted a call.
+// run runs the workers and returns when the server counted each call.
 func (w *world) run() []time.Time {
 	for range workers {
 		clock := time.Duration((2*w.random.Float64() - 1) * float64(skew))
@@ -141,7 +141,7 @@ func (w *world) run() []time.Time {
 	return w.calls
 }
 
-// ask is a worker's whole call, from the lease to the next one. clock is how far its clock is off.
+// ask plays one call of a worker, up to its next lease. clock is how far the worker's clock is off.
 func (w *world) ask(clock time.Duration) {
 	asked := w.now.Add(clock)
 	w.after(w.storeDelay(), func() {
@@ -156,7 +156,7 @@ func (w *world) ask(clock time.Duration) {
 	})
 }
 
-// send sends the request, unless the worker's clock says that it is too late or the worker dies.
+// send sends the request, unless it is too late by the worker's clock, or the worker dies.
 func (w *world) send(t ticket, clock time.Duration) {
 	again := func() { w.ask(clock) }
 	if w.chance(0.005) { // the worker dies before it sends
@@ -179,7 +179,7 @@ func (w *world) send(t ticket, clock time.Duration) {
 	switch {
 	case w.chance(0.01): // the worker dies while it waits for the answer
 		w.after(w.between(time.Second, 20*time.Second), again)
-	case latency > left || w.chance(0.01): // no answer: the deadline, or the connection broke
+	case latency > left || w.chance(0.01): // no answer: the deadline passed, or the connection broke
 		w.after(min(latency, left), func() {
 			w.limiter.failed(t, w.now.Add(clock))
 			again()
@@ -193,15 +193,15 @@ func (w *world) send(t ticket, clock time.Duration) {
 	}
 }
 
-// patience is how long a worker waits that was denied a call.
+// patience returns how long a worker waits after a denial.
 func (w *world) patience(retryAt time.Time) time.Duration {
-	if retryAt.Year() < start.Year() { // it was not told
+	if retryAt.Year() < start.Year() { // the limiter did not say
 		return w.between(time.Second, 4*time.Second)
 	}
 	return max(0, retryAt.Sub(w.now)) + w.between(time.Millisecond, 30*time.Millisecond)
 }
 
-// latency is how long the server takes to answer.
+// latency returns how long the server takes to answer.
 func (w *world) latency() time.Duration {
 	switch {
 	case w.chance(0.03):
@@ -213,7 +213,7 @@ func (w *world) latency() time.Duration {
 	}
 }
 
-// storeDelay is the way to the counter's store, or back.
+// storeDelay returns the delay to the counter's store, or back.
 func (w *world) storeDelay() time.Duration {
 	if w.chance(0.01) {
 		return w.between(50*time.Millisecond, 3*time.Second)
@@ -221,7 +221,7 @@ func (w *world) storeDelay() time.Duration {
 	return w.between(time.Millisecond, 8*time.Millisecond)
 }
 
-// pause is how long the worker's environment is frozen between two steps.
+// pause returns how long the worker is frozen between two steps.
 func (w *world) pause() time.Duration {
 	if w.chance(0.005) {
 		return w.between(time.Second, 2*time.Minute)
@@ -229,7 +229,7 @@ func (w *world) pause() time.Duration {
 	return 0
 }
 
-// chance is true with the probability, and never in a calm world.
+// chance returns true with the given probability, but never in a calm world.
 func (w *world) chance(probability float64) bool {
 	return !w.calm && w.random.Float64() < probability
 }
@@ -242,13 +242,13 @@ func (w *world) after(d time.Duration, do func()) {
 	heap.Push(&w.events, event{w.now.Add(d), do})
 }
 
-// event is something that happens.
+// event is something that happens at an instant.
 type event struct {
 	at time.Time
 	do func()
 }
 
-// events is a heap, the next one first.
+// events is a heap, with the next event first.
 type events []event
 
 func (e events) Len() int           { return len(e) }

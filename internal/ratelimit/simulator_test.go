@@ -17,9 +17,9 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// What TestLimiters shows of the arithmetic, of the whole Transport: four workers with clocks of
-// their own call the simulator through it for most of an hour (its token lasts one), and the
-// simulator, which knows both kinds of windows, never has to say 429.
+// This shows for the whole Transport what TestLimiters shows for the arithmetic. Four workers, each with
+// its own clock, call the simulator for most of an hour (its token lasts one hour). The simulator checks
+// both kinds of windows, and never answers 429.
 func TestTransportAgainstSimulator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const worked = 50 * time.Minute
@@ -60,7 +60,7 @@ func TestTransportAgainstSimulator(t *testing.T) {
 	})
 }
 
-// callOnce makes one call, and returns how long to wait for the next.
+// callOnce makes one call and returns how long to wait before the next.
 func callOnce(t *testing.T, transport http.RoundTripper, token string) time.Duration {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
 		"https://api.test/api/machineactions/"+mdesim.IDOf("action")+"/getPackageUri", nil)
@@ -81,7 +81,7 @@ func callOnce(t *testing.T, transport http.RoundTripper, token string) time.Dura
 	return time.Millisecond
 }
 
-// slowly is the wire: a request takes a while to get to the handler, and its answer to get back.
+// slowly delays each request on the way to the handler, and its answer on the way back.
 type slowly struct {
 	handler http.Handler
 	random  *rand.Rand
@@ -114,7 +114,7 @@ func askToken(t *testing.T, api http.Handler) string {
 		Token string `json:"access_token"`
 	}
 	if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil || answer.Token == "" {
-		t.Fatalf("no token: %s, %v", recorder.Body, err)
+		t.Fatalf("get a token: %s, %v", recorder.Body, err)
 	}
 	return answer.Token
 }

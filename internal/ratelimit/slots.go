@@ -5,42 +5,42 @@ import (
 	"time"
 )
 
-// Slot is one call's worth of a budget.
+// Slot is room for one call in a budget.
 type Slot struct {
 	FreeAt time.Time // the slot can be leased from here on
 	Owner  string    // who leased it last
 }
 
-// State is all that is known of a budget. The zero State is a budget of which nothing is spent.
-// Its methods are pure: they change nothing and return the State to be kept.
+// State is everything that is kept about a budget. The zero State is an unspent budget. Its methods are
+// pure: they do not change the State, but return the new one.
 //
 // # Why it holds
 //
-// The server counts call k at some instant S between its sending and its answer. The next call on
-// the same slot is leased no earlier than answer + window + Guard, so the server counts it more
-// than a window after S, even if the two clocks differ by half a Guard either way. Of any N+1 calls
-// two share a slot; so no window holds more than N. A call without an answer counts as answered at
-// its deadline, which the [Transport] enforces.
+// The server counts a call at some instant S between its sending and its answer. The next call on the
+// same slot is leased no earlier than answer + window + Guard, so the server counts it more than a window
+// after S, even if both clocks are off by half a Guard in opposite directions. Of any N+1 calls two share
+// a slot, so no window holds more than N. A call without an answer counts as answered at its deadline,
+// which the [Transport] enforces.
 type State struct {
 	Slots         []Slot
 	CooldownUntil time.Time
 }
 
-// Decision is the answer to a wish to make a call.
+// Decision is the answer to a request to make a call.
 type Decision struct {
 	Allowed bool
-	Slot    int       // which slot was leased; meaningful if Allowed
-	SendBy  time.Time // the request MUST have left and be answered by then; meaningful if Allowed
-	RetryAt time.Time // the first instant a lease may succeed; meaningful if not Allowed
+	Slot    int       // the leased slot; set if Allowed
+	SendBy  time.Time // the request MUST be sent and answered by then; set if Allowed
+	RetryAt time.Time // the first instant a lease may succeed; set if not Allowed
 }
 
-// Lease takes a slot for owner, which MUST be a name no other call ever has. Asking again with the
-// same owner (the earlier answer was lost) gives the same decision and takes nothing more.
+// Lease takes a slot for owner, which MUST be a name that no other call ever uses. Asking again with the
+// same owner, because the earlier answer was lost, gives the same decision and takes no other slot.
 //
-// If the budget was made smaller since, all slots of the larger one are waited for.
+// If the budget has become smaller, Lease first waits for the surplus slots to free.
 func (s State) Lease(b Budget, owner string, now time.Time) (State, Decision) {
 	if owner == "" {
-		panic("ratelimit: a lease without an owner")
+		panic("ratelimit: lease without an owner")
 	}
 	for i, slot := range s.Slots {
 		if slot.Owner == owner {
@@ -57,10 +57,10 @@ func (s State) Lease(b Budget, owner string, now time.Time) (State, Decision) {
 	return next, Decision{Allowed: true, Slot: i, SendBy: sendBy}
 }
 
-// Settle notes that owner's call on the slot was answered at answeredAt, which frees the slot
-// sooner than its deadline would. It changes nothing if the slot is no longer owner's.
+// Settle records that owner's call on the slot was answered at answeredAt, which frees the slot sooner
+// than its deadline would. It does nothing if owner no longer holds the slot.
 //
-// An answeredAt before the lease (the clock was set back) counts as the lease.
+// If answeredAt is before the lease, because the clock was set back, the time of the lease counts.
 func (s State) Settle(b Budget, owner string, slot int, answeredAt time.Time) State {
 	if slot < 0 || slot >= len(s.Slots) || s.Slots[slot].Owner != owner {
 		return s
@@ -82,8 +82,8 @@ func (s State) CoolDown(until time.Time) State {
 	return s
 }
 
-// FreeAt returns for each slot of the budget the instant it can be leased, in ascending order. The
-// zero time is a slot never used. A cooldown shows in every slot.
+// FreeAt returns when each slot of the budget can be leased, in ascending order. The zero time is a slot
+// that was never used. A cooldown delays every slot.
 func (s State) FreeAt(b Budget) []time.Time {
 	free := make([]time.Time, 0, max(len(s.Slots), b.Slots()))
 	for _, slot := range s.grown(b.Slots()).Slots {
@@ -93,11 +93,11 @@ func (s State) FreeAt(b Budget) []time.Time {
 		free = append(free, slot.FreeAt)
 	}
 	slices.SortFunc(free, time.Time.Compare)
-	// Of more slots than the budget now has, the first to free are waited for in vain.
+	// If the budget has become smaller, the slots that free first are surplus: skip them.
 	return free[len(free)-b.Slots():]
 }
 
-// hold is how long a slot stays spent after its answer.
+// hold returns how long a slot stays spent after its answer.
 func (b Budget) hold() time.Duration { return b.Window() + Guard }
 
 // grown returns a copy of s with at least n slots.
@@ -106,8 +106,8 @@ func (s State) grown(n int) State {
 	return s
 }
 
-// roundUp rounds up to the millisecond, the precision every store keeps: a slot must not become
-// free earlier by being written down.
+// roundUp rounds up to the millisecond, the precision that every store keeps: storing a slot must not
+// free it earlier.
 func roundUp(t time.Time) time.Time {
 	down := t.Truncate(time.Millisecond)
 	if down.Before(t) {

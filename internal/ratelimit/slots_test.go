@@ -59,11 +59,11 @@ func TestSlots(t *testing.T) {
 		{do: "lease", owner: "c", at: 62.75, slot: 0, allowed: true},
 		{do: "lease", owner: "d", at: 63, retryAt: 64.25},
 		{do: "lease", owner: "d", at: 64.25, slot: 1, allowed: true},
-		{do: "settle", owner: "a", at: 65, slot: 0}, // a late one: the slot is c's by now
+		{do: "settle", owner: "a", at: 65, slot: 0}, // too late: the slot belongs to c by now
 		{do: "lease", owner: "e", at: 66, retryAt: 153},
 		{do: "settle", owner: "c", at: 66, slot: 0},
 		{do: "cooldown", at: 200},
-		{do: "cooldown", at: 150}, // never shortens
+		{do: "cooldown", at: 150}, // does not shorten the cooldown
 		{do: "lease", owner: "e", at: 199.9, retryAt: 200},
 		{do: "lease", owner: "e", at: 200, slot: 0, allowed: true},
 	}
@@ -108,7 +108,7 @@ func TestLeaseWithoutOwnerPanics(t *testing.T) {
 	ratelimit.State{}.Lease(packageURI, "", start)
 }
 
-// Whatever is done in whatever order, no window of a minute holds more leases than slots.
+// No sequence of operations leases more than the number of slots within any minute.
 func FuzzSlots(f *testing.F) {
 	f.Add([]byte{0, 10, 1, 3, 0, 60, 2, 9, 0, 1, 0, 200})
 	f.Add([]byte{0, 0, 0, 0, 1, 0, 1, 0, 0, 61, 0, 61})

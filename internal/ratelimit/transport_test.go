@@ -17,7 +17,7 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// server is the other end: it answers as told and counts.
+// server is the remote end: it answers as configured, and counts.
 type server struct {
 	requests   int
 	status     int
@@ -49,7 +49,7 @@ func (s *server) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// owners gives names in alphabetical order.
+// owners returns a newOwner that returns names in alphabetical order.
 func owners() func() string {
 	var n atomic.Int32
 	return func() string { return "owner " + string('a'+n.Add(1)-1) }
@@ -66,7 +66,7 @@ func request(t *testing.T) *http.Request {
 	return req
 }
 
-// send makes one call and closes its answer.
+// send makes one call and closes the response body.
 func send(t *testing.T, tr *ratelimit.Transport) error {
 	t.Helper()
 	resp, err := tr.RoundTrip(request(t))
@@ -96,7 +96,7 @@ func TestTransportSpendsTheBudgetAndNoMore(t *testing.T) {
 		}
 		postponed, ok := errors.AsType[*investigation.PostponedError](err)
 		if !ok || !postponed.RetryAt.Equal(exhausted.RetryAt) {
-			t.Errorf("the use cases are told %+v", postponed)
+			t.Errorf("the use cases get %+v", postponed)
 		}
 		if s.requests != 2 {
 			t.Errorf("%d requests reached the server, want 2", s.requests)
@@ -120,7 +120,7 @@ func TestTransportThroughClient(t *testing.T) {
 	}
 }
 
-// A call without an answer is spent until its deadline: it may have been counted.
+// A call without an answer stays spent until its deadline: the server may have counted it.
 func TestTransportNeverRefunds(t *testing.T) {
 	for name, s := range map[string]*server{
 		"connection broke": {err: errors.New("connection reset"), delay: time.Second},
@@ -188,7 +188,7 @@ func TestTransportCoolsDownAfter429(t *testing.T) {
 	}
 }
 
-// slowCounter takes its time over a lease, as a suspended process does.
+// slowCounter takes long to lease, like a suspended process.
 type slowCounter struct {
 	*ratelimit.Memory
 	delay time.Duration
@@ -211,7 +211,7 @@ func TestTransportDoesNotSendLate(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		if s.requests != 0 {
-			t.Error("the request was sent all the same")
+			t.Error("the request was sent")
 		}
 	})
 }
@@ -231,10 +231,10 @@ func TestTransportDeadlineCountsFromTheLease(t *testing.T) {
 	})
 }
 
-// brokenCounter leases and cannot write anything after.
+// brokenCounter leases, but cannot settle.
 type brokenCounter struct{ *ratelimit.Memory }
 
-var errBroken = errors.New("the store is away")
+var errBroken = errors.New("store unavailable")
 
 func (brokenCounter) Settle(context.Context, ratelimit.Budget, string, int, time.Time) error {
 	return errBroken

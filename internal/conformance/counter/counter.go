@@ -1,10 +1,9 @@
-// Package counter is what every ratelimit.Counter must pass.
+// Package counter is the conformance suite for implementations of ratelimit.Counter.
 //
-// Call [Run] from the tests of an implementation, with a function that opens a Counter over a fresh
-// store, and again over the same store where the suite asks for it:
+// Call [Run] from the tests of an implementation, with a function that opens a Counter over a fresh store:
 //
 //	func TestCounter(t *testing.T) {
-//		conformance.Run(t, func(t *testing.T) ratelimit.Counter { return open(t) })
+//		counter.Run(t, func(t *testing.T) ratelimit.Counter { return open(t) })
 //	}
 package counter
 
@@ -20,22 +19,22 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// budget is the one of getPackageUri.
+// budget is the budget of getPackageUri.
 var budget = ratelimit.Budget{Name: "tenant#client#getPackageUri", PerMinute: 2, PerHour: 120}
 
-// start has no fraction of a second: instants that were written down and read back are equal.
+// start is in whole seconds, so that instants are equal after they are stored and read back.
 var start = time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 
 // hold is how long a slot stays spent after its answer.
 const hold = time.Minute + ratelimit.Guard
 
-// Run checks the contract of ratelimit.Counter. Each of its tests gets a Counter that has spent
-// nothing.
+// Run checks the contract of ratelimit.Counter. Every subtest calls open for a Counter with unspent
+// budgets.
 func Run(t *testing.T, open func(t *testing.T) ratelimit.Counter) {
 	for name, test := range map[string]func(*testing.T, ratelimit.Counter){
 		"LeasesEverySlotAndNoMore":  testSlots,
 		"SettleFreesAfterTheWindow": testSettle,
-		"UnsettledFreesAtDeadline":  testUndecided,
+		"UnsettledFreesAtDeadline":  testUnsettled,
 		"LeaseIsIdempotentByOwner":  testIdempotent,
 		"SettleOfAnotherIsIgnored":  testForeignSettle,
 		"CooldownOnlyLengthens":     testCooldown,
@@ -51,7 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) ratelimit.Counter) {
 	}
 }
 
-// lease leases for owner and fails the test unless the answer is as wanted.
+// lease leases a slot for owner and fails the test unless the answer is as expected.
 func lease(t *testing.T, c ratelimit.Counter, b ratelimit.Budget, owner string, now time.Time,
 	allowed bool,
 ) ratelimit.Decision {
@@ -71,7 +70,7 @@ func testSlots(t *testing.T, c ratelimit.Counter) {
 	a := lease(t, c, budget, "a", start, true)
 	b := lease(t, c, budget, "b", start.Add(time.Second), true)
 	if a.Slot == b.Slot {
-		t.Errorf("both were given slot %d", a.Slot)
+		t.Errorf("both got slot %d", a.Slot)
 	}
 	if want := start.Add(ratelimit.MaxCall); !a.SendBy.Equal(want) {
 		t.Errorf("got SendBy %v, want %v", a.SendBy, want)
@@ -97,7 +96,7 @@ func testSettle(t *testing.T, c ratelimit.Counter) {
 	lease(t, c, budget, "c", free, true)
 }
 
-func testUndecided(t *testing.T, c ratelimit.Counter) {
+func testUnsettled(t *testing.T, c ratelimit.Counter) {
 	lease(t, c, budget, "a", start, true)
 	lease(t, c, budget, "b", start, true)
 	free := start.Add(ratelimit.MaxCall + hold)
@@ -110,7 +109,7 @@ func testIdempotent(t *testing.T, c ratelimit.Counter) {
 	first := lease(t, c, budget, "a", start, true)
 	again := lease(t, c, budget, "a", start.Add(5*time.Second), true)
 	if again.Slot != first.Slot || !again.SendBy.Equal(first.SendBy) {
-		t.Errorf("the repeated lease is another one: %+v, then %+v", first, again)
+		t.Errorf("the repeated lease differs: %+v, then %+v", first, again)
 	}
 	lease(t, c, budget, "b", start, true)
 	lease(t, c, budget, "c", start, false)
@@ -143,7 +142,7 @@ func testCooldown(t *testing.T, c ratelimit.Counter) {
 
 func testBackwards(t *testing.T, c ratelimit.Counter) {
 	d := lease(t, c, budget, "a", start, true)
-	// The answer came before the question: the clock was set back. It counts as the question.
+	// The clock was set back, so the answer is earlier than the lease: the time of the lease counts.
 	if err := c.Settle(t.Context(), budget, "a", d.Slot, start.Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +186,7 @@ func testPeek(t *testing.T, c ratelimit.Counter) {
 	}
 	for _, at := range s.FreeAt(budget) {
 		if at.After(start) {
-			t.Errorf("a budget nobody used is not free until %v", at)
+			t.Errorf("an unused budget is not free until %v", at)
 		}
 	}
 	lease(t, c, budget, "a", start, true)
@@ -219,7 +218,7 @@ func testConcurrent(t *testing.T, c ratelimit.Counter) {
 	}
 	spenderGroup.Wait()
 	if leased.Load() != 2 {
-		t.Errorf("%d of %d spenders were given one of 2 slots", leased.Load(), spenders)
+		t.Errorf("%d of %d spenders got one of 2 slots", leased.Load(), spenders)
 	}
 }
 

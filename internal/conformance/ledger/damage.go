@@ -10,8 +10,8 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// damages are what somebody else's hand, or an earlier version, may have left in the record of an
-// action that is ready. None of them touches lane or due time: the record stays in the due index.
+// damages returns values that somebody else, or an earlier version, may have left in the record of a ready
+// action. They spare the lane and the due time, so the record stays in the due index.
 func damages() []struct {
 	field string
 	value any
@@ -24,8 +24,8 @@ func damages() []struct {
 		{"strangers", "nonsense"},
 		{"claims", strings.Repeat("owner ", 33)},
 		{"state", nil},
-		{"state", "archived"}, // where?
-		{"state", "waiting"},  // and due?
+		{"state", "archived"}, // without a receipt
+		{"state", "waiting"},  // but due
 		{"actionId", "22222222-2222-4222-8222-222222222222"},
 		{"machineId", "../../elsewhere"},
 		{"machineId", nil},
@@ -49,12 +49,12 @@ func damages() []struct {
 	}
 }
 
-// testDamage: the record that makes no sense is named in an error, and is left as it is; each of the
-// others is found and carried as if it was not there.
+// testDamage checks that the ledger names an invalid record in its error and does not change it, and that
+// the other records are found and can change as if it did not exist.
 func testDamage(t *testing.T, b *bench) {
 	for _, d := range damages() {
 		b.tenant = newGUID()
-		damaged := b.ready() // the first in due order: it must not use up a limit
+		damaged := b.ready() // the first in due order: it must not count toward the limit
 		first := b.observe(b.action("Succeeded"), t0.Add(time.Second)).ID
 		last := b.observe(b.action("Succeeded"), t0.Add(2*time.Second)).ID
 		b.spoil(t, damaged, d.field, d.value)
@@ -72,14 +72,14 @@ func testDamage(t *testing.T, b *bench) {
 			b.seal(b.observe(b.action("Failed"), t0).ID),
 		} {
 			if err := b.check(c); err != nil {
-				t.Errorf("%s beside the damaged record: %v", c.String(), err)
+				t.Errorf("%s next to the damaged record: %v", c.String(), err)
 			}
 		}
 		b.refusesAll(damaged)
 	}
 }
 
-// looksPast fails unless every look at the tenant gives these two, and an error that names the
+// looksPast fails unless every query of the tenant returns these two records, and an error that names the
 // damaged one.
 func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID) {
 	b.t.Helper()
@@ -109,10 +109,10 @@ func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID) {
 	}
 }
 
-// refusesAll fails unless the damaged record is refused by every change.
+// refusesAll fails unless the ledger refuses every change of the damaged record.
 func (b *bench) refusesAll(damaged investigation.ID) {
 	b.t.Helper()
-	_, err := b.ledger.Change(b.ctx(), b.model[damaged].ID, investigation.Observe(b.model[damaged].Action, t0))
+	_, err := b.ledger.Change(b.ctx(), damaged, investigation.Observe(b.model[damaged].Action, t0))
 	b.isBad("observe", damaged, err)
 	for _, c := range []call{
 		b.claim(damaged, "bob", t0), b.renew(damaged, "ada", t0), b.archived(damaged, "ada", t0),
@@ -124,7 +124,7 @@ func (b *bench) refusesAll(damaged investigation.ID) {
 	}
 }
 
-// isBad fails unless err says that the action's record makes no sense.
+// isBad fails unless err says that the action's record is invalid.
 func (b *bench) isBad(what string, id investigation.ID, err error) {
 	b.t.Helper()
 	if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), id.ActionID) {
@@ -132,7 +132,7 @@ func (b *bench) isBad(what string, id investigation.ID, err error) {
 	}
 }
 
-// testBadAction: what no ledger can keep is refused where it comes from outside.
+// testBadAction checks that a ledger refuses to observe an action that it could not store.
 func testBadAction(t *testing.T, b *bench) {
 	for name, spoil := range map[string]func(*investigation.Action){
 		"a last update after the year 9999": func(a *investigation.Action) {
@@ -144,12 +144,12 @@ func testBadAction(t *testing.T, b *bench) {
 		"created after the year 9999": func(a *investigation.Action) {
 			a.CreatedAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 		},
-		"created before there was a Defender": func(a *investigation.Action) {
+		"created before Defender existed": func(a *investigation.Action) {
 			a.CreatedAt = time.Date(2015, 12, 31, 0, 0, 0, 0, time.UTC)
 		},
-		"never created":  func(a *investigation.Action) { a.CreatedAt = time.Time{} },
-		"no machine":     func(a *investigation.Action) { a.MachineID = "" },
-		"a path for one": func(a *investigation.Action) { a.MachineID = "../x" },
+		"never created":     func(a *investigation.Action) { a.CreatedAt = time.Time{} },
+		"no machine":        func(a *investigation.Action) { a.MachineID = "" },
+		"a path as machine": func(a *investigation.Action) { a.MachineID = "../x" },
 	} {
 		a := b.action("Succeeded")
 		spoil(&a)
@@ -171,8 +171,8 @@ func testBadAction(t *testing.T, b *bench) {
 	b.holds(waiting)
 }
 
-// testBadChange: a record stays as it was if a change would make one that cannot be read again, and
-// so does the chain.
+// testBadChange checks that a change that would make an invalid record changes neither the record nor the
+// chain.
 func testBadChange(_ *testing.T, b *bench) {
 	never := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	ready, held := b.ready(), b.claimed("ada")

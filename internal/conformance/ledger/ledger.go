@@ -1,8 +1,8 @@
-// Package ledger holds what every ledger must do, as tests: round trip, atomicity, order, concurrency
-// and damage. What the changes themselves do is tested in package investigation.
+// Package ledger is the conformance suite for ledgers: round trip, atomicity, order, concurrency and
+// damage. Package investigation tests the changes themselves.
 //
-// Call [Run] from the test of an implementation. It compares each answer, and each record read
-// back, with what the pure transition of package investigation gives for the same arguments.
+// Call [Run] from the test of an implementation. It compares every answer, and every record read back,
+// with the result of the pure transition in package investigation for the same arguments.
 package ledger
 
 import (
@@ -19,40 +19,39 @@ import (
 	"packhorse/internal/poll"
 )
 
-// Ledger is what both use cases need of a ledger, and who looks after it.
+// Ledger is what both use cases and the operator's tools need from a ledger.
 type Ledger interface {
 	poll.Ledger
 	fetch.Ledger
 
-	// Head returns the end of the tenant's chain of manifests, read consistently.
+	// Head returns the end of the tenant's chain of manifests, by a consistent read.
 	Head(ctx context.Context, tenantID string) (investigation.Head, error)
 
-	// Records returns everything the ledger knows of the tenant, in the order of creation (and of
-	// the action's id, where that is the same).
+	// Records returns all records of the tenant in the order of investigation.ByCreation.
 	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
-// Spoil puts value in the place of one field of the record that a store has of an action, past every
-// check of the ledger. The field has its stored name, such as "lastUpdatedAt"; value is a string, an
-// int, or nil, which takes the field away.
+// Spoil replaces one field of an action's stored record with value, without any check by the ledger. The
+// field has its stored name, such as "lastUpdatedAt". value is a string, an int, or nil to remove the
+// field.
 type Spoil func(t *testing.T, id investigation.ID, field string, value any)
 
-// Run tests a ledger. open is called once in every subtest and returns two ledgers on one store, or
-// the same twice, and what damages that store. It may give the same store each time: the subtests keep
-// to tenants of their own. It closes what it opens with t.Cleanup.
+// Run tests a ledger. Every subtest calls open once. It returns two ledgers on one store, or the same
+// ledger twice, and a function that damages the store. It may return the same store each time, because
+// every subtest uses its own tenants, and should close what it opens with t.Cleanup.
 //
-// The due index has to be consistent by the time a write returns. Where it is not (DynamoDB itself)
-// a test of the due records can fail for that alone.
+// The due index must be consistent by the time a write returns. If it is not, as in DynamoDB itself, the
+// tests of due records can fail for that reason alone.
 func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil)) {
 	tests := []struct {
 		name string
 		test func(*testing.T, *bench)
 	}{
 		{"first sight of each status", testFirstSight},
-		{"a waiting action comes to its end", testWaitingEnds},
+		{"a waiting action ends", testWaitingEnds},
 		{"later sights change nothing", testDecidedStays},
 		{"every field comes back", testRoundTrip},
-		{"words come back as they were", testWords},
+		{"text comes back unchanged", testWords},
 		{"load", testLoad},
 		{"load more than a batch", testLoadMany},
 		{"due in order, within the limit", testDueOrder},
@@ -62,11 +61,11 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil))
 		{"archived until announced", testArchived},
 		{"not collected until announced", testNotCollected},
 		{"sealed by a fetcher", testSealedByFetcher},
-		{"a quarantine has a manifest of its own", testQuarantine},
+		{"a quarantine has its own manifest", testQuarantine},
 		{"sealed without a fetcher", testSeal},
-		{"an open outcome is not sealed", testSealEarly},
+		{"an undecided action is not sealed", testSealEarly},
 		{"a sealer that fails changes nothing", testSealerFails},
-		{"the chains of two tenants are apart", testChainsApart},
+		{"the chains of two tenants are separate", testChainsApart},
 		{"many seal, one chain", testConcurrentSeals},
 		{"one action is sealed by many, once", testConcurrentSealsOfOne},
 		{"a long manifest comes back", testLongManifest},
@@ -79,8 +78,8 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil))
 		{"a cancelled context changes nothing", testCancelled},
 		{"a long random walk", testWalk},
 		{"one damaged record does not stop the others", testDamage},
-		{"an action that makes no sense is not written", testBadAction},
-		{"a change that makes no sense is not written", testBadChange},
+		{"an invalid action is not written", testBadAction},
+		{"a change to an invalid record is not written", testBadChange},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -90,13 +89,13 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil))
 	}
 }
 
-// t0 is the present of every test. Its digits are finer than the ledger's milliseconds.
+// t0 is the current time in every test. It is finer than the ledger's milliseconds.
 var t0 = time.Date(2026, 11, 3, 9, 0, 0, 123_456_789, time.UTC)
 
-// lease is how long the claims of the tests last.
+// lease is how long claims last in the tests.
 const lease = 2 * time.Minute
 
-// bench is a ledger under test, and a tenant of its own.
+// bench is a ledger under test, with its own tenant.
 type bench struct {
 	t      *testing.T
 	ledger Ledger
@@ -106,7 +105,7 @@ type bench struct {
 	sealer *memory.Sealer
 
 	model map[investigation.ID]investigation.Record // what the ledger should hold
-	heads map[string]investigation.Head             // likewise, by tenant
+	heads map[string]investigation.Head             // the heads it should hold, by tenant
 }
 
 func newBench(t *testing.T, one, other Ledger, spoil Spoil) *bench {
@@ -121,7 +120,7 @@ func newGUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// action returns a new action of the bench's tenant with everything in it that can be.
+// action returns a new action of the bench's tenant with every field set.
 func (b *bench) action(status investigation.Status) investigation.Action {
 	return investigation.Action{
 		ID:               investigation.ID{TenantID: b.tenant, ActionID: newGUID()},
@@ -137,7 +136,7 @@ func (b *bench) action(status investigation.Status) investigation.Action {
 	}
 }
 
-// observe has the ledger observe the action, and checks it.
+// observe makes the ledger observe the action, and checks the result.
 func (b *bench) observe(a investigation.Action, now time.Time) investigation.Record {
 	b.t.Helper()
 	observe := investigation.Observe(a, now)
@@ -153,7 +152,7 @@ func (b *bench) observe(a investigation.Action, now time.Time) investigation.Rec
 	return want
 }
 
-// ready returns the id of a new action that is ready from t0 on.
+// ready returns the id of a new action that is ready at t0.
 func (b *bench) ready() investigation.ID {
 	b.t.Helper()
 	return b.observe(b.action(investigation.StatusSucceeded), t0).ID
@@ -171,7 +170,7 @@ func (b *bench) claimed(owner string) investigation.ID {
 type call struct {
 	id     investigation.ID
 	change investigation.Change
-	seals  bool // the result is sealed, too
+	seals  bool // made with Seal
 }
 
 func (c call) String() string { return fmt.Sprintf("%s action %s", c.change.Name, c.id.ActionID) }
@@ -184,7 +183,7 @@ func (b *bench) do(ctx context.Context, c call, l Ledger) (investigation.Record,
 	return l.Change(ctx, c.id, c.change)
 }
 
-// expect returns what the call makes of a record and its tenant's head.
+// expect returns the record and the head that the call should result in.
 func (b *bench) expect(c call, r investigation.Record, head investigation.Head) (
 	investigation.Record, investigation.Head, error,
 ) {
@@ -216,7 +215,7 @@ func (b *bench) archived(id investigation.ID, owner string, now time.Time) call 
 	})}
 }
 
-// strangers is what somebody put in an action's places.
+// strangers returns two strangers in an action's places.
 func strangers(stem string) investigation.Strangers {
 	return investigation.Strangers("").Add(
 		investigation.Stranger{Key: stem + ".zip", VersionID: "v-0", Size: 7, SHA256: fmt.Sprintf("%064x", 9),
@@ -224,7 +223,7 @@ func strangers(stem string) investigation.Strangers {
 		investigation.Stranger{Key: stem + "~1.zip", Size: 1 << 40, FoundAt: t0, Note: "it was not read"})
 }
 
-// retention is a lock for ten years, in the whole seconds of S3, and a legal hold.
+// retention returns a lock of ten years, in whole seconds as S3 keeps it, with a legal hold.
 func retention(from time.Time) investigation.Retention {
 	return investigation.Retention{Mode: "COMPLIANCE",
 		Until: from.AddDate(10, 0, 0).Truncate(time.Second), LegalHold: true}
@@ -235,10 +234,10 @@ func (b *bench) notCollected(id investigation.ID, owner string) call {
 		Message: "six links expired"})
 }
 
-// quarantined is notCollected with something that came in the package's place.
+// quarantined is notCollected with a quarantined object.
 func (b *bench) quarantined(id investigation.ID, owner string) call {
 	return b.closed(id, owner, investigation.Closing{At: t0, Reason: investigation.ReasonInvalid,
-		Message: "what came is not a package",
+		Message: "the download is not a package",
 		Quarantine: investigation.Receipt{Bucket: "evidence", Key: "quarantine/" + id.ActionID + ".bin",
 			VersionID: "v-2", Size: 17, SHA256: fmt.Sprintf("%064x", 8), CRC32C: "yZRlqh==",
 			PartSize: 8 << 20, Retention: retention(t0)}})
@@ -258,8 +257,8 @@ func (b *bench) announced(id investigation.ID, now time.Time) call {
 	})}
 }
 
-// check makes the call and fails unless the ledger answers as the transition does, and then holds
-// what the transition gives. It returns the error they agree on.
+// check makes the call and fails unless the ledger returns what the transition returns, and then holds that
+// record. It returns the error that they agree on.
 func (b *bench) check(c call) error {
 	b.t.Helper()
 	before, known := b.model[c.id]
@@ -287,7 +286,7 @@ func (b *bench) check(c call) error {
 	return err
 }
 
-// endsIn fails unless the tenant's chain has this end, and remembers it.
+// endsIn fails unless want is the end of the tenant's chain, and remembers it.
 func (b *bench) endsIn(tenantID string, want investigation.Head) {
 	b.t.Helper()
 	b.heads[tenantID] = want
@@ -316,7 +315,7 @@ func (b *bench) load(ids ...investigation.ID) []investigation.Record {
 	return records
 }
 
-// due fails unless the ledger names these ids, in this order, and gives their records.
+// due fails unless the ledger returns the records of these ids, in this order.
 func (b *bench) due(lane investigation.Lane, now time.Time, limit int, want ...investigation.ID) {
 	b.t.Helper()
 	records, err := b.ledger.Due(b.ctx(), b.tenant, lane, now, limit)

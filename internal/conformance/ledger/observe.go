@@ -54,8 +54,7 @@ func testDecidedStays(_ *testing.T, b *bench) {
 	again(failed.ID)
 }
 
-// testRoundTrip also fails when a field of Record is never set on the way: a new field has to be
-// brought into the suite.
+// testRoundTrip also fails if it never sets a field of Record, so that a new field gets into the suite.
 func testRoundTrip(t *testing.T, b *bench) {
 	filled := map[string]bool{}
 	note := func(id investigation.ID) {
@@ -88,7 +87,7 @@ func testRoundTrip(t *testing.T, b *bench) {
 	}
 }
 
-// leaves returns the names of the fields below v that are not zero.
+// leaves returns the paths of the fields below v that are not zero.
 func leaves(v reflect.Value, path string) map[string]bool {
 	names := map[string]bool{}
 	if _, isTime := v.Interface().(time.Time); isTime || v.Kind() != reflect.Struct {
@@ -105,7 +104,7 @@ func leaves(v reflect.Value, path string) map[string]bool {
 	return names
 }
 
-// walk notes the names of all fields below t.
+// walk adds the paths of all fields below t to names.
 func walk(t reflect.Type, path string, names map[string]bool) {
 	if t == reflect.TypeFor[time.Time]() || t.Kind() != reflect.Struct {
 		names[path] = true
@@ -158,7 +157,7 @@ func testLoad(t *testing.T, b *bench) {
 }
 
 func testLoadMany(t *testing.T, b *bench) {
-	const many = 250 // more than two batches of DynamoDB's
+	const many = 250 // more than two DynamoDB batches
 	var ids []investigation.ID
 	for range many {
 		a := b.action("Pending")

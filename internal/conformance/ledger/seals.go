@@ -14,12 +14,12 @@ import (
 	"packhorse/internal/memory"
 )
 
-// errSealer is what a sealer of these tests fails with.
-var errSealer = errors.New("the key is out of reach")
+// errSealer is the error of a sealer that fails.
+var errSealer = errors.New("key unavailable")
 
-// chain fails unless the seals of the tenant's records are 1, 2, 3 … up to the head, each manifest
-// says so, and each names the digest of the one before. It returns how many there are. Manifests
-// that were announced are gone from the ledger; of those the seals alone are looked at.
+// chain fails unless the seals of the tenant's records are numbered 1, 2, 3 … up to the head, and each
+// manifest has its seal's number and the digest of the one before. It returns how many seals there are. The
+// ledger drops a manifest once it is announced; chain then checks only the seal.
 func (b *bench) chain(tenantID string) int {
 	b.t.Helper()
 	records, err := b.ledger.Records(b.ctx(), tenantID)
@@ -56,7 +56,7 @@ func (b *bench) chain(tenantID string) int {
 	return len(seals)
 }
 
-// sealedOnce fails unless sealing the action again makes nothing and changes nothing.
+// sealedOnce fails if sealing the action again makes a manifest or changes anything.
 func (b *bench) sealedOnce(id investigation.ID) {
 	b.t.Helper()
 	before := b.sealer.Made()
@@ -64,7 +64,7 @@ func (b *bench) sealedOnce(id investigation.ID) {
 		b.t.Errorf("seal again: %v", err)
 	}
 	if made := b.sealer.Made() - before; made != 0 {
-		b.t.Errorf("%d manifests were made of what is sealed", made)
+		b.t.Errorf("made %d manifests for a sealed record", made)
 	}
 }
 
@@ -82,7 +82,7 @@ func testSealedByFetcher(t *testing.T, b *bench) {
 			t.Errorf("got number %d, want %d", got, i+1)
 		}
 		b.sealedOnce(id)
-		b.check(end(id)) // ErrLeaseLost, and no number is used up
+		b.check(end(id)) // ErrLeaseLost, without using up a number
 		b.check(b.announced(id, t0.Add(time.Minute)))
 		b.sealedOnce(id)
 	}
@@ -137,7 +137,7 @@ func testSealEarly(t *testing.T, b *bench) {
 		t.Errorf("got %v, want ErrUnknownAction", err)
 	}
 	if made := b.sealer.Made(); made != 0 {
-		t.Errorf("%d manifests were made", made)
+		t.Errorf("made %d manifests, want 0", made)
 	}
 }
 
@@ -155,7 +155,7 @@ func testSealerFails(t *testing.T, b *bench) {
 	}
 	b.sealer.Err = nil
 	if err := b.check(b.archived(held, "ada", t0)); err != nil {
-		t.Errorf("when it works again: %v", err)
+		t.Errorf("after the sealer recovered: %v", err)
 	}
 	b.chain(b.tenant)
 }
@@ -173,12 +173,12 @@ func testChainsApart(t *testing.T, b *bench) {
 		}
 	}
 	if b.heads[tenants[0]].Digest == b.heads[tenants[1]].Digest {
-		t.Error("two chains have one end")
+		t.Error("two chains have the same end")
 	}
 }
 
-// testConcurrentSeals lets many writers, in two ledgers on one store, each conclude an action. All of them
-// succeed, whatever the outcome, and nobody sees another's place.
+// testConcurrentSeals makes a crowd, in two ledgers on one store, decide an action each, in different ways.
+// All of them succeed, and each gets its own place in the chain.
 func testConcurrentSeals(t *testing.T, b *bench) {
 	calls := make([]call, crowd)
 	numbers := 0
@@ -240,12 +240,12 @@ func testLongManifest(t *testing.T, b *bench) {
 	id := b.claimed("ada")
 	b.check(b.quarantined(id, "ada"))
 	if got := len(b.model[id].Seal.Manifest); got < 6<<10 {
-		t.Errorf("the manifest has %d bytes only", got)
+		t.Errorf("the manifest has only %d bytes", got)
 	}
 	b.chain(b.tenant)
 }
 
-// testRecords: all of one tenant's, and no chain's head among them.
+// testRecords checks that Records returns all records of the tenant, and nothing else, such as the head.
 func testRecords(t *testing.T, b *bench) {
 	mine := b.tenant
 	b.tenant = newGUID()

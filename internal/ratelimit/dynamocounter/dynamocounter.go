@@ -1,18 +1,18 @@
-// Package dynamocounter is the ratelimit.Counter that workers on many machines share: one DynamoDB
-// item per budget, changed by conditional writes only.
+// Package dynamocounter is a ratelimit.Counter for workers on many machines: one DynamoDB item per
+// budget, changed only by conditional writes.
 //
-// A change reads the item, lets the pure ratelimit.State decide, and writes what is different on
-// the condition that nothing it was decided upon has changed. If something has, the refusal brings
-// the item along (ALL_OLD) and it is decided anew. The read is a guess that makes a denial cost no
-// write: it is priced at a fifth of one, and unlike a remembered retry time it is never out of
-// date, so that a slot settled early by another process is used at once. What holds the budget is
-// the condition of the write.
+// A change reads the item, lets the pure ratelimit.State decide, and writes the difference on the
+// condition that nothing the decision depends on has changed. If something has, the refusal contains the
+// current item (ALL_OLD) and the State decides again. The write's condition is what protects the budget.
+// The read only saves cost: a denial needs no write, and a read is priced at a fifth of one. Unlike a
+// remembered retry time, the read is never out of date, so a slot that another process settles early is
+// used at once.
 //
-// A call that is sent costs two write units (lease, settle) and two read units; a denial costs one
-// read unit. An item of more than a kilobyte, some 15 slots, costs twice that.
+// A call that is sent costs two write units (lease, settle) and two read units; a denial costs one read
+// unit. Writing an item of more than a kilobyte, about 15 slots, costs twice as much.
 //
-// The table needs a partition key "pk" (string) and MUST NOT have a TTL. The package makes no
-// table, and keeps no state of its own but the SDK's.
+// The table needs a partition key "pk" (string) and MUST NOT have a TTL. The package does not create the
+// table, and keeps no state except the SDK's.
 package dynamocounter
 
 import (
@@ -33,12 +33,12 @@ import (
 )
 
 const (
-	// attemptsMax is how often the SDK sends one operation. A write whose answer was lost may be
-	// sent again: its condition is false by then, and the item that comes with the refusal names
-	// the owner, so that it is known whose write it was.
+	// attemptsMax is how often the SDK sends one operation. Sending a write again after its answer was
+	// lost is safe: if the first write succeeded, the condition of the second is false, and the item in
+	// the refusal names the owner, which tells whose write it was.
 	attemptsMax = 3
 
-	// backoffMax bounds the pause between two attempts. A lease that comes late is of no use.
+	// backoffMax bounds the pause between two attempts. A late lease is useless.
 	backoffMax = 250 * time.Millisecond
 
 	// operationTimeout bounds one operation with all its attempts, well within ratelimit.MaxCall.
@@ -47,8 +47,8 @@ const (
 )
 
 var (
-	// ErrContended says that others changed the budget each time before it could be changed here.
-	// It was not changed.
+	// ErrContended says that others changed the budget before each of our attempts to. We did not change
+	// it.
 	ErrContended = errors.New("others kept changing the budget")
 
 	// errRefused: the condition of a write was false.
@@ -63,11 +63,11 @@ type Counter struct {
 	tuning func(*dynamodb.Options)
 }
 
-// New returns the counter kept in the table. now is the clock that is compared with DynamoDB's, and
-// MUST be the one whose instants Lease and Settle are given in production.
+// New returns a Counter kept in the table. now is compared with DynamoDB's clock. In production it MUST be
+// the clock that the times passed to Lease and Settle come from.
 //
-// The counter's calls are repeated by a retryer of its own, whatever the client has: at most three
-// attempts, at most a quarter of a second apart.
+// The counter has its own retryer, which overrides the client's: at most three attempts, at most a quarter
+// of a second apart.
 func New(client *dynamodb.Client, table string, now func() time.Time) *Counter {
 	retryer := retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = attemptsMax
@@ -77,8 +77,8 @@ func New(client *dynamodb.Client, table string, now func() time.Time) *Counter {
 	return &Counter{client: client, table: table, now: now, tuning: tuning}
 }
 
-// Lease implements ratelimit.Counter. It leases nothing and returns a *[SkewError] where the clock
-// is certainly wrong, and an error that wraps [ErrStranger] where the item is none of ours.
+// Lease implements ratelimit.Counter. It fails with a *[SkewError] if the clock is certainly wrong, and
+// with an error that wraps [ErrStranger] if the item is not one of ours.
 func (c *Counter) Lease(ctx context.Context, b ratelimit.Budget, owner string, now time.Time) (
 	ratelimit.Decision, error,
 ) {
@@ -88,13 +88,13 @@ func (c *Counter) Lease(ctx context.Context, b ratelimit.Budget, owner string, n
 		return s
 	})
 	if err != nil {
-		return ratelimit.Decision{}, fmt.Errorf("lease of budget %s: %w", b.Name, err)
+		return ratelimit.Decision{}, fmt.Errorf("lease a slot of budget %s: %w", b.Name, err)
 	}
 	return d, nil
 }
 
-// Settle implements ratelimit.Counter. Where the clock is certainly wrong it returns a *[SkewError]
-// and the slot stays leased until its deadline: a clock that is behind would free it too early.
+// Settle implements ratelimit.Counter. If the clock is certainly wrong it fails with a *[SkewError], and
+// the slot stays leased until its deadline: a clock that is behind would free it too early.
 func (c *Counter) Settle(ctx context.Context, b ratelimit.Budget, owner string, slot int,
 	answeredAt time.Time,
 ) error {
@@ -107,8 +107,8 @@ func (c *Counter) Settle(ctx context.Context, b ratelimit.Budget, owner string, 
 	return nil
 }
 
-// CoolDown implements ratelimit.Counter. It is written whatever the clock says: a cooldown only ever
-// takes calls away.
+// CoolDown implements ratelimit.Counter. It does not check the clock, because a cooldown can only reduce
+// the number of calls.
 func (c *Counter) CoolDown(ctx context.Context, b ratelimit.Budget, until time.Time) error {
 	err := c.apply(ctx, b, false, func(s ratelimit.State) ratelimit.State { return s.CoolDown(until) })
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *Counter) CoolDown(ctx context.Context, b ratelimit.Budget, until time.T
 	return nil
 }
 
-// Peek implements ratelimit.Counter. It does not lag.
+// Peek implements ratelimit.Counter. It reads consistently, so it does not lag.
 func (c *Counter) Peek(ctx context.Context, b ratelimit.Budget) (ratelimit.State, error) {
 	err := b.Validate()
 	if err != nil {
@@ -130,8 +130,8 @@ func (c *Counter) Peek(ctx context.Context, b ratelimit.Budget) (ratelimit.State
 	return s, nil
 }
 
-// apply changes a budget. checkClock has it refuse, before anything is written, where the clock is
-// certainly wrong.
+// apply changes a budget. With checkClock it refuses if the clock is certainly wrong, before it writes
+// anything.
 func (c *Counter) apply(ctx context.Context, b ratelimit.Budget, checkClock bool,
 	change func(ratelimit.State) ratelimit.State,
 ) error {
@@ -146,7 +146,7 @@ func (c *Counter) apply(ctx context.Context, b ratelimit.Budget, checkClock bool
 	if checkClock && skew.Abs() > SkewMax {
 		return &SkewError{Skew: skew}
 	}
-	// Each refusal is a slot that somebody else leased or settled, or a cooldown.
+	// Each refusal means that somebody else leased or settled a slot, or set a cooldown.
 	for range 4 * (b.Slots() + 1) {
 		write, changed := difference(before, change(before))
 		if !changed {
@@ -177,8 +177,8 @@ func (c *Counter) read(ctx context.Context, b ratelimit.Budget) (
 	return s, skew, err
 }
 
-// measure returns the skew an answer gives away; an answer without a Date (a proxy took it out)
-// gives away nothing.
+// measure returns the skew that an answer proves. Without a Date, which a proxy may have removed, that is
+// zero.
 func measure(sentAt time.Time, answer middleware.Metadata, receivedAt time.Time) time.Duration {
 	date, ok := awsmiddleware.GetServerTime(answer)
 	if !ok {
@@ -187,8 +187,8 @@ func measure(sentAt time.Time, answer middleware.Metadata, receivedAt time.Time)
 	return CertainSkew(sentAt, date, receivedAt)
 }
 
-// write makes one conditional write. If its condition is false it returns errRefused, and the state
-// as it is now.
+// write makes one conditional write. If its condition is false, write returns errRefused and the current
+// state.
 func (c *Counter) write(ctx context.Context, b ratelimit.Budget, w update) (
 	ratelimit.State, error,
 ) {
@@ -210,7 +210,7 @@ func (c *Counter) write(ctx context.Context, b ratelimit.Budget, w update) (
 	var current ratelimit.State
 	if len(refusal.Item) > 0 {
 		current, err = decode(b, refusal.Item)
-	} else { // no item came along: it was not there, or the server does not send it
+	} else { // the item does not exist, or the server did not send it
 		current, _, err = c.read(ctx, b)
 	}
 	if err != nil {
@@ -223,14 +223,14 @@ func key(b ratelimit.Budget) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{keyName: &types.AttributeValueMemberS{Value: b.Name}}
 }
 
-// about is what an error says about the budget's table.
+// about describes the budget's table for advice in errors.
 var about = dynamo.Table{
 	Variable: "BUDGET_TABLE",
 	Needs:    "dynamodb:GetItem and dynamodb:UpdateItem on the table, and the use of its key",
 	Keys:     "is the table's partition key the string \"pk\", with no sort key?",
 }
 
-// explain adds to an error of the SDK what to do about it.
+// explain adds to an SDK error which call failed, and what to do about it.
 func (c *Counter) explain(what string, err error) error {
 	return fmt.Errorf("%s the item in table %s: %w%s", what, c.table, err, about.Advice(err))
 }

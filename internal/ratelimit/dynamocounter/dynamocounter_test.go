@@ -34,7 +34,7 @@ func TestCounter(t *testing.T) {
 	conformance.Run(t, func(t *testing.T) ratelimit.Counter { return newCounter(newTable(t), &dynamotest.Wire{}) })
 }
 
-// The list API's budget has more slots than any test of the suite.
+// The list API's budget has more slots than any budget in the conformance suite.
 func TestManySlots(t *testing.T) {
 	c := newCounter(newTable(t), &dynamotest.Wire{})
 	list := ratelimit.Budget{Name: "tenant#client#list", PerMinute: 100, PerHour: 1500}
@@ -58,7 +58,7 @@ func lease(t *testing.T, c ratelimit.Counter, b ratelimit.Budget, owner string, 
 	return d
 }
 
-// What each step costs is written in docs/ledger.md.
+// docs/ledger.md states the cost of each step.
 func TestWrites(t *testing.T) {
 	w := &dynamotest.Wire{}
 	c := newCounter(newTable(t), w)
@@ -101,7 +101,7 @@ func TestWrites(t *testing.T) {
 	costs("a look", 1, 0)
 }
 
-// A slot that another process settles early can be leased at once: nothing is remembered.
+// A slot that another process settles early can be leased at once: the counter caches nothing.
 func TestTwoProcesses(t *testing.T) {
 	table := newTable(t)
 	one, other := newCounter(table, &dynamotest.Wire{}), newCounter(table, &dynamotest.Wire{})
@@ -114,7 +114,7 @@ func TestTwoProcesses(t *testing.T) {
 	lease(t, other, budget, "c", start.Add(hold), true)
 }
 
-// Both processes saw the budget empty before either wrote: the refusal brings the truth along.
+// Both processes read the unspent budget before either wrote: the refusal contains the current item.
 func TestRaceIsDecidedByTheWrite(t *testing.T) {
 	table := newTable(t)
 	var both sync.WaitGroup
@@ -151,7 +151,7 @@ func TestRaceIsDecidedByTheWrite(t *testing.T) {
 
 var errLost = errors.New("connection reset by peer")
 
-// lose has the server do what it is asked the nth time, and loses its answer.
+// lose lets the nth call of an operation take effect, but loses its answer.
 func lose(operation string, nth int) *dynamotest.Wire {
 	return &dynamotest.Wire{Play: func(op string, n int, send func() (*http.Response, error)) (
 		*http.Response, error,
@@ -183,7 +183,7 @@ func TestLostAnswers(t *testing.T) {
 	lease(t, c, budget, "e", start.Add(time.Hour-1), false)
 }
 
-// answer is a DynamoDB error, as it looks on the wire.
+// answer returns a DynamoDB error, as it is on the wire.
 func answer(status int, code string) *http.Response {
 	body := fmt.Sprintf(`{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"told so"}`, code)
 	return &http.Response{
@@ -229,7 +229,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// empty is the answer of a GetItem that found nothing.
+// empty returns the answer to a GetItem that found nothing.
 func empty() *http.Response {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{},
 		Body: io.NopCloser(bytes.NewReader([]byte("{}")))}
@@ -242,7 +242,7 @@ func TestMissingTable(t *testing.T) {
 	}
 }
 
-// A passing throttle is waited out.
+// A lease survives a short throttle.
 func TestThrottledOnce(t *testing.T) {
 	c := newCounter(newTable(t), &dynamotest.Wire{Play: func(_ string, nth int,
 		send func() (*http.Response, error),
@@ -255,7 +255,7 @@ func TestThrottledOnce(t *testing.T) {
 	lease(t, c, budget, "a", start, true)
 }
 
-// meanwhile has something happen between the first read and the first write.
+// meanwhile calls happen between the first read and the first write.
 func meanwhile(happen func()) *dynamotest.Wire {
 	return &dynamotest.Wire{Play: func(op string, nth int, send func() (*http.Response, error)) (
 		*http.Response, error,
@@ -267,7 +267,7 @@ func meanwhile(happen func()) *dynamotest.Wire {
 	}}
 }
 
-// A refusal without the item is followed by a look at it, not by a guess.
+// After a refusal without the item, the counter reads the item again.
 func TestRefusalWithoutItem(t *testing.T) {
 	table := newTable(t)
 	w := &dynamotest.Wire{Play: func(op string, nth int, send func() (*http.Response, error)) (
@@ -283,11 +283,11 @@ func TestRefusalWithoutItem(t *testing.T) {
 		t.Errorf("got slot %d, want 1", d.Slot)
 	}
 	if reads, writes := w.Count("GetItem"), w.Count("UpdateItem"); reads != 2 || writes != 2 {
-		t.Errorf("it took %d reads and %d writes, want 2 and 2", reads, writes)
+		t.Errorf("got %d reads and %d writes, want 2 and 2", reads, writes)
 	}
 }
 
-// A 429 that another worker was told of in between denies the lease.
+// If another worker gets a 429 between our read and our write, the lease is denied.
 func TestCooldownInBetween(t *testing.T) {
 	table := newTable(t)
 	for i, until := range []time.Time{start.Add(time.Minute), start.Add(time.Hour)} {
@@ -304,7 +304,7 @@ func TestCooldownInBetween(t *testing.T) {
 	}
 }
 
-// A settlement that comes after the slot went to somebody else changes nothing.
+// Settling a slot that somebody else has leased since changes nothing.
 func TestSettlementTooLate(t *testing.T) {
 	table := newTable(t)
 	c := newCounter(table, &dynamotest.Wire{})
@@ -321,7 +321,7 @@ func TestSettlementTooLate(t *testing.T) {
 	}
 }
 
-// Refusal after refusal ends in an error that says nothing was leased.
+// If every write is refused, the lease fails with ErrContended.
 func TestContended(t *testing.T) {
 	c := newCounter(newTable(t), &dynamotest.Wire{Play: func(op string, _ int,
 		send func() (*http.Response, error),
@@ -384,13 +384,13 @@ func TestStrangersAreNeverLeased(t *testing.T) {
 				t.Errorf("peek: got %v", err)
 			}
 			if w.Count("UpdateItem") != 0 {
-				t.Error("it was written to")
+				t.Error("the item was written")
 			}
 		})
 	}
 }
 
-// The clock is checked with the answer to the read, so that a wrong one costs nothing.
+// The clock is checked against the answer to the read, so a wrong clock costs no write.
 func TestWrongClock(t *testing.T) {
 	table := newTable(t)
 	for _, off := range []time.Duration{-time.Hour, -2 * time.Second, 3 * time.Second, time.Hour} {
@@ -406,7 +406,7 @@ func TestWrongClock(t *testing.T) {
 			t.Errorf("off by %v, got %v", off, skewed.Skew)
 		}
 		if err := c.Settle(t.Context(), budget, "a", 0, now()); err == nil {
-			t.Error("a slot was settled by a wrong clock")
+			t.Error("settled a slot with a wrong clock")
 		}
 		if w.Count("UpdateItem") != 0 {
 			t.Error("something was written")
@@ -417,7 +417,7 @@ func TestWrongClock(t *testing.T) {
 	}
 }
 
-// An unanswered operation ends with the caller's context.
+// An operation without an answer ends with the caller's context.
 func TestNoAnswer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -441,16 +441,16 @@ func TestCertainSkew(t *testing.T) {
 		want                 time.Duration
 	}{
 		{"within the second", 100, 0, 200, 0},
-		{"the whole second", 0, 0, 999, 0},
-		{"the turn of a second on the way", 990, 1000, 1010, 0},
-		{"a second's end is not certain", 1000, 0, 1050, 0},
-		{"ahead by what is outside", 1300, 0, 1400, 300 * time.Millisecond},
+		{"a whole second", 0, 0, 999, 0},
+		{"across the turn of a second", 990, 1000, 1010, 0},
+		{"exactly at the end of the second", 1000, 0, 1050, 0},
+		{"ahead", 1300, 0, 1400, 300 * time.Millisecond},
 		{"far ahead", 11_000, 0, 11_001, 10 * time.Second},
-		{"behind by what is outside", 500, 1000, 700, -300 * time.Millisecond},
+		{"behind", 500, 1000, 700, -300 * time.Millisecond},
 		{"far behind", 0, 10_000, 1, -9999 * time.Millisecond},
 		{"a slow answer hides a clock behind", 0, 1000, 1000, 0},
 		{"a slow answer hides a clock ahead", 900, 0, 5000, 0},
-		{"our clock was set back on the way", 900, 1000, 100, -900 * time.Millisecond},
+		{"our clock was set back during the call", 900, 1000, 100, -900 * time.Millisecond},
 	}
 	for _, tt := range tests {
 		if got := dynamocounter.CertainSkew(at(tt.sent), at(tt.date), at(tt.received)); got != tt.want {
@@ -459,8 +459,8 @@ func TestCertainSkew(t *testing.T) {
 	}
 }
 
-// Whatever the true skew, the phase of the second and the way, what is called certain is no more
-// than the truth; and a clock off by more than a second and the way is always found.
+// CertainSkew never exceeds the true skew, for any phase of the second and any latency. It always finds a
+// clock that is off by more than a second plus the latency.
 func FuzzCertainSkew(f *testing.F) {
 	f.Add(int64(0), uint16(0), uint16(10), uint16(10))
 	f.Add(int64(-3000), uint16(999), uint16(0), uint16(500))
@@ -476,7 +476,7 @@ func FuzzCertainSkew(f *testing.F) {
 			t.Errorf("the clock is off by %v, got %v", skew, got)
 		}
 		if got == 0 && skew.Abs() > time.Second+there+home {
-			t.Errorf("the clock is off by %v, and nothing was seen", skew)
+			t.Errorf("the clock is off by %v, got 0", skew)
 		}
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Decode is the state in an item.
+// Decode returns the state in an item.
 func Decode(it map[string]types.AttributeValue) (ratelimit.State, error) {
 	return decode(ratelimit.Budget{Name: "x"}, it)
 }

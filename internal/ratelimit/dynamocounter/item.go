@@ -13,35 +13,35 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// An item holds a ratelimit.State: for slot 0 the attributes freeAt0 (milliseconds since 1970) and
-// owner0, and so on, and cooldownUntil (milliseconds). Slots have attributes of their own so that
-// a write can be conditional on one slot, and two workers can lease two slots at once.
+// An item holds a ratelimit.State: the attributes freeAt0 (milliseconds since 1970) and owner0 for slot 0,
+// and so on for the others, and cooldownUntil (milliseconds). Each slot has its own attributes so that a
+// write can be conditional on one slot, and two workers can lease two slots at the same time.
 const (
 	keyName      = "pk"
 	freeAtName   = "freeAt"
 	ownerName    = "owner"
 	cooldownName = "cooldownUntil"
 
-	// slotsMax bounds what is believed to be an item of ours: no documented limit of the API gives
-	// more than 25 slots.
+	// slotsMax bounds the slots of an item that we accept as ours: no documented limit of the API gives
+	// more than 25.
 	slotsMax = 1000
 
-	// millisMax is the last instant that is believed: the end of the year 9999.
+	// millisMax is the last instant that we accept: the end of the year 9999.
 	millisMax = 253402300799999
 )
 
-// ErrStranger is wrapped where the item under a budget's key was not written by this package, or
-// was damaged. Nothing is leased until it is put right: what the budget has left is not known.
-var ErrStranger = errors.New("the item is not a budget")
+// ErrStranger is wrapped if the item under a budget's key was not written by this package, or was damaged.
+// Nothing is leased until somebody repairs it, because we cannot know what is left of the budget.
+var ErrStranger = errors.New("not a budget item")
 
 type item = map[string]types.AttributeValue
 
-// decode returns the state in an item; no item is a budget of which nothing was ever spent.
+// decode returns the state in an item. A missing item is an unspent budget.
 func decode(b ratelimit.Budget, it item) (ratelimit.State, error) {
 	s, err := parse(it)
 	if err != nil {
-		return ratelimit.State{}, fmt.Errorf("%w: item %q: %w; delete it only after the longest "+
-			"window has passed without a call", ErrStranger, b.Name, err)
+		return ratelimit.State{}, fmt.Errorf("%w: item %q: %w; delete the item, but only when no "+
+			"call was made for the longest window", ErrStranger, b.Name, err)
 	}
 	return s, nil
 }
@@ -53,7 +53,7 @@ func parse(it item) (ratelimit.State, error) {
 	}
 	left := len(it)
 	if _, ok := it[keyName].(*types.AttributeValueMemberS); !ok {
-		return s, fmt.Errorf("attribute %q is missing or no string", keyName)
+		return s, fmt.Errorf("attribute %q is missing or not a string", keyName)
 	}
 	left--
 	if _, ok := it[cooldownName]; ok {
@@ -77,29 +77,29 @@ func parse(it item) (ratelimit.State, error) {
 		}
 		name, ok := it[owner].(*types.AttributeValueMemberS)
 		if !ok || name.Value == "" {
-			return s, fmt.Errorf("attribute %q is missing, empty or no string", owner)
+			return s, fmt.Errorf("attribute %q is missing, empty or not a string", owner)
 		}
 		s.Slots = append(s.Slots, ratelimit.Slot{FreeAt: freeAt, Owner: name.Value})
 		left -= 2
 	}
 	if left != 0 {
-		return s, fmt.Errorf("%d attributes more than a budget of %d slots has", left, len(s.Slots))
+		return s, fmt.Errorf("%d attributes too many for a budget of %d slots", left, len(s.Slots))
 	}
 	if len(it) == 1 {
-		return s, errors.New("it has neither slots nor a cooldown")
+		return s, errors.New("neither slots nor a cooldown")
 	}
 	return s, nil
 }
 
-// instant reads an attribute. Only plain digits are taken: that is all that is ever written.
+// instant reads an attribute. It accepts only plain digits, because we never write anything else.
 func instant(it item, name string) (time.Time, error) {
 	number, ok := it[name].(*types.AttributeValueMemberN)
 	if !ok {
-		return time.Time{}, fmt.Errorf("attribute %q is missing or no number", name)
+		return time.Time{}, fmt.Errorf("attribute %q is missing or not a number", name)
 	}
 	millis, err := strconv.ParseUint(number.Value, 10, 63)
 	if err != nil || millis > millisMax {
-		return time.Time{}, fmt.Errorf("attribute %q is %.40q, no instant in milliseconds", name,
+		return time.Time{}, fmt.Errorf("attribute %q is %.40q, not an instant in milliseconds", name,
 			number.Value)
 	}
 	return time.UnixMilli(int64(millis)).UTC(), nil
@@ -112,12 +112,11 @@ type update struct {
 	values         item
 }
 
-// difference returns the write that makes before into after, and whether there is any. It is
-// conditional on all that the change was decided upon: the slots it touches, and the cooldown.
+// difference returns the write that turns before into after, and false if there is nothing to write. The
+// write is conditional on everything the change depends on: the slots it touches, and the cooldown.
 //
-// Other slots may change meanwhile, and that is right: none of them was free and becomes less so,
-// or the slot was chosen without them. So two workers lease two slots at once, and one write still
-// stands for one change.
+// Other slots may change in the meantime without harm, because the choice of this slot did not depend on
+// them. So two workers can lease two slots at the same time, and one write is still one change.
 func difference(before, after ratelimit.State) (update, bool) {
 	u := update{names: map[string]string{}, values: item{}}
 	var sets, conditions []string
@@ -159,7 +158,7 @@ func difference(before, after ratelimit.State) (update, bool) {
 	if len(sets) == 0 {
 		return update{}, false
 	}
-	// In the order of the names, so that equal writes have equal words.
+	// Sorted, so that equal writes have equal expressions.
 	slices.Sort(conditions)
 	u.set, u.condition = "SET "+strings.Join(sets, ", "), strings.Join(conditions, " AND ")
 	return u, true
@@ -169,8 +168,8 @@ func slotNames(i int) (free, owner string) {
 	return freeAtName + strconv.Itoa(i), ownerName + strconv.Itoa(i)
 }
 
-// number writes an instant; the zero time is no attribute. It loses nothing: the instants of a
-// State are whole milliseconds.
+// number encodes an instant; the zero time has no attribute. The encoding is exact, because the instants
+// of a State are whole milliseconds.
 func number(t time.Time) types.AttributeValue {
 	if t.IsZero() {
 		return nil

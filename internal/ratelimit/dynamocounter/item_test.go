@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// FuzzDecode puts an attribute into an item, or another value into one: what comes is an error that
-// says so, or a state in which every slot has an owner and nothing is lost.
+// FuzzDecode adds, changes or removes one attribute of an item. Decode returns ErrStranger, or a state in
+// which every slot has an owner and which accounts for every attribute.
 func FuzzDecode(f *testing.F) {
 	for i, name := range []string{"freeAt0", "owner0", "freeAt1", "cooldownUntil", "pk", "x", "freeAt00"} {
 		f.Add(name, uint8(i), strconv.Itoa(1793696400000+i))
@@ -36,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 		state, err := dynamocounter.Decode(it)
 		if err != nil {
 			if !errors.Is(err, dynamocounter.ErrStranger) {
-				t.Errorf("the error does not say that it is a stranger: %v", err)
+				t.Errorf("got %v, want ErrStranger", err)
 			}
 			return
 		}
@@ -45,7 +45,7 @@ func FuzzDecode(f *testing.F) {
 			attributes++
 		}
 		if attributes != len(it) {
-			t.Errorf("of %d attributes %d were read", len(it), attributes)
+			t.Errorf("read %d of %d attributes", attributes, len(it))
 		}
 		for i, slot := range state.Slots {
 			if slot.Owner == "" || slot.FreeAt.UnixMilli() < 0 {

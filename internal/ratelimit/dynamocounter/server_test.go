@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(dynamotest.Main(m)) }
 
-// newTable makes an empty budget table for one test.
+// newTable creates an empty budget table for one test.
 func newTable(t *testing.T) string {
 	t.Helper()
 	return dynamotest.Table(t, ledgertables.Budget("budget-"+rand.Text()))

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// SkewMax is how far this machine's clock may be off DynamoDB's before nothing is leased any more.
-// It is ratelimit.Guard, the margin the proof of the budget leaves to the clocks.
+// SkewMax is how far this machine's clock may differ from DynamoDB's. Beyond that, nothing is leased. It
+// equals ratelimit.Guard, the margin that the proof of the budget leaves for the clocks.
 const SkewMax = 250 * time.Millisecond
 
-// dateStep is the resolution of an HTTP Date: it is cut to whole seconds.
+// dateStep is the resolution of an HTTP Date, which is cut to whole seconds.
 const dateStep = time.Second
 
-// SkewError says that the clock of this machine is certainly off by more than [SkewMax]. Nothing
-// was leased. Slots leased and freed by such a clock could put more calls into the server's minute
-// than it allows, so the clock has to be set right first.
+// SkewError says that this machine's clock is certainly off by more than [SkewMax]. Nothing was leased or
+// settled: with such a clock more calls could fall into the server's minute than it allows. Correct the
+// clock first.
 type SkewError struct {
-	Skew time.Duration // this clock minus DynamoDB's: the least it can be. Positive: it is ahead
+	Skew time.Duration // this clock minus DynamoDB's, at least; positive if this clock is ahead
 }
 
 func (e *SkewError) Error() string {
@@ -24,19 +24,18 @@ func (e *SkewError) Error() string {
 	if off < 0 {
 		direction, off = "behind", -off
 	}
-	return fmt.Sprintf("the clock is at least %v %s that of DynamoDB, at most %v are allowed: "+
-		"set it right (NTP)", off, direction, SkewMax)
+	return fmt.Sprintf("this machine's clock is at least %v %s DynamoDB's, at most %v is allowed: "+
+		"synchronize it (NTP)", off, direction, SkewMax)
 }
 
-// CertainSkew returns by how much a clock is off a server's at the least, given what the clock said
-// before a call was sent and after it was answered, and the Date of the answer. It is positive if
-// the clock is ahead, and zero if nothing is certain.
+// CertainSkew returns the least difference between our clock and a server's, given our clock before a call
+// was sent and after its answer arrived, and the Date of the answer. The result is positive if our clock
+// is ahead, and zero if the two may agree.
 //
-// Date is cut to whole seconds: when the server wrote it, its clock said something within
-// [date, date+1s), and ours said something within [sentAt, receivedAt]. Only what is outside of
-// both at once is skew. A lasting skew of less than a second is therefore not seen in every answer,
-// but in those that were given near enough to the turn of a second; repeats of a call inside the
-// SDK and slow answers make it harder to see, never wrong.
+// Date is cut to whole seconds: when the server wrote it, the server's clock was within [date, date+1s)
+// and ours was within [sentAt, receivedAt]. Only the gap between these two ranges is certain to be skew.
+// A lasting skew of less than a second therefore does not show in every answer, only in those close enough
+// to the turn of a second. Retries inside the SDK and slow answers can hide a skew, but never invent one.
 func CertainSkew(sentAt, date, receivedAt time.Time) time.Duration {
 	if ahead := sentAt.Sub(date.Add(dateStep)); ahead > 0 {
 		return ahead
