@@ -20,17 +20,13 @@ func TestKeptFolderVerifies(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	data := filepath.Join(dir, "data")
-	for name, step := range map[string]func(){
-		"as it was": func() {},
-		"after a run": func() {
-			s := simulator(t)
-			got := packhorse(t, environment(s), "run", "--until-idle", "--data", data)
+	for _, when := range []string{"as it was", "after a run"} {
+		if when == "after a run" {
+			got := packhorse(t, environment(simulator(t)), "run", "--until-idle", "--data", data)
 			if got.code != exitDone || !strings.Contains(got.stdout, "3 done earlier") {
 				t.Errorf("run: exit %d: %s%s", got.code, got.stdout, got.stderr)
 			}
-		},
-	} {
-		step()
+		}
 		got := packhorse(t, nil, "verify", "--all", "--data", data)
 		for _, want := range []string{
 			"PASS: everything agrees", "chain 1 to 3, whole",
@@ -38,7 +34,7 @@ func TestKeptFolderVerifies(t *testing.T) {
 			"baa946f1f90d2cab4437349242e0a537db2e104abff33a1ff10a9d19eb2ca132", // the stranger
 		} {
 			if got.code != exitDone || !strings.Contains(got.stdout, want) {
-				t.Errorf("%s: exit %d, without %q: %s%s", name, got.code, want, got.stdout, got.stderr)
+				t.Errorf("%s: exit %d, without %q: %s%s", when, got.code, want, got.stdout, got.stderr)
 			}
 		}
 	}
