@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// retentionOf returns what S3 says of an object.
+// retentionOf returns an object's retention as S3 reports it.
 func retentionOf(head *s3.HeadObjectOutput) investigation.Retention {
 	r := investigation.Retention{
 		Mode:      string(head.ObjectLockMode),
@@ -48,8 +48,8 @@ var errUnlockable = errors.New("has no Object Lock")
 
 const unlockableHint = "make the bucket with Object Lock, or set OBJECT_LOCK_MODE=NONE and no legal hold"
 
-// isUnlockable reports whether S3 answered that the bucket has no Object Lock. To a put that asks
-// for one it says so in the message only.
+// isUnlockable reports whether S3 answered that the bucket lacks Object Lock. For a put with a
+// lock, only the message says so.
 func isUnlockable(err error) bool {
 	api, ok := errors.AsType[smithy.APIError](err)
 	return ok && (api.ErrorCode() == "ObjectLockConfigurationNotFoundError" ||
