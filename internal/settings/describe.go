@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// expectation is what a variable should hold, and how a value that does not may be shown.
+// expectation describes a variable's valid values, and how an error may show an invalid one.
 type expectation struct {
 	text    string
 	example string
-	given   func(value string) string // describes the value; nil: its shape, which gives nothing away
+	given   func(value string) string // describes the value; nil: only its shape, which reveals nothing
 }
 
-const rootExpected = "an https URL of a host and nothing after it"
+const rootExpected = "an https URL with a host and nothing after it"
 
 // expectations has an entry for every variable.
 var expectations = map[string]expectation{
@@ -27,7 +27,7 @@ var expectations = map[string]expectation{
 		example: "https://api.securitycenter.microsoft.com/.default",
 	},
 	varLinkHosts: {
-		text:    "a comma list of host, host:port or .suffix",
+		text:    "a comma-separated list of host, host:port or .suffix",
 		example: ".blob.core.windows.net,127.0.0.1:8443",
 	},
 	varCAPEM: {
@@ -36,7 +36,7 @@ var expectations = map[string]expectation{
 	},
 	varSecretID: {text: "the ARN or name of a secret in Secrets Manager", example: "packhorse/defender"},
 	varClientSecret: {
-		"a client secret's value, on the command line only", "the 40 characters of the column Value", length,
+		"a client secret's value, on the command line only", "the 40 characters in the column Value", length,
 	},
 	varLedgerTable:   {text: "the name of a DynamoDB table", example: "packhorse-ledger"},
 	varBudgetTable:   {text: "the name of a DynamoDB table", example: "packhorse-ledger"},
@@ -62,7 +62,7 @@ const guidExample = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
 func describe(variable, value, hint string) Problem {
 	expected, ok := expectations[variable]
 	if !ok {
-		panic("settings: nothing is known of variable " + variable)
+		panic("settings: unknown variable " + variable)
 	}
 	given := expected.given
 	if given == nil {
@@ -77,7 +77,7 @@ func between(shortest, longest time.Duration) string {
 	return fmt.Sprintf("a duration with its unit, from %s to %s", short(shortest), short(longest))
 }
 
-// short writes a duration without parts that are zero: 96h, not 96h0m0s.
+// short formats a duration without its zero parts: 96h, not 96h0m0s.
 func short(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {

@@ -11,10 +11,10 @@ import (
 	"packhorse/internal/hostlist"
 )
 
-// errBadRoot is wrapped by the errors of parseRoot, which quote nothing of the URL.
+// errBadRoot is wrapped by the errors of parseRoot, which do not quote the URL.
 var errBadRoot = errors.New("not a root")
 
-// parseRoot reads a URL that other paths are put onto. A slash at its end is taken away.
+// parseRoot reads a URL that paths are appended to. It removes a trailing slash.
 func parseRoot(text string) (url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -31,12 +31,12 @@ func parseRoot(text string) (url.URL, error) {
 	}
 	hosts, err := hostlist.Parse([]string{u.Host})
 	if err != nil || strings.HasPrefix(u.Host, ".") {
-		return url.URL{}, fmt.Errorf("%w: the host is none", errBadRoot)
+		return url.URL{}, fmt.Errorf("%w: the host is invalid", errBadRoot)
 	}
 	return url.URL{Scheme: "https", Host: hosts.Strings()[0]}, nil
 }
 
-// validScope reports whether a client-credentials token can be asked for so.
+// validScope reports whether scope is valid for a client-credentials token.
 func validScope(scope string) bool {
 	resource, ok := strings.CutSuffix(scope, "/.default")
 	if !ok || strings.ContainsAny(scope, " \t\r\n,") {
@@ -46,14 +46,14 @@ func validScope(scope string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "api") && u.Host != "" && u.User == nil
 }
 
-// checkPEM reports what is wrong with PEM certificates; nothing of them is quoted.
+// checkPEM reports what is wrong with PEM certificates, without quoting them.
 func checkPEM(text string) error {
 	if strings.Contains(text, `\n`) {
-		return errors.New(`it has the two characters \n where a line should break`)
+		return errors.New(`it has the two characters \n instead of line breaks`)
 	}
 	rest := []byte(text)
 	if len(strings.TrimSpace(text)) == 0 {
-		return errors.New("it is white space")
+		return errors.New("it is only white space")
 	}
 	for i := 1; len(strings.TrimSpace(string(rest))) > 0; i++ {
 		var block *pem.Block
@@ -65,14 +65,14 @@ func checkPEM(text string) error {
 			return fmt.Errorf("block %d is not a certificate", i)
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Errorf("block %d is no readable certificate", i)
+			return fmt.Errorf("block %d is not a readable certificate", i)
 		}
 	}
 	return nil
 }
 
-// RootCAs returns the system's root certificates and those of CAPEM, or nil, which means the
-// system's to crypto/tls, where CAPEM is empty.
+// RootCAs returns the system's root certificates plus those of CAPEM. If CAPEM is empty it returns
+// nil, which makes crypto/tls use the system's.
 func (s Settings) RootCAs() (*x509.CertPool, error) {
 	if s.CAPEM == "" {
 		return nil, nil
@@ -82,7 +82,7 @@ func (s Settings) RootCAs() (*x509.CertPool, error) {
 		return nil, fmt.Errorf("read the system's root certificates: %w", err)
 	}
 	if !pool.AppendCertsFromPEM([]byte(s.CAPEM)) {
-		return nil, errors.New("read the certificates of " + varCAPEM + ": there is none")
+		return nil, errors.New("read the certificates of " + varCAPEM + ": it has no certificates")
 	}
 	return pool, nil
 }
