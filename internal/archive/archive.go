@@ -1,13 +1,13 @@
-// Package archive streams packages into an S3 bucket so that each is stored once, whole, or not at
-// all, and (with an [investigation.Lock]) cannot be deleted before its time.
+// Package archive streams packages into an S3 bucket. Each package is stored whole and once, or not
+// at all, and with an [investigation.Lock] it cannot be deleted before its retention ends.
 //
-// [Archive.Store] reads a package to its end, hashing as it passes, and commits it only when its
+// [Archive.Store] reads a package to its end, hashes it on the way, and commits it only if its
 // length is right and its ZIP directory is in order. The commit is one conditional request
-// (If-None-Match: *) that carries the CRC-32C of the whole object for S3 to verify. What turns out
-// to be no package can be kept too, in a place of its own. Memory is bounded by the part buffers,
-// which all uploads of an Archive share. What a ZIP is, zipinspect knows.
+// (If-None-Match: *) with the CRC-32C of the whole object, which S3 verifies. Bytes that turn out
+// not to be a package can be kept too, in quarantine. The part buffers, which all uploads of an
+// Archive share, bound its memory. Package zipinspect decides whether bytes are a ZIP.
 //
-// The package decides nothing about retries beyond what the S3 client does, and unpacks nothing.
+// The package does not retry beyond what the S3 client does, and does not unpack anything.
 package archive
 
 import (
@@ -21,26 +21,27 @@ import (
 )
 
 const (
-	// PartSize is the size of a part in bytes. Below it a package is one PutObject. S3's limit of
-	// 10,000 parts then allows 78 GiB, more than a download may have.
+	// PartSize is the size of a part in bytes. A smaller package takes one PutObject. With S3's
+	// limit of 10,000 parts, an upload can have 78 GiB, more than a download may have.
 	PartSize = 8 << 20
 
-	// PartsInFlight is how many parts all uploads of an Archive hold in memory together: enough to
-	// keep one upload's network busy while the next part fills, and as many as may start at once.
+	// PartsInFlight is how many parts all uploads of an Archive hold in memory together. It keeps
+	// the network busy while the next part fills, and is the number of uploads that can start at
+	// once.
 	PartsInFlight = 4
 
-	// abortTimeout bounds the clean-up after a failure or a cancelled context.
+	// abortTimeout bounds the cleanup after a failure or a canceled context.
 	abortTimeout = 10 * time.Second
 
 	// putsMax is how often a PutObject that met another writer (409) is sent. The bytes are still
-	// in memory, so that repeating costs nothing else.
+	// in memory, so repeating it costs nothing else.
 	putsMax = 3
 
-	// putPause lies between them.
+	// putPause is the pause between two such attempts.
 	putPause = 200 * time.Millisecond
 )
 
-// S3 is what an Archive needs of *s3.Client.
+// S3 is the part of *s3.Client that an Archive uses.
 type S3 interface {
 	HeadBucket(context.Context, *s3.HeadBucketInput, ...func(*s3.Options)) (
 		*s3.HeadBucketOutput, error)
@@ -66,7 +67,7 @@ type S3 interface {
 		*s3.AbortMultipartUploadOutput, error)
 }
 
-// Archive is the evidence bucket. It is safe for concurrent use.
+// Archive stores evidence in one bucket. It is safe for concurrent use.
 type Archive struct {
 	s3      S3
 	bucket  string
@@ -76,13 +77,14 @@ type Archive struct {
 	logger  *slog.Logger
 }
 
-// New returns an Archive over bucket, in which everything that is stored is locked as lock says,
-// from the moment now returns. partSize is in bytes (PartSize; S3 takes no less than 5 MiB but for
-// the last), partsInFlight bounds the buffers of all concurrent uploads together (PartsInFlight):
-// the memory of an Archive is partSize × partsInFlight, and up to 8 MiB for each upload under way.
+// New returns an Archive over bucket that locks everything it stores as lock says, from the time
+// now returns. partSize is in bytes (see PartSize; S3 requires at least 5 MiB for every part but
+// the last). partsInFlight bounds the buffers of all concurrent uploads (see PartsInFlight). An
+// Archive uses partSize × partsInFlight of memory, plus up to 8 MiB for each upload under way.
 //
-// Whoever stores under a lock needs s3:PutObjectRetention and s3:PutObjectLegalHold, and, since S3
-// shows a retention only to those who may see it, s3:GetObjectRetention and s3:GetObjectLegalHold.
+// Storing under a lock requires s3:PutObjectRetention and s3:PutObjectLegalHold. It also requires
+// s3:GetObjectRetention and s3:GetObjectLegalHold, because S3 hides a retention from principals
+// without them.
 func New(client S3, bucket string, lock investigation.Lock, partSize, partsInFlight int,
 	now func() time.Time, logger *slog.Logger,
 ) *Archive {
@@ -92,8 +94,8 @@ func New(client S3, bucket string, lock investigation.Lock, partSize, partsInFli
 	}
 }
 
-// Ready reports whether the bucket is there, may be used, and takes objects with the Archive's
-// Lock. Ask before any budget is spent.
+// Ready reports whether the bucket exists, is accessible, and takes objects with the Archive's
+// Lock. Call it before spending any budget.
 func (a *Archive) Ready(ctx context.Context) error {
 	_, err := a.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &a.bucket})
 	if err != nil {

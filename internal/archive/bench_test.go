@@ -15,9 +15,9 @@ import (
 	"packhorse/internal/memory"
 )
 
-// BenchmarkStore is the archive's own share: reading, both digests, the ZIP check and the parts,
-// into a bucket that throws everything away. heap-MiB is the most the heap held beyond what was
-// there before; it does not grow with the package.
+// BenchmarkStore measures the archive's own work: reading, both digests, the ZIP check and the
+// parts, into a bucket that discards everything. heap-MiB is the peak heap above the heap at the
+// start; it does not grow with the package.
 func BenchmarkStore(b *testing.B) {
 	for name, size := range map[string]int64{"64MiB": 64 << 20, "1GiB": 1 << 30} {
 		b.Run(name, func(b *testing.B) {
@@ -43,11 +43,12 @@ func BenchmarkStore(b *testing.B) {
 					read += n
 					return int(n), nil
 				})
-				// It is no ZIP, so that nothing is committed; all the work has been done by then.
+				// The bytes are not a ZIP, so nothing is committed, but by then all the work has
+				// been done.
 				_, err := a.Store(b.Context(), investigation.Placement{Key: key, Action: action},
 					investigation.Package{Size: size, Body: io.NopCloser(source)})
 				if err == nil {
-					b.Fatal("nothing was stored as a package")
+					b.Fatal("bytes that are not a ZIP were stored as a package")
 				}
 			}
 			b.ReportMetric(float64(peak-before.HeapInuse)/(1<<20), "heap-MiB")
@@ -55,7 +56,7 @@ func BenchmarkStore(b *testing.B) {
 	}
 }
 
-// discarding is a bucket that keeps no part.
+// discarding is a bucket that discards every part.
 type discarding struct{ *memory.Bucket }
 
 func (d discarding) UploadPart(context.Context, *s3.UploadPartInput, ...func(*s3.Options)) (

@@ -6,11 +6,11 @@ import (
 	"io"
 )
 
-// buffers hands out part buffers, of which there are only so many. Nobody deadlocks: who fills a
-// buffer holds no other, and who sends one gives it back without needing another.
+// buffers hands out a limited number of part buffers. It cannot deadlock: a goroutine that fills a
+// buffer holds no other, and one that sends a buffer returns it without needing another.
 type buffers struct {
 	size int
-	free chan []byte // nil: a buffer that was never needed yet
+	free chan []byte // nil: a buffer that is not allocated yet
 }
 
 func newBuffers(size, count int) *buffers {
@@ -21,7 +21,7 @@ func newBuffers(size, count int) *buffers {
 	return b
 }
 
-// get waits for a buffer, or returns the reason the context ended.
+// get waits for a buffer, or returns the cause of the context's end.
 func (b *buffers) get(ctx context.Context) ([]byte, error) {
 	select {
 	case buffer := <-b.free:
@@ -36,5 +36,5 @@ func (b *buffers) get(ctx context.Context) ([]byte, error) {
 
 func (b *buffers) put(buffer []byte) { b.free <- buffer[:b.size] }
 
-// newBody is a request body that can be sent again.
+// newBody returns a request body that can be sent again.
 func newBody(p []byte) io.ReadSeeker { return bytes.NewReader(p) }

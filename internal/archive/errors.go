@@ -11,7 +11,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// The statuses of S3 that mean something to an Archive.
+// The S3 statuses that an Archive acts on.
 const (
 	statusBadRequest         = http.StatusBadRequest
 	statusForbidden          = http.StatusForbidden
@@ -21,12 +21,12 @@ const (
 	statusPreconditionFailed = http.StatusPreconditionFailed
 )
 
-// conflictError says that an object has other bytes than those that were stored.
+// conflictError reports that an object's bytes differ from those that were stored.
 type conflictError struct {
-	stored investigation.Receipt // what S3 has; with a SHA-256 only where that is known
-	size   int64                 // what came, or is there now, in bytes
-	crc32c string                // likewise
-	sha256 string                // likewise
+	stored investigation.Receipt // S3's copy; has a SHA-256 only if it is known
+	size   int64                 // of the bytes received or found, in bytes
+	crc32c string                // of the same bytes
+	sha256 string                // of the same bytes
 }
 
 func (e *conflictError) Error() string {
@@ -38,7 +38,7 @@ func (e *conflictError) Error() string {
 		e.stored.CRC32C)
 }
 
-// statusOf returns the HTTP status of an S3 answer that is an error, or 0.
+// statusOf returns the HTTP status of an S3 error, or 0.
 func statusOf(err error) int {
 	answer, ok := errors.AsType[*awshttp.ResponseError](err)
 	if !ok {
@@ -47,24 +47,24 @@ func statusOf(err error) int {
 	return answer.HTTPStatusCode()
 }
 
-// hints say what to do about the errors of S3 that a person can mend.
+// hints advise on the S3 errors that a person can fix.
 var hints = map[string]string{
 	"AccessDenied":                 "may this principal use the bucket, and the key it is encrypted with?",
 	"Forbidden":                    "may this principal use the bucket, and the key it is encrypted with?",
-	"NoSuchBucket":                 "create the bucket, or name another",
-	"NotFound":                     "create the bucket, or name another",
+	"NoSuchBucket":                 "create the bucket, or name another one",
+	"NotFound":                     "create the bucket, or name another one",
 	"PermanentRedirect":            "the bucket is in another region: set AWS_REGION",
 	"MovedPermanently":             "the bucket is in another region: set AWS_REGION",
 	"AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION",
-	"InvalidAccessKeyId":           "the AWS credentials are not known to this service",
-	"SignatureDoesNotMatch":        "the AWS credentials are wrong, or the clock is",
+	"InvalidAccessKeyId":           "this service does not know the AWS credentials",
+	"SignatureDoesNotMatch":        "the AWS credentials or the clock are wrong",
 	"RequestTimeTooSkewed":         "set this machine's clock",
 	"InsufficientStorage":          "the disk of the archive is full: free some space",
 	"QuotaExceeded":                "the disk of the archive is full: free some space",
 	"InternalError":                "is the disk of the archive full?",
 }
 
-// explain says what was being done to which object, and what may help.
+// explain names the operation and the object, and adds advice if there is any.
 func (a *Archive) explain(doing, key string, err error) error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return a.advise(doing, key, err, hints[api.ErrorCode()])
@@ -72,7 +72,7 @@ func (a *Archive) explain(doing, key string, err error) error {
 	return a.advise(doing, key, err, "")
 }
 
-// explainPut does so for the request that writes o, which needs more rights the more is asked for.
+// explainPut explains a failed request that writes o. Locks and tags need more permissions.
 func (a *Archive) explainPut(doing string, o object, err error) error {
 	if isUnlockable(err) {
 		return a.advise(doing, o.key, err, unlockableHint)
@@ -87,7 +87,7 @@ func (a *Archive) explainPut(doing string, o object, err error) error {
 	return a.advise(doing, o.key, err, hints["AccessDenied"]+" It needs s3:PutObject"+o.rights())
 }
 
-// rights returns what it takes to write the object, beyond s3:PutObject.
+// rights lists the permissions that writing the object takes besides s3:PutObject.
 func (o *object) rights() string {
 	var rights string
 	if o.retention.Mode != "" {

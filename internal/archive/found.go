@@ -15,13 +15,13 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// found is what S3 says of one version of an object without giving its bytes.
+// found is what S3 reports about one version of an object, without its bytes.
 type found struct {
-	investigation.Stored        // with the SHA-256 that its metadata names, which may be none
-	claim                string // as its metadata names it
+	investigation.Stored        // with the SHA-256 from its metadata, which may be empty
+	claim                string // from its metadata
 	action               investigation.Action
 	contentType          string
-	collectionErr        error // why its metadata has no collection
+	collectionErr        error // why the metadata lacks a collection
 }
 
 // belongsTo reports whether the object's metadata has the ids of the action. That alone proves
@@ -30,17 +30,17 @@ func (f found) belongsTo(a investigation.Action) bool {
 	return f.action.ID == a.ID && f.action.MachineID == a.MachineID && f.collectionErr == nil
 }
 
-// errUnreadable says that S3 does not even tell what an object's metadata is.
+// errUnreadable means that S3 does not return even an object's metadata.
 var errUnreadable = errors.New("the object cannot be read")
 
-// head asks for one version of an object; an empty version is the newest. It does not ask for the
-// checksum: that takes the right to decrypt, which is not needed to tell whose object it is.
+// head asks for one version of an object; an empty version means the newest. It does not ask for
+// the checksum, because that requires permission to decrypt, which identifying the object does not.
 func (a *Archive) head(ctx context.Context, key, version string) (found, error) {
 	head, err := a.s3.HeadObject(ctx, &s3.HeadObjectInput{
 		Bucket: &a.bucket, Key: &key, VersionId: versionParameter(version),
 	})
 	switch statusOf(err) {
-	case statusNotFound, statusNotAllowed: // not allowed: it is a delete marker by now
+	case statusNotFound, statusNotAllowed: // 405: it has become a delete marker
 		return found{}, fmt.Errorf("s3://%s/%s: %w", a.bucket, key, investigation.ErrNotStored)
 	case statusBadRequest:
 		return found{}, fmt.Errorf("s3://%s/%s: %w: %w", a.bucket, key, errUnreadable, err)
@@ -74,7 +74,7 @@ func (a *Archive) head(ctx context.Context, key, version string) (found, error) 
 	}, nil
 }
 
-// withChecksum adds the checksum that S3 has of the object.
+// withChecksum adds S3's checksum of the object.
 func (a *Archive) withChecksum(ctx context.Context, f found) (found, error) {
 	head, err := a.s3.HeadObject(ctx, &s3.HeadObjectInput{
 		Bucket: &a.bucket, Key: &f.Receipt.Key, VersionId: versionParameter(f.Receipt.VersionID),
@@ -87,11 +87,11 @@ func (a *Archive) withChecksum(ctx context.Context, f found) (found, error) {
 	return f, nil
 }
 
-// already returns what is known of the object after its commit failed: it may be there, because only
-// the answer was lost. If something else lies there, the error wraps investigation.ErrStartAgain:
-// the package needs another place. If nothing does it is the failure; but if S3 said that there is
-// something and then that there is nothing, a writer or a deleter is just at it, and the same place
-// will do.
+// already looks up the object after its commit failed: it may exist, because only the answer may
+// have been lost. If something else has the key, the error wraps investigation.ErrStartAgain, and
+// the package needs another place. If nothing has the key, it returns the failure. But if S3 first
+// reported an object and then none, another process is writing or deleting right now, and the same
+// place will do.
 func (a *Archive) already(ctx context.Context, o object, c *content, failure error) (
 	investigation.Stored, error,
 ) {
@@ -126,12 +126,12 @@ func (a *Archive) already(ctx context.Context, o object, c *content, failure err
 }
 
 // unnamedAge is how much earlier than the present attempt an earlier release may have stored the
-// object. So much earlier may its retention end.
+// object. Its retention may end that much earlier.
 const unnamedAge = 7 * 24 * time.Hour
 
-// isStored reports whether what lies there is the very object that was to be stored, locked as it
-// must be. One without a claim's name, where that is admitted, is taken for its bytes, which just
-// came from Defender; of what its metadata says nothing is believed.
+// isStored reports whether the object found is the one that was to be stored, with the right lock.
+// If an object without a claim's name is admitted, its bytes identify it, because Defender just
+// sent the same ones; its metadata is not trusted.
 func (a *Archive) isStored(ctx context.Context, o object, c *content, there found) (
 	investigation.Stored, bool, error,
 ) {
@@ -154,7 +154,8 @@ func (a *Archive) isStored(ctx context.Context, o object, c *content, there foun
 	return stored, true, nil
 }
 
-// holds returns a *conflictError unless what passed through c is what S3 says of the object.
+// holds returns a *conflictError unless the bytes that passed through c match S3's report of the
+// object.
 func (f found) holds(c *content) error {
 	r := f.Receipt
 	sha := c.SHA256()
@@ -164,8 +165,8 @@ func (f found) holds(c *content) error {
 	return &conflictError{stored: r, size: c.Size(), crc32c: c.CRC32C(), sha256: sha}
 }
 
-// readBack reads the object's bytes and returns all that is known of it, provided that they are
-// what S3 and the metadata say.
+// readBack reads the object's bytes and returns all that is known of it, if the bytes match S3's
+// checksum and the metadata.
 func (a *Archive) readBack(ctx context.Context, f found) (s investigation.Stored, err error) {
 	f, err = a.withChecksum(ctx, f)
 	if err != nil {
@@ -187,7 +188,7 @@ func (a *Archive) readBack(ctx context.Context, f found) (s investigation.Stored
 	s = f.Stored
 	s.Receipt.SHA256 = c.SHA256()
 	s.Content, err = c.whole()
-	if err != nil { // judged more mildly once; it is there, and stays
+	if err != nil { // an earlier version accepted it; it is stored, and stays
 		remark := fmt.Sprintf("It would not be stored now: %v.", err)
 		s.Content = investigation.Content{Remarks: []string{remark}}
 	}
@@ -205,7 +206,7 @@ func (a *Archive) open(ctx context.Context, key, version string) (io.ReadCloser,
 	return out.Body, nil
 }
 
-// versionParameter returns a version's id as requests have it: none for the newest.
+// versionParameter returns a version's id for a request: nil for the newest.
 func versionParameter(id string) *string {
 	if id == "" {
 		return nil
@@ -213,7 +214,7 @@ func versionParameter(id string) *string {
 	return &id
 }
 
-// versionOf maps "no version" and S3's "null" version to the empty string.
+// versionOf maps a missing version and S3's "null" version to the empty string.
 func versionOf(id *string) string {
 	if v := aws.ToString(id); v != "null" {
 		return v

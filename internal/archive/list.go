@@ -16,15 +16,15 @@ import (
 // pagesMax bounds a listing of one action's places, in pages of 1,000 versions.
 const pagesMax = 20
 
-// listedVersion is one version in the places of an object, as a listing has it.
+// listedVersion is one version in the places of an object, as listed.
 type listedVersion struct {
 	key     string
-	id      string // empty in a bucket without versions
+	id      string // empty in an unversioned bucket
 	place   int
 	size    int64 // bytes
 	latest  bool
 	deleted bool   // it is a delete marker
-	note    string // why it cannot be read, if that is known
+	note    string // why it cannot be read, if known
 }
 
 // list returns every version in the places of key, the oldest of each key first.
@@ -41,7 +41,7 @@ func (a *Archive) list(ctx context.Context, key string) ([]listedVersion, error)
 	return versions, nil
 }
 
-// isWithoutVersions reports whether a service said that it keeps no versions at all.
+// isWithoutVersions reports whether a service answered that it does not support versions.
 func isWithoutVersions(code string) bool {
 	return code == "NotImplemented" || code == "VersioningNotConfigured"
 }
@@ -99,7 +99,7 @@ func (a *Archive) listObjects(ctx context.Context, key string) ([]listedVersion,
 	return nil, errTooMany
 }
 
-var errTooMany = fmt.Errorf("more than %d versions lie in the places of one action: remove what "+
+var errTooMany = fmt.Errorf("more than %d versions are in the places of one action: remove what "+
 	"Packhorse did not store, and find out who writes there", pagesMax*1000)
 
 // appendPlace appends the version if it lies in a place of key.

@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// retentionOf returns what S3 says of an object.
+// retentionOf returns an object's retention as S3 reports it.
 func retentionOf(head *s3.HeadObjectOutput) investigation.Retention {
 	r := investigation.Retention{
 		Mode:      string(head.ObjectLockMode),
@@ -31,11 +31,11 @@ func (a *Archive) lockable(ctx context.Context) error {
 	out, err := a.s3.GetObjectLockConfiguration(ctx,
 		&s3.GetObjectLockConfigurationInput{Bucket: &a.bucket})
 	if statusOf(err) == statusForbidden {
-		return fmt.Errorf("see whether s3://%s has Object Lock: %w (may this principal do "+
+		return fmt.Errorf("check whether s3://%s has Object Lock: %w (is this principal allowed "+
 			"s3:GetBucketObjectLockConfiguration?)", a.bucket, err)
 	}
 	if err != nil && !isUnlockable(err) {
-		return a.explain("see the Object Lock of", "", err)
+		return a.explain("get the Object Lock configuration of", "", err)
 	}
 	if err == nil && out.ObjectLockConfiguration != nil &&
 		out.ObjectLockConfiguration.ObjectLockEnabled == types.ObjectLockEnabledEnabled {
@@ -46,10 +46,10 @@ func (a *Archive) lockable(ctx context.Context) error {
 
 var errUnlockable = errors.New("has no Object Lock")
 
-const unlockableHint = "make the bucket with Object Lock, or set OBJECT_LOCK_MODE=NONE and no legal hold"
+const unlockableHint = "create the bucket with Object Lock, or set OBJECT_LOCK_MODE=NONE and no legal hold"
 
-// isUnlockable reports whether S3 answered that the bucket has no Object Lock. To a put that asks
-// for one it says so in the message only.
+// isUnlockable reports whether S3 answered that the bucket lacks Object Lock. For a put with a
+// lock, only the message says so.
 func isUnlockable(err error) bool {
 	api, ok := errors.AsType[smithy.APIError](err)
 	return ok && (api.ErrorCode() == "ObjectLockConfigurationNotFoundError" ||

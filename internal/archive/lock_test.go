@@ -16,8 +16,8 @@ func openWith(b *memory.Bucket, lock investigation.Lock) *archive.Archive {
 	return archive.New(b, "evidence", lock, partSize, inFlight, clock, slog.New(slog.DiscardHandler))
 }
 
-// Everything that is written is locked as was said, and tagged if it belongs to a case. (That
-// there is a checksum each time, without which S3 locks nothing, the bucket of the tests sees to.)
+// Every object gets the configured lock, and a tag if it belongs to a case. The bucket of the tests
+// checks that each request has a checksum, without which S3 does not lock.
 func TestLocked(t *testing.T) {
 	for name, test := range map[string]investigation.Lock{
 		"nothing":    {},
@@ -62,7 +62,8 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// A bucket that cannot lock is found out before anything is stored, and only where that matters.
+// A bucket that cannot lock is detected before anything is stored, and only if a lock is
+// configured.
 func TestReady(t *testing.T) {
 	denied := func(denied string) func(string, int) error {
 		return func(op string, _ int) error {
@@ -76,7 +77,7 @@ func TestReady(t *testing.T) {
 		lock  investigation.Lock
 		locks bool
 		fault func(string, int) error
-		want  []string // what the error says; none: no error
+		want  []string // substrings of the error; nil: no error
 		calls string
 	}{
 		"no lock asked for":  {calls: "HeadBucket"},
@@ -101,7 +102,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// What is denied names the rights that the request takes; a bucket without Object Lock what to do.
+// A denied request names the permissions it needs; a bucket without Object Lock gets advice.
 func TestDeniedPut(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
 		b := memory.NewBucket()

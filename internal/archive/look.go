@@ -12,14 +12,14 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// hashBytesMax is how large a stranger may be for its SHA-256 to be worth reading it: as large as an
-// ordinary package. Whoever plants something larger must not keep the fetcher from its work.
+// hashBytesMax is the largest stranger that is read for its SHA-256: the size of an ordinary
+// package. A larger one, planted, would keep the fetcher from its work.
 const hashBytesMax = 256 << 20
 
-// strangersRead is how many strangers are read in one look. The ledger names no more.
+// strangersRead is how many strangers one look reads. The ledger names no more.
 const strangersRead = 8
 
-// Look sorts what lies in the places of key, which is the package's or its quarantine's:
+// Look sorts the objects in the places of key, which is the package's or its quarantine's:
 //
 //   - the object that a claim of the record stored. It carries the claim's name, and the ids of the
 //     action, machine and tenant; of two versions that do, the older one: the other is a copy of it.
@@ -27,8 +27,9 @@ const strangersRead = 8
 //   - strangers: everything else, in any version
 //   - the first place that is free
 //
-// It needs a listing and, for each version, a HEAD; in the usual case there is none. With unnamed,
-// an object without a claim's name that fits otherwise is neither: Store decides, by its bytes.
+// It needs a listing and a HEAD for each version; usually there is no version. With unnamed, an
+// object that lacks a claim's name but otherwise fits is neither ours nor a stranger: Store decides
+// by its bytes.
 func (a *Archive) Look(ctx context.Context, rec investigation.Record, key investigation.Key,
 	unnamed bool,
 ) (investigation.Found, error) {
@@ -62,7 +63,7 @@ type search struct {
 	unnamed bool
 
 	stored    *investigation.Stored
-	candidate bool // in the first place lies what an earlier release may have stored
+	candidate bool // an earlier release may have stored the object in the first place
 	strangers []listedVersion
 }
 
@@ -73,7 +74,7 @@ func (s *search) sort(ctx context.Context, v listedVersion) error {
 	}
 	there, err := s.archive.head(ctx, v.key, v.id)
 	switch {
-	case errors.Is(err, investigation.ErrNotStored): // it went since the listing
+	case errors.Is(err, investigation.ErrNotStored): // deleted since the listing
 		return nil
 	case errors.Is(err, errUnreadable):
 		v.note = "it could not be read: it is encrypted with a key that Packhorse does not have"
@@ -99,7 +100,7 @@ func (s *search) sort(ctx context.Context, v listedVersion) error {
 	return nil
 }
 
-// name returns what is said of the strangers. Those that the record names already are left out.
+// name describes the strangers, leaving out those that the record already names.
 func (a *Archive) name(ctx context.Context, rec investigation.Record, versions []listedVersion) (
 	[]investigation.Stranger, error,
 ) {
@@ -129,8 +130,8 @@ func (a *Archive) warn(ctx context.Context, s investigation.Stranger) {
 		slog.String("sha256", s.SHA256), slog.String("note", s.Note))
 }
 
-// hash reads a stranger, unless that is known to be in vain or too much, and adds its SHA-256. The
-// error is the context's: a stranger that cannot be read says so in its note.
+// hash reads a stranger and adds its SHA-256, unless it is too large or known to be unreadable. The
+// error is the context's: if a stranger cannot be read, its note says so.
 func (a *Archive) hash(ctx context.Context, s investigation.Stranger) (investigation.Stranger, error) {
 	switch {
 	case s.Note != "":

@@ -18,8 +18,8 @@ import (
 	"packhorse/internal/memory"
 )
 
-// metadataOf is what an object of the action's carries that the owner's claim stored; without an
-// owner, one of the first release.
+// metadataOf is the metadata of an object of the action stored by the owner's claim; without an
+// owner, that of the first release.
 func metadataOf(owner string) map[string]string {
 	m := map[string]string{
 		"packhorse-action-id": action.ActionID, "packhorse-machine-id": action.MachineID,
@@ -39,8 +39,8 @@ func strangerOf(key, version string, body []byte) investigation.Stranger {
 	}
 }
 
-// An object is ours only by the name of a claim of this very action. What somebody else put under
-// the key, whatever metadata it has, is named with its digest, and the next place is free.
+// Only the name of a claim of this very action makes an object ours. Anything else under the key,
+// whatever its metadata, is listed with its digest, and the next place is free.
 func TestLookAtStrangers(t *testing.T) {
 	planted := zipOf(t, 500)
 	other := metadataOf("ada")
@@ -79,9 +79,9 @@ func TestLookAtStrangers(t *testing.T) {
 	}
 }
 
-// Wherever the object of an earlier attempt lies, under a stranger's version, under a delete marker or
-// in a later place, it is found; of two versions with its claim, which somebody who may read could
-// copy, the older one.
+// The object of an earlier attempt is found under a stranger's version, under a delete marker, or
+// in a later place. If two versions have its claim, which any reader could copy, the older one
+// counts.
 func TestLookUnderStrangers(t *testing.T) {
 	planted := zipOf(t, 500)
 	for name, test := range map[string]struct {
@@ -144,7 +144,7 @@ func TestLookUnderStrangers(t *testing.T) {
 	}
 }
 
-// Bytes that somebody changed on the disk under our claim are not ours any more.
+// Bytes that somebody changed on disk under our claim are not ours any more.
 func TestLookAtDamage(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
 		b, body := memory.NewBucket(), zipOf(t, size)
@@ -164,8 +164,8 @@ func TestLookAtDamage(t *testing.T) {
 	}
 }
 
-// What cannot be read, or is too large to be read, is named without a digest. Named once, it is not
-// read again.
+// An object that is unreadable or too large is listed without a digest. Once named, it is not read
+// again.
 func TestLookAtTheUnreadable(t *testing.T) {
 	b := memory.NewBucket()
 	b.Plant(string(key), memory.Object{Body: []byte("x"), Unreadable: true})
@@ -185,7 +185,7 @@ func TestLookAtTheUnreadable(t *testing.T) {
 	}
 }
 
-// A crowd is counted, and only the first are read.
+// Many strangers are all counted, but only the first are read.
 func TestLookAtACrowd(t *testing.T) {
 	b := memory.NewBucket()
 	for n := range 50 {
@@ -200,7 +200,7 @@ func TestLookAtACrowd(t *testing.T) {
 	}
 }
 
-// A service that keeps no versions is listed without.
+// A service that does not keep versions gets a listing without them.
 func TestLookWithoutVersions(t *testing.T) {
 	b := memory.NewBucket()
 	b.Plant(string(key), memory.Object{Body: []byte("x")})
@@ -217,7 +217,7 @@ func TestLookWithoutVersions(t *testing.T) {
 	}
 }
 
-// What an answer does not say is not guessed: the look is made again later.
+// A failed request is not guessed around: the look is repeated later.
 func TestLookFails(t *testing.T) {
 	for _, op := range []string{memory.OpVersions, memory.OpHead, memory.OpGet} {
 		b, body := memory.NewBucket(), zipOf(t, 1000)
@@ -237,9 +237,9 @@ func TestLookFails(t *testing.T) {
 	}
 }
 
-// An object of the first release carries no claim. Where such a release may have stored one, its
-// bytes decide: those that just came from Defender are recognized, with what is known of the request
-// that brought them now. Anything else is a stranger.
+// An object of the first release has no claim. If such a release may have stored it, its bytes
+// decide: if Defender just sent the same bytes, it is recognized, with the request that brought
+// them now. Anything else is a stranger.
 func TestUnnamed(t *testing.T) {
 	until := retention.Until.Add(-24 * time.Hour)
 	for _, size := range []int{1000, 4 * partSize} {

@@ -12,19 +12,18 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// What an object carries of itself, so that after a crash between the commit and the ledger the same
-// manifest can be made as without one. It is ASCII, as S3 demands, and with the other metadata less
-// than the 2 KB that S3 takes: each text of a collection is cut to what is surely enough for it, and
-// all of them together are not too long.
+// The metadata an object carries, so that after a crash between the commit and the ledger update
+// the same manifest can still be made. It is ASCII, as S3 requires, and fits the 2 KB that S3
+// allows together with the other metadata: each text of a collection is cut to a safe length.
 const (
 	metaAction     = "packhorse-action-id"
 	metaMachine    = "packhorse-machine-id"
 	metaTenant     = "packhorse-tenant-id"
 	metaClaim      = "packhorse-claim"  // the owner of the claim that stored it; objects of the first release lack it
-	metaSHA256     = "packhorse-sha256" // only where it is known before the first byte is sent
+	metaSHA256     = "packhorse-sha256" // only if it is known before the first byte is sent
 	metaCollection = "packhorse-collection"
 
-	hostMax        = 253 + len(":65535") // bytes of a text as they stand in JSON; a name of DNS
+	hostMax        = 253 + len(":65535") // bytes of a text in JSON; a DNS name
 	tlsMax         = 32
 	certificateMax = 64
 	idMax          = 128
@@ -34,7 +33,7 @@ const (
 )
 
 // collectionFacts is a collection as metadata. Its field names are short because of the 2 KB, and
-// part of the archive's format.
+// are part of the archive's format.
 type collectionFacts struct {
 	Attempt  int           `json:"attempt"`
 	PartSize int64         `json:"part,omitempty"` // bytes
@@ -79,21 +78,21 @@ func (f exchangeFacts) exchange() (investigation.Exchange, error) {
 	}, nil
 }
 
-// writeCollection returns c as metadata of an object that comes in parts of partSize bytes (0: in
-// one piece).
+// writeCollection returns c as metadata of an object stored in parts of partSize bytes (0: in one
+// piece).
 func writeCollection(c investigation.Collection, partSize int64) (string, error) {
 	text, err := json.Marshal(collectionFacts{
 		Attempt: c.Attempt, PartSize: partSize,
 		Link: factsOf(c.Link), Download: factsOf(c.Download),
 	})
 	if err != nil {
-		return "", fmt.Errorf("write down how the object was come by: %w", err)
+		return "", fmt.Errorf("encode the collection as metadata: %w", err)
 	}
 	return ascii(text), nil
 }
 
-// readCollection returns what writeCollection wrote. No text, as an object of an earlier version
-// has, is no collection.
+// readCollection returns what writeCollection wrote. For the empty text, which objects of an
+// earlier version have, it returns the zero Collection.
 func readCollection(text string) (c investigation.Collection, partSize int64, err error) {
 	if text == "" {
 		return investigation.Collection{}, 0, nil
@@ -113,7 +112,7 @@ func readCollection(text string) (c investigation.Collection, partSize int64, er
 	return c, facts.PartSize, nil
 }
 
-// timeText returns a time without its zone and what a monotonic clock said; "" if it is zero.
+// timeText formats a time without its zone and monotonic clock reading; the zero time is "".
 func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -132,7 +131,7 @@ func textTime(s string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// cutJSON returns the beginning of s that has at most limit bytes as it will stand in the metadata.
+// cutJSON returns the longest prefix of s that takes at most limit bytes in the metadata.
 func cutJSON(s string, limit int) string {
 	for at, r := range s {
 		limit -= jsonLength(r)
@@ -143,7 +142,7 @@ func cutJSON(s string, limit int) string {
 	return s
 }
 
-// jsonLength returns how many bytes a character takes in JSON that is ASCII.
+// jsonLength returns how many bytes a character takes in ASCII JSON.
 func jsonLength(r rune) int {
 	switch {
 	case r > 0xffff:
@@ -157,7 +156,7 @@ func jsonLength(r rune) int {
 	}
 }
 
-// ascii escapes what is not ASCII in JSON, and DEL. Such is found in strings only.
+// ascii escapes DEL and all non-ASCII characters in JSON. They occur only in strings.
 func ascii(text []byte) string {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
@@ -175,7 +174,7 @@ func ascii(text []byte) string {
 	return string(out)
 }
 
-// tagging returns the tags of what belongs to an action; nil where there are none.
+// tagging returns the tags of an action's objects; nil if it has none.
 func tagging(action investigation.Action) *string {
 	if action.CaseID == "" {
 		return nil

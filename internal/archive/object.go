@@ -16,7 +16,7 @@ const (
 	quarantineType = "application/octet-stream"
 )
 
-// object is one that is to be stored: under which key, and what is written on it.
+// object is an object to be stored: its key, metadata and lock.
 type object struct {
 	key         string
 	contentType string
@@ -24,12 +24,12 @@ type object struct {
 	tagging     *string
 	retention   investigation.Retention
 
-	collection investigation.Collection // as the metadata has it
+	collection investigation.Collection // as in the metadata
 	partSize   int64
-	unnamed    bool // an object without a claim's name may be this one
+	unnamed    bool // an existing object without a claim's name may be this one
 }
 
-// action returns the ids that are written on the object.
+// action returns the ids in the object's metadata.
 func (o object) action() investigation.Action {
 	return investigation.Action{
 		ID:        investigation.ID{TenantID: o.metadata[metaTenant], ActionID: o.metadata[metaAction]},
@@ -37,14 +37,14 @@ func (o object) action() investigation.Action {
 	}
 }
 
-// objects returns the package that comes in parts of partSize bytes (0: in one piece), and what is
-// stored if it turns out to be none; that has no key if it shall not be.
+// objects returns the package, in parts of partSize bytes (0: in one piece), and the object to
+// store if the bytes are not a package. The latter lacks a key if such bytes are not to be stored.
 func (a *Archive) objects(place investigation.Placement, partSize int64) (whole, quarantined object, err error) {
 	written, err := writeCollection(place.Collection, partSize)
 	if err != nil {
 		return object{}, object{}, err
 	}
-	// Read again, because what is returned now has to be what the metadata says later.
+	// Read it back: what is returned now must equal what the metadata says later.
 	collection, _, err := readCollection(written)
 	if err != nil {
 		return object{}, object{}, err
@@ -112,7 +112,7 @@ func (a *Archive) createInput(o object) *s3.CreateMultipartUploadInput {
 	}
 }
 
-// lock returns o's retention as both requests that begin to store it say it; what is empty is not sent.
+// lock returns o's retention for the requests that begin to store it; empty fields are not sent.
 func (o object) lock() (mode types.ObjectLockMode, until *time.Time, hold types.ObjectLockLegalHoldStatus) {
 	if o.retention.Mode != "" {
 		mode, until = types.ObjectLockMode(o.retention.Mode), &o.retention.Until
@@ -123,7 +123,7 @@ func (o object) lock() (mode types.ObjectLockMode, until *time.Time, hold types.
 	return mode, until, hold
 }
 
-// stored returns what is known of o after its commit.
+// stored returns the facts about o after its commit.
 func (a *Archive) stored(o object, c *content, version *string) investigation.Stored {
 	return investigation.Stored{
 		Receipt: investigation.Receipt{

@@ -10,10 +10,10 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// signatureMax is many times what a signature has, in bytes. A larger object is not one.
+// signatureMax is many times the size of a signature, in bytes. A larger object is not one.
 const signatureMax = 4 << 10
 
-// smallType returns the content type of such an object by what its key ends in.
+// smallType returns the content type that matches the suffix of the key.
 func smallType(key string) string {
 	switch path.Ext(key) {
 	case ".json":
@@ -25,12 +25,12 @@ func smallType(key string) string {
 	}
 }
 
-// racesMax is how often a place that was free in the listing may be taken at the put.
+// racesMax is how often a place that was free in the listing may turn out to be taken.
 const racesMax = 5
 
-// StoreManifest writes a manifest, or the public key of its signature, to the first place of its key
-// that is free, unless one of the places has the same bytes already. It returns where they lie, and
-// the strangers in the places of the key.
+// StoreManifest writes a manifest, or the public key of its signature, to the first free place of
+// its key, unless one of the places already has the same bytes. It returns their place and the
+// strangers in the places of the key.
 func (a *Archive) StoreManifest(ctx context.Context, key string, manifest []byte) (
 	investigation.Placed, error,
 ) {
@@ -38,9 +38,9 @@ func (a *Archive) StoreManifest(ctx context.Context, key string, manifest []byte
 		func(there []byte) bool { return bytes.Equal(there, manifest) })
 }
 
-// StoreSignature writes a manifest's signature to the first place of its key that is free, unless one
-// of the places has a signature that valid accepts. It returns where that lies, and the strangers in
-// the places of the key.
+// StoreSignature writes a manifest's signature to the first free place of its key, unless one of
+// the places has a signature that valid accepts. It returns its place and the strangers in the
+// places of the key.
 func (a *Archive) StoreSignature(ctx context.Context, key string, signature []byte,
 	valid func(signature []byte) error,
 ) (investigation.Placed, error) {
@@ -48,8 +48,7 @@ func (a *Archive) StoreSignature(ctx context.Context, key string, signature []by
 		func(there []byte) bool { return valid(there) == nil })
 }
 
-// storeSmall puts the body under the key, which is all there is to do unless something lies there.
-// Only then it lists the places of the key.
+// storeSmall puts the body under the key. Only if the key is taken does it list the places.
 func (a *Archive) storeSmall(ctx context.Context, key string, body []byte,
 	mayBeOurs func(size int64) bool, isOurs func(there []byte) bool,
 ) (investigation.Placed, error) {
@@ -58,7 +57,7 @@ func (a *Archive) storeSmall(ctx context.Context, key string, body []byte,
 	for races := 0; statusOf(err) == statusPreconditionFailed && races < racesMax; races++ {
 		first := key
 		if base, _, ok := investigation.BaseOf(key); ok {
-			first = base // it is the manifest of a package that is not in its first place itself
+			first = base // the package itself is not in its first place either
 		}
 		listed, failure := a.list(ctx, first)
 		if failure != nil {
@@ -74,8 +73,8 @@ func (a *Archive) storeSmall(ctx context.Context, key string, body []byte,
 	return placed, err
 }
 
-// freePlace returns the first place of a key in which nothing lies. A listing is shorter than the row
-// of places.
+// freePlace returns the first free place of a key. One always exists: a listing is shorter than the
+// row of places.
 func freePlace(listed []listedVersion, key string) string {
 	occupied := map[int]bool{}
 	for _, v := range listed {
@@ -90,7 +89,7 @@ func freePlace(listed []listedVersion, key string) string {
 	return investigation.Place(key, n)
 }
 
-// examine returns the key of the version that is ours, or none, and all others as strangers.
+// examine returns the key of our version, or "", and all others as strangers.
 func (a *Archive) examine(ctx context.Context, listed []listedVersion,
 	mayBeOurs func(size int64) bool, isOurs func([]byte) bool,
 ) (ours string, strangers []investigation.Stranger, err error) {
@@ -102,7 +101,7 @@ func (a *Archive) examine(ctx context.Context, listed []listedVersion,
 		if ours == "" && mayBeOurs(v.size) {
 			body, err := a.readSmall(ctx, v)
 			switch {
-			case statusOf(err) == statusNotFound: // it went since the listing
+			case statusOf(err) == statusNotFound: // deleted since the listing
 				continue
 			case err == nil && isOurs(body):
 				ours = v.key
@@ -111,7 +110,7 @@ func (a *Archive) examine(ctx context.Context, listed []listedVersion,
 				s.SHA256 = passed(body).SHA256()
 			case statusOf(err) == statusBadRequest:
 				s.Note = "it could not be read: " + err.Error()
-			default: // ours may be among what cannot be read now
+			default: // ours may be among the versions that cannot be read now
 				return "", strangers, err
 			}
 		}
@@ -148,9 +147,9 @@ func (a *Archive) readSmall(ctx context.Context, v listedVersion) (body []byte, 
 	return body, nil
 }
 
-// passed returns what is learned of bytes that are not judged.
+// passed returns the content of bytes that are not judged.
 func passed(body []byte) *content {
 	c := newContent(int64(len(body)), false)
-	_, _ = c.Write(body) // a hash does not fail
+	_, _ = c.Write(body) // a hash never fails
 	return c
 }

@@ -12,7 +12,7 @@ import (
 	"packhorse/internal/memory"
 )
 
-// A manifest is written once. The same bytes again are a success.
+// A manifest is written once. Storing the same bytes again succeeds.
 func TestManifest(t *testing.T) {
 	b := memory.NewBucket()
 	for _, calls := range []string{"PutObject", "PutObject ListObjectVersions GetObject"} {
@@ -32,7 +32,7 @@ func TestManifest(t *testing.T) {
 	}
 }
 
-// What somebody else put under a manifest's key is named; the manifest goes to the next place, once.
+// A stranger under a manifest's key is named; the manifest goes to the next place, once.
 func TestManifestBesideStrangers(t *testing.T) {
 	manifest := []byte(`{"a":1}`)
 	huge := make([]byte, 3<<20)
@@ -67,7 +67,7 @@ func TestManifestBesideStrangers(t *testing.T) {
 	}
 }
 
-// A version that somebody put over ours hides it, and takes nothing away.
+// A version that somebody put over ours hides it but does not remove it.
 func TestManifestUnderAStranger(t *testing.T) {
 	b := memory.NewBucket()
 	for range 3 {
@@ -79,7 +79,7 @@ func TestManifestUnderAStranger(t *testing.T) {
 	}
 }
 
-// A signature is written once. Another that is valid is a success; one that is not is a stranger.
+// A signature is written once. Another valid one is accepted; an invalid one is a stranger.
 func TestSignature(t *testing.T) {
 	bad := errors.New("not by this key")
 	valid := func(signature []byte) error {
@@ -112,7 +112,7 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// Ours may be among what cannot be read now: that is an error, and not a second copy.
+// Ours may be among the unreadable versions: that is an error, and no second copy is written.
 func TestSmallCannotBeRead(t *testing.T) {
 	for _, op := range []string{memory.OpVersions, memory.OpGet} {
 		b := memory.NewBucket()
@@ -130,8 +130,8 @@ func TestSmallCannotBeRead(t *testing.T) {
 	}
 }
 
-// Whoever keeps taking the place that is free is not waited for: the error says so, and the work is
-// due again.
+// StoreManifest gives up if another writer keeps taking the free place: it returns an error, and
+// the work is due again.
 func TestSmallRace(t *testing.T) {
 	b := memory.NewBucket()
 	b.Fault = func(op string, _ int) error {

@@ -10,7 +10,7 @@ import (
 	"packhorse/internal/pause"
 )
 
-// Store streams a package to its place. The order of its effects:
+// Store streams a package to its place, in these steps:
 //
 //  1. fill the first buffer; a package that fits is put at once (4)
 //  2. begin an upload, and send each part as soon as it is full. If there is a place for what turns
@@ -19,19 +19,19 @@ import (
 //  3. at the end of the stream: is it whole, and a ZIP?
 //  4. COMMIT, on the condition that there is no object under the key; abort what is not committed
 //
-// It reads pkg.Body to its end and does not close it. An object that is there already is never
-// replaced: if this very claim stored it (its answer was lost) what is known of it is returned.
+// It reads pkg.Body to its end and does not close it. It never replaces an existing object; if this
+// very claim stored that object and only the answer was lost, Store returns the facts about it.
 //
-// Errors of pkg.Body are wrapped as they are. io.ErrUnexpectedEOF: fewer bytes came than were
-// declared. investigation.ErrStartAgain: something else lies there, or somebody is just writing
-// there; [Archive.Look] for another place and send the same bytes again. An error that wraps
-// investigation.ErrNotAPackage: the bytes came to their end and are not a ZIP, or more than were
-// declared; if the place has a Quarantine they are now there, and what is returned beside the error
-// is about that object. Were they to be kept and could not be, the error does not wrap
+// It wraps errors of pkg.Body unchanged. io.ErrUnexpectedEOF means that fewer bytes came than were
+// declared. investigation.ErrStartAgain means that another object has the key, or another process
+// is writing it: call [Archive.Look] for another place and send the same bytes again.
+// investigation.ErrNotAPackage means that the bytes ended and are not a ZIP, or are more than were
+// declared; if the place has a Quarantine, they are now there, and the result beside the error
+// describes that object. If the quarantine fails, the error does not wrap
 // investigation.ErrNotAPackage.
 //
-// After every error nothing else of this call is left in the bucket, unless the error says that an
-// abort failed.
+// After an error, this call leaves nothing else in the bucket, unless the error reports a failed
+// abort.
 func (a *Archive) Store(ctx context.Context, place investigation.Placement,
 	pkg investigation.Package,
 ) (investigation.Stored, error) {
@@ -69,31 +69,31 @@ func (a *Archive) Store(ctx context.Context, place investigation.Placement,
 	return arrived.result(stored, err)
 }
 
-// fill reads until the buffer is full or the source has ended, and passes what it read to c.
-// io.ReadFull would not do: it cannot tell a source that ended from one that was cut off, because
-// it calls both io.ErrUnexpectedEOF.
+// fill reads until the buffer is full or the source ends, and passes the bytes to c. It does not
+// use io.ReadFull, which returns io.ErrUnexpectedEOF both for a source that ended and for one that
+// was cut off.
 func fill(buffer []byte, source io.Reader, c *content) (n int, ended bool, err error) {
 	for n < len(buffer) && err == nil {
 		var read int
 		read, err = source.Read(buffer[n:])
 		n += read
 	}
-	_, _ = c.Write(buffer[:n]) // a hash does not fail
+	_, _ = c.Write(buffer[:n]) // a hash never fails
 	if errors.Is(err, io.EOF) {
 		return n, true, nil
 	}
 	return n, false, err
 }
 
-// arrived is what came, as what it is to be stored.
+// arrived is the received bytes and the object to store them as.
 type arrived struct {
 	object
 	contains    investigation.Content
 	notAPackage error // why it goes to quarantine; nil for a package
 }
 
-// judge says what passed through c. The error says why it is not stored at all: it did not come whole,
-// or it is not a package and there is no place for such.
+// judge decides what passed through c. It returns an error if it is not stored at all: it is
+// incomplete, or it is not a package and has no quarantine.
 func judge(c *content, whole, quarantined object) (arrived, error) {
 	contains, err := c.whole()
 	switch {
@@ -106,22 +106,22 @@ func judge(c *content, whole, quarantined object) (arrived, error) {
 	}
 }
 
-// result returns what Store returns after the commit. If the quarantine could not be written the error
-// does not wrap investigation.ErrNotAPackage: callers must not treat that as done.
+// result returns the result of Store after the commit. If the quarantine could not be written, the
+// error does not wrap investigation.ErrNotAPackage: callers must not treat that as done.
 func (r arrived) result(stored investigation.Stored, err error) (investigation.Stored, error) {
 	switch {
 	case err == nil:
 		stored.Content = r.contains
 		return stored, r.notAPackage
 	case r.notAPackage != nil:
-		return investigation.Stored{}, fmt.Errorf("keep what came in the package's place (%s): %w",
+		return investigation.Stored{}, fmt.Errorf("quarantine the bytes that are not a package (%s): %w",
 			r.notAPackage.Error(), err)
 	default:
 		return investigation.Stored{}, err
 	}
 }
 
-// put stores bytes that are whole in memory.
+// put stores bytes that are completely in memory.
 func (a *Archive) put(ctx context.Context, o object, c *content, body []byte) (
 	investigation.Stored, error,
 ) {

@@ -23,7 +23,7 @@ import (
 	"packhorse/internal/memory"
 )
 
-// A part of the tests is small; the bucket in memory does not mind.
+// Parts are small in the tests; the in-memory bucket allows it.
 const (
 	partSize = 64 << 10
 	inFlight = 2
@@ -63,11 +63,11 @@ var (
 		Key: key, Quarantine: quarantine, Action: action, Claim: "ada", Collection: place.Collection,
 	}
 
-	// record is the action at its third attempt, which is ada's.
+	// record is the action at its third attempt, claimed by ada.
 	record = investigation.Record{Action: action, Claims: "eve bob ada"}
 )
 
-// get returns the newest version of an object, or none.
+// get returns the newest version of an object, or nil.
 func get(b *memory.Bucket, key string) memory.Object {
 	o, _ := b.Get(key)
 	return o
@@ -82,7 +82,7 @@ func receiptOf(body []byte) investigation.Receipt {
 	}
 }
 
-// zipOf is a ZIP of a little more than size bytes that do not compress.
+// zipOf returns a ZIP of a little more than size bytes that do not compress.
 func zipOf(tb testing.TB, size int) []byte {
 	tb.Helper()
 	var file bytes.Buffer
@@ -131,7 +131,7 @@ func packageOf(body []byte) investigation.Package {
 	}
 }
 
-// checkNothing fails if the bucket has an object or an upload that was left lying about.
+// checkNothing fails if the bucket has an object or an unfinished upload.
 func checkNothing(t *testing.T, b *memory.Bucket) {
 	t.Helper()
 	if len(b.Keys()) != 0 || b.Uploads() != 0 {
@@ -175,7 +175,7 @@ func TestStoredWholeAtEverySize(t *testing.T) {
 	}
 }
 
-// What came is not a package: nothing is stored, and the error says whose fault it is.
+// Bytes that are not a package are not stored, and the error says whose fault it is.
 func TestNeverStored(t *testing.T) {
 	small, large := zipOf(t, 1000), zipOf(t, 4*partSize)
 	reset := errors.New("connection reset")
@@ -220,8 +220,8 @@ func TestNeverStored(t *testing.T) {
 	}
 }
 
-// The same claim stored the package already: the same bytes are a success. Other bytes, or another
-// claim's, are not replaced; the package needs another place.
+// If the same claim already stored the package, the same bytes succeed. Other bytes, or another
+// claim's object, are not replaced: the package needs another place.
 func TestThereAlready(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
 		b, body := memory.NewBucket(), zipOf(t, size)
@@ -250,7 +250,7 @@ func TestThereAlready(t *testing.T) {
 	}
 }
 
-// The commit took place and its answer was lost: that is a success.
+// The commit succeeded and only its answer was lost: Store succeeds.
 func TestLostAnswer(t *testing.T) {
 	for op, size := range map[string]int{memory.OpPut: 1000, memory.OpComplete: 4 * partSize} {
 		b, body := memory.NewBucket(), zipOf(t, size)
@@ -267,7 +267,7 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// Somebody else's object is there, and then it is not: nothing is known, and all is sent again.
+// Somebody else's object is there, and then gone: nothing is known, so everything is sent again.
 func TestThereForAMoment(t *testing.T) {
 	for op, size := range map[string]int{memory.OpPut: 1000, memory.OpComplete: 4 * partSize} {
 		b, body := memory.NewBucket(), zipOf(t, size)
@@ -285,8 +285,8 @@ func TestThereForAMoment(t *testing.T) {
 	}
 }
 
-// Another writer holds the key for a moment (409): a put is repeated from memory, an upload has to
-// start again, and says so.
+// Another writer holds the key for a moment (409): a put is repeated from memory; an upload returns
+// ErrStartAgain.
 func TestAnotherWriter(t *testing.T) {
 	conflict := memory.Refusal(http.StatusConflict, "ConditionalRequestConflict")
 	for name, test := range map[string]struct {
@@ -320,7 +320,7 @@ func TestAnotherWriter(t *testing.T) {
 	}
 }
 
-// Whatever fails on the way, the upload is aborted; if that fails too, both are told.
+// Whatever fails on the way, the upload is aborted; if that fails too, the error reports both.
 func TestFailedOnTheWay(t *testing.T) {
 	for code, hint := range map[string]string{
 		"AccessDenied": "may this principal", "NoSuchBucket": "create the bucket",
@@ -383,7 +383,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// Uploads that fail in any way give their buffers back: else a later one would wait for ever.
+// Failed uploads return their buffers, or a later one would wait forever.
 func TestBuffersComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memory.NewBucket()

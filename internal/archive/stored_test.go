@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/memory"
 )
 
-// look returns what lies in the places of a key.
+// look returns the result of looking at a key.
 func look(t *testing.T, b *memory.Bucket, key investigation.Key) investigation.Found {
 	t.Helper()
 	found, err := open(b).Look(t.Context(), record, key, false)
@@ -24,7 +24,7 @@ func look(t *testing.T, b *memory.Bucket, key investigation.Key) investigation.F
 	return found
 }
 
-// What S3 itself knows is enough to say, after a crash, all that was known before it.
+// S3 alone has enough facts to recover, after a crash, everything known before it.
 func TestLook(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
 		b, body := memory.NewBucket(), zipOf(t, size)
@@ -49,7 +49,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// An object of ours that may be refused now stays stored, and says so.
+// An object of ours that newer rules would refuse stays stored, with a note.
 func TestLookAtWhatWouldBeRefused(t *testing.T) {
 	b := memory.NewBucket()
 	body := []byte("PK\x03\x04PK\x05\x06" + strings.Repeat("\x00", 18))
@@ -64,7 +64,7 @@ func TestLookAtWhatWouldBeRefused(t *testing.T) {
 	}
 }
 
-// What came in a package's place is kept where it was said to be, once, whole and locked, and
+// Bytes that are not a package are quarantined under the given key, once, whole and locked, and
 // nothing is left under the package's key.
 func TestQuarantine(t *testing.T) {
 	large := zipOf(t, 4*partSize)
@@ -93,7 +93,7 @@ func TestQuarantine(t *testing.T) {
 		o := get(b, string(quarantine))
 		if len(b.Keys()) != 1 || b.Uploads() != 0 || !bytes.Equal(o.Body, test.body) ||
 			o.ContentType != "application/octet-stream" {
-			t.Errorf("%s: it is not kept: %s", name, b)
+			t.Errorf("%s: not quarantined: %s", name, b)
 		}
 		if test.calls == "" && (b.Count(memory.OpCreate) != 2 || b.Count(memory.OpComplete) != 1 ||
 			b.Count(memory.OpAbort) != 1 || b.Count(memory.OpPart) != 2*((len(test.body)+partSize-1)/partSize)) ||
@@ -107,7 +107,7 @@ func TestQuarantine(t *testing.T) {
 	}
 }
 
-// A package has nothing in quarantine, and what did not come whole is kept nowhere.
+// A package is not quarantined, and incomplete bytes are not kept at all.
 func TestNothingInQuarantine(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
 		b, body := memory.NewBucket(), zipOf(t, size)
@@ -126,8 +126,7 @@ func TestNothingInQuarantine(t *testing.T) {
 	}
 }
 
-// Something of this claim's is in quarantine already: the same bytes are as good, others need another
-// place.
+// This claim already quarantined an object: the same bytes are accepted, others need another place.
 func TestQuarantineThereAlready(t *testing.T) {
 	for _, size := range []int{1000, 4 * partSize} {
 		b := memory.NewBucket()
@@ -150,7 +149,7 @@ func TestQuarantineThereAlready(t *testing.T) {
 	}
 }
 
-// Where it could not be kept, nobody may take the matter for settled.
+// If the quarantine fails, callers must not treat the action as done.
 func TestQuarantineFails(t *testing.T) {
 	for name, test := range map[string]struct {
 		op    string
@@ -184,7 +183,7 @@ func TestQuarantineFails(t *testing.T) {
 	}
 }
 
-// A package that is committed is stored, even if the other upload cannot be taken away.
+// A committed package is stored, even if the other upload cannot be aborted.
 func TestAbortAfterCommit(t *testing.T) {
 	b, body := memory.NewBucket(), zipOf(t, 4*partSize)
 	b.Fault = func(op string, _ int) error {
@@ -199,8 +198,8 @@ func TestAbortAfterCommit(t *testing.T) {
 	}
 }
 
-// A collection survives its way into the metadata, cut to what S3 takes (the bucket of the tests
-// sees to that), whatever is in it.
+// A collection survives the conversion to metadata, cut to the length S3 accepts (which the bucket
+// of the tests checks), whatever it contains.
 func TestCollectionMetadata(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing": "", "plain": "r-1", "long": strings.Repeat("x", 5000),

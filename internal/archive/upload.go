@@ -20,7 +20,7 @@ import (
 // partsMax is S3's limit of parts in one upload.
 const partsMax = 10_000
 
-// upload stores bytes that are more than one part. first is their first part, full.
+// upload stores bytes that exceed one part. first is their first part, full.
 func (a *Archive) upload(ctx context.Context, c *content, whole, quarantined object,
 	source io.Reader, first []byte,
 ) (investigation.Stored, error) {
@@ -40,14 +40,14 @@ func (a *Archive) upload(ctx context.Context, c *content, whole, quarantined obj
 	stored, err := t.commit(ctx, c, whole, quarantined)
 	aborted := t.abort(ctx)
 	if err == nil && aborted != nil {
-		// The package is safe, and the bucket's lifecycle rule takes away what is left.
-		a.logger.WarnContext(ctx, "an upload was left behind", slog.Any("error", aborted))
+		// The package is safe, and the bucket's lifecycle rule removes the leftover upload.
+		a.logger.WarnContext(ctx, "could not abort an unfinished upload", slog.Any("error", aborted))
 		return stored, nil
 	}
 	return stored, errors.Join(err, aborted)
 }
 
-// commit completes one of the uploads, once all parts are sent.
+// commit completes one of the uploads after all parts are sent.
 func (t *transfer) commit(ctx context.Context, c *content, whole, quarantined object) (
 	investigation.Stored, error,
 ) {
@@ -63,8 +63,8 @@ func (t *transfer) commit(ctx context.Context, c *content, whole, quarantined ob
 	return arrived.result(stored, err)
 }
 
-// transfer is one stream under way to one or more uploads. Parts are sent by goroutines of their
-// own, as many as there are buffers.
+// transfer streams one source to one or more uploads. Goroutines send the parts, as many at once as
+// there are buffers.
 type transfer struct {
 	archive *Archive
 	uploads []*upload
@@ -128,7 +128,7 @@ func (t *transfer) stream(source io.Reader, c *content, buffer []byte) error {
 	}
 }
 
-// send hands a part to a goroutine for each upload; the last one gives the buffer back.
+// send hands a part to one goroutine for each upload; the last one returns the buffer.
 func (t *transfer) send(number int32, buffer []byte, n int) {
 	t.sent.Go(func() {
 		defer t.archive.buffers.put(buffer)
@@ -162,13 +162,13 @@ func (t *transfer) sendTo(u *upload, number int32, body []byte) {
 	})
 }
 
-// wait returns when no part is under way any more, with the reason the transfer failed, or nil.
+// wait waits for all parts under way, and returns the reason the transfer failed, or nil.
 func (t *transfer) wait() error {
 	t.sent.Wait()
 	return context.Cause(t.ctx)
 }
 
-// complete is the commit of o.
+// complete commits o.
 func (t *transfer) complete(ctx context.Context, o object, c *content) (
 	investigation.Stored, error,
 ) {
@@ -200,8 +200,8 @@ func (t *transfer) complete(ctx context.Context, o object, c *content) (
 	return a.already(ctx, o, c, err)
 }
 
-// abort takes away the parts of every upload that was not completed, whatever became of the
-// context. An upload that is gone already is aborted.
+// abort removes the parts of every upload that was not completed, even if the context ended. It
+// accepts an upload that is already gone.
 func (t *transfer) abort(ctx context.Context) error {
 	t.cancel(context.Canceled)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)

@@ -16,45 +16,44 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// kmsAPI is what is used of the SDK's client.
+// kmsAPI is the part of the SDK's client that KMS uses.
 type kmsAPI interface {
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (
 		*kms.GetPublicKeyOutput, error)
 	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
 }
 
-// KMS is a [Signer] whose private keys nobody has: they never leave AWS KMS. It may be used by
-// several goroutines at once.
+// KMS is a [Signer] whose private keys never leave AWS KMS. It is safe for concurrent use.
 type KMS struct {
 	client kmsAPI
-	keyID  string // of the key that new manifests name: an ARN, an id or an alias
+	keyID  string // the ARN, id or alias of the key for new manifests
 
-	// turn guards keys and is held while KMS is asked, so that it is asked once for each. A channel
-	// and not a mutex: whoever waits can give up.
+	// turn guards keys and is held during a call for a key, so that each key is fetched once. It is
+	// a channel and not a mutex because a waiting caller can give up.
 	turn chan struct{}
-	keys map[string]manifest.Key // by what KMS was asked for, and by the name that it has for it
+	keys map[string]manifest.Key // by the requested name, and by the ARN that KMS returned
 }
 
-// NewKMS returns a KMS that signs with the key of an ARN, an id or an alias. Nothing is asked yet.
+// NewKMS returns a KMS that signs with the key of an ARN, an id or an alias. It does not call KMS.
 func NewKMS(client kmsAPI, keyID string) *KMS {
 	return &KMS{client: client, keyID: keyID, turn: make(chan struct{}, 1), keys: map[string]manifest.Key{}}
 }
 
-// Current implements [Signer]. KMS is asked once; an alias that is pointed at another key is followed
-// by the processes that start afterwards.
+// Current implements [Signer]. It calls KMS once, so only processes that start later notice an
+// alias that is pointed at another key.
 func (k *KMS) Current(ctx context.Context) (manifest.Key, error) {
 	key, err := k.get(ctx, k.keyID)
 	if err != nil {
-		return manifest.Key{}, fmt.Errorf("get the key that signs: %w", err)
+		return manifest.Key{}, fmt.Errorf("get the signing key: %w", err)
 	}
 	return key, nil
 }
 
-// errForeignKey: KMS has no key of that id under that name.
-var errForeignKey = errors.New("it is not the key that the manifest names")
+// errForeignKey means that the named KMS key has another id.
+var errForeignKey = errors.New("not the key that the manifest names")
 
-// Find implements [Signer]. A key that was current once is found by its name as long as it exists; a
-// ref without a name is found only if it is the current one.
+// Find implements [Signer]. An earlier key is found by its name as long as it exists; a ref without
+// a name is found only if it is the current key.
 func (k *KMS) Find(ctx context.Context, ref manifest.KeyRef) (manifest.Key, error) {
 	name := ref.Name
 	if name == "" {
@@ -70,8 +69,8 @@ func (k *KMS) Find(ctx context.Context, ref manifest.KeyRef) (manifest.Key, erro
 	return key, nil
 }
 
-// Sign implements [Signer], with one call. The signature is checked before it is returned: what lies
-// beside evidence for years must not be found to be wrong then.
+// Sign implements [Signer] with one call. It checks the signature before returning it: a bad
+// signature must not be found only years later.
 func (k *KMS) Sign(ctx context.Context, ref manifest.KeyRef, digest []byte) ([]byte, error) {
 	if len(digest) != sha256.Size {
 		panic(fmt.Sprintf("custody: %d bytes are no SHA-256 digest", len(digest)))
@@ -89,13 +88,13 @@ func (k *KMS) Sign(ctx context.Context, ref manifest.KeyRef, digest []byte) ([]b
 		return nil, fmt.Errorf("sign with KMS key %q: %w%s", key.Name, err, kmsHint(err))
 	}
 	if !ecdsa.VerifyASN1(key.Public, digest, out.Signature) {
-		return nil, fmt.Errorf("sign with KMS key %q: the signature that came is none of this key",
+		return nil, fmt.Errorf("sign with KMS key %q: KMS returned a signature that this key does not verify",
 			key.Name)
 	}
 	return out.Signature, nil
 }
 
-// get returns the public key of a name. A failure is not kept: the next call asks again.
+// get returns the public key of a name. A failure is not cached: the next call asks again.
 func (k *KMS) get(ctx context.Context, name string) (manifest.Key, error) {
 	select {
 	case k.turn <- struct{}{}:
@@ -118,11 +117,11 @@ func (k *KMS) get(ctx context.Context, name string) (manifest.Key, error) {
 	return key, nil
 }
 
-// kmsKey makes a key of what KMS answers, if it can sign manifests.
+// kmsKey converts the answer of KMS to a key, if that can sign manifests.
 func kmsKey(out *kms.GetPublicKeyOutput) (manifest.Key, error) {
 	if out.KeySpec != types.KeySpecEccNistP256 || out.KeyUsage != types.KeyUsageTypeSignVerify {
-		return manifest.Key{}, fmt.Errorf("it is a key of spec %s for %s, but manifests are signed by one of"+
-			" spec %s for %s; make one, and set SIGNING_KEY_ID to it", out.KeySpec, out.KeyUsage,
+		return manifest.Key{}, fmt.Errorf("its spec is %s and its usage %s, but manifests need a key of"+
+			" spec %s and usage %s; create one, and set SIGNING_KEY_ID to it", out.KeySpec, out.KeyUsage,
 			types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
 	}
 	parsed, err := x509.ParsePKIXPublicKey(out.PublicKey)
@@ -131,15 +130,15 @@ func kmsKey(out *kms.GetPublicKeyOutput) (manifest.Key, error) {
 	}
 	public, ok := parsed.(*ecdsa.PublicKey)
 	if !ok {
-		return manifest.Key{}, fmt.Errorf("its public key is a %T", parsed)
+		return manifest.Key{}, fmt.Errorf("its public key is a %T, not an ECDSA key", parsed)
 	}
 	return manifest.NewKey(aws.ToString(out.KeyId), public)
 }
 
-// kmsHint says what to do about an error of KMS's, where that is known.
+// kmsHint advises on an error of KMS, if the cause is known.
 func kmsHint(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return " (KMS did not answer in time: is it reachable from here?)"
+		return " (KMS did not answer in time: can this host reach it?)"
 	}
 	failure, ok := errors.AsType[smithy.APIError](err)
 	if !ok {
@@ -147,17 +146,17 @@ func kmsHint(err error) string {
 	}
 	switch failure.ErrorCode() {
 	case "NotFoundException":
-		return " (does SIGNING_KEY_ID name a key of this account and region?)"
+		return " (does SIGNING_KEY_ID name a key in this account and region?)"
 	case "AccessDeniedException":
 		return " (the role needs kms:GetPublicKey and kms:Sign on the key, and the key's policy must" +
-			" leave that to IAM)"
+			" delegate to IAM)"
 	case "DisabledException":
-		return " (the key is disabled: enable it, and what waits is signed)"
+		return " (the key is disabled: enable it, and pending manifests will be signed)"
 	case "KMSInvalidStateException":
-		return " (is its deletion pending? Cancel that and enable the key: without it nothing more is" +
-			" signed in its name)"
+		return " (is its deletion pending? Cancel it and enable the key: until then no manifest that names it can" +
+			" be signed)"
 	case "UnsupportedOperationException", "InvalidKeyUsageException":
-		return " (manifests are signed by an asymmetric key of spec ECC_NIST_P256 for SIGN_VERIFY)"
+		return " (manifests need an asymmetric key of spec ECC_NIST_P256 for SIGN_VERIFY)"
 	case "InvalidArnException":
 		return " (SIGNING_KEY_ID takes the ARN, id or alias of a key)"
 	case "ThrottlingException", "LimitExceededException":

@@ -33,20 +33,20 @@ const (
 	oldARN = "arn:aws:kms:eu-west-1:123456789012:key/00000000-12ab-34cd-56ef-1234567890ab"
 )
 
-// kmsServer speaks AWS KMS as it is on the wire (JSON 1.1), strictly: what a call may not say fails
-// the test.
+// kmsServer speaks the wire protocol of AWS KMS (JSON 1.1) strictly: an unexpected call or field
+// fails the test.
 type kmsServer struct {
 	t *testing.T
 	*httptest.Server
 
 	mu    sync.Mutex // guards what follows
 	keys  map[string]*ecdsa.PrivateKey
-	names map[string]string // what a key can be asked for by, and its ARN
+	names map[string]string // ARNs by every name a key can be requested by
 	spec  string
 	usage string
-	codes []string // answer calls so, one after another; then as usual
+	codes []string // errors for the next calls; later calls succeed
 	calls []string
-	lies  bool // signs something else
+	lies  bool // signs another digest
 }
 
 func startKMS(t *testing.T) *kmsServer {
@@ -67,7 +67,7 @@ func startKMS(t *testing.T) *kmsServer {
 	return s
 }
 
-// signer returns a KMS of the real SDK's client, which repeats nothing.
+// signer returns a KMS with the real SDK's client, without retries.
 func (s *kmsServer) signer(keyID string) *custody.KMS {
 	return custody.NewKMS(kms.New(kms.Options{
 		Region: "eu-west-1", BaseEndpoint: aws.String(s.URL), HTTPClient: s.Client(),
@@ -91,7 +91,7 @@ func (s *kmsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost || r.URL.Path != "/" || !ok ||
 		r.Header.Get("Content-Type") != "application/x-amz-json-1.1" ||
 		!strings.Contains(r.Header.Get("Authorization"), "/eu-west-1/kms/aws4_request") {
-		s.t.Errorf("this is no call of KMS: %s %s %v", r.Method, r.URL, r.Header)
+		s.t.Errorf("not a KMS call: %s %s %v", r.Method, r.URL, r.Header)
 	}
 	s.calls = append(s.calls, operation)
 	if len(s.codes) > 0 {
@@ -117,11 +117,11 @@ func (s *kmsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.decode(r, &in)
 		if in.MessageType != "DIGEST" || in.SigningAlgorithm != "ECDSA_SHA_256" ||
 			len(in.Message) != sha256.Size || !strings.HasPrefix(in.KeyID, "arn:") {
-			s.t.Errorf("this is no digest to sign: %+v", in)
+			s.t.Errorf("not a digest to sign: %+v", in)
 		}
 		s.sign(w, in.KeyID, in.Message)
 	default:
-		s.t.Errorf("KMS was called for %q", operation)
+		s.t.Errorf("unexpected KMS operation %q", operation)
 	}
 }
 
@@ -129,7 +129,7 @@ func (s *kmsServer) decode(r *http.Request, into any) {
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		s.t.Errorf("the call of KMS says what it should not: %v", err)
+		s.t.Errorf("the KMS call has unexpected fields: %v", err)
 	}
 }
 
@@ -174,7 +174,7 @@ func (s *kmsServer) sign(w http.ResponseWriter, name string, digest []byte) {
 	})
 }
 
-// idOf is the id that a manifest has for the key of an ARN.
+// idOf returns the manifest's id for the key of an ARN.
 func (s *kmsServer) idOf(name string) string {
 	der, err := x509.MarshalPKIXPublicKey(s.keys[name].Public())
 	if err != nil {
@@ -194,25 +194,25 @@ func TestKMSSigns(t *testing.T) {
 		s := startKMS(t)
 		signer := s.signer(keyID)
 		key, err := signer.Current(t.Context())
-		want := manifest.KeyRef{ID: s.idOf(arn), Name: arn} // whatever it was asked for by
+		want := manifest.KeyRef{ID: s.idOf(arn), Name: arn} // whatever name was requested
 		if err != nil || key.KeyRef != want || !key.Public.Equal(s.keys[arn].Public()) {
 			t.Fatalf("%s: got %+v, %v, want %+v", keyID, key, err, want)
 		}
 		for _, text := range []string{"", "one", "two"} {
 			signature, err := signer.Sign(t.Context(), key.KeyRef, digestOf(text))
 			if err != nil || !ecdsa.VerifyASN1(key.Public, digestOf(text), signature) {
-				t.Errorf("%s: the signature of %q is none: %v", keyID, text, err)
+				t.Errorf("%s: invalid signature of %q: %v", keyID, text, err)
 			}
 		}
-		// The public key once for the process, and one call for each signature.
+		// One call for the public key, and one for each signature.
 		if got, want := s.called(), []string{"GetPublicKey", "Sign", "Sign", "Sign"}; !slices.Equal(got, want) {
 			t.Errorf("%s: the calls are %q, want %q", keyID, got, want)
 		}
 	}
 }
 
-// A manifest that waited while the alias was pointed at another key is still signed by the key that
-// it names.
+// A manifest that was not signed yet when the alias was pointed at another key is still signed by
+// the key that it names.
 func TestKMSFinds(t *testing.T) {
 	s := startKMS(t)
 	signer := s.signer(alias)
@@ -225,7 +225,7 @@ func TestKMSFinds(t *testing.T) {
 	}
 	signature, err := signer.Sign(t.Context(), old, digestOf("x"))
 	if err != nil || !ecdsa.VerifyASN1(&s.keys[oldARN].PublicKey, digestOf("x"), signature) {
-		t.Errorf("it is not signed by the old key: %v", err)
+		t.Errorf("not signed by the old key: %v", err)
 	}
 	key, err := signer.Find(t.Context(), manifest.KeyRef{ID: s.idOf(arn)})
 	if err != nil || key.Name != arn {
@@ -248,11 +248,11 @@ func TestKMSFinds(t *testing.T) {
 		}
 	}
 	if got := s.called(); slices.Contains(got[3:], "Sign") {
-		t.Errorf("KMS was asked to sign with a key nobody named: %q", got)
+		t.Errorf("KMS was asked to sign with a key that was not named: %q", got)
 	}
 }
 
-// Many at once ask once, and one that does not want to wait does not.
+// Concurrent callers cause one call, and a caller can stop waiting.
 func TestKMSIsAskedOnce(t *testing.T) {
 	s := startKMS(t)
 	signer := s.signer(alias)
@@ -287,7 +287,7 @@ func TestKMSWaitsNoLongerThanWanted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := signer.Current(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want it cancelled", err)
+		t.Errorf("got %v, want a cancellation", err)
 	}
 	close(release)
 	<-done
@@ -313,10 +313,10 @@ func TestKMSFailuresSayWhatToDo(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), hint) || !strings.Contains(err.Error(), alias) {
 			t.Errorf("%s: got %v, want it to say %q and the key", code, err, hint)
 		}
-		// What failed is not kept.
+		// Failures are not cached.
 		key, err := signer.Current(t.Context())
 		if err != nil {
-			t.Fatalf("%s: the failure was kept: %v", code, err)
+			t.Fatalf("%s: the failure was cached: %v", code, err)
 		}
 		signature, err := signer.Sign(t.Context(), key.KeyRef, digestOf("x"))
 		if err == nil || signature != nil || !strings.Contains(err.Error(), hint) ||
@@ -324,7 +324,7 @@ func TestKMSFailuresSayWhatToDo(t *testing.T) {
 			t.Errorf("%s, signing: got %v, want it to say %q and the key", code, err, hint)
 		}
 		if _, err := signer.Sign(t.Context(), key.KeyRef, digestOf("x")); err != nil {
-			t.Errorf("%s: the failure to sign was kept: %v", code, err)
+			t.Errorf("%s: the signing failure was cached: %v", code, err)
 		}
 	}
 }
@@ -337,12 +337,12 @@ func TestKMSRefusesOtherKeys(t *testing.T) {
 		s := startKMS(t)
 		s.spec, s.usage = key.spec, key.usage
 		_, err := s.signer(alias).Current(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "of spec ECC_NIST_P256 for SIGN_VERIFY") ||
+		if err == nil || !strings.Contains(err.Error(), "of spec ECC_NIST_P256 and usage SIGN_VERIFY") ||
 			!strings.Contains(err.Error(), "SIGNING_KEY_ID") || !strings.Contains(err.Error(), key.spec) {
 			t.Errorf("%+v: got %v", key, err)
 		}
 	}
-	// What it says of itself is not what it is.
+	// The key's declared spec differs from the actual curve.
 	s := startKMS(t)
 	other, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -350,11 +350,11 @@ func TestKMSRefusesOtherKeys(t *testing.T) {
 	}
 	s.keys[arn] = other
 	if key, err := s.signer(alias).Current(t.Context()); err == nil {
-		t.Errorf("a key on another curve is taken: %+v", key)
+		t.Errorf("a key on another curve is accepted: %+v", key)
 	}
 }
 
-// A signature that does not verify is worth nothing, and must not get into the archive.
+// A signature that does not verify must not get into the archive.
 func TestKMSSignatureIsChecked(t *testing.T) {
 	s := startKMS(t)
 	signer := s.signer(alias)

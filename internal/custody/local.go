@@ -18,9 +18,8 @@ import (
 )
 
 const (
-	// LocalKeyFile has the present private key, localPublicFile its public one. What other files
-	// localKeyForm matches are earlier keys, which still sign the manifests that name them, and their
-	// public halves.
+	// LocalKeyFile has the present private key, localPublicFile its public key. Other files that
+	// match localKeyForm have earlier keys, which still sign the manifests that name them.
 	LocalKeyFile    = "signing-key.pem"
 	localKeyForm    = "signing-key*.pem"
 	localPublicFile = "signing-key.pub.pem"
@@ -33,7 +32,8 @@ const (
 	localPublicMode = 0o644
 )
 
-// Local signs with keys in files. It is for one machine: whoever can read the files can sign.
+// Local signs with keys in files. It is meant for one machine: anybody who can read the files can
+// sign.
 type Local struct {
 	current manifest.KeyRef
 	keys    map[string]localKey // by id
@@ -44,9 +44,9 @@ type localKey struct {
 	private *ecdsa.PrivateKey
 }
 
-// OpenLocal opens the keys of a folder, and makes one where there is none. Several processes may do
-// that at once: they end up with the same key. To change keys, rename signing-key.pem to, say,
-// signing-key-2026.pem: the next OpenLocal makes a new one.
+// OpenLocal opens the keys of a folder, and makes one if there is none. Concurrent processes end up
+// with the same key. To change keys, rename signing-key.pem to, say, signing-key-2026.pem: the next
+// OpenLocal makes a new one.
 func OpenLocal(dir string) (*Local, error) {
 	path := filepath.Join(dir, LocalKeyFile)
 	err := makeLocalKey(path)
@@ -80,14 +80,15 @@ func OpenLocal(dir string) (*Local, error) {
 	return l, nil
 }
 
-// CheckLocal refuses a folder in which others may read a private key: whoever has it can sign. A
-// folder without keys is fine.
+// CheckLocal refuses a folder with a private key that other users can read, since they could sign.
+// A folder without keys passes.
 func CheckLocal(dir string) error {
 	_, err := privateFiles(dir)
 	return err
 }
 
-// privateFiles returns the files of a folder that have private keys, all of them closed to others.
+// privateFiles returns the files of a folder that have private keys, or an error if other users can
+// read one.
 func privateFiles(dir string) (private []string, err error) {
 	all, err := LocalKeyFiles(dir)
 	if err != nil {
@@ -99,20 +100,20 @@ func privateFiles(dir string) (private []string, err error) {
 		}
 		info, err := os.Stat(file)
 		if err != nil {
-			return nil, fmt.Errorf("look at the signing key %s: %w", file, err)
+			return nil, fmt.Errorf("check the signing key %s: %w", file, err)
 		}
 		if mode := info.Mode().Perm(); mode&localOthers != 0 {
 			return nil, fmt.Errorf("the signing key %s is open to other users (mode %04o), who could sign: "+
-				"chmod 600 %q, and if somebody may have read it, take a new key (rename this one)", file, mode, file)
+				"chmod 600 %q, and if somebody may have read it, change keys (rename this file)", file, mode, file)
 		}
 		private = append(private, file)
 	}
 	return private, nil
 }
 
-// LocalKeyFiles returns the paths of the files in a folder that have local keys, private and public, in
-// order. A folder that is not there has none. No pattern ever meets the folder's own name, which may
-// have any character.
+// LocalKeyFiles returns the paths of the files in a folder that have local keys, private and
+// public, in order. A missing folder has none. The folder's own name, which may have any character,
+// is never used as a pattern.
 func LocalKeyFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -127,7 +128,7 @@ func LocalKeyFiles(dir string) ([]string, error) {
 	return files, nil
 }
 
-// makeLocalKey makes a key, unless there is one. It appears under its name complete.
+// makeLocalKey makes a key unless one exists. The file appears under its name complete.
 func makeLocalKey(path string) (err error) {
 	_, err = os.Stat(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -155,15 +156,15 @@ func makeLocalKey(path string) (err error) {
 }
 
 func readLocalKey(file string) (localKey, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // the folder is the user's choice
+	text, err := os.ReadFile(file) //nolint:gosec // the user chooses the folder
 	if err != nil {
 		return localKey{}, err
 	}
 	return parsePrivate(filepath.Base(file), text)
 }
 
-// ParseLocalKeys reads what one of [LocalKeyFiles] has: public keys, one at least, or the public half
-// of a private key, which gets the name.
+// ParseLocalKeys reads a file of [LocalKeyFiles]: one or more public keys, or the public half of a
+// private key, which gets the name.
 func ParseLocalKeys(name string, text []byte) ([]manifest.Key, error) {
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != pemPrivate {
@@ -193,11 +194,11 @@ func parsePrivate(name string, text []byte) (localKey, error) {
 // Current implements Signer.
 func (l *Local) Current(ctx context.Context) (manifest.Key, error) { return l.Find(ctx, l.current) }
 
-// Find implements Signer. Keys are told by their id: a file may have been renamed.
+// Find implements Signer. It finds keys by id, since a file may have been renamed.
 func (l *Local) Find(_ context.Context, ref manifest.KeyRef) (manifest.Key, error) {
 	key, ok := l.keys[ref.ID]
 	if !ok {
-		return manifest.Key{}, fmt.Errorf("there is no signing key %s here: put its file back beside %s", ref.ID,
+		return manifest.Key{}, fmt.Errorf("signing key %s is missing: put its file back beside %s", ref.ID,
 			LocalKeyFile)
 	}
 	return key.Key, nil

@@ -17,7 +17,7 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// TestOpenSSL: a signature is checked without any of this code.
+// TestOpenSSL verifies a signature without any of this code.
 func TestOpenSSL(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -30,7 +30,7 @@ func TestOpenSSL(t *testing.T) {
 	err = w.Publish(t.Context(), func(_ context.Context, name string, pem []byte) (investigation.Placed, error) {
 		current, err := key.Current(t.Context())
 		if name != investigation.SigningKeyKey(current.ID) {
-			t.Errorf("the key is published as %s", name)
+			t.Errorf("the key was published as %s", name)
 		}
 		published = pem
 		return investigation.Placed{Key: name}, err
@@ -74,7 +74,7 @@ func testKeyID(t *testing.T) string {
 	return key.ID
 }
 
-// TestAnyBit: no bit of manifest or signature can be another.
+// TestAnyBit flips each bit of manifest and signature: neither verifies any more.
 func TestAnyBit(t *testing.T) {
 	t.Parallel()
 	w, text := writer(t), testManifest(t)
@@ -110,7 +110,7 @@ func TestAnyBit(t *testing.T) {
 	}
 }
 
-// TestRotation: a key that was renamed still signs what names it, and a new one is made.
+// TestRotation: a renamed key still signs the manifests that name it, and a new key is made.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -152,7 +152,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestOneKey: many processes that begin at once end up with one key.
+// TestOneKey starts many processes at once, which end up with one key.
 func TestOneKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -177,7 +177,7 @@ func TestOneKey(t *testing.T) {
 	}
 	all.Wait()
 	if len(ids) != 1 {
-		t.Errorf("there are %d keys", len(ids))
+		t.Errorf("got %d keys, want 1", len(ids))
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(left) != 2 {
@@ -189,8 +189,8 @@ func TestOneKey(t *testing.T) {
 	}
 }
 
-// TestOpenKeys: a private key that others can read is refused, the present one and an earlier one,
-// with the command that mends it. Public halves are for all to read.
+// TestOpenKeys: a private key that others can read is refused, whether present or earlier, with the
+// command that fixes it. Public keys may be readable by all.
 func TestOpenKeys(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]os.FileMode{
@@ -227,7 +227,8 @@ func TestOpenKeys(t *testing.T) {
 	}
 }
 
-// TestBadKeys: a file that is no key of the right kind is named, and nothing is made in its place.
+// TestBadKeys: an error names the file that is not a key of the right kind, and the file is not
+// replaced.
 func TestBadKeys(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
@@ -249,8 +250,8 @@ func TestBadKeys(t *testing.T) {
 	}
 }
 
-// TestFolderOfAnyName: what would be a pattern elsewhere is the name of a folder, and the keys in it
-// are found.
+// TestFolderOfAnyName: characters that mean something in a pattern are plain characters in a
+// folder's name, and the keys in it are found.
 func TestFolderOfAnyName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"[", "case [4711]", "*", "what?", `back\slash`, "[a-"} {

@@ -1,7 +1,7 @@
-// Package custody signs manifests, with a key of AWS KMS ([KMS]) or in a file ([Local]), and says which
-// key and whose name new ones carry.
+// Package custody signs manifests with a key in AWS KMS ([KMS]) or in a file ([Local]), and
+// determines the key and the writer that new manifests name.
 //
-// The package writes nothing: it gives bytes to whoever stores them.
+// The package stores nothing: it returns bytes for its caller to store.
 package custody
 
 import (
@@ -34,8 +34,8 @@ type Writer struct {
 	provenance func(context.Context) (manifest.Provenance, error)
 }
 
-// NewWriter returns a Writer of the manifests that lie in bucket, locked as lock says. provenance
-// is asked once for every action whose outcome is decided.
+// NewWriter returns a Writer of manifests for bucket, locked as lock says. It calls provenance once
+// for every action whose outcome is decided.
 func NewWriter(signer Signer, bucket string, lock investigation.Lock,
 	provenance func(context.Context) (manifest.Provenance, error), now func() time.Time,
 ) *Writer {
@@ -52,7 +52,7 @@ func (w *Writer) Sealer(ctx context.Context, stored investigation.Stored) (
 	}
 	provenance, err := w.provenance(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("find out who writes: %w", err)
+		return nil, fmt.Errorf("determine the writer's identity: %w", err)
 	}
 	return manifest.Facts{
 		Stored: stored, Bucket: w.bucket, Lock: w.lock, Key: key.KeyRef, Provenance: provenance,
@@ -60,8 +60,8 @@ func (w *Writer) Sealer(ctx context.Context, stored investigation.Stored) (
 	}.Sealer(), nil
 }
 
-// Sign implements fetch.Custody: it signs with the key that the manifest names, which need not be
-// the present one.
+// Sign implements fetch.Custody: it signs with the key that the manifest names, which may be an
+// earlier one.
 func (w *Writer) Sign(ctx context.Context, text []byte) ([]byte, error) {
 	ref, err := keyRefOf(text)
 	if err != nil {
@@ -84,8 +84,8 @@ func (w *Writer) Verify(ctx context.Context, text, signature []byte) error {
 	return key.Verify(text, signature)
 }
 
-// Publish gives the present public key, PEM, to put, which MUST leave alone what is there already and
-// say where the key lies. Call it before anything is sealed: whoever checks a manifest later needs
+// Publish passes the present public key in PEM to put, which MUST NOT replace an existing file and
+// MUST return the key's place. Call it before anything is sealed: verifying a manifest later takes
 // the key.
 func (w *Writer) Publish(ctx context.Context,
 	put func(ctx context.Context, key string, pem []byte) (investigation.Placed, error),

@@ -25,7 +25,7 @@ func provenance(context.Context) (manifest.Provenance, error) {
 	return manifest.Provenance{Version: "1.2.3", Commit: "98d0f6d", Principal: "root@station"}, nil
 }
 
-// writer returns a Writer with the same key each time, and a clock that stands.
+// writer returns a Writer with the same key each time, and a stopped clock.
 func writer(t *testing.T) *custody.Writer {
 	t.Helper()
 	lock := investigation.Lock{Mode: "GOVERNANCE", For: 365 * 24 * time.Hour}
@@ -56,7 +56,7 @@ func testKey(t *testing.T) *custody.Local {
 	return key
 }
 
-// testManifest is a manifest of that key.
+// testManifest is a manifest that names that key.
 func testManifest(t *testing.T) []byte {
 	t.Helper()
 	text, err := os.ReadFile("../manifest/testdata/archived.json")
@@ -66,7 +66,7 @@ func testManifest(t *testing.T) []byte {
 	return text
 }
 
-// What a Writer knows is in the manifests of its sealer.
+// A Writer's facts are in the manifests of its sealer.
 func TestSealer(t *testing.T) {
 	t.Parallel()
 	w := writer(t)
@@ -110,7 +110,7 @@ func TestSealer(t *testing.T) {
 
 var errNobody = errors.New("nobody is signed in")
 
-// Without a provenance there is no manifest.
+// Without a provenance, no manifest is made.
 func TestSealerWithoutProvenance(t *testing.T) {
 	t.Parallel()
 	w := custody.NewWriter(testKey(t), "contoso-evidence", investigation.Lock{},

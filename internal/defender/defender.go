@@ -1,16 +1,17 @@
-// Package defender builds the Defender client of one tenant. It is the only place that does, so the
-// functions and the command line cannot disagree on what a call passes through:
+// Package defender builds the Defender client of one tenant. Nothing else does, so a call passes
+// through the same layers in the functions and the command line:
 //
 //	mde.Client
 //	  entra.Transport        gets the token, before the call leases its slot
 //	    ratelimit.Transport  leases a slot, sends the request, settles the slot
 //	      fresh connections  one lease is one request on the wire: nothing is replayed
 //
-// Downloads take none of the three. A link is a credential itself, and a download costs no budget.
+// Downloads pass through none of the three. A link is itself a credential, and a download costs no
+// budget.
 //
-// Make an [App] from a [Tenant], and its [Client] with [App.Client]. The package reads no settings
-// and knows no store: secrets and counters come from the caller, and nothing is sent before the first
-// call.
+// Make an [App] from a [Tenant], and its [Client] with [App.Client]. The package does not read
+// settings and does not depend on a store: the caller provides secrets and counters. Nothing is
+// sent before the first call.
 package defender
 
 import (
@@ -27,9 +28,9 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// What Defender allows one app in one tenant of list and get calls. A sweep takes two calls, so two
-// processes that count them apart stay within the hour by their pace alone, as long as each pauses ten
-// seconds or more between sweeps.
+// Defender's limits on the list and get calls of one app in one tenant. A sweep takes two calls, so
+// two processes that count separately stay within the hourly limit by their pace alone, if each
+// pauses at least ten seconds between sweeps.
 const (
 	listPerMinute = 100
 	listPerHour   = 1500
@@ -38,14 +39,14 @@ const (
 // connectTimeout bounds how long a host may take to shake hands.
 const connectTimeout = 15 * time.Second
 
-// Tenant is a customer's directory, the app registered in it, and where both are reached.
+// Tenant is a customer's directory, the app registered in it, and the addresses of both.
 type Tenant struct {
 	ID       string // a GUID in lower case, as is ClientID
 	ClientID string
 
 	APIURL       *url.URL // the root of Defender's API: https, a host, no path
-	AuthorityURL *url.URL // the root of Microsoft Entra ID, likewise
-	Scope        string   // what a token is asked for; ends in "/.default"
+	AuthorityURL *url.URL // the root of Microsoft Entra ID, also without a path
+	Scope        string   // of the tokens; ends in "/.default"
 	LinkHosts    []string // the only hosts packages are downloaded from, as [mde.New] reads them
 
 	Secret entra.Secret // reads the app's client secret
@@ -58,26 +59,26 @@ type Limits struct {
 	PerHour   int
 }
 
-// Counters keep the budgets. One Counter may serve both, and any number of tenants: the budgets carry
-// the names of tenant and app.
+// Counters keep the budgets. One Counter may serve both and any number of tenants, because the name
+// of a budget includes the tenant and the app.
 type Counters struct {
-	// Links counts package links. It MUST be the same for everybody who uses the app: two calls a
+	// Links counts package links. It MUST be shared by everybody who uses the app: two calls a
 	// minute leave no room for a guess.
 	Links ratelimit.Counter
-	// Lists counts list and get calls, of which there are plenty: it may count this process alone.
+	// Lists counts list and get calls, which are plentiful: it may count this process alone.
 	Lists ratelimit.Counter
 }
 
-// Transport returns what every connection of a tenant is made with. It trusts roots, or the system's
-// where roots is nil.
+// Transport returns the transport for all connections of a tenant. It trusts roots, or the system's
+// roots if roots is nil.
 func Transport(roots *x509.CertPool) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forbidigo // a copy, and calls are counted above it
+	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forbidigo // a copy; calls are counted above it
 	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	t.TLSHandshakeTimeout = connectTimeout
 	return t
 }
 
-// App is the app registration of one tenant, with the tokens it has. It is safe for concurrent use.
+// App is the app registration of one tenant, with its tokens. It is safe for concurrent use.
 type App struct {
 	tenant    Tenant
 	transport *http.Transport
@@ -85,8 +86,8 @@ type App struct {
 	now       func() time.Time
 }
 
-// NewApp returns the tenant's app, without a token yet. All connections are made like transport's; see
-// [Transport].
+// NewApp returns the tenant's app, without a token yet. Its connections use copies of transport;
+// see [Transport].
 func NewApp(tenant Tenant, transport *http.Transport, now func() time.Time) *App {
 	return &App{
 		tenant: tenant, transport: transport, now: now,
@@ -97,14 +98,14 @@ func NewApp(tenant Tenant, transport *http.Transport, now func() time.Time) *App
 	}
 }
 
-// SignIn gets a token unless there is one already. It costs no budget; errors are those of
+// SignIn gets a token unless the app has one already. It costs no budget; errors are those of
 // [entra.TokenSource.Token].
 func (a *App) SignIn(ctx context.Context) error {
 	_, err := a.tokens.Token(ctx)
 	return err
 }
 
-// Client is one tenant's Defender. Every call but a download is counted and carries a token.
+// Client is one tenant's Defender. Every call except a download is counted and carries a token.
 type Client struct {
 	*mde.Client
 
@@ -112,8 +113,8 @@ type Client struct {
 	Gauge ratelimit.Gauge
 }
 
-// Client returns the app's client. newOwner MUST never return the same name twice, in any process: it
-// names the leases. Errors are those of [mde.New].
+// Client returns the app's client. newOwner names the leases: it MUST never return the same name
+// twice, in any process. Errors are those of [mde.New].
 func (a *App) Client(counters Counters, newOwner func() string, logger *slog.Logger) (Client, error) {
 	lists := a.budget("machineactions", Limits{PerMinute: listPerMinute, PerHour: listPerHour})
 	links := a.budget("getPackageUri", a.tenant.Links)
@@ -131,7 +132,8 @@ func (a *App) Client(counters Counters, newOwner func() string, logger *slog.Log
 	return Client{Client: client, Gauge: ratelimit.NewGauge(counters.Links, links)}, nil
 }
 
-// budget returns the app's budget of one API. Its name is stored: those who share it share the calls.
+// budget returns the app's budget for one API. Its name is stored: clients that share it share the
+// calls.
 func (a *App) budget(api string, limits Limits) ratelimit.Budget {
 	return ratelimit.Budget{
 		Name:      a.tenant.ID + "#" + a.tenant.ClientID + "#" + api,

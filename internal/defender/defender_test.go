@@ -22,8 +22,8 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// site is a simulated tenant, and a trace of everything its client does: secrets read, leases, requests
-// on the wire, connections.
+// site is a simulated tenant, and a trace of everything its client does: secrets read, leases,
+// requests on the wire, connections.
 type site struct {
 	t       *testing.T
 	tenant  defender.Tenant
@@ -31,7 +31,7 @@ type site struct {
 	action  string
 	app     *defender.App
 	client  defender.Client
-	counter counter // of package links; lists are counted by lists
+	counter counter // for package links; lists counts lists
 	lists   counter
 
 	mu    sync.Mutex // guards trace
@@ -44,7 +44,7 @@ func (s *site) note(event string) {
 	s.trace = append(s.trace, event)
 }
 
-// take returns the trace since the last time.
+// take returns the trace since the last call.
 func (s *site) take() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,13 +53,13 @@ func (s *site) take() []string {
 	return taken
 }
 
-// counter traces what is asked of it.
+// counter traces its calls.
 type counter struct {
 	ratelimit.Counter
 	site   *site
 	name   string
 	down   error
-	tokens int // that Entra ID had given out when the last lease was asked for
+	tokens int // tokens that Entra ID had issued at the last lease
 }
 
 func (c *counter) Lease(ctx context.Context, b ratelimit.Budget, owner string, now time.Time) (
@@ -121,13 +121,13 @@ func open(t *testing.T) *site {
 	return s
 }
 
-// watched makes the transport, and every copy, trace what it puts on the wire: net/http looks for a proxy
-// each time it is about to send a request, and so when it silently sends one again.
+// watched makes the transport, and every copy, trace its requests on the wire: net/http looks up
+// the proxy before it sends a request, including when it silently repeats one.
 func (s *site) watched(t *http.Transport) *http.Transport {
 	s.t.Cleanup(t.CloseIdleConnections)
 	t.Proxy = func(r *http.Request) (*url.URL, error) {
 		switch {
-		case strings.HasPrefix(r.URL.Path, "/"+s.tenant.ID): // Entra ID: on a kept connection nothing shows
+		case strings.HasPrefix(r.URL.Path, "/"+s.tenant.ID): // Entra ID: a kept connection does not show
 		case r.URL.Host == s.server.DownloadHost:
 			s.note("download" + bearer(r))
 		default:
@@ -161,7 +161,7 @@ func (s *site) link() investigation.Link {
 	return link
 }
 
-// expect compares the trace since the last time.
+// expect compares the trace since the last call.
 func (s *site) expect(what string, want ...string) {
 	s.t.Helper()
 	got := s.take()
@@ -174,8 +174,8 @@ func (s *site) budget(api string) string {
 	return s.tenant.ID + "#" + s.tenant.ClientID + "#" + api
 }
 
-// The token comes before the lease, the lease before the request, and the slot is settled with the
-// answer. Getting a token is therefore no part of a call's lease.
+// The token comes before the lease, the lease before the request, and the answer settles the slot.
+// So a call's lease does not include the time to get a token.
 func TestOrderOfACall(t *testing.T) {
 	s := open(t)
 	s.expect("before the first call")
@@ -192,8 +192,8 @@ func TestOrderOfACall(t *testing.T) {
 	}
 }
 
-// Every call of the API is counted once, in its own budget, carries the token, and has a connection of its
-// own, on which net/http replays nothing.
+// Every API call is counted once, in its own budget, carries the token, and has its own connection,
+// on which net/http does not repeat requests.
 func TestEveryCallIsCountedOnce(t *testing.T) {
 	s := open(t)
 	if err := s.app.SignIn(t.Context()); err != nil {
@@ -227,7 +227,7 @@ func TestEveryCallIsCountedOnce(t *testing.T) {
 	}
 }
 
-// A download is not counted, and its host, which is anybody's guess, never sees the token.
+// A download is not counted, and its host, which could be anybody's, never sees the token.
 func TestDownloadIsNeitherCountedNorAuthenticated(t *testing.T) {
 	s := open(t)
 	link := s.link()
@@ -243,7 +243,7 @@ func TestDownloadIsNeitherCountedNorAuthenticated(t *testing.T) {
 	s.expect("a download", "download", "dial")
 }
 
-// What the counter denies, or does not answer, is not sent.
+// A call that the counter denies, or does not answer for, is not sent.
 func TestNothingIsSentWithoutALease(t *testing.T) {
 	s := open(t)
 	s.link()
@@ -263,7 +263,7 @@ func TestNothingIsSentWithoutALease(t *testing.T) {
 	s.expect("without a counter", "links: lease "+links)
 }
 
-// A credential that is refused costs no slot.
+// A refused credential does not cost a slot.
 func TestNothingIsLeasedWithoutAToken(t *testing.T) {
 	s := open(t)
 	refused := errors.New("no secret here")
@@ -301,7 +301,7 @@ func TestNothingIsLeasedWithoutAToken(t *testing.T) {
 	}
 }
 
-// The gauge reads the links' budget, whose limits are the tenant's.
+// The gauge reads the budget of package links, which has the tenant's limits.
 func TestGauge(t *testing.T) {
 	s := open(t)
 	s.link()
@@ -314,7 +314,8 @@ func TestGauge(t *testing.T) {
 	}
 }
 
-// Two tenants on one counter do not spend each other's budget, nor do two apps of one tenant.
+// Two tenants on one counter do not spend each other's budget, and neither do two apps of one
+// tenant.
 func TestBudgetsAreOfOneAppInOneTenant(t *testing.T) {
 	s := open(t)
 	s.link()
@@ -336,7 +337,7 @@ func TestBudgetsAreOfOneAppInOneTenant(t *testing.T) {
 	}
 }
 
-// What mde refuses, the client refuses: it is not built around.
+// The client refuses every tenant that mde refuses.
 func TestBadTenant(t *testing.T) {
 	s := open(t)
 	for name, spoil := range map[string]func(*defender.Tenant){

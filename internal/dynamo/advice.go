@@ -1,5 +1,5 @@
-// Package dynamo has what the adapters of DynamoDB share: why a transaction was cancelled, and what an
-// operator can do about an error.
+// Package dynamo is shared by the DynamoDB adapters: it says why a transaction was canceled, and
+// advises an operator on errors.
 package dynamo
 
 import (
@@ -11,27 +11,27 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Table is what advice says about a table. Each field completes a sentence.
+// Table describes a table in advice. Each field completes a sentence.
 type Table struct {
 	Variable string // names the table, such as LEDGER_TABLE
 	Needs    string // "the role needs …": the permissions
-	Keys     string // a question that ends in "?": are the table's keys right
+	Keys     string // a question about the table's keys, ending in "?"
 }
 
-// Advice returns what to do about an error of DynamoDB's: a space and a parenthesis to end its text with,
-// or nothing where there is nothing to advise.
+// Advice returns advice on a DynamoDB error, in parentheses after a space, to append to the error's
+// text; or "" if it has none.
 func (t Table) Advice(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return " (DynamoDB did not answer in time: is it reachable from here?)"
+		return " (DynamoDB did not answer in time: can this host reach it?)"
 	}
 	switch codeOf(err) {
 	case "ResourceNotFoundException":
-		return " (does " + t.Variable + " name a table of this account and region?)"
+		return " (does " + t.Variable + " name a table in this account and region?)"
 	case "AccessDeniedException":
 		return " (the role needs " + t.Needs + ")"
 	case "ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded",
 		ReasonThroughput, ReasonThrottled:
-		return " (the table is throttled: is it billed per request, and its limit high enough?)"
+		return " (the table is throttled: is it billed per request, with a high enough limit?)"
 	case "ValidationException", reasonInvalid:
 		return " (" + t.Keys + ")"
 	case "UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException":
@@ -41,7 +41,7 @@ func (t Table) Advice(err error) string {
 	}
 }
 
-// codeOf returns the code of an error, and for a cancelled transaction that of the reason to act on.
+// codeOf returns the code of an error; for a canceled transaction, that of the reason to act on.
 func codeOf(err error) string {
 	if cancelled, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
 		return Worst(cancelled.CancellationReasons)
@@ -52,18 +52,18 @@ func codeOf(err error) string {
 	return ""
 }
 
-// Why a part of a transaction was not done. The SDK has no names for these.
+// The reasons why DynamoDB rejects a part of a transaction. The SDK has no constants for them.
 const (
 	ReasonNone            = "None"
 	ReasonConditionFailed = "ConditionalCheckFailed"
-	ReasonConflict        = "TransactionConflict" // it is in another one at this moment
+	ReasonConflict        = "TransactionConflict" // another transaction is changing the item
 	ReasonThroughput      = "ProvisionedThroughputExceeded"
 	ReasonThrottled       = "ThrottlingError"
 	reasonInvalid         = "ValidationError"
 )
 
-// Worst returns the first reason for which a transaction was cancelled that somebody has to act on, or ""
-// if all are others' writes: a condition that was false, a conflict.
+// Worst returns the first reason for a canceled transaction that a person has to act on, or "" if
+// all reasons are concurrent writes: a false condition or a conflict.
 func Worst(reasons []types.CancellationReason) string {
 	for _, reason := range reasons {
 		switch code := aws.ToString(reason.Code); code {

@@ -25,7 +25,7 @@ func TestAdvice(t *testing.T) {
 	table := dynamo.Table{
 		Variable: "SOME_TABLE", Needs: "dynamodb:GetItem", Keys: "is the key right?",
 	}
-	const throttled = " (the table is throttled: is it billed per request, and its limit high enough?)"
+	const throttled = " (the table is throttled: is it billed per request, with a high enough limit?)"
 	for _, test := range []struct {
 		err  error
 		want string
@@ -33,9 +33,9 @@ func TestAdvice(t *testing.T) {
 		{err: nil},
 		{err: errors.New("the cable is out")},
 		{err: &smithy.GenericAPIError{Code: "InternalServerError"}},
-		{context.DeadlineExceeded, " (DynamoDB did not answer in time: is it reachable from here?)"},
+		{context.DeadlineExceeded, " (DynamoDB did not answer in time: can this host reach it?)"},
 		{&smithy.GenericAPIError{Code: "ResourceNotFoundException"},
-			" (does SOME_TABLE name a table of this account and region?)"},
+			" (does SOME_TABLE name a table in this account and region?)"},
 		{&smithy.GenericAPIError{Code: "AccessDeniedException"}, " (the role needs dynamodb:GetItem)"},
 		{&smithy.GenericAPIError{Code: "ThrottlingException"}, throttled},
 		{&smithy.GenericAPIError{Code: "ValidationException"}, " (is the key right?)"},

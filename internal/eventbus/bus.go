@@ -1,4 +1,4 @@
-// Package eventbus puts events on an EventBridge bus. What they say is in package event.
+// Package eventbus puts events on an EventBridge bus. Package event defines their content.
 package eventbus
 
 import (
@@ -19,7 +19,7 @@ import (
 // entriesMax is how many events one PutEvents request takes. Source: the EventBridge API reference.
 const entriesMax = 10
 
-// EventBridge is what a Bus needs of *eventbridge.Client.
+// EventBridge is the part of *eventbridge.Client that a Bus uses.
 type EventBridge interface {
 	PutEvents(context.Context, *eventbridge.PutEventsInput, ...func(*eventbridge.Options)) (
 		*eventbridge.PutEventsOutput, error)
@@ -31,7 +31,7 @@ type Bus struct {
 	name   string
 }
 
-// New returns a Bus over the bus of the name or ARN.
+// New returns a Bus that puts events on the bus with the given name or ARN.
 func New(client EventBridge, name string) *Bus { return &Bus{client: client, name: name} }
 
 // fact is one event and the action it is about.
@@ -41,13 +41,13 @@ type fact struct {
 	detail     any
 }
 
-// Ready hands actions over to whoever fetches. It returns the ids the bus took; the error tells of
-// the others, which the next step hands over again.
+// Ready announces actions that are ready to be fetched. It returns the ids the bus took; the error
+// names the others, which the next step announces again.
 func (b *Bus) Ready(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	return b.work(ctx, event.TypeReady, ids)
 }
 
-// Decided hands actions over to whoever concludes them, and returns as Ready does.
+// Decided announces actions whose outcome is decided and has to be concluded. It returns what Ready does.
 func (b *Bus) Decided(ctx context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	return b.work(ctx, event.TypeDecided, ids)
 }
@@ -62,8 +62,8 @@ func (b *Bus) work(ctx context.Context, detailType string, ids []investigation.I
 	return b.put(ctx, all)
 }
 
-// Announce says what came of the records, which are archived or not collected. It returns the ids
-// the bus took; the error tells of the others, which a later step announces again.
+// Announce reports the outcome of the records, which are archived or not collected. It returns the
+// ids the bus took; the error names the others, which a later step announces again.
 func (b *Bus) Announce(ctx context.Context, records []investigation.Record) (
 	[]investigation.ID, error,
 ) {
@@ -75,7 +75,7 @@ func (b *Bus) Announce(ctx context.Context, records []investigation.Record) (
 	return b.put(ctx, all)
 }
 
-// put sends the events in batches. A batch that fails does not keep back the others.
+// put sends the events in batches. A failed batch does not stop the others.
 func (b *Bus) put(ctx context.Context, all []fact) (taken []investigation.ID, err error) {
 	var failures []error
 	for batch := range slices.Chunk(all, entriesMax) {
@@ -105,7 +105,7 @@ func (b *Bus) putBatch(ctx context.Context, batch []fact) ([]investigation.ID, e
 		return nil, fmt.Errorf("put %d events on bus %s: %w", len(batch), b.name, err)
 	}
 	if len(out.Entries) != len(batch) {
-		return nil, fmt.Errorf("put %d events on bus %s: the answer is about %d", len(batch), b.name,
+		return nil, fmt.Errorf("put %d events on bus %s: the answer has %d entries", len(batch), b.name,
 			len(out.Entries))
 	}
 	var taken []investigation.ID

@@ -20,7 +20,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// bridge takes events, but for the actions it refuses and the requests it fails.
+// bridge takes events, except for the actions it refuses and the requests it fails.
 type bridge struct {
 	t        *testing.T
 	took     []types.PutEventsRequestEntry
@@ -66,7 +66,7 @@ func schemas(t *testing.T) eventschema.Schemas {
 
 const tenantID = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
 
-// record is one whose manifest is sealed.
+// record is a record with a sealed manifest.
 func record() investigation.Record {
 	createdAt := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	return investigation.Record{
@@ -133,7 +133,7 @@ func TestDecided(t *testing.T) {
 	}
 }
 
-// What the bus did not take is named, and keeps nothing else back.
+// Events that the bus refused are named, and do not stop the others.
 func TestPartly(t *testing.T) {
 	ids := someIDs(23)
 	b := &bridge{t: t, refuse: someIDs(5)[4].ActionID, fail: 2}
@@ -144,7 +144,7 @@ func TestPartly(t *testing.T) {
 	}
 	if !errors.Is(err, errDown) || !strings.Contains(err.Error(), someIDs(5)[4].ActionID) ||
 		!strings.Contains(err.Error(), "ThrottlingException") {
-		t.Errorf("the error does not tell of both: %v", err)
+		t.Errorf("the error does not name both: %v", err)
 	}
 }
 

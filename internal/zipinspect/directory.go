@@ -10,24 +10,24 @@ const (
 	// localSignature begins every entry.
 	localSignature = "PK\x03\x04"
 
-	// A marker may stand before the first entry: of a ZIP in volumes, and of one that was to be split
-	// and fits in one volume.
+	// The first entry may have a marker before it, which says that the ZIP is one volume of
+	// several, or was to be split but fit into one volume.
 	splitSignature  = "PK\x07\x08"
 	singleSignature = "PK00"
 )
 
-// directory is where a ZIP's central directory lies.
+// directory locates a ZIP's central directory.
 type directory struct {
-	entries, size, offset uint64 // as an end record has them
-	end                   int64  // where the first record behind the directory begins
-	located               uint64 // where the locator has that record; 0: there is none
+	entries, size, offset uint64 // from an end record
+	end                   int64  // start of the first record after the directory
+	located               uint64 // that record's offset in the locator; 0: no locator
 
-	start int64  // where in the stream the directory begins
-	base  uint64 // what offsets are counted from: that many bytes were put before the archive
+	start int64  // start of the directory in the stream
+	base  uint64 // number of bytes before the archive that its offsets do not count
 	odd   oddities
 }
 
-// directory finds the central directory by the first end record that leads to one.
+// directory finds the central directory with the first end record that leads to one.
 func (t *zipTail) directory(size int64) (directory, error) {
 	var why error
 	for _, end := range t.endRecords(size) {
@@ -50,17 +50,17 @@ func (t *zipTail) directory(size int64) (directory, error) {
 	case why != nil:
 		return directory{}, why
 	case string(t.first[:]) == splitSignature:
-		return directory{}, notAPackage("it has no end record: it is the first volume of several, or cut off")
+		return directory{}, notAPackage("it has no end record: it is cut off, or the first volume of several")
 	case !t.beginsLikeZip():
-		return directory{}, notAPackage("it does not begin like a ZIP (%d bytes came)", size)
+		return directory{}, notAPackage("it does not begin like a ZIP (%d bytes received)", size)
 	}
-	return directory{}, notAPackage("it has no end record: it is cut off, or no ZIP")
+	return directory{}, notAPackage("it has no end record: it is cut off, or not a ZIP")
 }
 
-// place finds out where in the stream the directory is. Usually it ends where the next record
-// begins; if its offset is then too small, by so much the whole archive was moved: bytes were put
-// before it. If no entry begins there, its size is wrong or something lies between it and that
-// record, and it is looked for where its offset says.
+// place locates the directory in the stream. Usually the directory ends where the next record
+// begins. If its offset is then too small, bytes were put before the archive, and the difference is
+// how many. If no entry begins there, the directory's size is wrong or something lies between it
+// and that record, so place tries its offset instead.
 func (t *zipTail) place(d directory, size int64) (directory, error) {
 	start := uint64(d.end) - d.size
 	switch {
@@ -73,7 +73,7 @@ func (t *zipTail) place(d directory, size int64) (directory, error) {
 			"its directory (%d bytes at %d) does not end where its end record begins (%d)",
 			d.size, d.offset, d.end)
 	}
-	// A package that was cut off right after a ZIP inside it looks like that ZIP, moved.
+	// A package that was cut off right after an embedded ZIP looks like that ZIP, moved.
 	if d.base > 0 && t.beginsLikeZip() {
 		return directory{}, notAPackage("it begins like a ZIP, and its end record is of one that "+
 			"begins at %d: it is cut off, or several were joined", d.base)
@@ -86,8 +86,8 @@ func (t *zipTail) place(d directory, size int64) (directory, error) {
 	return d, nil
 }
 
-// mayBegin reports whether the directory can begin there: an entry does, it has none, or it is so
-// large that its beginning was not kept.
+// mayBegin reports whether the directory can begin there: an entry begins there, the directory is
+// empty, or it is so large that its beginning was not kept.
 func (t *zipTail) mayBegin(at int64, d directory, size int64) bool {
 	return d.size == 0 && d.entries == 0 || size-at > int64(len(t.ring)) || t.begins(at, size)
 }

@@ -17,28 +17,30 @@ const (
 	locatorLength = 20
 	commentMax    = 1<<16 - 1
 
-	// The record for large archives says its own length, without this much of its beginning.
+	// The record for large archives contains its own length, not counting this much of its
+	// beginning.
 	end64Uncounted = 12
 
-	// What a small field holds whose value stands elsewhere, in a larger one.
+	// Small fields with these values refer to a larger field elsewhere.
 	elsewhere16 = 1<<16 - 1
 	elsewhere32 = 1<<32 - 1
 )
 
-// errNoLocator: no locator stands before the end record, so there is no record for large archives.
+// errNoLocator: the end record has no locator before it, so a record for large archives does not
+// exist.
 var errNoLocator = errors.New("no locator")
 
-// endRecord is an end record and where it lies.
+// endRecord is an end record and its offset.
 type endRecord struct {
 	at        int64
 	fields    []byte // endLength bytes
 	behind    int64  // bytes after its comment
-	ambiguous bool   // some programs take another one
+	ambiguous bool   // some programs pick another one
 }
 
 // endRecords returns the end records to try, the likeliest first: the one whose comment ends with
-// the stream, and the last one whose comment fits at all. Bytes after the comment are common:
-// libarchive pads what it writes to a pipe to 10 KiB, and page blobs are padded to 512 bytes.
+// the stream, then the last one whose comment fits at all. Bytes after the comment are common:
+// libarchive pads its output to a pipe to 10 KiB, and page blobs are padded to 512 bytes.
 func (t *zipTail) endRecords(size int64) []endRecord {
 	for _, window := range [...]int64{endLength + commentMax, tailMax} {
 		tail := t.last(window, size)
@@ -49,7 +51,7 @@ func (t *zipTail) endRecords(size int64) []endRecord {
 	return nil
 }
 
-// findEnds does so for a tail that begins at the given offset of the stream.
+// findEnds does the work of endRecords for a tail that begins at the given offset of the stream.
 func findEnds(tail []byte, offset int64) []endRecord {
 	var found []endRecord
 	last := bytes.LastIndex(tail, []byte(endSignature))
@@ -71,8 +73,8 @@ func findEnds(tail []byte, offset int64) []endRecord {
 	return found
 }
 
-// small reads the directory's place from the end record itself. An archive may have just the
-// largest number there and no record for large archives.
+// small reads the directory's place from the end record itself. An archive may really have the
+// largest numbers there, without a record for large archives.
 func (t *zipTail) small(end endRecord, _ int64) (directory, error) {
 	d := end.directory()
 	disk, here := binary.LittleEndian.Uint32(end.fields[4:]), binary.LittleEndian.Uint16(end.fields[8:])
@@ -82,9 +84,9 @@ func (t *zipTail) small(end endRecord, _ int64) (directory, error) {
 	return d, nil
 }
 
-// large reads it from the record for large archives, which counts whenever its locator stands before
-// the end record: Info-ZIP writing from a pipe, and CPython between 2 and 4 GiB, write it beside real
-// values in the end record.
+// large reads the directory's place from the record for large archives. That record counts whenever
+// its locator precedes the end record: Info-ZIP writing from a pipe, and CPython between 2 and 4
+// GiB, write it although the end record has real values.
 func (t *zipTail) large(end endRecord, size int64) (directory, error) {
 	locatorAt := end.at - locatorLength
 	locator := t.slice(locatorAt, end.at, size)
@@ -112,8 +114,9 @@ func (t *zipTail) large(end endRecord, size int64) (directory, error) {
 	return d, nil
 }
 
-// record64 returns the record for large archives and its offset: where the locator says, or just
-// before the locator, since the locator does not count bytes that were put before the archive.
+// record64 returns the record for large archives and its offset. It tries the locator's offset,
+// then the bytes just before the locator, since the locator does not count bytes that were put
+// before the archive.
 func (t *zipTail) record64(located uint64, locatorAt, size int64) ([]byte, int64) {
 	for _, at := range [...]uint64{located, uint64(locatorAt - end64Length)} {
 		if at > uint64(size) || int64(at)+end64Length > locatorAt {
@@ -127,7 +130,7 @@ func (t *zipTail) record64(located uint64, locatorAt, size int64) ([]byte, int64
 	return nil, 0
 }
 
-// directory is what the end record says.
+// directory returns the directory that the end record describes.
 func (end endRecord) directory() directory {
 	return directory{
 		entries: uint64(binary.LittleEndian.Uint16(end.fields[10:])),
@@ -138,7 +141,8 @@ func (end endRecord) directory() directory {
 	}
 }
 
-// agrees reports whether the small record says the same wherever it does not point to d.
+// agrees reports whether the small record equals d in every field that does not refer to the large
+// one.
 func (d directory) agrees(small directory) bool {
 	return (small.entries == elsewhere16 || small.entries == d.entries) &&
 		(small.size == elsewhere32 || small.size == d.size) &&

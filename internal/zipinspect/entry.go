@@ -10,22 +10,22 @@ const (
 	directorySignature = "PK\x01\x02"
 	directoryLength    = 46 // without name, extra field and comment
 
-	// A local header's length without name and extra field.
+	// localLength is a local header's length without name and extra field.
 	localLength = 30
 
 	extra64 = 1 // the id of the extra field for large entries
 
-	// Bits 0, 6 and 13 of the flags: encrypted, strongly, with its local header masked.
+	// Bits 0, 6 and 13 of the flags: encrypted, strongly encrypted, local header masked.
 	flagsEncrypted = 1 | 1<<6 | 1<<13
 
-	// The upper half of the external attributes is a Unix mode. It is looked at whatever system the
-	// entry claims to be from, since some programs that unpack do not ask that either.
+	// The upper half of the external attributes is a Unix mode. It is checked whatever system the
+	// entry claims to be from, since some unpacking programs ignore the system too.
 	modeShift   = 16
 	modeKind    = 0xf000
 	modeSymlink = 0xa000
 )
 
-// entry is what the central directory says of one file.
+// entry is one file's record in the central directory.
 type entry struct {
 	name                             []byte
 	flags                            uint16
@@ -37,7 +37,7 @@ type entry struct {
 func (e *entry) encrypted() bool { return e.flags&flagsEncrypted != 0 }
 func (e *entry) symlink() bool   { return e.mode&modeKind == modeSymlink }
 
-// nextEntry returns the entry that p begins with, and what is behind it. number is for the error.
+// nextEntry returns the entry that p begins with, and the rest of p. number is for the error.
 func nextEntry(p []byte, number uint64) (entry, []byte, error) {
 	if len(p) < directoryLength || !bytes.HasPrefix(p, []byte(directorySignature)) {
 		return entry{}, nil, notAPackage("entry %d of its directory is broken", number)
@@ -64,9 +64,9 @@ func nextEntry(p []byte, number uint64) (entry, []byte, error) {
 	return e, p[length:], nil
 }
 
-// enlarge reads the numbers that are too large for the entry from its extra field. Where that does
-// not have one, the number is the largest small one; what is broken in the field says nothing about
-// whether all the bytes came.
+// enlarge reads the numbers that are too large for the entry from its extra field. A number that
+// the field lacks is really the largest small one. A broken field is ignored: it does not show
+// whether all bytes came.
 func (e *entry) enlarge(extra []byte) {
 	for len(extra) >= 4 {
 		id, length := binary.LittleEndian.Uint16(extra), int(binary.LittleEndian.Uint16(extra[2:]))

@@ -13,7 +13,7 @@ func Check(stream []byte, step int) (investigation.Content, error) {
 	return s.Content()
 }
 
-// The most that is said of what is in a package.
+// The limits on a package's content.
 const (
 	TopMax      = topMax
 	ExamplesMax = examplesMax

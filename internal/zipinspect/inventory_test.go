@@ -18,7 +18,8 @@ import (
 	"packhorse/internal/zipinspect"
 )
 
-// zipWith is a ZIP of stored files with the given headers and one byte each, or none for a folder.
+// zipWith returns a ZIP of stored files with the given headers: one byte for each file, empty for
+// folders.
 func zipWith(tb testing.TB, headers ...zip.FileHeader) []byte {
 	tb.Helper()
 	var file bytes.Buffer
@@ -40,7 +41,7 @@ func zipWith(tb testing.TB, headers ...zip.FileHeader) []byte {
 	return file.Bytes()
 }
 
-// named is a ZIP of files of those names.
+// named returns a ZIP of files with the given names.
 func named(tb testing.TB, names ...string) []byte {
 	tb.Helper()
 	headers := make([]zip.FileHeader, len(names))
@@ -50,7 +51,7 @@ func named(tb testing.TB, names ...string) []byte {
 	return zipWith(tb, headers...)
 }
 
-// patched is a copy of file with value at the given place of its nth directory entry.
+// patched returns a copy of file with value at the given place of its nth directory entry.
 func patched(tb testing.TB, file []byte, n, at int, value any) []byte {
 	tb.Helper()
 	from := int(binary.LittleEndian.Uint32(file[len(file)-22+16:]))
@@ -66,13 +67,13 @@ type inventoryTest struct {
 	top     []string
 	entries int64
 	size    int64
-	remarks []string // what each remark has in it
+	remarks []string // a substring of each remark
 }
 
-// hostile are packages that are stored and remarked upon.
+// hostile are packages that are stored with remarks.
 func hostile(tb testing.TB) map[string]inventoryTest {
 	tb.Helper()
-	// In the extra field of the first: both sizes of 2^40 and 3.
+	// In the extra field of the first: sizes of 2^40 and 3.
 	large := append([]byte{1, 0, 16, 0}, make([]byte, 16)...)
 	binary.LittleEndian.PutUint64(large[4:], 1<<40)
 	binary.LittleEndian.PutUint64(large[12:], 1)
@@ -115,7 +116,7 @@ func hostile(tb testing.TB) map[string]inventoryTest {
 	}
 }
 
-// What is hostile is a package all the same, and what is hostile about it is said.
+// A hostile ZIP is still a package, and remarks say why it is hostile.
 func TestInventory(t *testing.T) {
 	for name, test := range hostile(t) {
 		for range 3 { // it is the same every time
@@ -139,7 +140,7 @@ func TestInventory(t *testing.T) {
 	}
 }
 
-// What is listed at the top is bounded, and what is left out is counted.
+// The list of top-level names is bounded, and those left out are counted.
 func TestManyAtTheTop(t *testing.T) {
 	names := make([]string, zipinspect.TopMax+7)
 	for i := range names {
@@ -153,7 +154,7 @@ func TestManyAtTheTop(t *testing.T) {
 	}
 }
 
-// A hundred thousand entries take the records for large archives, and are all looked at.
+// A hundred thousand entries take the records for large archives, and all are read.
 func TestManyEntries(t *testing.T) {
 	file := many(t, 100_000, "")
 	got, err := zipinspect.Check(file, 1<<20)
@@ -162,7 +163,7 @@ func TestManyEntries(t *testing.T) {
 	}
 }
 
-// Of a directory that is larger than what is kept, only its end is believed.
+// If a directory is larger than the kept tail, only its end record is used.
 func TestHugeDirectory(t *testing.T) {
 	file := many(t, 180_000, "")
 	got, err := zipinspect.Check(file, 1<<20)
@@ -170,7 +171,7 @@ func TestHugeDirectory(t *testing.T) {
 		len(got.Remarks) != 1 || !strings.Contains(got.Remarks[0], "what is in the package is not known") {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	// The same behind a stub that its offsets count, and behind one that they do not.
+	// The same after a stub that its offsets count, and after one that they do not.
 	counted := changed(t, file, 0, []byte("MZ\x90\x00"))
 	got, err = zipinspect.Check(counted, 1<<20)
 	if err != nil || len(got.Remarks) != 2 || got.Remarks[1] != "It does not begin with an entry." {
@@ -183,8 +184,8 @@ func TestHugeDirectory(t *testing.T) {
 	}
 }
 
-// In a package of which only the tail is kept, the directory and the records are found wherever
-// that tail wraps.
+// If only the tail of a package is kept, the directory and the records are found wherever the tail
+// wraps.
 func TestBeyondTheTail(t *testing.T) {
 	z := infoZip()["Info-ZIP, from a pipe"]
 	for before := zipinspect.TailMax - len(z.bytes()) - 5; before < zipinspect.TailMax+5; before += 37 {
@@ -200,8 +201,8 @@ func TestBeyondTheTail(t *testing.T) {
 	}
 }
 
-// Bytes between two entries are more than their headers can explain: a remark, and no more, since
-// whoever unpacks never comes upon them.
+// More bytes between two entries than their headers can explain cause a remark only, since programs
+// that unpack never read them.
 func TestBytesBetween(t *testing.T) {
 	two := named(t, "a", strings.Repeat("b", 10))
 	second := bytes.Index(two[4:], []byte("PK\x03\x04")) + 4
@@ -237,7 +238,7 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// BenchmarkInventory is the look at a directory of a hundred thousand entries.
+// BenchmarkInventory reads a directory of a hundred thousand entries.
 func BenchmarkInventory(b *testing.B) {
 	file := many(b, 100_000, "")
 	b.ReportAllocs()

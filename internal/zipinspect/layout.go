@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// slack is the most that can lie between the data of an entry and the next one without being
-// anybody's: the local header's name and extra field, whose lengths only that header has, and a data
-// descriptor.
+// slack is the most bytes that can lie between the data of an entry and the next entry and still be
+// accounted for: the local header's name and extra field, whose lengths only that header has, and a
+// data descriptor.
 const slack = 2*(1<<16-1) + 24
 
-// span is where an entry's bytes lie, at the least: a local header without name, and the data.
+// span is the minimal extent of an entry: a local header without name, and the data.
 type span struct {
 	offset, length uint64
 	number         uint64 // of the entry, from 1
 }
 
-// layout checks that every entry lies before the directory, and notes in odd what lies between them
-// or over one another. It sorts the spans.
+// layout checks that every entry precedes the directory, and notes gaps and overlaps in odd. It
+// sorts the spans.
 func layout(spans []span, start uint64, odd *oddities) error {
 	if len(spans) == 0 {
 		if start > 0 {
@@ -29,7 +29,7 @@ func layout(spans []span, start uint64, odd *oddities) error {
 		return cmp.Or(cmp.Compare(a.offset, b.offset), cmp.Compare(a.number, b.number))
 	})
 	odd.before = spans[0].offset
-	covered := odd.before // up to here bytes are accounted for
+	covered := odd.before // all bytes before it are accounted for
 	for _, s := range spans {
 		if s.offset >= start || s.length > start-s.offset {
 			return notAPackage("entry %d of its directory points outside", s.number)

@@ -7,10 +7,10 @@ import (
 
 const (
 	elsewhere = 1<<32 - 1
-	times     = 0x5d791813 // of every entry, in the form of MS-DOS
+	times     = 0x5d791813 // of every entry, in MS-DOS format
 )
 
-// entryLayout is one file as it is written.
+// entryLayout is one file as written.
 type entryLayout struct {
 	name, data                             string
 	madeBy, needed, flags, method          uint16
@@ -18,38 +18,38 @@ type entryLayout struct {
 	attributes                             uint32
 	local, central                         [3]uint32 // CRC, compressed and uncompressed size
 	localExtra, extra, descriptor, comment string
-	offsetElsewhere                        bool // in the extra field, which gets it
-	again                                  bool // it is in the directory only, and lies at
+	offsetElsewhere                        bool // it goes to the extra field
+	again                                  bool // only in the directory, at
 	offset                                 uint32
 }
 
-// zipLayout is a whole file. Its zero value is an empty ZIP.
+// zipLayout is a whole file. The zero value is an empty ZIP.
 type zipLayout struct {
 	before    string // bytes before the first entry
-	uncounted bool   // no offset counts them
+	uncounted bool   // offsets do not count them
 	entries   []entryLayout
 	between   string // bytes between the directory and the end records
-	madeBy    uint16 // in the record for large archives; 0: no such record, and no locator
-	extension string // behind that record's fields
+	madeBy    uint16 // in the record for large archives; 0: neither record nor locator
+	extension string // after that record's fields
 	small     [3]uint32
 	volume    uint16
 	comment   string
-	behind    string // bytes behind the comment
+	behind    string // bytes after the comment
 
-	// change may damage the directory's fields and the end records, before they are written.
+	// change may damage the directory's fields and the end records before they are written.
 	change func(end *ends)
 }
 
-// ends are the fields of the end records.
+// ends holds the fields of the end records.
 type ends struct {
-	Entries, Size, Offset uint64 // as the record for large archives has them
-	Record                uint64 // where the locator says that is
-	Length                uint64 // as it says of itself
+	Entries, Size, Offset uint64 // in the record for large archives
+	Record                uint64 // the locator's offset of that record
+	Length                uint64 // that record's length field
 	Volumes               uint32
 	Small                 [3]uint32 // entries (16 bits), size and offset in the small record
 }
 
-// numbers are fields one behind the other.
+// numbers returns the fields one after the other.
 func numbers(fields ...any) string {
 	var b []byte
 	for _, field := range fields {
@@ -58,18 +58,18 @@ func numbers(fields ...any) string {
 	return string(b)
 }
 
-// extra64 is the extra field for large entries.
+// extra64 returns the extra field for large entries.
 func extra64(values ...uint64) string {
 	return numbers(uint16(1), uint16(8*len(values)), values)
 }
 
-// header is the entry's local header.
+// header returns the entry's local header.
 func (e entryLayout) header() string {
 	return numbers([]byte("PK\x03\x04"), e.needed, e.flags, e.method, uint32(times), e.local,
 		uint16(len(e.name)), uint16(len(e.localExtra))) + e.name + e.localExtra
 }
 
-// bytes writes the file.
+// bytes returns the file.
 func (z zipLayout) bytes() []byte {
 	var file, directory strings.Builder
 	file.WriteString(z.before)
@@ -87,7 +87,7 @@ func (z zipLayout) bytes() []byte {
 			file.WriteString(e.header() + e.data + e.descriptor)
 		}
 		extra, needed := e.extra, e.needed
-		if e.offsetElsewhere { // what CPython does when it comes to the directory
+		if e.offsetElsewhere { // as CPython does in the directory
 			offset, needed, extra = elsewhere, 45, extra+extra64(uint64(offset))
 		}
 		directory.WriteString(numbers([]byte("PK\x01\x02"), e.madeBy, needed, e.flags, e.method,

@@ -10,22 +10,23 @@ import (
 )
 
 const (
-	// topMax is how many names at the top are listed.
+	// topMax is how many top-level names are listed.
 	topMax = 100
 
 	// examplesMax is how many names all remarks quote together, and examplesEach how many one does.
 	examplesMax  = 20
 	examplesEach = 5
 
-	// numberMax is the largest number that every reader of JSON reads right.
+	// numberMax is the largest number that every JSON reader reads exactly.
 	numberMax = 1<<53 - 1
 
-	// An entry is called a bomb if it claims to grow by more than this factor, to more bytes.
+	// An entry is called a bomb if it claims to grow by more than this factor, to more than this
+	// many bytes.
 	bombFactor = 1000
 	bombSize   = 1 << 30
 )
 
-// The remarks about entries, in the order in which they are told.
+// The remarks about entries, in the order in which they are listed.
 const (
 	remarkLeadsOut = iota
 	remarkControls
@@ -38,7 +39,7 @@ const (
 	remarkKinds
 )
 
-// remarkTexts are what is said of one entry and of several.
+// remarkTexts are the remarks for one entry and for several.
 var remarkTexts = [remarkKinds][2]string{
 	remarkLeadsOut: {"name leads out of the folder it is unpacked in",
 		"names lead out of the folder they are unpacked in"},
@@ -53,7 +54,7 @@ var remarkTexts = [remarkKinds][2]string{
 		"entries claim to grow to more than a thousand times their size"},
 }
 
-// listing is what is learned of the entries one by one.
+// listing accumulates facts about the entries one by one.
 type listing struct {
 	entries      int64
 	uncompressed uint64
@@ -65,7 +66,7 @@ type listing struct {
 	odd          oddities
 }
 
-// newListing returns an empty listing with room for so many entries.
+// newListing returns an empty listing with room for the given number of entries.
 func newListing(entries int) *listing {
 	return &listing{names: make(map[string]struct{}, entries), top: map[string]struct{}{}}
 }
@@ -113,7 +114,7 @@ func (l *listing) remark(kind int, name []byte) {
 	}
 }
 
-// content is what the listing comes to. It depends on nothing but the directory's bytes.
+// content returns the listing's result. It depends only on the directory's bytes.
 func (l *listing) content() investigation.Content {
 	c := investigation.Content{
 		Entries:          l.entries,
@@ -153,5 +154,5 @@ func sentence(kind, count int, quoted []string) string {
 	return s + "."
 }
 
-// cutBytes returns as much of a name as is quoted.
+// cutBytes returns the part of a name that may be quoted.
 func cutBytes(name []byte) []byte { return name[:min(len(name), quotedMax)] }

@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// quotedMax is how much of a name is ever repeated, in bytes. A name may have 64 KiB.
+// quotedMax is how much of a name is ever quoted, in bytes. A name may have 64 KiB.
 const quotedMax = 100
 
-// Names come from a machine that somebody may own, and are written by whoever made the ZIP: here
-// they are judged as what a program that unpacks carelessly would make of them, on any system.
+// Names come from a machine that an attacker may control, and from the program that made the ZIP.
+// They are judged by what a careless unpacking program would make of them, on any system.
 
-// leadsOut reports whether a name means a place outside the folder it is unpacked in.
+// leadsOut reports whether a name refers to a place outside the folder it is unpacked in.
 func leadsOut(name []byte) bool {
 	if len(name) == 0 {
 		return false
@@ -33,8 +33,8 @@ func leadsOut(name []byte) bool {
 	return false
 }
 
-// hasControls reports whether a name has characters that are not shown but do something: control
-// characters, NUL among them, and those that turn the direction of writing, which hide an ending.
+// hasControls reports whether a name has invisible characters with an effect: control characters,
+// including NUL, and those that change the direction of writing, which hide an extension.
 func hasControls(name []byte) bool {
 	for _, r := range string(name) {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
@@ -47,7 +47,7 @@ func hasControls(name []byte) bool {
 // isText reports whether a name is UTF-8, whatever the entry's flags say.
 func isText(name []byte) bool { return utf8.Valid(name) }
 
-// topOf returns the first segment of a name, with a slash if something is below it.
+// topOf returns the first segment of a name, with a slash if anything is below it.
 func topOf(name []byte) string {
 	at := bytes.IndexFunc(name, isSeparator)
 	if at < 0 {
@@ -58,7 +58,7 @@ func topOf(name []byte) string {
 
 func isSeparator(r rune) bool { return r == '/' || r == '\\' }
 
-// cut returns as much of s as is repeated.
+// cut returns the part of s that may be quoted.
 func cut(s string) string {
 	if len(s) <= quotedMax {
 		return s

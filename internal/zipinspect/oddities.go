@@ -2,10 +2,10 @@ package zipinspect
 
 import "fmt"
 
-// oddities are what is unusual about how a ZIP is put together. Common programs read it all the
-// same, so none of them keeps it from being a package.
+// oddities are the unusual properties of a ZIP's layout. Common programs read such a ZIP anyway, so
+// it is still a package.
 type oddities struct {
-	ambiguous     bool   // some programs take another end record
+	ambiguous     bool   // some programs pick another end record
 	contradicting bool   // the end records contradict one another, or the directory
 	before        uint64 // bytes before the first entry
 	unowned       uint64 // bytes between the entries
@@ -14,7 +14,7 @@ type oddities struct {
 	behindEnd     uint64 // bytes after the end record and its comment
 }
 
-// remarks says so, one sentence each.
+// remarks describes the oddities, one sentence each.
 func (o oddities) remarks() []string {
 	var remarks []string
 	say := func(format string, args ...any) { remarks = append(remarks, fmt.Sprintf(format, args...)) }

@@ -15,8 +15,8 @@ import (
 	"packhorse/internal/zipinspect"
 )
 
-// What common programs write is stored, with nothing to remark upon but a name that has no
-// encoding, and with as many entries as archive/zip sees.
+// ZIPs of common programs are stored without remarks, except for a name in an unknown encoding, and
+// with as many entries as archive/zip reads.
 func TestProducers(t *testing.T) {
 	for name, z := range producers() {
 		file := z.bytes()
@@ -32,9 +32,9 @@ func TestProducers(t *testing.T) {
 		}
 		seen, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
 		if err != nil || len(seen.File) != len(z.entries) {
-			t.Errorf("%s: it is not what archive/zip reads: %v", name, err)
+			t.Errorf("%s: archive/zip reads something else: %v", name, err)
 		}
-		// A package that came in part is refused, wherever it ends.
+		// An incomplete package is refused, wherever it ends.
 		for n := range len(file) {
 			if _, err := zipinspect.Check(file[:n], n+1); !errors.Is(err, investigation.ErrNotAPackage) {
 				t.Errorf("%s, cut to %d of %d bytes: got %v", name, n, len(file), err)
@@ -48,21 +48,22 @@ const (
 	overlap    = "Entries overlap, 1 of them"
 )
 
-// oddity is a whole ZIP that is put together strangely, and what is said of it.
+// oddity is a whole ZIP with a strange layout, and its remarks.
 type oddity struct {
 	zipLayout
 	remarks []string
 }
 
-// odd are such ZIPs. Each was unpacked whole and without an error by one or more of unzip 6.0, 7-Zip
-// 26.02, bsdtar 3.6.2, CPython 3.11, java.util.zip.ZipFile 17 and archive/zip, most of them by most.
+// odd has such ZIPs. Each was unpacked whole and without an error by one or more of unzip 6.0,
+// 7-Zip 26.02, bsdtar 3.6.2, CPython 3.11, java.util.zip.ZipFile 17 and archive/zip, most of them
+// by most.
 func odd() map[string]oddity {
 	all := oddEnds()
 	maps.Copy(all, oddLayouts())
 	return all
 }
 
-// oddLayouts have bytes where they are not expected, or the same bytes more than once.
+// oddLayouts have unexpected bytes, or use the same bytes more than once.
 func oddLayouts() map[string]oddity {
 	const stub = "#!/bin/sh\nexec unzip $0\n"
 	stubbed := []string{fmt.Sprintf("%d bytes lie before the first entry", len(stub))}
@@ -88,7 +89,7 @@ func oddLayouts() map[string]oddity {
 	}
 }
 
-// oddEnds have end records that contradict one another, or the directory.
+// oddEnds have end records that contradict one another or the directory.
 func oddEnds() map[string]oddity {
 	two := []entryLayout{stored("a.txt", 20), stored("b.txt", 20)}
 	small := func(change func(*ends), remarks ...string) oddity {
@@ -122,7 +123,7 @@ func oddEnds() map[string]oddity {
 	}
 }
 
-// What any program unpacks whole is stored, and what is odd about it is said.
+// A ZIP that any program unpacks whole is stored, with remarks on its oddities.
 func TestOddities(t *testing.T) {
 	for name, test := range odd() {
 		file := test.bytes()
@@ -146,13 +147,13 @@ func TestOddities(t *testing.T) {
 	}
 }
 
-// again is e once more in the directory, with the offset of what is there and no bytes of its own.
+// again returns e as a second directory entry with the offset of the first, without any bytes.
 func again(e entryLayout, offset uint32) entryLayout {
 	e.again, e.offset = true, offset
 	return e
 }
 
-// What by its own account did not come whole is no package, nor is what nothing unpacks.
+// A ZIP that is incomplete by its own account is refused, and so is one that no program unpacks.
 func TestRefusedForCause(t *testing.T) {
 	a, b := stored("a.txt", 20), stored("b.txt", 20)
 	two := []entryLayout{a, b}
@@ -192,7 +193,7 @@ func TestRefusedForCause(t *testing.T) {
 		"no first entry":             {changed(t, whole, 0, uint8('X')), "first entry is not where"},
 		"an entry that is broken":    {changed(t, whole, directory+46+len("a.txt"), uint8('X')), "has 1 entries and says 2"},
 		"bytes and no entries":       {zipLayout{before: "MZ and so on"}.bytes(), "no entries, and 12 bytes before"},
-		"a page":                     {[]byte("<html>sign in</html>"), "does not begin like a ZIP (20 bytes came)"},
+		"a page":                     {[]byte("<html>sign in</html>"), "does not begin like a ZIP (20 bytes received)"},
 	} {
 		got, err := zipinspect.Check(test.file, 4096)
 		if !errors.Is(err, investigation.ErrNotAPackage) || !strings.Contains(err.Error(), test.want) ||
@@ -202,7 +203,7 @@ func TestRefusedForCause(t *testing.T) {
 	}
 }
 
-// changed is a copy of file with value at the given place.
+// changed returns a copy of file with value at the given place.
 func changed(tb testing.TB, file []byte, at int, value any) []byte {
 	tb.Helper()
 	file = bytes.Clone(file)

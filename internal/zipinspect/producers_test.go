@@ -1,11 +1,11 @@
 package zipinspect_test
 
-// The layouts that the programs people make ZIPs with give their files, byte by byte. Those named
-// for Info-ZIP (zip 3.0), 7-Zip (26.02), libarchive (bsdtar 3.6.2), CPython (3.11, with ZIP64_LIMIT
-// lowered for what it does from 2 GiB on) and Java (OpenJDK 17) were compared with a file that the
-// program itself wrote, and differed from it in nothing but times. The others had no such file: .NET's
-// is a streamed entry with backslashes in its name, as .NET Framework wrote before 4.6.1. archive/zip
-// writes the files of the other tests here.
+// The byte layouts of ZIPs from common programs. Those named for Info-ZIP (zip 3.0), 7-Zip (26.02),
+// libarchive (bsdtar 3.6.2), CPython (3.11, with ZIP64_LIMIT lowered to get its behavior from 2 GiB
+// on) and Java (OpenJDK 17) were compared with a file that the program itself wrote, and differ
+// only in times. The others had no such file to compare with: .NET's is a streamed entry with
+// backslashes in its name, as .NET Framework wrote before 4.6.1. archive/zip writes the files of
+// the other tests here.
 
 const (
 	hello    = "hello\n"
@@ -16,27 +16,27 @@ const (
 	utf8Name = 1 << 11 // in an entry's flags
 )
 
-// stored is a file whose size was known, or that was written where one can seek.
+// stored returns a file whose size was known in advance, or whose writer could seek.
 func stored(name string, madeBy uint16) entryLayout {
 	sizes := [3]uint32{helloCRC, uint32(len(hello)), uint32(len(hello))}
 	return entryLayout{name: name, data: hello, madeBy: madeBy, needed: 10, attributes: 0o100644 << 16,
 		local: sizes, central: sizes}
 }
 
-// emptied is e without content.
+// emptied returns e without content.
 func emptied(e entryLayout) entryLayout {
 	e.data, e.local, e.central, e.internal = "", [3]uint32{}, [3]uint32{}, 0
 	return e
 }
 
-// streamed is one that was written without knowing its size before: a data descriptor follows.
+// streamed returns an entry that was written before its size was known: a data descriptor follows.
 func streamed(name string, madeBy uint16) entryLayout {
 	sizes := [3]uint32{helloCRC, uint32(len(deflated)), uint32(len(hello))}
 	return entryLayout{name: name, data: deflated, madeBy: madeBy, needed: 20, flags: 8, method: 8,
 		descriptor: numbers([]byte("PK\x07\x08"), sizes), central: sizes}
 }
 
-// large is e with its sizes in the extra field of its local header.
+// large returns e with its sizes in the extra field of its local header.
 func large(e entryLayout, sizes ...uint64) entryLayout {
 	e.needed, e.local = 45, [3]uint32{e.local[0], elsewhere, elsewhere}
 	e.localExtra += extra64(sizes...)
@@ -46,7 +46,7 @@ func large(e entryLayout, sizes ...uint64) entryLayout {
 	return e
 }
 
-// producers are whole packages as common programs write them: nothing about them is odd.
+// producers are whole packages as common programs write them, without oddities.
 func producers() map[string]zipLayout {
 	all := map[string]zipLayout{
 		"zip64, empty": {madeBy: 45, small: [3]uint32{0xffff, elsewhere, elsewhere}},
@@ -112,7 +112,7 @@ func others() map[string]zipLayout {
 		}
 		sevens = append(sevens, e)
 	}
-	// Of times and of owners.
+	// Extra fields for times and owners.
 	const extra = "UT\x0d\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
 		"ux\x0b\x00\x01\x04\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 	folder.madeBy, folder.attributes = tar, 0o40755<<16

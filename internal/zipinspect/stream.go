@@ -1,7 +1,8 @@
-// Package zipinspect says whether bytes are a whole ZIP and what it holds, and takes their digests.
+// Package zipinspect decides whether bytes are a whole ZIP, lists what it holds, and computes
+// digests.
 //
-// It reads a stream once, from front to back, and keeps only its end: what a ZIP holds is what its
-// directory claims. Nothing is unpacked, and memory is bounded whatever comes.
+// It reads a stream once, from front to back, and keeps only its end. The ZIP's directory is taken
+// at its word: nothing is unpacked, and memory is bounded for any input.
 package zipinspect
 
 import (
@@ -16,20 +17,21 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Stream learns what bytes are as they pass: how many, their digests, and what sort of ZIP they make.
-// It is an [io.Writer] that never fails.
+// Stream inspects bytes as they pass: their number, their digests, and the ZIP they form. It is an
+// [io.Writer] that never fails.
 //
-// CRC-32C is the digest S3 can verify over a whole object that came in parts (its SHA-256 would be
-// that of the parts' sums), and the cheapest one in Go. SHA-256 is the one evidence is judged by.
+// CRC-32C is the digest that S3 can verify over a whole object uploaded in parts (its SHA-256 would
+// be that of the parts' sums), and the cheapest one in Go. SHA-256 is the digest that identifies
+// evidence.
 type Stream struct {
 	size int64
 	sha  hash.Hash
 	crc  hash.Hash32
-	zip  *zipTail // nil: the bytes are not judged
+	zip  *zipTail // nil: no ZIP check
 }
 
-// NewStream returns a Stream that has seen nothing yet. With judge it also finds out whether the
-// bytes are a ZIP, which takes up to 8 MiB of memory.
+// NewStream returns an empty Stream. With judge it also checks whether the bytes are a ZIP, which
+// takes up to 8 MiB of memory.
 func NewStream(judge bool) *Stream {
 	s := &Stream{sha: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
 	if judge {
@@ -58,8 +60,9 @@ func (s *Stream) SHA256() string { return hex.EncodeToString(s.sha.Sum(nil)) }
 // CRC32C returns their CRC-32C, base64 of the big-endian sum, as S3 writes it.
 func (s *Stream) CRC32C() string { return base64.StdEncoding.EncodeToString(s.crc.Sum(nil)) }
 
-// Content says what the bytes hold if no more follow. The error wraps investigation.ErrNotAPackage
-// if they are not a whole ZIP. A Stream that does not judge returns the zero Content.
+// Content describes the bytes so far as a complete stream. The error wraps
+// investigation.ErrNotAPackage if they are not a whole ZIP. A Stream that does not judge returns
+// the zero Content.
 func (s *Stream) Content() (investigation.Content, error) {
 	if s.zip == nil {
 		return investigation.Content{}, nil
@@ -67,24 +70,24 @@ func (s *Stream) Content() (investigation.Content, error) {
 	return s.zip.inventory(s.size)
 }
 
-// Inspection is what bytes turned out to be.
+// Inspection is the result of [Inspect].
 type Inspection struct {
 	Size    int64  // bytes
 	SHA256  string // lower-case hexadecimal
 	CRC32C  string // base64 of the big-endian sum
 	Content investigation.Content
-	// NotAPackage says why the bytes are not a package, and wraps investigation.ErrNotAPackage. It is
-	// nil if they are one, or were not judged.
+	// NotAPackage says why the bytes are not a package, and wraps investigation.ErrNotAPackage. It
+	// is nil if they are a package, or were not judged.
 	NotAPackage error
 }
 
-// Inspect reads r to its end and says what it is; with judge also what the package holds. The error
-// is r's.
+// Inspect reads r to its end and describes it; with judge it also describes the package's content.
+// The error is r's.
 func Inspect(r io.Reader, judge bool) (Inspection, error) {
 	s := NewStream(judge)
 	_, err := io.Copy(s, r)
 	if err != nil {
-		return Inspection{}, fmt.Errorf("read what is to be inspected: %w", err)
+		return Inspection{}, fmt.Errorf("read the bytes to inspect: %w", err)
 	}
 	i := Inspection{Size: s.Size(), SHA256: s.SHA256(), CRC32C: s.CRC32C()}
 	i.Content, i.NotAPackage = s.Content()

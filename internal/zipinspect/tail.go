@@ -2,11 +2,11 @@ package zipinspect
 
 import "bytes"
 
-// tailMax is how much of a package's end is kept for a look at its directory, in bytes: some 80,000
-// entries. Of a directory that is larger only the end record is checked.
+// tailMax is how much of a package's end is kept for reading its directory, in bytes: about 80,000
+// entries. If a directory is larger, only its end record is checked.
 const tailMax = 8 << 20
 
-// zipTail keeps the first bytes and the last ones of a stream. The zero zipTail is ready for use.
+// zipTail keeps the first and the last bytes of a stream. The zero zipTail is ready for use.
 type zipTail struct {
 	first [4]byte
 	ring  []byte // the last bytes; once tailMax long it wraps at size % tailMax
@@ -36,8 +36,8 @@ func (t *zipTail) last(n, size int64) []byte {
 	return t.slice(size-min(n, size, int64(len(t.ring))), size, size)
 }
 
-// slice returns the bytes from one offset of a stream of the given size up to another, or nil if
-// they were not kept or there are none. It copies only what wraps.
+// slice returns the bytes between two offsets of a stream of the given size, or nil if they were
+// not kept or the range is empty. It copies only if the range wraps.
 func (t *zipTail) slice(from, to, size int64) []byte {
 	if from < size-int64(len(t.ring)) || from < 0 || from >= to || to > size {
 		return nil

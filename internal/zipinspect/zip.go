@@ -7,15 +7,14 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// inventory says what is in a stream of the given size, provided that it is a whole ZIP: an end
-// record leads to a directory with at least as many entries as it says, and the bytes of each entry
-// lie before the directory. Nothing is unpacked: all of it is what the directory claims. Errors wrap
+// inventory describes a stream of the given size if it is a whole ZIP: its end record leads to a
+// directory with at least as many entries as declared, and the bytes of each entry precede the
+// directory. The description is what the directory claims; nothing is unpacked. Errors wrap
 // investigation.ErrNotAPackage.
 //
-// What any common program unpacks whole is a package, however oddly it is put together, and so is
-// what is hostile: both are evidence, and get a remark. A stream is refused if parts of it are
-// missing by its own account (it was cut off, or is one volume of several), or if the records at its
-// end lead to no directory.
+// A ZIP that any common program unpacks whole is a package, however odd or hostile: it is evidence,
+// and gets a remark. A stream is refused if parts of it are missing by its own account (it was cut
+// off, or is one volume of several), or if its end records do not lead to a directory.
 func (t *zipTail) inventory(size int64) (investigation.Content, error) {
 	d, err := t.directory(size)
 	if err != nil {
@@ -28,7 +27,7 @@ func (t *zipTail) inventory(size int64) (investigation.Content, error) {
 	return t.walk(p, d)
 }
 
-// unread is what is said of a directory that is too large to be looked at.
+// unread is the remark about a directory that is too large to read.
 func (d directory) unread(begins bool) investigation.Content {
 	d.odd.before = d.base
 	remarks := append(d.odd.remarks(), fmt.Sprintf(
@@ -40,10 +39,10 @@ func (d directory) unread(begins bool) investigation.Content {
 	return investigation.Content{Entries: int64(d.entries), Remarks: remarks}
 }
 
-// walk goes through the directory's entries and counts them, since an end record without the larger
-// fields may have just the lower 16 bits of their number.
+// walk reads the directory's entries and counts them, since an end record without the larger fields
+// may have only the lower 16 bits of their number.
 func (t *zipTail) walk(p []byte, d directory) (investigation.Content, error) {
-	l := newListing(int(d.entries)) // place saw to it that p has room for so many
+	l := newListing(int(d.entries)) // place checked that p has room for that many
 	spans := make([]span, 0, d.entries)
 	rest := p
 	for bytes.HasPrefix(rest, []byte(directorySignature)) {

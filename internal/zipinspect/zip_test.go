@@ -18,7 +18,7 @@ import (
 	"packhorse/internal/zipinspect"
 )
 
-// zipOf is a ZIP of a little more than size bytes that do not compress.
+// zipOf returns a ZIP of a little more than size bytes that do not compress.
 func zipOf(tb testing.TB, size int) []byte {
 	tb.Helper()
 	var file bytes.Buffer
@@ -43,7 +43,7 @@ func zipOf(tb testing.TB, size int) []byte {
 	return file.Bytes()
 }
 
-// many is a ZIP of n empty files, with a comment.
+// many returns a ZIP of n empty files, with a comment.
 func many(tb testing.TB, n int, comment string) []byte {
 	tb.Helper()
 	var file bytes.Buffer
@@ -63,8 +63,8 @@ func many(tb testing.TB, n int, comment string) []byte {
 	return file.Bytes()
 }
 
-// seeds are ZIPs as archive/zip writes them, from none to so many files that it takes the records
-// for large archives.
+// seeds are ZIPs that archive/zip wrote, from empty to so many files that they need the records for
+// large archives.
 func seeds(tb testing.TB) map[string][]byte {
 	tb.Helper()
 	return map[string][]byte{
@@ -88,7 +88,7 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
-// A package that was cut anywhere, or had a byte changed that matters, is refused.
+// A package that was cut anywhere, or had a significant byte changed, is refused.
 func TestRefused(t *testing.T) {
 	file := zipOf(t, 2000)
 	for n := range len(file) {
@@ -111,9 +111,9 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// FuzzZip feeds any bytes, in steps of any size. The judgement does not depend on the steps, what is
-// said of the content is bounded, and what is accepted is something archive/zip opens, with as many
-// files as the directory says.
+// FuzzZip feeds any bytes, in steps of any size. The result does not depend on the steps, the
+// content is bounded, and archive/zip can open every accepted file and finds as many entries as the
+// directory declares.
 func FuzzZip(f *testing.F) {
 	for name, file := range seeds(f) {
 		if name != "large" { // too large to be worth mutating
@@ -147,13 +147,13 @@ func FuzzZip(f *testing.F) {
 			return
 		}
 		checkBounded(t, got)
-		// Where the end records are odd, archive/zip may see something else, or nothing.
+		// If the end records are odd, archive/zip may see other entries, or none.
 		if slices.ContainsFunc(got.Remarks, isAboutLayout) {
 			return
 		}
-		// It also refuses a directory whose entries have broken extra fields, which says nothing
-		// about whether all the bytes came; and names that lead out of a folder, which are hostile,
-		// and evidence.
+		// archive/zip also refuses a directory whose entries have broken extra fields, which do not
+		// show whether all the bytes came, and names that lead out of a folder, which are hostile
+		// but evidence.
 		files, err := zip.NewReader(bytes.NewReader(file), int64(len(file)))
 		if err != nil && !errors.Is(err, zip.ErrInsecurePath) && !errors.Is(err, zip.ErrFormat) {
 			t.Fatalf("archive/zip says %v", err)
@@ -164,7 +164,7 @@ func FuzzZip(f *testing.F) {
 	})
 }
 
-// isAboutLayout reports whether a remark is about how a ZIP is put together.
+// isAboutLayout reports whether a remark is about the ZIP's layout.
 func isAboutLayout(remark string) bool {
 	for _, part := range []string{"end record", "before the first entry"} {
 		if strings.Contains(remark, part) {
@@ -177,7 +177,7 @@ func isAboutLayout(remark string) bool {
 // remarksMax is one remark of each kind.
 const remarksMax = 17
 
-// checkBounded fails if more is said of a package than is meant to be, or what no JSON can say.
+// checkBounded fails if the content exceeds its limits, or cannot be encoded as JSON.
 func checkBounded(t *testing.T, c investigation.Content) {
 	t.Helper()
 	if c.Entries < 0 || c.UncompressedSize < 0 || c.UncompressedSize > 1<<53-1 {
