@@ -18,7 +18,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// The operations that may be made to fail.
+// The operations that Fault and After can make fail.
 const (
 	OpPut      = "PutObject"
 	OpCreate   = "CreateMultipartUpload"
@@ -43,27 +43,27 @@ type Object struct {
 	Mode        types.ObjectLockMode
 	Until       *time.Time
 	Hold        types.ObjectLockLegalHoldStatus
-	VersionID   string // given by the bucket
-	Deleted     bool   // it is a delete marker
-	Unreadable  bool   // it is encrypted with a key of the writer's own (SSE-C)
+	VersionID   string // set by the bucket
+	Deleted     bool   // a delete marker
+	Unreadable  bool   // encrypted with a key that only the writer has (SSE-C)
 }
 
-// begun is an upload that is not finished.
+// begun is an unfinished upload.
 type begun struct {
 	Object
 	key   string
 	parts map[int32][]byte
 }
 
-// Bucket is the bucket. It is safe for concurrent use; its fields are set before it is used.
+// Bucket is an S3 bucket in memory. It is safe for concurrent use; set its fields before the first call.
 type Bucket struct {
-	Locks bool // it was made with Object Lock
-	// Fault answers the nth call (from 1) of an operation with an error instead; After does so once
-	// the call has had its effect.
+	Locks bool // created with Object Lock
+	// Fault can fail the nth call (from 1) of an operation. After is like Fault, but runs once the call has
+	// had its effect.
 	Fault func(op string, n int) error
 	After func(op string, n int) error
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	objects map[string][]Object
 	uploads map[string]begun
 	begun   int
@@ -89,36 +89,35 @@ func (b *Bucket) Version(key, id string) (Object, bool) {
 	return b.version(key, &id)
 }
 
-// Versions returns how many versions a key has, delete markers among them.
+// Versions returns how many versions a key has, including delete markers.
 func (b *Bucket) Versions(key string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.objects[key])
 }
 
-// Keys returns the keys of everything that is not deleted, in order.
+// Keys returns the keys of all objects that are not deleted, sorted.
 func (b *Bucket) Keys() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.keys()
 }
 
-// Uploads returns how many uploads were begun and neither completed nor aborted.
+// Uploads returns how many uploads were begun but neither completed nor aborted.
 func (b *Bucket) Uploads() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.uploads)
 }
 
-// Plant puts a version on top, as somebody does who may write to the bucket and sets no condition.
-// It returns the version's id.
+// Plant puts a version on top and returns its id, as an unconditional write by somebody else would.
 func (b *Bucket) Plant(key string, o Object) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.add(key, o)
 }
 
-// Damage replaces the newest version in place, as only somebody can who has the disk.
+// Damage changes the newest version in place, which only somebody with access to the disk can do.
 func (b *Bucket) Damage(key string, change func(*Object)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,7 +125,7 @@ func (b *Bucket) Damage(key string, change func(*Object)) {
 	change(&versions[len(versions)-1])
 }
 
-// Remove takes the newest version away.
+// Remove removes the newest version.
 func (b *Bucket) Remove(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -141,21 +140,21 @@ func (b *Bucket) Count(op string) int {
 	return b.count(op)
 }
 
-// String returns the operations that were called, in order.
+// String returns the called operations in order.
 func (b *Bucket) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return strings.Join(b.calls, " ")
 }
 
-// Forget forgets the calls that were made.
+// Forget clears the list of calls.
 func (b *Bucket) Forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls = nil
 }
 
-// CRC32C returns the checksum S3 calls CRC32C, as its API has it.
+// CRC32C returns the CRC32C checksum in the form the S3 API uses.
 func CRC32C(p []byte) string {
 	sum := crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli))
 	return base64.StdEncoding.EncodeToString([]byte{
@@ -163,10 +162,10 @@ func CRC32C(p []byte) string {
 	})
 }
 
-// Refusal returns an S3 answer that is an error.
+// Refusal returns an S3 error response.
 func Refusal(status int, code string) error { return RefusalThat(status, code, code) }
 
-// RefusalThat returns an S3 answer that is an error, with a message.
+// RefusalThat returns an S3 error response with a message.
 func RefusalThat(status int, code, message string) error {
 	return &awshttp.ResponseError{
 		ResponseError: &smithyhttp.ResponseError{
@@ -205,7 +204,7 @@ func (b *Bucket) current(key string) (Object, bool) {
 	return versions[len(versions)-1], true
 }
 
-// version returns the version of that id; nil or "" is the newest.
+// version returns the version with that id; nil or "" means the newest.
 func (b *Bucket) version(key string, id *string) (Object, bool) {
 	if id == nil || *id == "" {
 		return b.current(key)
@@ -227,7 +226,7 @@ func (b *Bucket) add(key string, o Object) string {
 	return o.VersionID
 }
 
-// commit is the conditional write.
+// commit writes o if its checksum is right and the key is free. It rejects unconditional writes.
 func (b *Bucket) commit(key string, condition *string, o Object) (version string, err error) {
 	if condition == nil || *condition != "*" {
 		return "", errors.New("the write is not conditional")
@@ -241,7 +240,7 @@ func (b *Bucket) commit(key string, condition *string, o Object) (version string
 	return b.add(key, o), nil
 }
 
-// permits refuses what S3 would refuse to write on an object.
+// permits rejects objects that S3 would reject, and some that Packhorse must not write.
 func (b *Bucket) permits(o Object) error {
 	total := 0
 	for name, value := range o.Metadata {
@@ -257,7 +256,7 @@ func (b *Bucket) permits(o Object) error {
 		return Refusal(http.StatusBadRequest, "InvalidArgument")
 	}
 	if o.Until != nil && (o.Until.Nanosecond() != 0 || o.Until.Location() != time.UTC) {
-		return fmt.Errorf("the retention ends at %s, which is not in whole seconds UTC", o.Until)
+		return fmt.Errorf("the retention ends at %s, not at a whole second in UTC", o.Until)
 	}
 	if !b.Locks && (o.Mode != "" || o.Hold != "") {
 		return RefusalThat(http.StatusBadRequest, "InvalidRequest",
@@ -266,7 +265,7 @@ func (b *Bucket) permits(o Object) error {
 	return nil
 }
 
-// do plays one call.
+// do makes one call: it records the call, and fails it if Fault or After says so.
 func (b *Bucket) do(ctx context.Context, op string, effect func() error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -169,7 +169,7 @@ func (b *Bucket) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipa
 	err = b.do(ctx, OpCreate, func() error {
 		if in.ChecksumType != types.ChecksumTypeFullObject ||
 			in.ChecksumAlgorithm != types.ChecksumAlgorithmCrc32c {
-			return errors.New("the upload has no checksum over the whole object")
+			return errors.New("the upload lacks a checksum over the whole object")
 		}
 		o := Object{
 			ContentType: aws.ToString(in.ContentType), Metadata: in.Metadata,

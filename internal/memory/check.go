@@ -10,15 +10,15 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// CheckChange reports every rule of the ledger that a change of one record breaks. It knows the
-// rules from DESIGN, and not from the code of the transitions: a record has in each state exactly
-// the fields that belong there, and what was written down for good stays.
+// CheckChange reports every ledger rule that a change of one record breaks. The rules come from the design
+// and not from the code of the transitions: in each state a record has exactly the fields that belong to
+// it, and permanent fields never change.
 func CheckChange(before, after investigation.Record) error {
 	return errors.Join(checkState(before, after), checkKept(before, after), checkFields(after),
 		checkSeals(after))
 }
 
-// checkState allows legal changes, and staying in a state in which something can still move.
+// checkState allows legal changes of state, and changes within a state that permits them.
 func checkState(before, after investigation.Record) error {
 	stays := before.State == after.State
 	moves := before.State == investigation.StateWaiting || before.State == investigation.StateFetching ||
@@ -32,7 +32,7 @@ func checkState(before, after investigation.Record) error {
 	return nil
 }
 
-// checkKept finds what changed although it was to stay.
+// checkKept finds permanent fields that changed.
 func checkKept(before, after investigation.Record) error {
 	var faults []error
 	kept := func(name string, ok bool) {
@@ -62,7 +62,7 @@ func checkKept(before, after investigation.Record) error {
 	}
 	if before.IsSealed() {
 		kept("seal", sameSeal(before.Seal, after.Seal) && sameSeal(before.QuarantineSeal, after.QuarantineSeal))
-		// It lies in another place if somebody else's object lay in the first one.
+		// The manifest goes to another place if somebody else's object occupies the first one.
 		kept("manifest key", before.ManifestKey == after.ManifestKey || after.State == investigation.StateDone)
 	}
 	return errors.Join(faults...)
@@ -114,7 +114,7 @@ func checkFields(r investigation.Record) error {
 	iff("reason", r.Reason != "", !collected && is(notCollected, done))
 	iff("time of announcement", !r.AnnouncedAt.IsZero(), is(done))
 	if r.Quarantine != (investigation.Receipt{}) && r.Reason == "" {
-		faults = append(faults, errors.New("it has something in quarantine, and no reason"))
+		faults = append(faults, errors.New("it has a quarantined object but no reason"))
 	}
 	if r.Attempts < 0 || r.ExpiredLinks < 0 {
 		faults = append(faults, fmt.Errorf("it has %d attempts and %d expired links",
@@ -132,13 +132,13 @@ func checkFields(r investigation.Record) error {
 	return errors.Join(faults...)
 }
 
-// backAtOnce: a release may name no time, which is now.
+// backAtOnce reports whether the record was released without a time, which means now.
 func backAtOnce(r investigation.Record) bool {
 	return r.State == investigation.StateReady && r.DueAt.IsZero()
 }
 
-// checkSeals finds seals that no chain can have: two manifests of one action follow each other, and
-// a digest is that of the manifest, for as long as that is there.
+// checkSeals finds seals that cannot be part of a chain: the two manifests of one action must follow each
+// other, and a digest must match its manifest while the record still has the manifest.
 func checkSeals(r investigation.Record) error {
 	var faults []error
 	for name, seal := range map[string]investigation.Seal{

@@ -12,16 +12,15 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Ledger is a ledger in memory, for tests. It is strict: like every ledger it refuses a record that is
-// not valid, and it panics before it keeps one that [CheckChange] finds fault with. It is safe for
-// concurrent use.
+// Ledger is a strict ledger in memory, for tests. Like every ledger it refuses an invalid record. In
+// addition it panics rather than keep a record that fails [CheckChange]. It is safe for concurrent use.
 type Ledger struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	records map[investigation.ID]investigation.Record
 	heads   map[string]investigation.Head // by tenant
 }
 
-// NewLedger returns a ledger that has seen nothing.
+// NewLedger returns an empty ledger.
 func NewLedger() *Ledger {
 	return &Ledger{
 		records: map[investigation.ID]investigation.Record{}, heads: map[string]investigation.Head{},
@@ -40,7 +39,7 @@ func (m *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigat
 	return m.find(func(id investigation.ID, _ investigation.Record) bool { return asked[id] })
 }
 
-// find returns the records that match, and beside them an error that names each that makes no sense.
+// find returns the valid records that match, and an error that names each invalid one.
 func (m *Ledger) find(matches func(investigation.ID, investigation.Record) bool) (
 	[]investigation.Record, error,
 ) {
@@ -61,7 +60,7 @@ func (m *Ledger) find(matches func(investigation.ID, investigation.Record) bool)
 	return found, errors.Join(bad...)
 }
 
-// valid reports whether rec can be kept under id.
+// valid returns an error unless rec can be kept under id.
 func valid(id investigation.ID, rec investigation.Record) error {
 	err := rec.Validate()
 	if err == nil && rec.ID != id {
@@ -73,7 +72,7 @@ func valid(id investigation.ID, rec investigation.Record) error {
 	return nil
 }
 
-// Damage changes the record of an action past every check, as somebody else's hand would.
+// Damage changes the record of an action without any check, as an outside edit of the store would.
 func (m *Ledger) Damage(id investigation.ID, change func(*investigation.Record)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -147,7 +146,7 @@ func (m *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.
 	return all, err
 }
 
-// change keeps the record that decide makes, and the head of its tenant's chain: both, or neither.
+// change stores the record that decide returns and the head of its tenant's chain: both or neither.
 func (m *Ledger) change(ctx context.Context, id investigation.ID, c investigation.Change,
 	decide func(investigation.Record, investigation.Head) (investigation.Record, investigation.Head, error),
 ) (investigation.Record, error) {
@@ -181,7 +180,7 @@ func (m *Ledger) keep(id investigation.ID, next investigation.Record) error {
 	}
 	err = CheckChange(m.records[id], next)
 	if err != nil {
-		panic(fmt.Sprintf("memory: the record of action %s is not to be kept: %v", id.ActionID, err))
+		panic(fmt.Sprintf("memory: the record of action %s must not be kept: %v", id.ActionID, err))
 	}
 	m.records[id] = next
 	return nil

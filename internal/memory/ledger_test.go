@@ -20,13 +20,13 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// set puts a stored value in the place of a field.
+// set replaces a field with a stored value.
 func set(t *testing.T, r *investigation.Record, field string, value any) {
 	t.Helper()
 	number, _ := value.(int)
 	text, _ := value.(string)
 	at, err := time.Parse(time.RFC3339, text)
-	if err != nil && value != nil { // this ledger has no other way to keep what is not a time
+	if err != nil && value != nil { // this ledger can only store a time here
 		at = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	switch field {
@@ -81,7 +81,7 @@ func observed(t *testing.T, status investigation.Status) investigation.Record {
 	return rec
 }
 
-// The strict twin has to see what is wrong, or it proves nothing.
+// The strict twin must notice every fault, or it proves nothing.
 func TestCheckChangeFindsFault(t *testing.T) {
 	ready := observed(t, investigation.StatusSucceeded)
 	waiting := observed(t, investigation.StatusPending)

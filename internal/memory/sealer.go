@@ -7,16 +7,16 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Sealer makes manifests for tests. They are the same for the same record and head, and say what
-// they follow ([Manifest]). The zero Sealer is ready for use, by many at once.
+// Sealer makes manifests for tests. The same record and head always make the same manifest, which says what
+// it follows ([Manifest]). The zero Sealer is ready to use and safe for concurrent use.
 type Sealer struct {
-	Words string // stand in every manifest
-	Err   error  // where it is set, there is no manifest
+	Words string // copied into every manifest
+	Err   error  // if set, returned instead of a manifest
 
 	made atomic.Int64
 }
 
-// Manifest is what such a manifest says.
+// Manifest is the content of a manifest that Sealer makes.
 type Manifest struct {
 	ActionID    string
 	Quarantined bool
@@ -39,7 +39,7 @@ func (s *Sealer) Quarantined(settled investigation.Record, head investigation.He
 	return s.manifest(settled, head, true)
 }
 
-// Made returns how many manifests were made, or asked for.
+// Made returns how many manifests were requested.
 func (s *Sealer) Made() int64 { return s.made.Load() }
 
 func (s *Sealer) manifest(r investigation.Record, head investigation.Head, quarantined bool) (
