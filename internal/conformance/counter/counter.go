@@ -1,7 +1,6 @@
-// Package counter is what every ratelimit.Counter must pass.
+// Package counter is the conformance test suite for implementations of ratelimit.Counter.
 //
-// Call [Run] from the tests of an implementation, with a function that opens a Counter over a fresh
-// store, and again over the same store where the suite asks for it:
+// Call [Run] from the tests of an implementation, with a function that opens a Counter over a fresh store:
 //
 //	func TestCounter(t *testing.T) {
 //		conformance.Run(t, func(t *testing.T) ratelimit.Counter { return open(t) })
@@ -20,17 +19,16 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// budget is the one of getPackageUri.
+// budget is the budget of getPackageUri.
 var budget = ratelimit.Budget{Name: "tenant#client#getPackageUri", PerMinute: 2, PerHour: 120}
 
-// start has no fraction of a second: instants that were written down and read back are equal.
+// start has no fraction of a second, so instants are equal after a round trip through a store.
 var start = time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC)
 
-// hold is how long a slot stays spent after its answer.
+// hold is how long a slot stays in use after its answer.
 const hold = time.Minute + ratelimit.Guard
 
-// Run checks the contract of ratelimit.Counter. Each of its tests gets a Counter that has spent
-// nothing.
+// Run checks the contract of ratelimit.Counter. Each of its tests opens a fresh Counter.
 func Run(t *testing.T, open func(t *testing.T) ratelimit.Counter) {
 	for name, test := range map[string]func(*testing.T, ratelimit.Counter){
 		"LeasesEverySlotAndNoMore":  testSlots,
@@ -51,7 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) ratelimit.Counter) {
 	}
 }
 
-// lease leases for owner and fails the test unless the answer is as wanted.
+// lease leases for owner and fails the test unless allowed matches the answer.
 func lease(t *testing.T, c ratelimit.Counter, b ratelimit.Budget, owner string, now time.Time,
 	allowed bool,
 ) ratelimit.Decision {
@@ -143,7 +141,7 @@ func testCooldown(t *testing.T, c ratelimit.Counter) {
 
 func testBackwards(t *testing.T, c ratelimit.Counter) {
 	d := lease(t, c, budget, "a", start, true)
-	// The answer came before the question: the clock was set back. It counts as the question.
+	// The answer is earlier than the question: the clock was set back. The time of the question counts.
 	if err := c.Settle(t.Context(), budget, "a", d.Slot, start.Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +185,7 @@ func testPeek(t *testing.T, c ratelimit.Counter) {
 	}
 	for _, at := range s.FreeAt(budget) {
 		if at.After(start) {
-			t.Errorf("a budget nobody used is not free until %v", at)
+			t.Errorf("an unused budget is not free until %v", at)
 		}
 	}
 	lease(t, c, budget, "a", start, true)

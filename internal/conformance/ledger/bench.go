@@ -12,13 +12,13 @@ import (
 	"packhorse/internal/memory"
 )
 
-// t0 is the present of every test. Its digits are finer than the ledger's milliseconds.
+// t0 is the current time in every test. It is finer than the ledger's milliseconds.
 var t0 = time.Date(2026, 11, 3, 9, 0, 0, 123_456_789, time.UTC)
 
 // lease is how long the claims of the tests last.
 const lease = 2 * time.Minute
 
-// bench is a ledger under test, and a tenant of its own.
+// bench is a ledger under test, with its own tenant.
 type bench struct {
 	t      *testing.T
 	ledger Ledger
@@ -27,8 +27,8 @@ type bench struct {
 	tenant string
 	sealer *memory.Sealer
 
-	model map[investigation.ID]investigation.Record // what the ledger should hold
-	heads map[string]investigation.Head             // likewise, by tenant
+	model map[investigation.ID]investigation.Record // the expected records
+	heads map[string]investigation.Head             // the expected heads, by tenant
 }
 
 func newBench(t *testing.T, one, other Ledger, spoil Spoil) *bench {
@@ -43,7 +43,7 @@ func newGUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// action returns a new action of the bench's tenant with everything in it that can be.
+// action returns a new action of the bench's tenant with every field set.
 func (b *bench) action(status investigation.Status) investigation.Action {
 	return investigation.Action{
 		ID:               investigation.ID{TenantID: b.tenant, ActionID: newGUID()},
@@ -59,7 +59,7 @@ func (b *bench) action(status investigation.Status) investigation.Action {
 	}
 }
 
-// observe has the ledger observe the action, and checks it.
+// observe makes the ledger observe the action, and checks the result.
 func (b *bench) observe(a investigation.Action, now time.Time) investigation.Record {
 	b.t.Helper()
 	observe := investigation.Observe(a, now)
@@ -89,8 +89,8 @@ func (b *bench) claimed(owner string) investigation.ID {
 	return id
 }
 
-// check makes the call and fails unless the ledger answers as the transition does, and then holds
-// what the transition gives. It returns the error they agree on.
+// check makes the call and fails unless the ledger returns and then holds the same as the transition. It
+// returns the error that both agree on.
 func (b *bench) check(c call) error {
 	b.t.Helper()
 	before, known := b.model[c.id]
@@ -118,7 +118,7 @@ func (b *bench) check(c call) error {
 	return err
 }
 
-// endsIn fails unless the tenant's chain has this end, and remembers it.
+// endsIn fails unless the tenant's chain has this head, and remembers it.
 func (b *bench) endsIn(tenantID string, want investigation.Head) {
 	b.t.Helper()
 	b.heads[tenantID] = want
@@ -147,7 +147,7 @@ func (b *bench) load(ids ...investigation.ID) []investigation.Record {
 	return records
 }
 
-// due fails unless the ledger names these ids, in this order, and gives their records.
+// due fails unless the ledger returns the records of these ids in this order.
 func (b *bench) due(lane investigation.Lane, now time.Time, limit int, want ...investigation.ID) {
 	b.t.Helper()
 	records, err := b.ledger.Due(b.ctx(), b.tenant, lane, now, limit)

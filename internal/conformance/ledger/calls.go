@@ -13,7 +13,7 @@ import (
 type call struct {
 	id     investigation.ID
 	change investigation.Change
-	seals  bool // the result is sealed, too
+	seals  bool // the result is sealed too
 }
 
 func (c call) String() string { return fmt.Sprintf("%s action %s", c.change.Name, c.id.ActionID) }
@@ -26,7 +26,7 @@ func (b *bench) do(ctx context.Context, c call, l Ledger) (investigation.Record,
 	return l.Change(ctx, c.id, c.change)
 }
 
-// expect returns what the call makes of a record and its tenant's head.
+// expect returns the record and head that the call should produce.
 func (b *bench) expect(c call, r investigation.Record, head investigation.Head) (
 	investigation.Record, investigation.Head, error,
 ) {
@@ -58,15 +58,15 @@ func (b *bench) archived(id investigation.ID, owner string, now time.Time) call 
 	})}
 }
 
-// strangers is what somebody put in an action's places.
+// strangers returns two strangers in an action's places.
 func strangers(stem string) investigation.Strangers {
 	return investigation.Strangers("").Add(
 		investigation.Stranger{Key: stem + ".zip", VersionID: "v-0", Size: 7, SHA256: fmt.Sprintf("%064x", 9),
 			FoundAt: t0.Add(123 * time.Millisecond)},
-		investigation.Stranger{Key: stem + "~1.zip", Size: 1 << 40, FoundAt: t0, Note: "it was not read"})
+		investigation.Stranger{Key: stem + "~1.zip", Size: 1 << 40, FoundAt: t0, Note: "not read"})
 }
 
-// retention is a lock for ten years, in the whole seconds of S3, and a legal hold.
+// retention returns a lock for ten years, in whole seconds as in S3, with a legal hold.
 func retention(from time.Time) investigation.Retention {
 	return investigation.Retention{Mode: "COMPLIANCE",
 		Until: from.AddDate(10, 0, 0).Truncate(time.Second), LegalHold: true}
@@ -77,10 +77,10 @@ func (b *bench) notCollected(id investigation.ID, owner string) call {
 		Message: "six links expired"})
 }
 
-// quarantined is notCollected with something that came in the package's place.
+// quarantined is like notCollected, with a quarantined object.
 func (b *bench) quarantined(id investigation.ID, owner string) call {
 	return b.closed(id, owner, investigation.Closing{At: t0, Reason: investigation.ReasonInvalid,
-		Message: "what came is not a package",
+		Message: "the download is not a package",
 		Quarantine: investigation.Receipt{Bucket: "evidence", Key: "quarantine/" + id.ActionID + ".bin",
 			VersionID: "v-2", Size: 17, SHA256: fmt.Sprintf("%064x", 8), CRC32C: "yZRlqh==",
 			PartSize: 8 << 20, Retention: retention(t0)}})

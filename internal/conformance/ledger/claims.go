@@ -13,7 +13,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// sameKind reports whether two errors say the same to a caller.
+// sameKind reports whether two errors mean the same to a caller.
 func sameKind(got, want error) bool {
 	if refusal, ok := errors.AsType[*investigation.NotClaimableError](want); ok {
 		gotRefusal, ok := errors.AsType[*investigation.NotClaimableError](got)
@@ -34,7 +34,7 @@ func testArchived(_ *testing.T, b *bench) {
 	id := b.claimed("ada")
 	b.check(b.archived(id, "bob", t0))
 	b.check(b.archived(id, "ada", t0.Add(time.Second)))
-	b.check(b.archived(id, "ada", t0.Add(2*time.Second))) // ErrLeaseLost: it is nobody's now
+	b.check(b.archived(id, "ada", t0.Add(2*time.Second))) // ErrLeaseLost: nobody owns it now
 	b.check(b.claim(id, "bob", t0.Add(time.Hour)))
 	b.announce(id)
 }
@@ -51,8 +51,8 @@ func testNotCollected(_ *testing.T, b *bench) {
 	b.announce(cancelled)
 }
 
-// announce checks that a settled record is due until it is announced, and that announcing it again
-// changes nothing.
+// announce checks that a decided record is due until it is announced, and that announcing it again changes
+// nothing.
 func (b *bench) announce(id investigation.ID) {
 	b.t.Helper()
 	b.due(settled, t0.Add(time.Hour), 10, id)
@@ -66,10 +66,10 @@ func (b *bench) announce(id investigation.ID) {
 	b.check(b.claim(id, "bob", t0.Add(time.Hour)))
 }
 
-// crowd is how many do the same at once.
+// crowd is how many goroutines do the same at once.
 const crowd = 20
 
-// together calls f in as many goroutines at once and returns the errors.
+// together calls f in that many goroutines at once and returns their errors.
 func together(f func(i int) error) []error {
 	errs := make([]error, crowd)
 	start := make(chan struct{})
@@ -85,7 +85,7 @@ func together(f func(i int) error) []error {
 	return errs
 }
 
-// oneWins has a crowd claim the action at the same instant.
+// oneWins lets a crowd claim the action at the same instant.
 func (b *bench) oneWins(id investigation.ID, now time.Time) {
 	b.t.Helper()
 	errs := together(func(i int) error {
@@ -141,8 +141,8 @@ func testConcurrentObserve(t *testing.T, b *bench) {
 	}
 }
 
-// testConcurrentArchived: of an owner whose lease just ran out and somebody who takes over, one
-// wins and the other is told so.
+// testConcurrentArchived: an owner whose lease just expired races with a worker that takes over. One wins,
+// and the other gets an error.
 func testConcurrentArchived(t *testing.T, b *bench) {
 	for range crowd {
 		id := b.claimed("ada")
@@ -172,7 +172,7 @@ func testConcurrentArchived(t *testing.T, b *bench) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// bob's ten claims are one claim and its repetitions; ada's archiving is possible once.
+		// bob's ten claims are one claim and its repetitions; ada can archive only once.
 		adaWon, bobWon := archived == 1 && claimed == 0, archived == 0 && claimed == crowd/2
 		if !adaWon && !bobWon {
 			t.Errorf("%d archived and %d claimed it", archived, claimed)
@@ -216,11 +216,11 @@ func testCancelled(t *testing.T, b *bench) {
 	}
 	b.endsIn(b.tenant, b.heads[b.tenant])
 	if got := b.load(fresh.ID); len(got) != 0 {
-		t.Errorf("the action was observed all the same: %+v", got)
+		t.Errorf("the action was observed anyway: %+v", got)
 	}
 }
 
-// testWalk makes calls at random, legal or not, and compares every answer with the transition's.
+// testWalk makes random calls, legal or not, and compares every answer with the transition's.
 func testWalk(t *testing.T, b *bench) {
 	const steps = 400
 	random := rand.New(rand.NewPCG(7, 0))
@@ -263,6 +263,6 @@ func testWalk(t *testing.T, b *bench) {
 	}
 	b.chain(b.tenant)
 	if want := len(investigation.States()); len(reached) != want {
-		t.Errorf("the walk came to %v only", reflect.ValueOf(reached).MapKeys())
+		t.Errorf("the walk reached only %v", reflect.ValueOf(reached).MapKeys())
 	}
 }

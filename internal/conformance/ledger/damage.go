@@ -10,8 +10,8 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// damages are what somebody else's hand, or an earlier version, may have left in the record of an
-// action that is ready. None of them touches lane or due time: the record stays in the due index.
+// damages returns damage that an outside edit or an earlier version may have left in the record of a ready
+// action. It never touches lane or due time, so the record stays in the due index.
 func damages() []struct {
 	field string
 	value any
@@ -24,8 +24,8 @@ func damages() []struct {
 		{"strangers", "nonsense"},
 		{"claims", strings.Repeat("owner ", 33)},
 		{"state", nil},
-		{"state", "archived"}, // where?
-		{"state", "waiting"},  // and due?
+		{"state", "archived"}, // without a receipt
+		{"state", "waiting"},  // but due
 		{"actionId", "22222222-2222-4222-8222-222222222222"},
 		{"machineId", "../../elsewhere"},
 		{"machineId", nil},
@@ -49,8 +49,8 @@ func damages() []struct {
 	}
 }
 
-// testDamage: the record that makes no sense is named in an error, and is left as it is; each of the
-// others is found and carried as if it was not there.
+// testDamage: an error names the damaged record, which stays unchanged. All other records are found and
+// changed as if it did not exist.
 func testDamage(t *testing.T, b *bench) {
 	for _, d := range damages() {
 		b.tenant = newGUID()
@@ -79,7 +79,7 @@ func testDamage(t *testing.T, b *bench) {
 	}
 }
 
-// looksPast fails unless every look at the tenant gives these two, and an error that names the
+// looksPast fails unless every read of the tenant returns these two records, and an error that names the
 // damaged one.
 func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID) {
 	b.t.Helper()
@@ -109,7 +109,7 @@ func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID) {
 	}
 }
 
-// refusesAll fails unless the damaged record is refused by every change.
+// refusesAll fails unless every change refuses the damaged record.
 func (b *bench) refusesAll(damaged investigation.ID) {
 	b.t.Helper()
 	_, err := b.ledger.Change(b.ctx(), b.model[damaged].ID, investigation.Observe(b.model[damaged].Action, t0))
@@ -124,7 +124,7 @@ func (b *bench) refusesAll(damaged investigation.ID) {
 	}
 }
 
-// isBad fails unless err says that the action's record makes no sense.
+// isBad fails unless err says that the action's record is invalid.
 func (b *bench) isBad(what string, id investigation.ID, err error) {
 	b.t.Helper()
 	if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), id.ActionID) {
@@ -132,7 +132,7 @@ func (b *bench) isBad(what string, id investigation.ID, err error) {
 	}
 }
 
-// testBadAction: what no ledger can keep is refused where it comes from outside.
+// testBadAction: an action from outside that no ledger can keep is refused.
 func testBadAction(t *testing.T, b *bench) {
 	for name, spoil := range map[string]func(*investigation.Action){
 		"a last update after the year 9999": func(a *investigation.Action) {
@@ -144,12 +144,12 @@ func testBadAction(t *testing.T, b *bench) {
 		"created after the year 9999": func(a *investigation.Action) {
 			a.CreatedAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 		},
-		"created before there was a Defender": func(a *investigation.Action) {
+		"created before Defender existed": func(a *investigation.Action) {
 			a.CreatedAt = time.Date(2015, 12, 31, 0, 0, 0, 0, time.UTC)
 		},
-		"never created":  func(a *investigation.Action) { a.CreatedAt = time.Time{} },
-		"no machine":     func(a *investigation.Action) { a.MachineID = "" },
-		"a path for one": func(a *investigation.Action) { a.MachineID = "../x" },
+		"never created":         func(a *investigation.Action) { a.CreatedAt = time.Time{} },
+		"no machine":            func(a *investigation.Action) { a.MachineID = "" },
+		"a path as the machine": func(a *investigation.Action) { a.MachineID = "../x" },
 	} {
 		a := b.action("Succeeded")
 		spoil(&a)
@@ -171,8 +171,8 @@ func testBadAction(t *testing.T, b *bench) {
 	b.holds(waiting)
 }
 
-// testBadChange: a record stays as it was if a change would make one that cannot be read again, and
-// so does the chain.
+// testBadChange: if a change would make a record that cannot be read back, the record and the chain stay
+// unchanged.
 func testBadChange(_ *testing.T, b *bench) {
 	never := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	ready, held := b.ready(), b.claimed("ada")

@@ -29,7 +29,7 @@ func testDueOrder(_ *testing.T, b *bench) {
 	b.due(live, t0.Add(9*time.Second), 10)
 	b.due(backlog, t0.Add(time.Hour), 10)
 
-	// To the millisecond: the index may not be coarser than the record.
+	// To the millisecond: the index must not be coarser than the record.
 	instant := b.model[first].DueAt
 	b.due(live, instant.Add(-1), 10)
 	b.due(live, instant, 10, first)
@@ -38,7 +38,7 @@ func testDueOrder(_ *testing.T, b *bench) {
 }
 
 func testDueMany(t *testing.T, b *bench) {
-	const many = 130 // more than one batch of DynamoDB's
+	const many = 130 // more than one DynamoDB batch
 	var want []investigation.ID
 	for i := range many {
 		a := b.action("Succeeded")
@@ -88,7 +88,7 @@ func testDueByState(_ *testing.T, b *bench) {
 	id := b.ready()
 	b.due(live, t0, 10, id)
 	b.check(b.claim(id, "ada", t0))
-	b.due(live, t0.Add(lease-time.Millisecond), 10) // somebody works on it
+	b.due(live, t0.Add(lease-time.Millisecond), 10) // ada is working on it
 	b.due(live, t0.Add(lease), 10, id)              // its lease ran out
 	b.check(b.renew(id, "ada", t0.Add(2*lease)))
 	b.due(live, t0.Add(lease), 10)
@@ -98,8 +98,8 @@ func testDueByState(_ *testing.T, b *bench) {
 	b.due(live, t0.Add(time.Hour), 10, id)
 	b.check(b.claim(id, "ada", t0.Add(time.Hour)))
 	b.check(b.archived(id, "ada", t0.Add(time.Hour)))
-	b.due(live, far, 10)                  // a backlog of packages does not come before it
-	b.due(settled, t0.Add(time.Hour), 10) // whoever archived it has the time of its lease to announce it
+	b.due(live, far, 10)                  // it left the lane of packages
+	b.due(settled, t0.Add(time.Hour), 10) // the owner has until its lease ends to announce it
 	b.due(settled, t0.Add(time.Hour+lease), 10, id)
 	b.check(b.announced(id, t0.Add(time.Hour)))
 	b.due(settled, far, 10)

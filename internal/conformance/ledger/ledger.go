@@ -1,8 +1,8 @@
-// Package ledger holds what every ledger must do, as tests: round trip, atomicity, order, concurrency
-// and damage. What the changes themselves do is tested in package investigation.
+// Package ledger is the conformance test suite for ledgers: round trip, atomicity, order, concurrency and
+// damage. The changes themselves are tested in package investigation.
 //
-// Call [Run] from the test of an implementation. It compares each answer, and each record read
-// back, with what the pure transition of package investigation gives for the same arguments.
+// Call [Run] from the tests of an implementation. It compares each answer, and each record read back, with
+// the result of the pure transition in package investigation for the same arguments.
 package ledger
 
 import (
@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/poll"
 )
 
-// Ledger is what both use cases need of a ledger, and who looks after it.
+// Ledger has the methods that the two use cases and the operator's commands need.
 type Ledger interface {
 	poll.Ledger
 	fetch.Ledger
@@ -22,32 +22,30 @@ type Ledger interface {
 	// Head returns the end of the tenant's chain of manifests, read consistently.
 	Head(ctx context.Context, tenantID string) (investigation.Head, error)
 
-	// Records returns everything the ledger knows of the tenant, in the order of creation (and of
-	// the action's id, where that is the same).
+	// Records returns all records of the tenant, ordered by creation time and then by action id.
 	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
-// Spoil puts value in the place of one field of the record that a store has of an action, past every
-// check of the ledger. The field has its stored name, such as "lastUpdatedAt"; value is a string, an
-// int, or nil, which takes the field away.
+// Spoil replaces one field of an action's record directly in the store, without the ledger's checks. field
+// is the stored name, such as "lastUpdatedAt"; value is a string, an int, or nil to remove the field.
 type Spoil func(t *testing.T, id investigation.ID, field string, value any)
 
-// Run tests a ledger. open is called once in every subtest and returns two ledgers on one store, or
-// the same twice, and what damages that store. It may give the same store each time: the subtests keep
-// to tenants of their own. It closes what it opens with t.Cleanup.
+// Run tests a ledger. Each subtest calls open once. open returns two ledgers on one store, or the same
+// ledger twice, and a Spoil for that store. It may use the same store each time, because every subtest has
+// its own tenants. It must close what it opens with t.Cleanup.
 //
-// The due index has to be consistent by the time a write returns. Where it is not (DynamoDB itself)
-// a test of the due records can fail for that alone.
+// The due index must be consistent by the time a write returns. If it is not, as in DynamoDB itself, the
+// tests of due records can fail for that reason alone.
 func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil)) {
 	tests := []struct {
 		name string
 		test func(*testing.T, *bench)
 	}{
 		{"first sight of each status", testFirstSight},
-		{"a waiting action comes to its end", testWaitingEnds},
+		{"a waiting action ends", testWaitingEnds},
 		{"later sights change nothing", testSettledStays},
-		{"every field comes back", testRoundTrip},
-		{"words come back as they were", testWords},
+		{"every field is read back", testRoundTrip},
+		{"text is read back unchanged", testWords},
 		{"load", testLoad},
 		{"load more than a batch", testLoadMany},
 		{"due in order, within the limit", testDueOrder},
@@ -57,14 +55,14 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil))
 		{"archived until announced", testArchived},
 		{"not collected until announced", testNotCollected},
 		{"sealed by a fetcher", testSealedByFetcher},
-		{"a quarantine has a manifest of its own", testQuarantine},
+		{"a quarantined object has its own manifest", testQuarantine},
 		{"sealed without a fetcher", testSeal},
 		{"an open outcome is not sealed", testSealEarly},
 		{"a sealer that fails changes nothing", testSealerFails},
 		{"the chains of two tenants are apart", testChainsApart},
 		{"many seal, one chain", testConcurrentSeals},
-		{"one action is sealed by many, once", testConcurrentSealsOfOne},
-		{"a long manifest comes back", testLongManifest},
+		{"many seal one action, one seal", testConcurrentSealsOfOne},
+		{"a long manifest is read back", testLongManifest},
 		{"the records of a tenant, in order", testRecords},
 		{"unknown actions", testUnknown},
 		{"many claim, one wins", testConcurrentClaims},
@@ -74,8 +72,8 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil))
 		{"a cancelled context changes nothing", testCancelled},
 		{"a long random walk", testWalk},
 		{"one damaged record does not stop the others", testDamage},
-		{"an action that makes no sense is not written", testBadAction},
-		{"a change that makes no sense is not written", testBadChange},
+		{"an invalid action is not written", testBadAction},
+		{"an invalid change is not written", testBadChange},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -54,8 +54,7 @@ func testSettledStays(_ *testing.T, b *bench) {
 	again(failed.ID)
 }
 
-// testRoundTrip also fails when a field of Record is never set on the way: a new field has to be
-// brought into the suite.
+// testRoundTrip also fails if it never sets some field of Record: add each new field to the suite.
 func testRoundTrip(t *testing.T, b *bench) {
 	filled := map[string]bool{}
 	note := func(id investigation.ID) {
@@ -88,7 +87,7 @@ func testRoundTrip(t *testing.T, b *bench) {
 	}
 }
 
-// leaves returns the names of the fields below v that are not zero.
+// leaves returns the names of the nonzero fields below v.
 func leaves(v reflect.Value, path string) map[string]bool {
 	names := map[string]bool{}
 	if _, isTime := v.Interface().(time.Time); isTime || v.Kind() != reflect.Struct {
@@ -105,7 +104,7 @@ func leaves(v reflect.Value, path string) map[string]bool {
 	return names
 }
 
-// walk notes the names of all fields below t.
+// walk collects the names of all fields below t.
 func walk(t reflect.Type, path string, names map[string]bool) {
 	if t == reflect.TypeFor[time.Time]() || t.Kind() != reflect.Struct {
 		names[path] = true
@@ -138,27 +137,27 @@ func testWords(_ *testing.T, b *bench) {
 
 func testLoad(t *testing.T, b *bench) {
 	if got := b.load(); len(got) != 0 {
-		t.Errorf("of no ids: got %v", got)
+		t.Errorf("no ids: got %v", got)
 	}
 	missing := b.action("Pending").ID
 	if got := b.load(missing); len(got) != 0 {
-		t.Errorf("of an unknown id: got %v", got)
+		t.Errorf("an unknown id: got %v", got)
 	}
 	known := b.ready()
 	if got := b.load(missing, known); len(got) != 1 || got[0].ID != known {
-		t.Errorf("of one unknown and one known: got %v", got)
+		t.Errorf("one unknown and one known id: got %v", got)
 	}
 	if got := b.load(known, known); len(got) != 1 {
-		t.Errorf("of the same id twice: got %d records", len(got))
+		t.Errorf("the same id twice: got %d records", len(got))
 	}
 	elsewhere := investigation.ID{TenantID: newGUID(), ActionID: known.ActionID}
 	if got := b.load(elsewhere); len(got) != 0 {
-		t.Errorf("of another tenant's id: got %v", got)
+		t.Errorf("another tenant's id: got %v", got)
 	}
 }
 
 func testLoadMany(t *testing.T, b *bench) {
-	const many = 250 // more than two batches of DynamoDB's
+	const many = 250 // more than two DynamoDB batches
 	var ids []investigation.ID
 	for range many {
 		a := b.action("Pending")

@@ -14,12 +14,12 @@ import (
 	"packhorse/internal/memory"
 )
 
-// errSealer is what a sealer of these tests fails with.
+// errSealer is the error of a failing sealer.
 var errSealer = errors.New("the key is out of reach")
 
-// chain fails unless the seals of the tenant's records are 1, 2, 3 … up to the head, each manifest
-// says so, and each names the digest of the one before. It returns how many there are. Manifests
-// that were announced are gone from the ledger; of those the seals alone are looked at.
+// chain fails unless the seals of the tenant's records are numbered 1, 2, 3 … up to the head, and each
+// manifest contains its number and the digest of the one before. It returns the number of seals. The ledger
+// drops announced manifests, so for those it checks only the seals.
 func (b *bench) chain(tenantID string) int {
 	b.t.Helper()
 	records, err := b.ledger.Records(b.ctx(), tenantID)
@@ -56,7 +56,7 @@ func (b *bench) chain(tenantID string) int {
 	return len(seals)
 }
 
-// sealedOnce fails unless sealing the action again makes nothing and changes nothing.
+// sealedOnce fails unless sealing the action again makes no manifest and changes nothing.
 func (b *bench) sealedOnce(id investigation.ID) {
 	b.t.Helper()
 	before := b.sealer.Made()
@@ -64,7 +64,7 @@ func (b *bench) sealedOnce(id investigation.ID) {
 		b.t.Errorf("seal again: %v", err)
 	}
 	if made := b.sealer.Made() - before; made != 0 {
-		b.t.Errorf("%d manifests were made of what is sealed", made)
+		b.t.Errorf("%d manifests were made for a sealed record", made)
 	}
 }
 
@@ -82,7 +82,7 @@ func testSealedByFetcher(t *testing.T, b *bench) {
 			t.Errorf("got number %d, want %d", got, i+1)
 		}
 		b.sealedOnce(id)
-		b.check(end(id)) // ErrLeaseLost, and no number is used up
+		b.check(end(id)) // ErrLeaseLost, without using a number
 		b.check(b.announced(id, t0.Add(time.Minute)))
 		b.sealedOnce(id)
 	}
@@ -100,7 +100,7 @@ func testQuarantine(t *testing.T, b *bench) {
 	}
 	rec := b.model[id]
 	if q, s := rec.QuarantineSeal.Sequence, rec.Seal.Sequence; q != 2 || s != 3 {
-		t.Errorf("got the numbers %d and %d, want 2 and 3", q, s)
+		t.Errorf("got numbers %d and %d, want 2 and 3", q, s)
 	}
 	b.sealedOnce(id)
 	if n := b.chain(b.tenant); n != 3 {
@@ -155,7 +155,7 @@ func testSealerFails(t *testing.T, b *bench) {
 	}
 	b.sealer.Err = nil
 	if err := b.check(b.archived(held, "ada", t0)); err != nil {
-		t.Errorf("when it works again: %v", err)
+		t.Errorf("once the sealer works again: %v", err)
 	}
 	b.chain(b.tenant)
 }
@@ -173,12 +173,12 @@ func testChainsApart(t *testing.T, b *bench) {
 		}
 	}
 	if b.heads[tenants[0]].Digest == b.heads[tenants[1]].Digest {
-		t.Error("two chains have one end")
+		t.Error("two chains have the same head")
 	}
 }
 
-// testConcurrentSeals has a crowd, in two ledgers on one store, settle an action each. All of them
-// succeed, whichever way they settle it, and nobody sees another's place.
+// testConcurrentSeals lets a crowd, in two ledgers on one store, conclude one action each, in various ways.
+// All of them succeed, and no two get the same place in the chain.
 func testConcurrentSeals(t *testing.T, b *bench) {
 	calls := make([]call, crowd)
 	numbers := 0
@@ -240,12 +240,12 @@ func testLongManifest(t *testing.T, b *bench) {
 	id := b.claimed("ada")
 	b.check(b.quarantined(id, "ada"))
 	if got := len(b.model[id].Seal.Manifest); got < 6<<10 {
-		t.Errorf("the manifest has %d bytes only", got)
+		t.Errorf("the manifest has only %d bytes", got)
 	}
 	b.chain(b.tenant)
 }
 
-// testRecords: all of one tenant's, and no chain's head among them.
+// testRecords: Records returns all records of one tenant, and no chain head.
 func testRecords(t *testing.T, b *bench) {
 	mine := b.tenant
 	b.tenant = newGUID()
@@ -272,7 +272,7 @@ func testRecords(t *testing.T, b *bench) {
 	}
 	none, err := b.ledger.Records(b.ctx(), newGUID())
 	if err != nil || len(none) != 0 {
-		t.Errorf("of an unknown tenant: got %v, %v", none, err)
+		t.Errorf("an unknown tenant: got %v, %v", none, err)
 	}
 }
 
