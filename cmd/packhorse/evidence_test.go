@@ -108,7 +108,7 @@ func TestEvidence(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = inProcess(nil, "verify", path, "--from", copied, "--pub", pub)
-	if got.code != exitFailed || !strings.Contains(got.stderr, "FAIL: the object's size is another (host ") ||
+	if got.code != exitFailed || !strings.Contains(got.stderr, "FAIL: the object's size differs (host ") ||
 		!strings.Contains(got.stderr, "): "+records[1].Key) ||
 		!strings.Contains(got.stdout, "FAIL: 1 problem") {
 		t.Errorf("a truncated copy: %+v", got)
@@ -126,7 +126,7 @@ func TestEvidence(t *testing.T) {
 	}
 	got = packhorse(t, nil, "verify", "--data", data)
 	if got.code != exitFailed || !strings.Contains(got.stdout, "FAIL  manifest missing\n  host      "+
-		records[1].ComputerDNSName) || !strings.Contains(got.stdout, "no manifest speaks of it") ||
+		records[1].ComputerDNSName) || !strings.Contains(got.stdout, "no manifest mentions it") ||
 		!strings.Contains(got.stdout, "FAIL: 1 problem;") ||
 		!strings.Contains(got.stderr, "FAIL: manifest missing (host "+records[1].ComputerDNSName) {
 		t.Errorf("a manifest is gone: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
@@ -231,7 +231,7 @@ func TestNoEvidence(t *testing.T) {
 func TestEmpty(t *testing.T) {
 	t.Parallel()
 	got := inProcess(nil, "verify", "--from", t.TempDir())
-	if got.code != exitFailed || !strings.Contains(got.stdout, "EMPTY: there is no manifest in") ||
+	if got.code != exitFailed || !strings.Contains(got.stdout, "EMPTY: no manifest in") ||
 		strings.Contains(got.stdout, "Note") || !strings.Contains(got.stderr, "signing-keys/") {
 		t.Errorf("%+v", got)
 	}

@@ -1,6 +1,6 @@
-// Package event is the contract of the events Packhorse puts on its bus: their names, and what each
-// says. Consumers build on it: fields are added, never changed or taken away. Delivery is at least
-// once; consumers tell repetitions by the action id.
+// Package event defines the events that Packhorse puts on its bus: their names and their fields. It is a
+// contract with consumers: fields may be added, but are never changed or removed. Delivery is at least
+// once; consumers recognize repetitions by the action id.
 package event
 
 import (
@@ -16,7 +16,7 @@ const Source = "packhorse"
 // The detail types.
 const (
 	TypeReady        = "Investigation Package Ready"
-	TypeDecided      = "Investigation Package Settled" // the word that rules on the bus match
+	TypeDecided      = "Investigation Package Settled" // rules on the bus match this name
 	TypeArchived     = "Investigation Package Archived"
 	TypeNotCollected = "Investigation Package Not Collected"
 )
@@ -24,23 +24,22 @@ const (
 // Version is the version of every detail.
 const Version = "1"
 
-// Envelope is an event as EventBridge delivers it to a function, as far as Packhorse reads it.
+// Envelope holds the fields that Packhorse reads of an event that EventBridge delivers to a function.
 type Envelope struct {
 	Source     string          `json:"source"`
 	DetailType string          `json:"detail-type"`
 	Detail     json.RawMessage `json:"detail"`
 }
 
-// Work is what the fetch function has to do. It is the detail of TypeReady, for an action whose package
-// can be fetched, and of TypeDecided, for one whose outcome is decided and whose manifest is still to
-// be written.
+// Work is a task for the fetch function. It is the detail of TypeReady, for an action whose package can be
+// fetched, and of TypeDecided, for an action whose outcome is decided but whose manifest is not written yet.
 type Work struct {
 	Version  string `json:"version"`
 	TenantID string `json:"tenantId"`
 	ActionID string `json:"actionId"`
 }
 
-// Archived is the detail of TypeArchived: a package that is in the archive.
+// Archived is the detail of TypeArchived: the package is in the archive.
 type Archived struct {
 	Version          string    `json:"version"`
 	TenantID         string    `json:"tenantId"`
@@ -49,7 +48,7 @@ type Archived struct {
 	ComputerDNSName  string    `json:"computerDnsName"`
 	Requestor        string    `json:"requestor"`
 	RequestorComment string    `json:"requestorComment"`
-	CaseID           string    `json:"caseId"` // empty where the comment names none
+	CaseID           string    `json:"caseId"` // empty if the comment does not name one
 	RequestSource    string    `json:"requestSource"`
 	CreatedAt        time.Time `json:"createdAt"`
 	CompletedAt      time.Time `json:"completedAt"`
@@ -62,7 +61,7 @@ type Archived struct {
 	ManifestKey      string    `json:"manifestKey"`
 	ManifestSHA256   string    `json:"manifestSha256"`
 	Sequence         int64     `json:"sequence"` // of the manifest in the tenant's chain
-	// Strangers lay in the action's places in the archive, and are not Packhorse's.
+	// Strangers occupied the action's places in the archive, and are not Packhorse's.
 	Strangers []Stranger `json:"strangers"`
 }
 
@@ -76,7 +75,7 @@ type Stranger struct {
 	Note      string    `json:"note"`
 }
 
-// NotCollected is the detail of TypeNotCollected: a package that will not come.
+// NotCollected is the detail of TypeNotCollected: the package will not come.
 type NotCollected struct {
 	Version          string               `json:"version"`
 	TenantID         string               `json:"tenantId"`
@@ -85,7 +84,7 @@ type NotCollected struct {
 	ComputerDNSName  string               `json:"computerDnsName"`
 	Requestor        string               `json:"requestor"`
 	RequestorComment string               `json:"requestorComment"`
-	CaseID           string               `json:"caseId"` // empty where the comment names none
+	CaseID           string               `json:"caseId"` // empty if the comment does not name one
 	CreatedAt        time.Time            `json:"createdAt"`
 	CompletedAt      time.Time            `json:"completedAt"`
 	Reason           investigation.Reason `json:"reason"`
@@ -93,12 +92,12 @@ type NotCollected struct {
 	ManifestKey      string               `json:"manifestKey"`
 	ManifestSHA256   string               `json:"manifestSha256"`
 	Sequence         int64                `json:"sequence"`      // of the manifest in the tenant's chain
-	QuarantineKey    string               `json:"quarantineKey"` // of what came instead; or empty
-	// Strangers lay in the action's places in the archive, and are not Packhorse's.
+	QuarantineKey    string               `json:"quarantineKey"` // of the object that came instead, or empty
+	// Strangers occupied the action's places in the archive, and are not Packhorse's.
 	Strangers []Stranger `json:"strangers"`
 }
 
-// NewWork returns the detail for an action.
+// NewWork returns the work for an action.
 func NewWork(id investigation.ID) Work {
 	return Work{Version: Version, TenantID: id.TenantID, ActionID: id.ActionID}
 }
@@ -137,8 +136,7 @@ func NewNotCollected(r investigation.Record) NotCollected {
 	}
 }
 
-// Of returns the type and the detail of the event that says what came of a record: it is archived or
-// not collected.
+// Of returns the type and detail of the event for a finished record: archived or not collected.
 func Of(r investigation.Record) (detailType string, detail any) {
 	if r.Reason != "" {
 		return TypeNotCollected, NewNotCollected(r)

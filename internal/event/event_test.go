@@ -17,10 +17,10 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew; look at the difference!")
 
-// hostile is what a requestor can put into a comment.
+// hostile is text that a requestor can put into a comment.
 const hostile = "</script> \"quoted\" \\ \x1b[2J \x00 \u2028 \u202e \r\n,\"version\":\"2\" Ünï 漢字 \U0001f40e"
 
-// canaryLink must be nowhere but where somebody else wrote it down.
+// canaryLink must not appear anywhere except in text that somebody else wrote.
 const canaryLink = "https://canary.blob.core.windows.net/p.zip?sig=canary"
 
 func record() investigation.Record {
@@ -64,7 +64,7 @@ func archived() investigation.Record {
 	return rec
 }
 
-// strangers is one that was read, and one that was not.
+// strangers are two strangers: one was read, the other was not.
 func strangers(key string) investigation.Strangers {
 	at := time.Date(2026, 3, 4, 6, 7, 8, 0, time.UTC)
 	return investigation.Strangers("").Add(
@@ -83,7 +83,7 @@ func notCollected() investigation.Record {
 	return rec
 }
 
-// details are the three details and the file of each.
+// details maps the golden files to their details.
 func details() map[string]any {
 	return map[string]any{
 		"ready.json":         event.NewWork(record().ID),
@@ -116,8 +116,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestFields compares the fields with the table of the design: additive changes only, and no field
-// is left out because it is empty.
+// TestFields compares the fields with the list in the design. Only additive changes are allowed, and empty
+// fields are not omitted.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -168,7 +168,7 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestNothingIsLost fills in every field, hostile words among them, and gets them back.
+// TestNothingIsLost fills in every field, some with hostile text, and reads the same values back.
 func TestNothingIsLost(t *testing.T) {
 	t.Parallel()
 	for name, detail := range details() {

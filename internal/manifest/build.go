@@ -10,23 +10,22 @@ import (
 // software is the name that manifests carry.
 const software = "packhorse"
 
-// Facts are what a manifest says beyond what the record and the chain know. The same facts, record and
-// head make the same bytes.
+// Facts hold the parts of a manifest that are not in the record or the chain. The same facts, record and
+// head always make the same bytes.
 type Facts struct {
-	// Stored is the package, or what lies in quarantine; it is zero where nothing came.
+	// Stored is the package or the quarantined object; it is zero if nothing came.
 	Stored     investigation.Stored
-	Bucket     string             // where the manifests belong
-	Lock       investigation.Lock // what keeps them there
-	Key        KeyRef             // of their signatures
+	Bucket     string             // that holds the manifests
+	Lock       investigation.Lock // on the manifests
+	Key        KeyRef             // that signs them
 	Provenance Provenance
 	SealedAt   time.Time
 }
 
-// Provenance is the software that wrote a manifest, and who ran it. What is not known is empty.
+// Provenance names the software that wrote a manifest, and who ran it. Unknown fields are empty.
 type Provenance struct {
-	// Simulated says that the tenant is a simulator's, so that what is stored is evidence of nothing.
-	// One machine knows. A stack on AWS that is pointed at a simulator cannot, and its manifests do not
-	// have the mark.
+	// Simulated says that the tenant is simulated, so the stored objects are not evidence. Packhorse on one
+	// machine knows this. A stack on AWS that uses a simulator cannot know, so its manifests lack the mark.
 	Simulated       bool
 	Version         string
 	Commit          string
@@ -37,7 +36,7 @@ type Provenance struct {
 	Region          string
 }
 
-// Sealer returns what makes the manifests of one action from the facts, as often as a ledger asks.
+// Sealer returns a sealer that makes the manifests of one action from the facts, as often as a ledger asks.
 func (f Facts) Sealer() investigation.Sealer { return sealer{f} }
 
 // sealer implements investigation.Sealer.
@@ -46,9 +45,9 @@ type sealer struct{ Facts }
 // Bucket implements investigation.Sealer.
 func (s sealer) Bucket() string { return s.Facts.Bucket }
 
-var errOtherObject = errors.New("what is known of the object is about another one")
+var errOtherObject = errors.New("the stored object is not the one in the record")
 
-// Outcome makes the manifest of what became of the action, which follows head.
+// Outcome makes the manifest of the action's outcome. It follows head.
 func (f Facts) Outcome(rec investigation.Record, head investigation.Head) ([]byte, error) {
 	m := f.begin(rec, head)
 	m.Strangers, m.StrangersMore = strangersOf(rec.Strangers), rec.Strangers.More()
@@ -78,7 +77,7 @@ func (f Facts) Outcome(rec investigation.Record, head investigation.Head) ([]byt
 	return canonical(m)
 }
 
-// Quarantined makes the manifest of what came in the package's place, which follows head.
+// Quarantined makes the manifest of the quarantined object. It follows head.
 func (f Facts) Quarantined(rec investigation.Record, head investigation.Head) ([]byte, error) {
 	if f.Stored.Receipt != rec.Quarantine {
 		return nil, errOtherObject
@@ -89,7 +88,7 @@ func (f Facts) Quarantined(rec investigation.Record, head investigation.Head) ([
 	return canonical(m)
 }
 
-// begin fills in what every manifest has.
+// begin fills in the fields that every manifest has.
 func (f Facts) begin(rec investigation.Record, head investigation.Head) Manifest {
 	sealedAt := f.SealedAt.UTC().Truncate(time.Millisecond)
 	return Manifest{
@@ -114,9 +113,8 @@ func (f Facts) begin(rec investigation.Record, head investigation.Head) Manifest
 	}
 }
 
-// object fills in what is known of the object and of how it was come by. Attempts that came after it
-// (they found it there) are not among the earlier ones: so the manifest says the same whoever
-// makes it.
+// object fills in the object and how it was collected. Later attempts, which found the object already
+// stored, do not count as earlier ones. So the manifest is the same no matter which attempt makes it.
 func (f Facts) object(m *Manifest, rec investigation.Record) {
 	r, c := f.Stored.Receipt, f.Stored.Collection
 	m.Collection = &Collection{
@@ -161,8 +159,8 @@ func contentOf(c investigation.Content) *Content {
 	}
 }
 
-// earlier returns the attempts that ended before an instant; the zero time means all. That no message
-// has a link in it is not left to others alone: a manifest is kept for years and shown to many.
+// earlier returns the attempts that ended before an instant; the zero time means all. It redacts links from
+// the messages again, whatever others did: a manifest is kept for years and shown to many people.
 func earlier(rec investigation.Record, before time.Time) []EarlierAttempt {
 	attempts := []EarlierAttempt{}
 	for _, entry := range rec.Journal.Entries() {

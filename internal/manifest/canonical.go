@@ -12,17 +12,17 @@ import (
 	"unicode/utf8"
 )
 
-// integerMax is the largest number that every reader of JSON understands alike: 2^53-1 (RFC 8785,
+// integerMax is the largest integer that all JSON readers agree on: 2^53-1 (RFC 8785,
 // section 3.2.2.3; RFC 7493, section 2.2).
 const integerMax = 1<<53 - 1
 
-var errNotCanonical = errors.New("it is not in canonical form")
+var errNotCanonical = errors.New("not in canonical form")
 
-// canonical returns v as JSON in the one form that RFC 8785 (JCS) gives it: sorted names, no space,
-// no escapes but the necessary ones. So equal values have equal bytes, and the bytes can be hashed.
+// canonical returns v as canonical JSON (RFC 8785, JCS): sorted names, no whitespace, only the necessary
+// escapes. Equal values have equal bytes, so the bytes can be hashed.
 //
-// v MUST have no numbers but whole ones up to 2^53-1 in amount, which is all a manifest has; and
-// names in ASCII, of which the order by UTF-16 units that JCS wants is the order of bytes.
+// All numbers in v MUST be integers of magnitude up to 2^53-1, as they are in a manifest. All names MUST be
+// ASCII: JCS sorts by UTF-16 units, and only for ASCII is that the order of bytes.
 func canonical(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -35,8 +35,8 @@ func canonical(v any) ([]byte, error) {
 	return appendCanonical(nil, tree)
 }
 
-// checkCanonical reports whether text is what canonical makes of what it says. Names that stand
-// twice, for which readers do not agree on the value, are found by that too.
+// checkCanonical returns an error unless text is in canonical form. That also finds duplicate names, on
+// whose value readers do not agree.
 func checkCanonical(text []byte) error {
 	tree, err := decodeTree(text)
 	if err != nil {
@@ -62,7 +62,7 @@ func decodeTree(text []byte) (any, error) {
 	}
 	_, err = decoder.Token()
 	if !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON")
+		return nil, errors.New("data follows the JSON")
 	}
 	return tree, nil
 }
@@ -89,7 +89,7 @@ func appendCanonical(to []byte, tree any) ([]byte, error) {
 func appendInteger(to []byte, number json.Number) ([]byte, error) {
 	n, err := strconv.ParseInt(string(number), 10, 64)
 	if err != nil || n > integerMax || n < -integerMax {
-		return nil, fmt.Errorf("the number %.40s is no whole one up to 2^53-1", number)
+		return nil, fmt.Errorf("the number %.40s is not an integer up to 2^53-1", number)
 	}
 	return strconv.AppendInt(to, n, 10), nil
 }
@@ -123,7 +123,7 @@ func appendObject(to []byte, object map[string]any) (_ []byte, err error) {
 	return append(to, '}'), nil
 }
 
-// appendString escapes what JSON cannot have in a string, in JCS's way, and nothing else.
+// appendString escapes only the characters that JSON forbids in a string, in the way JCS requires.
 func appendString(to []byte, s string) []byte {
 	to = append(to, '"')
 	for _, r := range s {

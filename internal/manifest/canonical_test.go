@@ -6,8 +6,8 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// The vectors are those of RFC 8785, sections 3.2.2 to 3.2.3, without numbers that are no whole ones,
-// and some of where JSON encoders differ from it.
+// The vectors are those of RFC 8785, sections 3.2.2 to 3.2.3, without fractional numbers, plus some cases
+// in which JSON encoders differ from it.
 func TestCanonical(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

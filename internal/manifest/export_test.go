@@ -1,6 +1,6 @@
 package manifest
 
-// Canonical and CheckCanonical open the canonical form to its test.
+// Canonical and CheckCanonical export the canonical form for its tests.
 var (
 	Canonical      = canonical
 	CheckCanonical = checkCanonical

@@ -11,10 +11,10 @@ import (
 	"fmt"
 )
 
-// Algorithm is what manifests call the one kind of signature there is.
+// Algorithm is the name that manifests use for the only kind of signature.
 const Algorithm = "ECDSA-P256-SHA256"
 
-// KeyRef is how a manifest names its key.
+// KeyRef identifies a key in a manifest.
 type KeyRef struct {
 	ID   string // SHA-256 of the public key (DER SubjectPublicKeyInfo), lower-case hexadecimal
 	Name string // where it is kept, such as a KMS ARN; can be empty
@@ -27,14 +27,14 @@ type Key struct {
 }
 
 var (
-	// ErrBadSignature: the signature is none of these bytes by this key.
-	ErrBadSignature = errors.New("the signature does not fit")
+	// ErrBadSignature means that this key did not make the signature over these bytes.
+	ErrBadSignature = errors.New("signature mismatch")
 
-	// ErrBadKey: it is not a key that signs manifests.
-	ErrBadKey = errors.New("it is no ECDSA key on P-256")
+	// ErrBadKey means that a key cannot sign manifests.
+	ErrBadKey = errors.New("not an ECDSA key on P-256")
 )
 
-// NewKey returns the key of that name, and refuses one that is not on the curve P-256.
+// NewKey returns the key with that name. It fails unless the key is on the curve P-256.
 func NewKey(name string, public *ecdsa.PublicKey) (Key, error) {
 	if public.Curve != elliptic.P256() {
 		return Key{}, ErrBadKey
@@ -47,8 +47,7 @@ func NewKey(name string, public *ecdsa.PublicKey) (Key, error) {
 	return Key{KeyRef: KeyRef{ID: hex.EncodeToString(sum[:]), Name: name}, Public: public}, nil
 }
 
-// Verify reports whether the signature is one of the manifest by this key. Errors wrap
-// [ErrBadSignature].
+// Verify returns an error that wraps [ErrBadSignature] unless this key made the signature over the manifest.
 func (k Key) Verify(manifest, signature []byte) error {
 	digest := sha256.Sum256(manifest)
 	if !ecdsa.VerifyASN1(k.Public, digest[:], signature) {
@@ -59,7 +58,7 @@ func (k Key) Verify(manifest, signature []byte) error {
 
 const pemPublic = "PUBLIC KEY"
 
-// PEM returns the public key as openssl reads it.
+// PEM returns the public key in the form that openssl reads.
 func (k Key) PEM() ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(k.Public)
 	if err != nil {
@@ -68,7 +67,7 @@ func (k Key) PEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: pemPublic, Bytes: der}), nil
 }
 
-// ParseKeys reads public keys in PEM, one at least.
+// ParseKeys reads one or more public keys in PEM.
 func ParseKeys(text []byte) ([]Key, error) {
 	var keys []Key
 	for {
@@ -78,7 +77,7 @@ func ParseKeys(text []byte) ([]Key, error) {
 			break
 		}
 		if block.Type != pemPublic {
-			return nil, fmt.Errorf("%w: it is PEM of a %q", ErrBadKey, block.Type)
+			return nil, fmt.Errorf("%w: the PEM block is a %q", ErrBadKey, block.Type)
 		}
 		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
 		if err != nil {
@@ -95,7 +94,7 @@ func ParseKeys(text []byte) ([]Key, error) {
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%w: there is no PEM in it", ErrBadKey)
+		return nil, fmt.Errorf("%w: no PEM block found", ErrBadKey)
 	}
 	return keys, nil
 }

@@ -42,13 +42,13 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// hostile is what a requestor can put into a comment.
+// hostile is text that a requestor can put into a comment.
 const hostile = "</script><script>alert(1)</script> \"quoted\" \\back\\ \x1b[2J \x00 \u2028 \u202e ' OR 1=1 -- " +
 	"${jndi:ldap://x} {{7*7}} =cmd|' /C calc'!A0 \r\n,\"version\": \"3\" Ünï © 漢字 \U0001f40e"
 
 var createdAt = time.Date(2026, 3, 4, 5, 6, 7, 891_234_500, time.UTC)
 
-// fetching is a record as a fetcher holds it in its third attempt.
+// fetching returns a record held by a fetcher in its third attempt.
 func fetching() investigation.Record {
 	return investigation.Record{
 		Action: investigation.Action{
@@ -76,7 +76,7 @@ func fetching() investigation.Record {
 	}
 }
 
-// stored is what the archive says of its package.
+// stored returns what the archive reports about the package of fetching.
 func stored() investigation.Stored {
 	return investigation.Stored{
 		Receipt: investigation.Receipt{
@@ -121,7 +121,7 @@ var provenance = manifest.Provenance{
 	Account:         "123456789012", Region: "eu-west-1",
 }
 
-// facts are the same each time, for the package or what lies in quarantine.
+// facts returns fixed facts for the package or the quarantined object.
 func facts(t *testing.T, s investigation.Stored) manifest.Facts {
 	t.Helper()
 	return manifest.Facts{
@@ -131,7 +131,7 @@ func facts(t *testing.T, s investigation.Stored) manifest.Facts {
 	}
 }
 
-// testKey is the key that all manifests here name. Package custody signs its tests' with it.
+// testKey is the key that all manifests here name. The tests of package custody sign with it.
 func testKey(t *testing.T) manifest.Key {
 	t.Helper()
 	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32))
@@ -193,7 +193,7 @@ func TestGolden(t *testing.T) {
 	words.RequestorComment = hostile
 	check("hostile.json", "packages/"+stem+".json", archived(t, words))
 
-	// Ended by Defender, and never asked for.
+	// Ended by Defender before any attempt.
 	failed, _ := investigation.Observe(investigation.Action{
 		ID: fetching().ID, MachineID: fetching().MachineID, CreatedAt: createdAt,
 		Status: investigation.StatusFailed,
@@ -201,7 +201,7 @@ func TestGolden(t *testing.T) {
 	failed, _ = seal(t, failed, investigation.Stored{}, investigation.Head{})
 	check("failed.json", "not-collected/"+stem+".json", []byte(failed.Seal.Manifest))
 
-	// Given up, with what came in its place.
+	// Given up, with a quarantined object.
 	s := stored()
 	s.Receipt.Key, s.Content = "quarantine/"+stem+".bin", investigation.Content{}
 	s.Receipt.Retention = investigation.Retention{LegalHold: true}
@@ -228,8 +228,8 @@ func digest(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// TestSameAfterCrash: a fetcher that finds the object there makes the same manifest as the one that
-// stored it would have, however it came to be asked.
+// TestSameAfterCrash: a fetcher that finds the object already stored makes the same manifest as the fetcher
+// that stored it would have made.
 func TestSameAfterCrash(t *testing.T) {
 	t.Parallel()
 	want := archived(t, fetching())
@@ -256,7 +256,7 @@ func TestSameAfterCrash(t *testing.T) {
 	}
 }
 
-// TestNoLink: an error's text gets into manifests by the journal and the message.
+// TestNoLink: the texts of errors reach manifests through the journal and the message, without their links.
 func TestNoLink(t *testing.T) {
 	t.Parallel()
 	rec := fetching()
@@ -280,7 +280,7 @@ func TestNoLink(t *testing.T) {
 	}
 }
 
-// TestNoSecretInAnyForm: the same of what is escaped, and of links without a scheme.
+// TestNoSecretInAnyForm is like TestNoLink for escaped text and for links without a scheme.
 func TestNoSecretInAnyForm(t *testing.T) {
 	t.Parallel()
 	for _, message := range []string{
@@ -300,7 +300,7 @@ func TestNoSecretInAnyForm(t *testing.T) {
 	}
 }
 
-// TestParse: what is not exactly what Facts make is refused, however alike it reads.
+// TestParse: text that Facts cannot have made is rejected, however similar it looks.
 func TestParse(t *testing.T) {
 	t.Parallel()
 	text := string(archived(t, fetching()))
@@ -346,11 +346,11 @@ func TestParse(t *testing.T) {
 	}
 	later := edit(`"version":"2"`, `"version":"2","zebra":"a field of a later release"`)
 	if _, err := manifest.Parse([]byte(later)); err != nil {
-		t.Errorf("a field more: %v", err)
+		t.Errorf("an additional field: %v", err)
 	}
 }
 
-// FuzzManifest: whatever a tenant's people write, it is one canonical document that says the same.
+// FuzzManifest: any text that requestors write makes one canonical document that preserves the text.
 func FuzzManifest(f *testing.F) {
 	for _, seed := range []string{"", hostile, "\xff\xfe", `"`, `\`, "\n", "x/?sig=y", "\x7f\u0080\ufeff"} {
 		f.Add(seed, seed)
@@ -380,7 +380,7 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
-// FuzzParse: foreign bytes are a manifest or an error of one kind, and never anything else.
+// FuzzParse: any bytes parse as a manifest or fail with ErrBadManifest.
 func FuzzParse(f *testing.F) {
 	for _, file := range []string{"archived", "failed", "invalid", "quarantined", "hostile"} {
 		text, err := os.ReadFile(filepath.Join("testdata", file+".json"))
@@ -398,7 +398,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if !json.Valid(text) || m.Chain.Sequence < 1 {
-			t.Fatalf("%q is taken for %+v", text, m)
+			t.Fatalf("%q was parsed as %+v", text, m)
 		}
 	})
 }

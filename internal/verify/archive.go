@@ -12,45 +12,45 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// Archive is what is verified: a bucket, or a folder with a copy of one. Implementations MUST be
-// safe for concurrent use, and change nothing.
+// Archive is the bucket to verify, or a folder with a copy of one. Implementations MUST be safe for
+// concurrent use and MUST NOT change anything.
 type Archive interface {
-	// About says what sort of archive it is.
+	// About describes the archive.
 	About(ctx context.Context) (About, error)
-	// List returns everything whose key begins with prefix, in the order of keys.
+	// List returns all objects whose key begins with prefix, sorted by key.
 	List(ctx context.Context, prefix string) ([]Object, error)
-	// Open returns the bytes of an object in one of its versions; an empty version is the only one.
+	// Open returns the bytes of one version of an object; an empty version means the only one.
 	// The caller closes them.
 	Open(ctx context.Context, key, version string) (io.ReadCloser, error)
-	// Retention says what keeps an object's version from being deleted.
+	// Retention returns the lock on a version of an object.
 	Retention(ctx context.Context, key, version string) (investigation.Retention, error)
 }
 
 // About says what sort of archive it is.
 type About struct {
 	Where     string // for people: a path, or a URL
-	Bucket    string // empty: it is a folder
+	Bucket    string // empty for a folder
 	Versioned bool
 }
 
-// Object is what lies under a key.
+// Object is one key of the archive and its versions.
 type Object struct {
 	Key  string
-	Size int64 // bytes, of what is read: the newest version with bytes
-	// Irregular says why there are no bytes to read, such as "a symbolic link"; else it is empty.
+	Size int64 // bytes, of the newest version that is not deleted
+	// Irregular says why it has no bytes to read, such as "a symbolic link". Empty for a regular object.
 	Irregular string
-	// Versions are all there are, the newest first; nil where the archive keeps none.
+	// Versions lists all versions, newest first; nil if the archive does not keep versions.
 	Versions []Version
 }
 
-// Version is one of an object's.
+// Version is one version of an object.
 type Version struct {
 	ID      string
-	Deleted bool // it says that the object is deleted, and has no bytes
+	Deleted bool // a delete marker, without bytes
 	Size    int64
 }
 
-// Current returns the id of the newest version with bytes.
+// Current returns the id of the newest version that is not a delete marker.
 func (o Object) Current() (id string, ok bool) {
 	if o.Irregular != "" {
 		return "", false
@@ -66,27 +66,27 @@ func (o Object) Current() (id string, ok bool) {
 	return "", false
 }
 
-// gone reports whether whoever asks for the object is told that there is none.
+// gone reports whether the object looks deleted to a reader that does not name a version.
 func (o Object) gone() bool { return len(o.Versions) > 0 && o.Versions[0].Deleted }
 
-// allDeleted reports whether no version with bytes is left.
+// allDeleted reports whether no readable version is left.
 func (o Object) allDeleted() bool {
 	_, ok := o.Current()
 	return !ok
 }
 
-// version returns how many versions lie over the one of that id, or -1 if it is not there.
+// version returns how many versions are newer than the one with that id, or -1 if it does not exist.
 func (o Object) version(id string) int {
 	return slices.IndexFunc(o.Versions, func(v Version) bool { return v.ID == id && !v.Deleted })
 }
 
-// under is an archive that begins deeper in another one.
+// under is an archive inside a folder of another one.
 type under struct {
 	Archive
 	root string
 }
 
-// Under returns the archive whose keys are those of a without the root before them.
+// Under returns the archive inside the folder root of a.
 func Under(a Archive, root string) Archive {
 	if root == "" {
 		return a
@@ -97,7 +97,7 @@ func Under(a Archive, root string) Archive {
 func (u under) About(ctx context.Context) (About, error) {
 	about, err := u.Archive.About(ctx)
 	about.Where = strings.TrimSuffix(about.Where, "/") + "/" + strings.TrimSuffix(u.root, "/")
-	// Versions and locks are not those that the manifests speak of: it is a copy.
+	// It is a copy, so its versions and locks are not those that the manifests record.
 	about.Bucket, about.Versioned = "", false
 	return about, err
 }
@@ -120,17 +120,17 @@ func (u under) Retention(ctx context.Context, key, version string) (investigatio
 	return u.Archive.Retention(ctx, u.root+key, version)
 }
 
-// rootsLooked is how many manifests are asked where the archive begins.
+// rootsLooked limits how many manifests Root reads.
 const rootsLooked = 200
 
 var (
-	errSeveralRoots = errors.New("there are several archives in it")
-	errInside       = errors.New("it is the inside of an archive")
+	errSeveralRoots = errors.New("it contains several archives")
+	errInside       = errors.New("it is a folder inside an archive")
 )
 
-// Root finds out where in a the archive begins, by the keys that manifests have in themselves: what
-// was copied may lie in a folder of its own. start is what keys begin with that are looked at.
-// Where no manifest can be read, the archive begins at start.
+// Root finds the folder of a in which the archive begins, from the keys that manifests contain: a copy may
+// be in a folder. Root looks only at keys that begin with start. If it cannot read any manifest, it
+// returns start.
 func Root(ctx context.Context, a Archive, start string) (string, error) {
 	objects, err := a.List(ctx, start)
 	if err != nil {
@@ -169,8 +169,8 @@ func Root(ctx context.Context, a Archive, start string) (string, error) {
 			return root, nil
 		}
 	case inside != "":
-		return "", fmt.Errorf("%w (its %s): name the folder around it, so that signing-keys/ and the "+
-			"manifests of what was not collected are seen too", errInside, inside)
+		return "", fmt.Errorf("%w (its %s): name the folder around it, to include signing-keys/ and "+
+			"the manifests of packages that were not collected", errInside, inside)
 	}
 	return start, nil
 }
@@ -190,20 +190,20 @@ func ownKey(ctx context.Context, a Archive, o Object) (string, bool) {
 }
 
 const (
-	// manifestMax is many times what a manifest has, in bytes.
+	// manifestMax is many times the size of a manifest, in bytes.
 	manifestMax = 1 << 20
-	// signatureMax and publicKeyMax likewise.
+	// signatureMax and publicKeyMax are just as generous.
 	signatureMax = 64 << 10
 	publicKeyMax = 64 << 10
 )
 
 var (
 	errTooLarge  = errors.New("it is too large")
-	errIrregular = errors.New("it is no file")
-	errDeleted   = errors.New("every version of it is deleted")
+	errIrregular = errors.New("not a regular file")
+	errDeleted   = errors.New("every version is deleted")
 )
 
-// readable returns the ids of the versions with bytes, the newest first.
+// readable returns the ids of the versions that are not delete markers, newest first.
 func (o Object) readable() []string {
 	if o.Versions == nil {
 		return []string{""}
@@ -217,7 +217,7 @@ func (o Object) readable() []string {
 	return ids
 }
 
-// size returns how large a version is.
+// size returns the size of a version.
 func (o Object) size(version string) int64 {
 	if at := o.version(version); at >= 0 {
 		return o.Versions[at].Size
@@ -225,7 +225,7 @@ func (o Object) size(version string) int64 {
 	return o.Size
 }
 
-// readSmall reads the newest version of an object that has no more than limit bytes.
+// readSmall reads the newest version of an object, up to limit bytes.
 func readSmall(ctx context.Context, a Archive, o Object, limit int64) ([]byte, error) {
 	version, ok := o.Current()
 	if !ok && o.Irregular == "" {
@@ -234,7 +234,7 @@ func readSmall(ctx context.Context, a Archive, o Object, limit int64) ([]byte, e
 	return readVersion(ctx, a, o, version, limit)
 }
 
-// readVersion reads one version of such an object.
+// readVersion reads one version of an object, up to limit bytes.
 func readVersion(ctx context.Context, a Archive, o Object, version string, limit int64) (
 	_ []byte, err error,
 ) {
@@ -245,7 +245,7 @@ func readVersion(ctx context.Context, a Archive, o Object, version string, limit
 		return nil, errDeleted
 	}
 	if size := o.size(version); size > limit {
-		return nil, fmt.Errorf("%w: it has %d bytes, and %d are the most", errTooLarge, size, limit)
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", errTooLarge, size, limit)
 	}
 	body, err := a.Open(ctx, o.Key, version)
 	if err != nil {
@@ -257,12 +257,12 @@ func readVersion(ctx context.Context, a Archive, o Object, version string, limit
 		return nil, err
 	}
 	if int64(len(text)) > limit {
-		return nil, fmt.Errorf("%w: %d bytes are the most", errTooLarge, limit)
+		return nil, fmt.Errorf("%w: at most %d bytes are allowed", errTooLarge, limit)
 	}
 	return text, nil
 }
 
-// isWrong reports whether an error of readSmall says something of the object, not of the way to it.
+// isWrong reports whether an error of readSmall is about the object itself, and not about reaching it.
 func isWrong(err error) bool {
 	return errors.Is(err, errTooLarge) || errors.Is(err, errIrregular) || errors.Is(err, errDeleted)
 }

@@ -12,11 +12,11 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// clockSlack is how long before its predecessor a manifest may have been sealed by its own account:
-// machines do not agree on the time to the second.
+// clockSlack is how far a manifest's sealing time may lie before its predecessor's: machines' clocks do
+// not agree to the second.
 const clockSlack = 5 * time.Minute
 
-// chainFindings says what is wrong with a tenant's chain, and how long it is.
+// chainFindings returns what is wrong with a tenant's chain, and its length.
 func chainFindings(links []link) (findings []Finding, length int64) {
 	slices.SortStableFunc(links, func(a, b link) int {
 		if a.sequence == b.sequence && a.signed != b.signed {
@@ -31,12 +31,12 @@ func chainFindings(links []link) (findings []Finding, length int64) {
 		f.Key, f.id, f.Host, f.Case = l.key, l.id, l.host, l.caseID
 		findings = append(findings, f)
 	}
-	var last link // the one that stands for the last number seen
+	var last link // the one accepted for the last sequence number
 	for _, l := range links {
 		switch {
 		case l.sequence == last.sequence:
 			mismatch(l, Finding{
-				Check: CheckChain, What: fmt.Sprintf("the sequence number %d is given twice", l.sequence),
+				Check: CheckChain, What: fmt.Sprintf("the sequence number %d is used twice", l.sequence),
 				Expected: "one manifest with it", Found: "also " + last.key,
 			})
 			continue
@@ -48,7 +48,7 @@ func chainFindings(links []link) (findings []Finding, length int64) {
 			})
 		case l.previous != last.digest && (l.previous != "" || l.sequence == 1):
 			mismatch(l, Finding{
-				Check: CheckChain, What: fmt.Sprintf("its predecessor, number %d (%s), is another manifest",
+				Check: CheckChain, What: fmt.Sprintf("its predecessor, number %d (%s), is a different manifest",
 					last.sequence, cmp.Or(last.key, "none")),
 				Expected: cmp.Or(l.previous, "none"), Found: last.digest, from: last.key,
 			})
@@ -77,11 +77,11 @@ func numbers(from, to int64) string {
 	if from == to {
 		return fmt.Sprintf("a manifest with number %d", from)
 	}
-	return fmt.Sprintf("manifests with the numbers %d to %d", from, to)
+	return fmt.Sprintf("manifests with numbers %d to %d", from, to)
 }
 
-// tenantsOf checks what concerns tenants: their chains, and that everything the ledger has sealed is
-// in the archive.
+// tenantsOf checks each tenant: its chain, and that the archive has every manifest that the ledger has
+// sealed.
 func (v *Verifier) tenantsOf(ctx context.Context, scope Scope, sum *Summary, found func(Finding)) error {
 	byTenant := map[string][]*Subject{}
 	for _, id := range v.ledger.tenantIDs() {
@@ -134,8 +134,8 @@ func count(id string, subjects []*Subject) Tenant {
 	return t
 }
 
-// tenant holds one tenant against the ledger as it was before the listing, and, if that does not
-// agree, as it was after.
+// tenant compares one tenant with the ledger as it was before the listing and, if they disagree, as it was
+// after.
 func (v *Verifier) tenant(ctx context.Context, scope Scope, id string, subjects []*Subject) (
 	findings []Finding, reach Reach, err error,
 ) {
@@ -159,8 +159,8 @@ func (v *Verifier) tenant(ctx context.Context, scope Scope, id string, subjects 
 	return findings, reach, nil
 }
 
-// tenantChain compares. What the ledger had called done before the listing has to be in it; what is
-// sealed later is pending.
+// tenantChain checks a tenant's chain. Every action that the ledger called done before the listing must be
+// in it; manifests sealed later are pending.
 func (v *Verifier) tenantChain(scope Scope, subjects []*Subject, then, now *snapshot) ([]Finding, Reach) {
 	links, there := linksOf(subjects)
 	var findings []Finding
@@ -181,12 +181,12 @@ func (v *Verifier) tenantChain(scope Scope, subjects []*Subject, then, now *snap
 		slices.SortFunc(findings, func(a, b Finding) int { return cmp.Compare(a.Key, b.Key) })
 		if now.strange != nil {
 			findings = append(findings, Finding{
-				Check: CheckLedger, What: "the ledger has what makes no sense", Found: now.strange.Error(),
+				Check: CheckLedger, What: "the ledger contains an invalid record", Found: now.strange.Error(),
 			})
 		}
 	}
 	if scope.Key != "" {
-		reach.Why = "one manifest alone shows no gap: verify its tenant, or all"
+		reach.Why = "a single manifest cannot show a gap: verify its tenant, or everything"
 		return findings, reach
 	}
 	broken, length := chainFindings(links)
@@ -201,9 +201,9 @@ func (v *Verifier) tenantChain(scope Scope, subjects []*Subject, then, now *snap
 	return append(findings, broken...), reach
 }
 
-// missingOf names the manifests that the ledger has sealed and the archive does not have. The others
-// that it does not have are pending, because they may still be on their way, or lie in another archive
-// of the tenant: two stacks on one ledger have one chain, and a bucket each.
+// missingOf reports the manifests that the ledger has sealed and that should be in the archive but are not.
+// It returns the rest as links: manifests that are pending because they may still be on their way, and
+// those in another archive of the tenant. Two stacks on one ledger share a chain but not a bucket.
 func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, there map[string]bool) (
 	missing []Finding, others []link,
 ) {
@@ -211,7 +211,7 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 		missing = append(missing, Finding{
 			Key: rec.ManifestKey, Check: CheckLedger, id: rec.ID,
 			Host: cmp.Or(rec.ComputerDNSName, rec.MachineID), Case: rec.CaseID,
-			What: fmt.Sprintf("the ledger calls action %s done, and has sealed no manifest of it", rec.ActionID),
+			What: fmt.Sprintf("the ledger says action %s is done but has not sealed a manifest for it", rec.ActionID),
 		})
 	}
 	for _, sealed := range seals(rec) {
@@ -232,7 +232,7 @@ func (v *Verifier) missingOf(scope Scope, rec, before investigation.Record, ther
 				Key: sealed.key, Check: CheckLedger, Headline: headlineMissing,
 				gap: numbered{sealed.seal.Sequence, sealed.seal.Sequence}, id: rec.ID,
 				Host: cmp.Or(rec.ComputerDNSName, rec.MachineID), Case: rec.CaseID,
-				What: "the ledger has sealed this manifest, and it is not in the archive",
+				What: "the ledger has sealed this manifest, but it is not in the archive",
 				Expected: fmt.Sprintf("number %d, SHA-256 %s", sealed.seal.Sequence,
 					sealed.seal.Digest),
 			})

@@ -10,51 +10,51 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// Check names one thing that is held against another.
+// Check names one comparison.
 type Check string
 
-// The checks of a manifest, in the order in which they are made.
+// The checks of one manifest, in the order they are made.
 const (
-	// CheckManifest: it can be read, is in canonical form, and lies under the key that it names.
+	// CheckManifest: it is readable, in canonical form, and stored under the key that it names.
 	CheckManifest Check = "manifest"
-	// CheckSignature: it is there, and a trusted key's.
+	// CheckSignature: it exists, and a trusted key made it.
 	CheckSignature Check = "signature"
-	// CheckObject: the object is there, and its bytes are those the manifest speaks of; or, where
-	// there is to be none, there is none.
+	// CheckObject: the object exists and has the bytes that the manifest describes. If the manifest says
+	// that no package was collected, no object exists.
 	CheckObject Check = "object"
-	// CheckVersion: the version that the manifest names is there, and nothing lies over it.
+	// CheckVersion: the version that the manifest names exists and is the newest.
 	CheckVersion Check = "version"
 	// CheckLock: object, manifest and signature are locked as the manifest says.
 	CheckLock Check = "lock"
-	// CheckQuarantine: what came in a package's place is there, and is what the manifest says.
+	// CheckQuarantine: the quarantined object exists and is the one that the manifest names.
 	CheckQuarantine Check = "quarantine"
-	// CheckLedger: the ledger says the same.
+	// CheckLedger: the ledger agrees.
 	CheckLedger Check = "ledger"
 )
 
-// The checks of the whole.
+// The checks that concern more than one manifest.
 const (
 	// CheckChain: a tenant's manifests follow one another without a gap.
 	CheckChain Check = "chain"
-	// CheckClock: no manifest was sealed long before its predecessor, by its own account.
+	// CheckClock: no manifest claims to be sealed long before its predecessor.
 	CheckClock Check = "clock"
-	// CheckKey: what lies under a signing key's name is that key.
+	// CheckKey: each published signing key matches its name.
 	CheckKey Check = "key"
-	// CheckStray: nothing lies in the archive's folders that no manifest speaks of.
+	// CheckStray: a manifest mentions every object in the archive's folders.
 	CheckStray Check = "stray"
 )
 
-// Verdict is what a check came to.
+// Verdict is the outcome of one check.
 type Verdict string
 
 const (
-	// VerdictOK: what was held against another agrees.
+	// VerdictOK: both sides agree.
 	VerdictOK Verdict = "ok"
-	// VerdictMismatch: it does not.
+	// VerdictMismatch: they do not agree.
 	VerdictMismatch Verdict = "mismatch"
-	// VerdictNotChecked: it could not be, and Result.Why says why.
+	// VerdictNotChecked: the check was not made, and Result.Why says why.
 	VerdictNotChecked Verdict = "not checked"
-	// VerdictNotEstablished: it means nothing, because a check that it depends on failed.
+	// VerdictNotEstablished: the result is meaningless because a check that it depends on failed.
 	VerdictNotEstablished Verdict = "not established"
 )
 
@@ -65,13 +65,12 @@ var checksAfterManifest = []Check{CheckSignature, CheckObject, CheckVersion, Che
 type Result struct {
 	Check   Check   `json:"check"`
 	Verdict Verdict `json:"verdict"`
-	Why     string  `json:"why,omitempty"` // where it was not checked, or is not established
-	// NotNeeded: it was not checked because nothing calls for it. Nothing is missing then.
+	Why     string  `json:"why,omitempty"` // if it was not checked or is not established
+	// NotNeeded: nothing requires the check, so the verdict does not suffer from its absence.
 	NotNeeded bool `json:"notNeeded,omitempty"`
 }
 
-// Finding is one thing that is not as it should be. Its texts may repeat what lies in the archive:
-// they are foreign text.
+// Finding is one disagreement. Its texts may repeat bytes from the archive, so treat them as untrusted.
 type Finding struct {
 	Key      string `json:"key"`
 	TenantID string `json:"tenantId,omitempty"`
@@ -79,26 +78,26 @@ type Finding struct {
 	What     string `json:"what"`
 	Expected string `json:"expected,omitempty"`
 	Found    string `json:"found,omitempty"`
-	// Unread: nothing is known to be wrong, but it could not be looked at.
+	// Unread: nothing is known to be wrong, but it could not be read.
 	Unread bool `json:"unread,omitempty"`
 
-	Headline string `json:"headline,omitempty"` // the matter in a few words, if What has many
+	Headline string `json:"headline,omitempty"` // a short form of What, if What is long
 	Host     string `json:"host,omitempty"`     // whose package it is about
 	Case     string `json:"case,omitempty"`
-	// Kind is KindStranger for something that is named and contradicts nothing.
+	// Kind is KindStranger if the finding only names a stranger and contradicts nothing.
 	Kind string `json:"kind,omitempty"`
-	// Stranger is what lies there instead, on top, or beside.
+	// Stranger is the foreign object or version stored instead, on top, or beside.
 	Stranger *Stranger `json:"stranger,omitempty"`
 
-	nothing bool // nothing lies there, and nothing says that something should
+	nothing bool // nothing is stored there, and nothing requires it
 
 	id   investigation.ID // the action, if it is about one
-	gap  numbered         // the numbers of the chain that it misses
-	from string           // the manifest's key that the finding follows from, if that is wrong too
+	gap  numbered         // the chain's missing numbers
+	from string           // key of the manifest that explains the finding, if that one is wrong too
 }
 
-// KindStranger is a finding's kind if it only names something that Packhorse did not store, beside a
-// record that is true.
+// KindStranger is the kind of a finding that only names something Packhorse did not store, beside a true
+// record.
 const KindStranger = "stranger"
 
 // numbered is a range of sequence numbers; the zero value has none.
@@ -108,7 +107,7 @@ func (n numbered) has(sequence int64) bool {
 	return n.from > 0 && n.from <= sequence && sequence <= n.to
 }
 
-// Error names key, check, and what was expected and found.
+// Error names the key and the check, and says what was expected and found.
 func (f Finding) Error() string {
 	var text strings.Builder
 	if f.Key != "" {
@@ -126,29 +125,29 @@ func (f Finding) Error() string {
 	return text.String()
 }
 
-// Subject is one manifest, and what it came to.
+// Subject is one manifest and the results of its checks.
 type Subject struct {
-	Key         string // of the object, or of the manifest where there is no object
+	Key         string // of the object, or of the manifest if it has no object
 	ManifestKey string
-	// SignatureKey is where the manifest's signature lies; empty if there is none.
+	// SignatureKey is the key of the manifest's signature; empty without a signature.
 	SignatureKey string
 	TenantID     string
-	Manifest     manifest.Manifest // zero where it could not be read
-	Digest       string            // SHA-256 of the manifest's bytes; empty where there are none
+	Manifest     manifest.Manifest // zero if it could not be read
+	Digest       string            // SHA-256 of the manifest's bytes; empty if they could not be read
 	Results      []Result
 	Findings     []Finding
-	Bytes        int64 // that were read
-	// Record is what the ledger knows of the action; nil if it does not know it or there is none.
+	Bytes        int64 // read
+	// Record is the ledger's record of the action; nil if it has none or if no ledger was given.
 	Record *investigation.Record
 
 	id           investigation.ID
-	stem         string // of all keys of the action's in that folder
+	stem         string // shared by all keys of the action in that folder
 	objectSHA256 string
-	there        bool // something lies under the manifest's key
-	read         bool // and it could be parsed
+	there        bool // something is stored under the manifest's key
+	read         bool // and it was parsed
 }
 
-// Result returns what a check came to.
+// Result returns the result of a check.
 func (s *Subject) Result(check Check) Result {
 	for _, r := range s.Results {
 		if r.Check == check {
@@ -164,20 +163,20 @@ func (s *Subject) skip(check Check, why string) {
 	s.set(Result{Check: check, Verdict: VerdictNotChecked, Why: why})
 }
 
-// needless says of a check that nothing calls for it.
+// needless records that nothing requires a check.
 func (s *Subject) needless(check Check, why string) {
 	s.set(Result{Check: check, Verdict: VerdictNotChecked, Why: why, NotNeeded: true})
 }
 
-// unfounded says of checks that they mean nothing.
+// unfounded records that checks are not established.
 func (s *Subject) unfounded(why string, checks ...Check) {
 	for _, check := range checks {
 		s.set(Result{Check: check, Verdict: VerdictNotEstablished, Why: why})
 	}
 }
 
-// establish takes back what agrees only with something that is itself not true: what a manifest
-// without a trusted signature says, and what keeps an object safe that is not the one.
+// establish withdraws results that agree only with something untrue: with a manifest that has no trusted
+// signature, or with the lock and version of the wrong object.
 func (s *Subject) establish() {
 	because := func(failed Check, why string, checks ...Check) {
 		if s.Result(failed).Verdict == VerdictOK {
@@ -197,7 +196,7 @@ func (s *Subject) establish() {
 	}
 }
 
-// set writes a check's result. A mismatch stays one.
+// set records a check's result. A mismatch is never overwritten.
 func (s *Subject) set(result Result) {
 	for i, r := range s.Results {
 		if r.Check != result.Check {
@@ -211,7 +210,7 @@ func (s *Subject) set(result Result) {
 	s.Results = append(s.Results, result)
 }
 
-// mismatch writes a finding down. An empty key means the subject's own.
+// mismatch records a finding. An empty key means the subject's own.
 func (s *Subject) mismatch(f Finding) {
 	if f.Key == "" {
 		f.Key = s.Key
@@ -232,7 +231,7 @@ func (s *Subject) Covers(key string) bool {
 	return ok && n.Stem() == s.stem
 }
 
-// about returns whose package it is, and the case: by the manifest, else by the ledger.
+// about returns the host and case of the package, from the manifest or else from the ledger.
 func (s *Subject) about() (host, caseID string) {
 	switch {
 	case s.read:
@@ -244,31 +243,31 @@ func (s *Subject) about() (host, caseID string) {
 	}
 }
 
-// OK reports whether nothing was found.
+// OK reports whether the subject has no findings.
 func (s *Subject) OK() bool { return len(s.Findings) == 0 }
 
-// Summary is what a verification came to.
+// Summary is the result of a verification.
 type Summary struct {
 	Where     string // the archive, for people
 	Scope     Scope
 	Subjects  []Subject // in the order of their keys
 	Tenants   []Tenant
 	Keys      []TrustedKey
-	KeysCame  bool      // with the archive: nobody else vouches for them
-	Ledger    bool      // there was one to compare with
-	Findings  []Finding // the order is that of the keys, then what concerns the whole
-	Problems  []Problem // the same without the strangers, sorted by cause
-	Strangers []Finding // of the findings, those that contradict nothing
-	Gaps      []Gap     // checks that were called for and not made
-	Present   []string  // the tenants of which something lies in the archive, whatever the scope
-	Remarks   []string  // what whoever reads this should know
-	Bytes     int64     // that were read of objects
-	Others    int       // objects of the bucket that are none of Packhorse's
+	KeysCame  bool      // the keys came with the archive, and nobody else vouches for them
+	Ledger    bool      // a ledger was compared
+	Findings  []Finding // in the order of their keys, then those about the whole archive
+	Problems  []Problem // the findings without the strangers, grouped by cause
+	Strangers []Finding // the findings that contradict nothing
+	Gaps      []Gap     // required checks that were not made
+	Present   []string  // all tenants with objects in the archive, regardless of the scope
+	Remarks   []string  // advice for the reader
+	Bytes     int64     // read from objects
+	Others    int       // objects in the bucket that do not belong to Packhorse
 	StartedAt time.Time
 	EndedAt   time.Time
 }
 
-// Tenant is one tenant's part of it.
+// Tenant is one tenant's part of the summary.
 type Tenant struct {
 	ID           string `json:"tenantId"`
 	Manifests    int    `json:"manifests"`
@@ -281,14 +280,14 @@ type Tenant struct {
 	Chain        Reach  `json:"chain"`
 }
 
-// Reach is how much of a chain was seen.
+// Reach says how much of a chain was seen.
 type Reach struct {
 	Length  int64 `json:"length"` // the last sequence number
-	Whole   bool  `json:"whole"`  // each from 1 on is there and follows the one before
+	Whole   bool  `json:"whole"`  // every manifest from 1 on exists and follows the one before
 	Pending int   `json:"pending,omitempty"`
-	// Elsewhere is how many of them the ledger says lie in another archive of the tenant.
+	// Elsewhere counts the manifests that, by the ledger, are in another archive of the tenant.
 	Elsewhere int `json:"elsewhere,omitempty"`
-	// Ended: the ledger knows of no later one. Without a ledger nobody knows.
+	// Ended: the ledger confirms that the chain ends here. Always false without a ledger.
 	Ended bool   `json:"ended"`
-	Why   string `json:"why,omitempty"` // where the chain was not checked
+	Why   string `json:"why,omitempty"` // if the chain was not checked
 }

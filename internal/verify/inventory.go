@@ -8,7 +8,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// defaultPrefix is where packages lie unless ARCHIVE_PREFIX says otherwise.
+// defaultPrefix is the folder of packages unless ARCHIVE_PREFIX sets another.
 const defaultPrefix = "packages/"
 
 // placed is an object under one of the keys of an action.
@@ -17,10 +17,10 @@ type placed struct {
 	*Object
 }
 
-// family is everything that lies in the places of one action's key in one folder.
+// family holds every object in the places of one action's key, in one folder.
 type family struct {
-	parts                          investigation.KeyParts // of any of its parts
-	manifests, signatures, objects []placed               // in the order of their places
+	parts                          investigation.KeyParts // of any member
+	manifests, signatures, objects []placed               // sorted by place
 }
 
 func (f *family) add(p placed) {
@@ -34,10 +34,10 @@ func (f *family) add(p placed) {
 	}
 }
 
-// all returns every part of it.
+// all returns every member.
 func (f *family) all() []placed { return slices.Concat(f.objects, f.manifests, f.signatures) }
 
-// gone reports whether nothing of it has any bytes left.
+// gone reports whether no member has any bytes left.
 func (f *family) gone() bool {
 	return !slices.ContainsFunc(f.all(), func(p placed) bool {
 		_, ok := p.Current()
@@ -45,16 +45,16 @@ func (f *family) gone() bool {
 	})
 }
 
-// inventory is a listing, sorted out.
+// inventory is a sorted listing of the archive.
 type inventory struct {
-	families []*family           // in the order of their keys
-	packages map[string][]placed // by their tail
-	present  []string            // the tenants of which something lies there, whatever the scope
+	families []*family           // sorted by key
+	packages map[string][]placed // by the tail of their key
+	present  []string            // all tenants with objects, regardless of the scope
 	stray    []Object
 	others   int
 }
 
-// sortOut finds the families among the objects, and what belongs to none.
+// sortOut groups the objects into families, and collects those that belong to none.
 func sortOut(objects []Object, scope Scope) inventory {
 	inv := inventory{packages: map[string][]placed{}}
 	byStem := map[string]*family{}
@@ -96,8 +96,8 @@ func sortOut(objects []Object, scope Scope) inventory {
 	return inv
 }
 
-// takeFamilies keeps what the scope asks for. Where that is one key, the key is looked for even if
-// nothing lies there; and what may have to do with the same action is looked at too.
+// takeFamilies keeps the families in scope. If the scope is one key, it keeps that key even if nothing is
+// stored there. If that key is of an action that was not collected, it keeps the action's quarantine too.
 func (inv *inventory) takeFamilies(byStem map[string]*family, scope Scope) {
 	tenants := map[string]bool{}
 	asked, isKey := investigation.ParseKey(scope.Key)
@@ -114,7 +114,7 @@ func (inv *inventory) takeFamilies(byStem map[string]*family, scope Scope) {
 			tenants[f.parts.TenantID] = true
 		}
 		switch {
-		case f.gone() && stem != asked.Stem(): // there is nothing, and the chain says if there was
+		case f.gone() && stem != asked.Stem(): // empty; the chain shows if a manifest is missing
 		case scope.TenantID != "" && f.parts.TenantID != scope.TenantID:
 		case isKey && stem != asked.Stem() &&
 			(asked.Area != investigation.AreaNotCollected || f.parts.Area != investigation.AreaQuarantine):
@@ -134,7 +134,7 @@ func isBelow(key string, folders map[string]bool) bool {
 	return false
 }
 
-// bytes is how much there is to read.
+// bytes returns the number of bytes to read.
 func (inv inventory) bytes() int64 {
 	var sum int64
 	for _, f := range inv.families {
@@ -153,7 +153,7 @@ func (inv inventory) tenants() []string {
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// unknown names what lies in the archive's folders under keys that Packhorse does not use.
+// unknown reports objects in the archive's folders under keys that Packhorse does not use.
 func (inv inventory) unknown() []Finding {
 	var findings []Finding
 	for _, o := range inv.stray {

@@ -10,13 +10,13 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// records is what the ledger says, at two moments: before the archive was listed and after. A run
-// may go on while it is verified; so a disagreement counts only if both moments show it. A nil
-// *records is no ledger.
+// records holds the ledger's answers at two moments: before the archive was listed and after. Packhorse
+// may be storing packages during a verification, so a disagreement counts only if both moments show it.
+// A nil *records means that no ledger was given.
 type records struct {
 	ledger Ledger
 
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the maps below
 	then, late map[string]*snapshot
 }
 
@@ -24,14 +24,14 @@ type records struct {
 type snapshot struct {
 	head    investigation.Head
 	records map[string]investigation.Record // by action
-	strange error                           // what the ledger has that is no record, or no head
+	strange error                           // the invalid records and head
 }
 
 func newRecords(ledger Ledger) *records {
 	return &records{ledger: ledger, then: map[string]*snapshot{}, late: map[string]*snapshot{}}
 }
 
-// before asks for tenants that were not asked for yet.
+// before reads the given tenants, except those it has read already.
 func (r *records) before(ctx context.Context, tenants []string) error {
 	if r == nil {
 		return nil
@@ -45,7 +45,7 @@ func (r *records) before(ctx context.Context, tenants []string) error {
 	return nil
 }
 
-// after returns what the ledger says of the tenant since the archive was listed.
+// after returns the tenant's snapshot from after the archive was listed.
 func (r *records) after(ctx context.Context, tenant string) (*snapshot, error) {
 	return r.at(ctx, r.late, tenant)
 }
@@ -56,7 +56,7 @@ func (r *records) at(ctx context.Context, moment map[string]*snapshot, tenant st
 	if s, ok := moment[tenant]; ok {
 		return s, nil
 	}
-	// The head first: what is sealed after it was read is then not missing from the records.
+	// Read the head first: everything sealed up to it is then among the records.
 	head, strangeHead := r.ledger.Head(ctx, tenant)
 	if err := strangeHead; err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return nil, fmt.Errorf("read the end of the chain of tenant %s: %w", tenant, err)
@@ -76,7 +76,7 @@ func (r *records) at(ctx context.Context, moment map[string]*snapshot, tenant st
 	return s, nil
 }
 
-// tenantIDs returns the tenants that were asked for.
+// tenantIDs returns the tenants that before has read.
 func (r *records) tenantIDs() []string {
 	if r == nil {
 		return nil
@@ -90,8 +90,8 @@ func (r *records) tenantIDs() []string {
 	return ids
 }
 
-// inHand returns what says of an action whether something of it may be stored at this moment: its
-// record is not done.
+// inHand returns a function that reports whether an action is still in progress: its record is not done,
+// so its files may be written right now.
 func (r *records) inHand(ctx context.Context) func(investigation.ID) bool {
 	return func(id investigation.ID) bool {
 		if r == nil {
@@ -99,15 +99,15 @@ func (r *records) inHand(ctx context.Context) func(investigation.ID) bool {
 		}
 		s, err := r.after(ctx, id.TenantID)
 		if err != nil {
-			return false // whoever asks the ledger next will say so
+			return false // the ledger check reports the error
 		}
 		rec, ok := s.records[id.ActionID]
 		return ok && rec.State != investigation.StateDone
 	}
 }
 
-// record returns what the ledger knows of an action; false if it does not know it, cannot be read, or is
-// not there.
+// record returns the ledger's record of an action. It returns false if there is none, if the ledger cannot
+// be read, or if no ledger was given.
 func (r *records) record(ctx context.Context, id investigation.ID) (investigation.Record, bool) {
 	if r == nil {
 		return investigation.Record{}, false
@@ -115,7 +115,7 @@ func (r *records) record(ctx context.Context, id investigation.ID) (investigatio
 	for _, moment := range []map[string]*snapshot{r.then, r.late} {
 		s, err := r.at(ctx, moment, id.TenantID)
 		if err != nil {
-			return investigation.Record{}, false // whoever asks the ledger next will say so
+			return investigation.Record{}, false // the ledger check reports the error
 		}
 		if rec, ok := s.records[id.ActionID]; ok {
 			return rec, true
@@ -124,7 +124,7 @@ func (r *records) record(ctx context.Context, id investigation.ID) (investigatio
 	return investigation.Record{}, false
 }
 
-// recordOf returns the record whose package has the SHA-256.
+// recordOf returns the record whose package has this SHA-256.
 func (r *records) recordOf(ctx context.Context, tenant, sha256 string) (investigation.Record, bool) {
 	if r == nil {
 		return investigation.Record{}, false
@@ -141,10 +141,10 @@ func (r *records) recordOf(ctx context.Context, tenant, sha256 string) (investig
 	return investigation.Record{}, false
 }
 
-// inLedger holds a manifest against its action's record.
+// inLedger compares a manifest with the record of its action.
 func (v *Verifier) inLedger(ctx context.Context, s *Subject) {
 	if v.ledger == nil {
-		s.skip(CheckLedger, "there is no ledger to compare with")
+		s.skip(CheckLedger, "no ledger to compare with")
 		return
 	}
 	var findings []Finding
@@ -165,7 +165,7 @@ func (v *Verifier) inLedger(ctx context.Context, s *Subject) {
 	s.ok(CheckLedger)
 }
 
-// disagreements compares a manifest with the record of its action.
+// disagreements returns the differences between a manifest and the record of its action.
 func disagreements(s *Subject, snap *snapshot) []Finding {
 	var findings []Finding
 	mismatch := func(what, expected, found string) {
@@ -184,25 +184,25 @@ func disagreements(s *Subject, snap *snapshot) []Finding {
 	}
 	switch {
 	case seal.Sequence == 0:
-		mismatch("the ledger has not sealed such a manifest", "a seal",
+		mismatch("the ledger has not sealed this manifest", "a seal",
 			fmt.Sprintf("the state %q", rec.State))
 		return findings
 	case seal.Sequence != m.Chain.Sequence:
-		mismatch("the ledger has another sequence number", fmt.Sprint(seal.Sequence),
+		mismatch("the ledger has a different sequence number", fmt.Sprint(seal.Sequence),
 			fmt.Sprint(m.Chain.Sequence))
 	}
 	if seal.Digest != s.Digest {
 		mismatch("the ledger has the digest of another manifest", seal.Digest, s.Digest)
 	}
-	// Where another file lay in its place, the ledger knows of the outcome's manifest where it went in
-	// the end, and of the quarantine's only where it belongs.
+	// If another file occupied the place, the manifest went to a later one. The ledger records the final
+	// key of the outcome's manifest, but only the first key of the quarantine's.
 	exact := m.Outcome != manifest.OutcomeQuarantined && rec.State == investigation.StateDone
 	if n, _ := investigation.ParseKey(manifestKey); manifestKey != s.ManifestKey && (exact || n.Stem() != s.stem) {
 		mismatch("the ledger has the manifest under another key", manifestKey, s.ManifestKey)
 	}
 	if m.NotCollected != nil {
 		if rec.Reason != m.NotCollected.Reason {
-			mismatch("the ledger has another reason", string(rec.Reason), string(m.NotCollected.Reason))
+			mismatch("the ledger has a different reason", string(rec.Reason), string(m.NotCollected.Reason))
 		}
 		return findings
 	}
@@ -224,14 +224,14 @@ func objectText(o manifest.Object) string {
 		o.Size, o.SHA256, o.CRC32C)
 }
 
-// sealed is a manifest that the ledger has a seal of.
+// sealed is a manifest for which the ledger holds a seal.
 type sealed struct {
 	key  string
 	seal investigation.Seal
-	done bool // and nothing is to be written any more
+	done bool // nothing is left to write
 }
 
-// seals lists the manifests that a record has sealed.
+// seals lists the sealed manifests of a record.
 func seals(rec investigation.Record) []sealed {
 	var all []sealed
 	done := rec.State == investigation.StateDone

@@ -13,7 +13,7 @@ import (
 	"packhorse/internal/zipinspect"
 )
 
-// object reads the object's bytes again, or makes sure that there is none where none may be.
+// object reads the object's bytes again, or checks that no object exists if none was collected.
 func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit) {
 	m := s.Manifest
 	if m.Object == nil {
@@ -22,18 +22,18 @@ func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit
 	}
 	if u.object == nil {
 		s.mismatch(Finding{
-			Check: CheckObject, What: "the object is not there",
+			Check: CheckObject, What: "the object is missing",
 			Expected: fmt.Sprintf("%d bytes, SHA-256 %s", m.Object.Size, m.Object.SHA256),
 		})
 		return
 	}
 	if u.object.Irregular != "" {
-		s.mismatch(Finding{Check: CheckObject, What: "it is no file", Found: u.object.Irregular})
+		s.mismatch(Finding{Check: CheckObject, What: "not a regular file", Found: u.object.Irregular})
 		return
 	}
 	version, ok := u.object.Current()
 	if v.comparable(m) && u.object.version(versionOf(m)) >= 0 {
-		version, ok = versionOf(m), true // whatever lies over it: this is the one
+		version, ok = versionOf(m), true // the recorded version, even if newer ones are on top
 	}
 	if !ok {
 		s.mismatch(Finding{Check: CheckObject, What: "every version of the object is deleted"})
@@ -52,7 +52,7 @@ func (v *Verifier) object(ctx context.Context, s *Subject, inv inventory, u unit
 	s.ok(CheckObject)
 }
 
-// noObject makes sure that there is no package. What the manifest itself names as strange is none.
+// noObject checks that no package exists. Strangers that the manifest itself names do not count.
 func (v *Verifier) noObject(s *Subject, inv inventory, u unit) {
 	var others []string
 	for _, o := range inv.packages[u.parts.Tail] {
@@ -83,7 +83,7 @@ func (v *Verifier) read(ctx context.Context, o *Object, version string, judge bo
 	return zipinspect.Inspect(v.reporter.Reading(o.Key, o.Size, obedient{ctx, body}), judge)
 }
 
-// obedient is a reader that ends with its context.
+// obedient is a reader that fails once its context ends.
 type obedient struct {
 	ctx    context.Context
 	source io.Reader
@@ -96,20 +96,20 @@ func (o obedient) Read(p []byte) (int, error) {
 	return o.source.Read(p)
 }
 
-// compare holds the bytes against the manifest. Of other bytes it says only that they are others:
-// everything else follows from that.
+// compare compares the bytes with the manifest. If the SHA-256 differs it stops there, because all other
+// differences follow from that.
 func (v *Verifier) compare(ctx context.Context, s *Subject, i zipinspect.Inspection) {
 	m := s.Manifest
 	mismatch := func(what, expected, found string) {
 		s.mismatch(Finding{Check: CheckObject, What: what, Expected: expected, Found: found})
 	}
 	if i.Size != m.Object.Size {
-		mismatch("the object's size is another", fmt.Sprintf("%d bytes", m.Object.Size),
+		mismatch("the object's size differs", fmt.Sprintf("%d bytes", m.Object.Size),
 			fmt.Sprintf("%d bytes", i.Size))
 	}
 	if i.SHA256 != m.Object.SHA256 {
 		f := Finding{
-			Check: CheckObject, What: "the object's SHA-256 is another", Expected: m.Object.SHA256,
+			Check: CheckObject, What: "the object's SHA-256 differs", Expected: m.Object.SHA256,
 			Found: i.SHA256,
 		}
 		if host, key := v.whose(ctx, s, i.SHA256); host != "" {
@@ -120,28 +120,28 @@ func (v *Verifier) compare(ctx context.Context, s *Subject, i zipinspect.Inspect
 		return
 	}
 	if i.CRC32C != m.Object.CRC32C {
-		mismatch("the object's CRC-32C is another", m.Object.CRC32C, i.CRC32C)
+		mismatch("the object's CRC-32C differs", m.Object.CRC32C, i.CRC32C)
 	}
 	if m.Content == nil {
 		return
 	}
-	// Remarks are sentences of the release that wrote them, and another may find other words.
+	// Remarks are not compared: another release may word them differently.
 	c := i.Content
 	switch {
 	case c.Entries != m.Content.Entries:
-		mismatch("the package has another number of entries", fmt.Sprint(m.Content.Entries),
+		mismatch("the package's number of entries differs", fmt.Sprint(m.Content.Entries),
 			fmt.Sprint(c.Entries))
 	case c.UncompressedSize != m.Content.UncompressedSize:
-		mismatch("the package's entries have another size", fmt.Sprintf("%d bytes", m.Content.UncompressedSize),
+		mismatch("the package's uncompressed size differs", fmt.Sprintf("%d bytes", m.Content.UncompressedSize),
 			fmt.Sprintf("%d bytes", c.UncompressedSize))
 	case !slices.Equal(c.TopLevel, m.Content.TopLevel):
-		mismatch("the package has other folders at the top", strings.Join(m.Content.TopLevel, " "),
+		mismatch("the package's top-level folders differ", strings.Join(m.Content.TopLevel, " "),
 			strings.Join(c.TopLevel, " "))
 	}
 }
 
-// whose says of which host bytes with this SHA-256 are the package, and under which key it belongs:
-// by another manifest, or by the ledger.
+// whose finds the host whose package has this SHA-256, and the key where it belongs. It looks in the other
+// manifests first, then in the ledger.
 func (v *Verifier) whose(ctx context.Context, s *Subject, sha256 string) (host, key string) {
 	if m, ok := v.bodies[sha256]; ok {
 		return cmp.Or(m.Action.ComputerDNSName, m.Action.MachineID), m.Object.Key

@@ -10,45 +10,44 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// paper is one version of what lies in a manifest's place: a manifest, or what passes itself off as
-// one.
+// paper is one version of the object in a manifest's place: a manifest, or something posing as one.
 type paper struct {
 	placed
-	version string // to be opened; empty in an archive without versions
+	version string // empty in an archive without versions
 	digest  string // SHA-256 of its bytes; empty if they could not be read
-	text    []byte // kept only as long as its signatures are looked for
+	text    []byte // kept only during the search for its signature
 	m       manifest.Manifest
 	unread  error // why its bytes cannot be read
 	bad     error // why they are not a manifest
-	// belongs: it lies in a place of the key that it calls for.
+	// belongs: it is stored in a place of the key that its own facts require.
 	belongs bool
 
-	signature        *placed // the one by a trusted key; else one to be found fault with, or nil
+	signature        *placed // the one by a trusted key; else the first one to report on, or nil
 	signatureVersion string
 	signed           bool // by the trusted key that it names
 }
 
 func (p *paper) parsed() bool { return p.unread == nil && p.bad == nil }
 
-// valid reports whether a trusted key vouches for it, here.
+// valid reports whether a trusted key vouches for the paper in this place.
 func (p *paper) valid() bool { return p.signed && p.belongs }
 
-// unit is what belongs to one manifest. What is not there is nil.
+// unit is one manifest and its object. Missing parts are nil.
 type unit struct {
 	parts  investigation.KeyParts
 	paper  *paper
 	object *placed
 }
 
-// resolved is a family whose manifests are told from what only lies in their places.
+// resolved is a family whose manifests are told apart from foreign objects in their places.
 type resolved struct {
 	*family
-	units   []unit   // one, unless several manifests are true
-	rest    []placed // what belongs to none of them
-	outcome *paper   // the manifest of the action's outcome, if it lies elsewhere and this is all strange
+	units   []unit   // one, unless several manifests are valid
+	rest    []placed // members that belong to no unit
+	outcome *paper   // the manifest of the action's outcome, if it is elsewhere and this family is all strange
 }
 
-// known returns the manifest of it that a trusted key vouches for, or nil.
+// known returns the family's manifest that a trusted key vouches for, or nil.
 func (r *resolved) known() *paper {
 	for _, u := range r.units {
 		if u.paper != nil && u.paper.valid() {
@@ -58,9 +57,9 @@ func (r *resolved) known() *paper {
 	return nil
 }
 
-// resolve reads every version in every place of the family's manifest. Anybody who may write can put
-// a file into one of them, before or after the manifest; only a trusted signature tells which is it.
-// Where none is, what lies in the first place is taken for it, and found fault with.
+// resolve reads every version in every place of the family's manifest. Anybody with write access can put a
+// file into such a place, before or after the manifest, and only a trusted signature tells the true one.
+// Without such a signature, resolve takes the one in the first place as the manifest and reports on it.
 func (v *Verifier) resolve(ctx context.Context, f *family) *resolved {
 	r := &resolved{family: f}
 	var papers []*paper
@@ -87,7 +86,7 @@ func (v *Verifier) papers(ctx context.Context, f *family, at placed) []*paper {
 	versions := at.readable()
 	slices.Reverse(versions)
 	if len(versions) == 0 {
-		versions = []string{""} // all are deleted, and reading it says so
+		versions = []string{""} // all are deleted: reading it returns that error
 	}
 	papers := make([]*paper, 0, len(versions))
 	for _, version := range versions {
@@ -109,7 +108,7 @@ func (v *Verifier) papers(ctx context.Context, f *family, at placed) []*paper {
 	return papers
 }
 
-// sign looks for a trusted signature in the places of the manifest's.
+// sign looks for a trusted signature in the places of the paper's signature.
 func (v *Verifier) sign(ctx context.Context, f *family, p *paper) {
 	key, trusted := v.trust.keys[p.m.Signature.KeyID]
 	for i, s := range f.signatures {
@@ -133,14 +132,14 @@ func (v *Verifier) sign(ctx context.Context, f *family, p *paper) {
 	}
 }
 
-// choose returns the papers that are manifests: those that a trusted key vouches for, each once. If
-// there are none, the one that comes closest.
+// choose returns the papers that are manifests: those that a trusted key vouches for, each once. Without
+// any, it returns the closest candidate.
 func choose(papers []*paper, rec investigation.Record, in investigation.Area) []*paper {
 	seal, key := rec.Seal, rec.ManifestKey
 	if in == investigation.AreaQuarantine {
 		seal, key = rec.QuarantineSeal, investigation.Key(rec.Quarantine.Key).Manifest()
 	}
-	// The ledger's own come first; of equal ones the first place and the oldest version.
+	// The ledger's own come first. The sort is stable: ties go to the first place and the oldest version.
 	rank := func(p *paper) int {
 		switch {
 		case seal.Sequence > 0 && p.digest == seal.Digest && p.Key == key:
@@ -166,8 +165,8 @@ func choose(papers []*paper, rec investigation.Record, in investigation.Area) []
 	return []*paper{closest(papers, rank)}
 }
 
-// closest returns the paper that is taken for the manifest where no trusted key vouches for any: the
-// ledger's; else the first place's, in the version that everybody sees.
+// closest returns the paper to treat as the manifest if no trusted key vouches for any: the one the ledger
+// names, or else the current version in the first place.
 func closest(papers []*paper, rank func(*paper) int) *paper {
 	best := papers[0]
 	for _, p := range papers {
@@ -179,7 +178,7 @@ func closest(papers []*paper, rank func(*paper) int) *paper {
 	return best
 }
 
-// objectFor returns the object that a manifest speaks of, as far as it lies in the family.
+// objectFor returns the object that a manifest describes, if the family has it.
 func objectFor(f *family, p *paper) *placed {
 	for i, o := range f.objects {
 		switch {
@@ -191,7 +190,7 @@ func objectFor(f *family, p *paper) *placed {
 	return nil
 }
 
-// claims reports whether a part belongs to one of the manifests.
+// claims reports whether a member belongs to one of the units.
 func (r *resolved) claims(p placed) bool {
 	return slices.ContainsFunc(r.units, func(u unit) bool {
 		return u.paper != nil && (u.paper.Key == p.Key || u.object != nil && u.object.Key == p.Key ||
@@ -200,7 +199,7 @@ func (r *resolved) claims(p placed) bool {
 	})
 }
 
-// outcomes maps each action to the manifest of its outcome, as far as a trusted key vouches for it.
+// outcomes maps each action to its outcome's manifest, if a trusted key vouches for that manifest.
 func outcomes(all []*resolved) map[investigation.ID]*paper {
 	known := map[investigation.ID]*paper{}
 	for _, r := range all {
@@ -211,8 +210,8 @@ func outcomes(all []*resolved) map[investigation.ID]*paper {
 	return known
 }
 
-// disown takes apart a family that nobody vouches for although its action's outcome lies elsewhere:
-// all of it is strange. What that outcome or the ledger names is never disowned: it is evidence that
+// disown declares a whole family strange if no trusted key vouches for it and its action's outcome is
+// elsewhere. It never disowns a family that the outcome or the ledger names: that is evidence which
 // somebody changed.
 func (v *Verifier) disown(ctx context.Context, r *resolved, outcome *paper) {
 	if outcome == nil || r.known() != nil || len(r.all()) == 0 {
@@ -240,7 +239,7 @@ func (v *Verifier) disown(ctx context.Context, r *resolved, outcome *paper) {
 	}
 }
 
-// bodies maps the SHA-256 of every object that a manifest vouches for to that manifest.
+// bodies maps the SHA-256 of each object to the manifest that vouches for it.
 func bodies(all []*resolved) map[string]manifest.Manifest {
 	known := map[string]manifest.Manifest{}
 	for _, r := range all {
@@ -253,7 +252,7 @@ func bodies(all []*resolved) map[string]manifest.Manifest {
 	return known
 }
 
-// resolveAll tells the manifests of all families from what only lies in their places.
+// resolveAll resolves all families, and disowns those that are strange.
 func (v *Verifier) resolveAll(ctx context.Context, inv inventory) ([]*resolved, error) {
 	all := make([]*resolved, len(inv.families))
 	err := v.each(ctx, len(all), func(i int) { all[i] = v.resolve(ctx, inv.families[i]) })

@@ -7,24 +7,24 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// headlineMissing is what it all comes down to where a manifest is not there.
+// headlineMissing is the headline of a problem whose root is a missing manifest.
 const headlineMissing = "manifest missing"
 
-// Problem is one thing that is wrong, with everything that was found because of it.
+// Problem is one root cause with all findings that follow from it.
 type Problem struct {
-	Finding // the root cause; what it is called is Title
-	// Because are the other findings of the same cause: they follow from it, or say the same.
+	Finding // the root cause; Title names it
+	// Because holds the other findings with the same cause: they follow from it or repeat it.
 	Because []Finding `json:"because,omitempty"`
 }
 
 // Title names the problem in a few words.
 func (p Problem) Title() string { return cmp.Or(p.Headline, p.What) }
 
-// causes orders checks: what comes first explains what comes later.
+// causes orders the checks: earlier ones explain later ones.
 var causes = []Check{CheckManifest, CheckSignature, CheckObject, CheckVersion, CheckLock, CheckQuarantine,
 	CheckLedger, CheckStray, CheckChain, CheckClock, CheckKey}
 
-// rank orders the findings of one action: the smallest is the root.
+// rank orders the findings of one action: the smallest is the root cause.
 func rank(f Finding) int {
 	at := 4 * slices.Index(causes, f.Check)
 	switch {
@@ -39,8 +39,8 @@ func rank(f Finding) int {
 	}
 }
 
-// fold sorts findings by their cause. Those of one action have one; and a gap in a chain, or a link
-// that does not fit, follows from the manifest that is missing or wrong there.
+// fold groups findings by cause. The findings of one action share a cause, and a gap or a broken link in
+// a chain follows from the manifest that is missing or wrong there.
 func fold(findings []Finding, subjects []Subject) []Problem {
 	var groups [][]Finding
 	byAction := map[investigation.ID]int{}
@@ -85,13 +85,13 @@ func problem(group []Finding) Problem {
 	if p.Check == CheckStray && p.id != (investigation.ID{}) && p.Expected != "" {
 		p.Headline = headlineMissing
 	}
-	for _, f := range p.Because { // who knows less may come first
+	for _, f := range p.Because { // the root cause may not know the host or the case
 		p.Host, p.Case = cmp.Or(p.Host, f.Host), cmp.Or(p.Case, f.Case)
 	}
 	return p
 }
 
-// numbersOf maps actions to the sequence numbers that their manifests have or should have.
+// numbersOf maps actions to the sequence numbers that the ledger gave their manifests.
 func numbersOf(subjects []Subject) map[investigation.ID][]int64 {
 	numbers := map[investigation.ID][]int64{}
 	for _, s := range subjects {
@@ -116,7 +116,7 @@ func causeOf(f Finding, groups [][]Finding, numbers map[investigation.ID][]int64
 				slices.ContainsFunc(numbers[g.id], f.gap.has):
 				return i
 			case f.gap.from > 0 && closest < 0 && lacksManifest(g) && numbers[g.id] == nil:
-				closest = i // without a ledger nobody knows its number
+				closest = i // its number is unknown without a ledger
 			}
 		}
 	}
@@ -137,8 +137,8 @@ func manifestOf(key string) string {
 	return n.Key()
 }
 
-// sameKey folds manifests that one foreign key signed into one problem: it is the key that is missing
-// among those that are trusted, or somebody has written an archive of their own.
+// sameKey folds all manifests signed by one untrusted key into one problem: either the trusted keys lack
+// that key, or somebody else wrote the archive.
 func sameKey(problems []Problem) []Problem {
 	byKey := map[string]int{}
 	var folded []Problem
@@ -158,5 +158,5 @@ func sameKey(problems []Problem) []Problem {
 	return folded
 }
 
-// headlineForeign is what it comes down to where nobody vouches for a key.
+// headlineForeign is the headline of a problem whose root is an untrusted key.
 const headlineForeign = "signed by a key that is not trusted"

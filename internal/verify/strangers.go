@@ -10,18 +10,18 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// Stranger is something that lies where Packhorse stores its files, and that Packhorse did not store.
+// Stranger is an object that Packhorse did not store, in a place where it stores its files.
 type Stranger struct {
 	Key       string `json:"key"`
 	VersionID string `json:"versionId,omitempty"`
 	Size      int64  `json:"size"`             // bytes
-	SHA256    string `json:"sha256,omitempty"` // of its bytes; empty where Note says why
+	SHA256    string `json:"sha256,omitempty"` // of its bytes; if empty, Note says why
 	Note      string `json:"note,omitempty"`
-	// Known: the manifest or the ledger names it, so it was there when the package was stored.
+	// Known: the manifest or the ledger names it, so it existed when the package was stored.
 	Known bool `json:"known"`
 }
 
-// String says what it is, without its key.
+// String describes the stranger without its key.
 func (s *Stranger) String() string {
 	var parts []string
 	if s.VersionID != "" {
@@ -37,15 +37,15 @@ func (s *Stranger) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// names reports whether a manifest names a stranger.
+// names reports whether the manifest names this object as a stranger.
 func names(m manifest.Manifest, key, version string) bool {
 	return slices.ContainsFunc(m.Strangers, func(s manifest.Stranger) bool {
 		return s.Key == key && (version == "" || s.VersionID == version)
 	})
 }
 
-// stranger reads one version of an object, to say what it is. s is the record that it lies beside; it
-// can be nil.
+// stranger reads one version of an object and describes it. s is the subject that it was found beside, or
+// nil.
 func (v *Verifier) stranger(ctx context.Context, o *Object, version string, s *Subject) *Stranger {
 	stranger := &Stranger{Key: o.Key, VersionID: version, Size: o.size(version)}
 	if s != nil {
@@ -68,9 +68,9 @@ func (v *Verifier) stranger(ctx context.Context, o *Object, version string, s *S
 	return stranger
 }
 
-// strange names what belongs to no manifest. Beside the true record of its action it is a stranger,
-// which contradicts nothing; else it is a finding like any other. What the ledger has in hand is being
-// stored at this moment.
+// strange reports objects that belong to no manifest. Beside the true record of its action such an object
+// is a stranger, which contradicts nothing; otherwise it is an ordinary finding. Actions still in progress
+// are skipped, because their files are being stored right now.
 func (v *Verifier) strange(ctx context.Context, all []*resolved, subjects []Subject) []Finding {
 	inHand := v.ledger.inHand(ctx)
 	var findings []Finding
@@ -83,7 +83,7 @@ func (v *Verifier) strange(ctx context.Context, all []*resolved, subjects []Subj
 			}
 			version, _ := o.Current()
 			f := Finding{
-				Key: o.Key, TenantID: r.parts.TenantID, Check: CheckStray, What: "no manifest speaks of it",
+				Key: o.Key, TenantID: r.parts.TenantID, Check: CheckStray, What: "no manifest mentions it",
 				Expected: r.parts.ManifestKey(), Stranger: v.stranger(ctx, o.Object, version, beside),
 				id: r.parts.ID,
 			}
@@ -93,7 +93,7 @@ func (v *Verifier) strange(ctx context.Context, all []*resolved, subjects []Subj
 			}
 			if vouched {
 				f.Kind, f.Expected = KindStranger, ""
-				f.What = "nobody whom you trust signed for it"
+				f.What = "no trusted key signed for it"
 			}
 			findings = append(findings, f)
 		}
@@ -101,7 +101,7 @@ func (v *Verifier) strange(ctx context.Context, all []*resolved, subjects []Subj
 	return findings
 }
 
-// besides returns the record that vouches for the action of a family, or else any of that action.
+// besides returns the subject that vouches for the family's action, or else any subject of that action.
 func besides(subjects []Subject, r *resolved) *Subject {
 	var closest *Subject
 	for i := range subjects {

@@ -12,14 +12,14 @@ import (
 	"packhorse/internal/verify"
 )
 
-// moved moves what lies under a key to another: as if the first had been taken when it was stored.
+// moved moves an object to another key, as if the first key had been occupied when it was stored.
 func moved(w *world, from, to string) {
 	w.Store.Objects[to] = w.Store.Objects[from]
 	delete(w.Store.Objects, from)
 }
 
-// resealed is a package of action 9 whose files lie where it says: the nth places of object, manifest and
-// signature. The manifest names the strangers.
+// resealed stores a package of action 9 with object, manifest and signature in the given places. The
+// manifest names the strangers.
 func resealed(t *testing.T, w *world, object, manifest, signature int) {
 	t.Helper()
 	rec := w.Record(tenant, 9)
@@ -44,15 +44,15 @@ func resealed(t *testing.T, w *world, object, manifest, signature int) {
 	w.Book.Change(9, func(r *investigation.Record) { r.ManifestKey = at })
 }
 
-// planted is a file of somebody else's in the archive, and what has to be said of it.
+// planted is somebody else's file in the archive, and the expected finding.
 type planted struct {
 	name string
 	key  string
 	body string
 }
 
-// TestStrangers: a planted file under any of an action's keys is found and named, and neither trusted
-// nor a reason to doubt the record beside it.
+// TestStrangers checks that a planted file under any of an action's keys is found and named. It is not
+// trusted, and it does not cast doubt on the record beside it.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
@@ -61,7 +61,7 @@ func TestStrangers(t *testing.T) {
 	forged := string(whole.Store.Body(key(prefix, 2, ".json")))
 	for _, tt := range []struct {
 		name                        string
-		object, manifest, signature int // the places of ours
+		object, manifest, signature int // the places of our own files
 		planted                     []planted
 	}{
 		{"a package before ours", 1, 1, 0, []planted{{"", pkg, "PK planted"}}},
@@ -92,14 +92,14 @@ func TestStrangers(t *testing.T) {
 				t.Errorf("%s: %q", sum.Verdict(), sum.Problems)
 			}
 			checkNamed(t, sum, tt.planted)
-			// Asked for by the key that everybody would guess, the true record is found.
+			// The key that everybody would guess leads to the true record.
 			sum = runOn(t, w.Store, trust, w.Book, verify.Scope{Key: pkg})
 			s := sum.Subjects[0]
 			if want := key(prefix, 9, investigation.Place(".zip", tt.object)); sum.Verdict() != verify.Pass ||
 				len(sum.Subjects) != 1 || s.Key != want || s.Manifest.Object.SHA256 == "" {
 				t.Errorf("by its key: %s, %d subjects, %s; %q", sum.Verdict(), len(sum.Subjects), s.Key, sum.Problems)
 			}
-			// And without a ledger, too.
+			// The same without a ledger.
 			sum = runOn(t, w.Store, trust, nil, verify.Scope{})
 			if len(sum.Problems) > 0 {
 				t.Errorf("without a ledger: %q", sum.Problems)
@@ -128,8 +128,8 @@ func checkNamed(t *testing.T, sum verify.Summary, all []planted) {
 	}
 }
 
-// TestStrangersThatContradict: where a stranger stands where the evidence is said to be, or the true
-// record is not there, it is a mismatch.
+// TestStrangersThatContradict: a stranger is a mismatch if it takes the place that the record names for the
+// evidence, or if the true record is missing.
 func TestStrangersThatContradict(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
@@ -153,7 +153,7 @@ func TestStrangersThatContradict(t *testing.T) {
 		{"the true bytes are gone", func(_ *testing.T, w *world) {
 			w.Store.Put(key(prefix, 2, "~1.zip"), []byte("planted"), lock)
 			delete(w.Store.Objects, pkg)
-		}, "the object is not there", 0},
+		}, "the object is missing", 0},
 		{"the true manifest is gone", func(_ *testing.T, w *world) {
 			w.Store.Put(key(prefix, 2, "~1.json"), []byte("{}"), lock)
 			delete(w.Store.Objects, manifest)
@@ -161,20 +161,20 @@ func TestStrangersThatContradict(t *testing.T) {
 		{"the true manifest is changed, and another lies beside it", func(_ *testing.T, w *world) {
 			w.Store.Put(key("not-collected/", 2, ".json"), []byte("{}"), lock)
 			w.Store.Change(manifest, []byte("{}"))
-		}, "not a manifest as it was written", 0},
+		}, "not a valid manifest", 0},
 		{"the quarantine's manifest is changed, though the outcome is true", func(_ *testing.T, w *world) {
 			w.Store.Change(key("quarantine/", 5, ".json"), []byte("{}"))
-		}, "not a manifest as it was written", 0},
-		{"a package that no manifest ever spoke of", func(_ *testing.T, w *world) {
+		}, "not a valid manifest", 0},
+		{"a package that no manifest ever mentioned", func(_ *testing.T, w *world) {
 			w.Store.Put(key(prefix, 9, ".zip"), []byte("planted"), lock)
-		}, "no manifest speaks of it", 7},
+		}, "no manifest mentions it", 7},
 		{"on top of the published key", func(_ *testing.T, w *world) {
 			for k := range w.Store.Objects {
 				if strings.HasPrefix(k, "signing-keys/") {
 					w.Store.Put(k, []byte("planted"), lock)
 				}
 			}
-		}, "not one public key", 7},
+		}, "not a single public key", 7},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -195,7 +195,7 @@ func TestStrangersThatContradict(t *testing.T) {
 	}
 }
 
-// TestHiddenRecord: the true manifest, signature and object are read under whatever lies on top.
+// TestHiddenRecord checks that the true manifest, signature and object are read under newer versions.
 func TestHiddenRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -215,8 +215,8 @@ func TestHiddenRecord(t *testing.T) {
 	}
 }
 
-// TestKnownStrangers: what manifest or ledger named when the package was stored is told from what came
-// later.
+// TestKnownStrangers checks that strangers named by the manifest or the ledger are told apart from those
+// that came later.
 func TestKnownStrangers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -237,8 +237,8 @@ func TestKnownStrangers(t *testing.T) {
 	}
 }
 
-// TestStrangeKeys: a public key is taken for what it is, in whatever place; what only has its name is a
-// stranger beside it.
+// TestStrangeKeys checks that a public key is recognized in any place, and that a file that only has its
+// name is a stranger beside it.
 func TestStrangeKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -266,7 +266,7 @@ func TestStrangeKeys(t *testing.T) {
 	}
 }
 
-// TestStrangerOfNothing: of an action that has no package the manifest names the stranger in its place.
+// TestStrangerOfNothing: the manifest of an action without a package names the stranger in its place.
 func TestStrangerOfNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -9,10 +9,10 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// signatureAlgorithm is the one there is.
+// signatureAlgorithm is the only one in use.
 const signatureAlgorithm = "ECDSA-P256-SHA256"
 
-// subject makes all checks of one manifest that need no other.
+// subject makes all checks of one manifest that do not need other manifests.
 func (v *Verifier) subject(ctx context.Context, inv inventory, r *resolved, u unit) Subject {
 	s := Subject{
 		Key: u.parts.SubjectKey(), ManifestKey: u.parts.ManifestKey(), TenantID: u.parts.TenantID,
@@ -46,11 +46,11 @@ func (v *Verifier) subject(ctx context.Context, inv inventory, r *resolved, u un
 	return s
 }
 
-// withoutManifest is about what lies there although its manifest does not. The finding of an object
-// or signature alone is a stray's.
+// withoutManifest reports a missing manifest. An object or signature that is left alone gets its finding
+// from the stray check.
 func (v *Verifier) withoutManifest(ctx context.Context, s *Subject, r *resolved) {
 	if v.ledger.inHand(ctx)(s.id) {
-		s.needless(CheckManifest, "it is being stored at this moment")
+		s.needless(CheckManifest, "it is being stored right now")
 		for _, check := range checksAfterManifest {
 			s.needless(check, "there is no manifest yet")
 		}
@@ -59,7 +59,7 @@ func (v *Verifier) withoutManifest(ctx context.Context, s *Subject, r *resolved)
 	if len(r.rest) == 0 {
 		sealed := s.Record != nil && (s.Record.IsSealed() || s.Record.State == investigation.StateDone)
 		s.mismatch(Finding{
-			Check: CheckManifest, What: "nothing lies under the key", Expected: s.ManifestKey, nothing: !sealed,
+			Check: CheckManifest, What: "nothing is stored under the key", Expected: s.ManifestKey, nothing: !sealed,
 		})
 	} else {
 		s.set(Result{Check: CheckManifest, Verdict: VerdictMismatch, Why: "it is missing"})
@@ -81,10 +81,10 @@ func (v *Verifier) manifest(s *Subject, u unit) {
 		return
 	case p.bad != nil:
 		s.mismatch(Finding{
-			Key: s.ManifestKey, Check: CheckManifest, What: "it is not a manifest as it was written",
+			Key: s.ManifestKey, Check: CheckManifest, What: "not a valid manifest",
 			Found: strings.TrimPrefix(p.bad.Error(), manifest.ErrBadManifest.Error()+": "),
 		})
-		s.unfounded("the manifest is not as it was written", checksAfterManifest...)
+		s.unfounded("the manifest is not valid", checksAfterManifest...)
 		return
 	}
 	s.Manifest, s.read = p.m, true
@@ -98,7 +98,7 @@ func (v *Verifier) manifest(s *Subject, u unit) {
 	}
 }
 
-// beside is what a person calls what lies in the place of a manifest.
+// beside returns the key that people use for the evidence of the manifest in this place.
 func beside(at investigation.KeyParts) string {
 	if at.Area == investigation.AreaNotCollected {
 		return at.Key()
@@ -106,8 +106,8 @@ func beside(at investigation.KeyParts) string {
 	return investigation.Place(at.SubjectKey(), at.Place)
 }
 
-// place returns the key that a manifest's own facts call for, and whether it lies in a place of that
-// key.
+// place returns the key that follows from a manifest's own facts, and whether the manifest is stored in
+// one of the places of that key.
 func place(m manifest.Manifest, at investigation.KeyParts) (expected string, ok bool) {
 	action := investigation.Action{
 		ID:        investigation.ID{TenantID: m.Action.TenantID, ActionID: m.Action.ID},
@@ -115,7 +115,7 @@ func place(m manifest.Manifest, at investigation.KeyParts) (expected string, ok 
 	}
 	expected, err := m.Key()
 	if err != nil {
-		return "the key of an action that makes sense", false
+		return "the key of a valid action", false
 	}
 	var byAction string
 	switch m.Outcome {
@@ -146,7 +146,7 @@ func place(m manifest.Manifest, at investigation.KeyParts) (expected string, ok 
 	return byAction, byAction == at.ManifestKey()
 }
 
-// signature judges the signature by the trusted key that the manifest names.
+// signature checks the signature with the trusted key that the manifest names.
 func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
 	p := u.paper
 	mismatch := func(what, expected, found string, unread bool) {
@@ -160,14 +160,14 @@ func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
 	}
 	ref := s.Manifest.Signature
 	if ref.Algorithm != signatureAlgorithm {
-		mismatch("the manifest names another kind of signature", signatureAlgorithm, ref.Algorithm, false)
+		mismatch("the manifest names a different signature algorithm", signatureAlgorithm, ref.Algorithm, false)
 	}
 	if p.signed {
 		s.ok(CheckSignature)
 		return
 	}
 	if p.signature == nil {
-		mismatch("there is no signature", "a signature by the key "+ref.KeyID, "", false)
+		mismatch("the signature is missing", "a signature by the key "+ref.KeyID, "", false)
 		return
 	}
 	key, ok := v.trust.keys[ref.KeyID]
@@ -176,7 +176,7 @@ func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
 		if ids := v.trust.IDs(); len(ids) > 0 {
 			trusted = "one of " + strings.Join(ids, ", ")
 		}
-		mismatch("a foreign key: the manifest names one that is not trusted", trusted, ref.KeyID, false)
+		mismatch("the manifest names a key that is not trusted", trusted, ref.KeyID, false)
 		s.Findings[len(s.Findings)-1].Headline = headlineForeign
 		return
 	}
@@ -185,11 +185,11 @@ func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
 		mismatch("the signature cannot be read", "", err.Error(), !isWrong(err))
 		return
 	}
-	mismatch("the signature is not one of this manifest by this key", "a signature by the key "+key.ID,
-		fmt.Sprintf("%d bytes that are none", len(text)), false)
+	mismatch("the signature does not match this manifest and key", "a signature by the key "+key.ID,
+		fmt.Sprintf("%d bytes that do not verify", len(text)), false)
 }
 
-// quarantines holds what manifests say of the quarantine against what lies there.
+// quarantines compares the quarantined objects that manifests name with those in the archive.
 func (v *Verifier) quarantines(subjects []Subject, mismatch func(*Subject, Finding)) {
 	for i := range subjects {
 		s := &subjects[i]
@@ -203,21 +203,21 @@ func (v *Verifier) quarantines(subjects []Subject, mismatch func(*Subject, Findi
 		}
 		switch {
 		case q == nil || q.Digest == "":
-			say("the manifest of what is in quarantine is not there", named.ManifestKey, "")
+			say("the quarantine manifest is missing", named.ManifestKey, "")
 		case q.Digest != named.ManifestSHA256:
-			say("the manifest of what is in quarantine is another", named.ManifestSHA256, q.Digest)
+			say("the quarantine manifest differs", named.ManifestSHA256, q.Digest)
 		case q.Key != named.Key:
-			say("what is in quarantine has another key", named.Key, q.Key)
+			say("the quarantined object has a different key", named.Key, q.Key)
 		case q.objectSHA256 == "":
-			say("what is in quarantine is not there", named.Key, "")
+			say("the quarantined object is missing", named.Key, "")
 		case q.objectSHA256 != named.SHA256:
-			say("what is in quarantine has another SHA-256", named.SHA256, q.objectSHA256)
+			say("the quarantined object's SHA-256 differs", named.SHA256, q.objectSHA256)
 		}
 		s.ok(CheckQuarantine)
 	}
 }
 
-// quarantined finds the manifest that another names: it may lie in a later place than that says.
+// quarantined finds the quarantine manifest that another one names. It may be stored in a later place.
 func quarantined(subjects []Subject, named manifest.Quarantine) *Subject {
 	n, ok := investigation.ParseKey(named.ManifestKey)
 	var closest *Subject

@@ -19,7 +19,7 @@ type TrustedKey struct {
 	From string `json:"from"` // a file, or a key of the archive
 }
 
-// Trust is the keys that signatures are checked with, and nothing else is. The zero Trust has none.
+// Trust holds the only keys that signatures are checked with. The zero Trust is empty.
 type Trust struct {
 	keys map[string]manifest.Key
 	from map[string]string
@@ -27,8 +27,8 @@ type Trust struct {
 	came bool
 }
 
-// Add trusts a key, which came from a file or from a key of the archive. The first place it came from
-// is the one that is named.
+// Add trusts a key. from names its file or its key in the archive; if a key is added twice, the first
+// from is kept.
 func (t *Trust) Add(key manifest.Key, from string) {
 	if t.keys == nil {
 		t.keys, t.from = map[string]manifest.Key{}, map[string]string{}
@@ -38,10 +38,10 @@ func (t *Trust) Add(key manifest.Key, from string) {
 	}
 }
 
-// Empty reports whether there is no key.
+// Empty reports whether t holds no keys.
 func (t Trust) Empty() bool { return len(t.keys) == 0 }
 
-// list returns the keys in the order of their ids.
+// list returns the keys, sorted by id.
 func (t Trust) list() []TrustedKey {
 	var keys []TrustedKey
 	for id, from := range t.from {
@@ -51,7 +51,7 @@ func (t Trust) list() []TrustedKey {
 	return keys
 }
 
-// PEM returns the keys, each under a line with its id, the given one first.
+// PEM returns all keys, each below a line with its id. The key with the id first comes first.
 func (t Trust) PEM(first string) ([]byte, error) {
 	keys := t.list()
 	slices.SortStableFunc(keys, func(a, b TrustedKey) int {
@@ -75,16 +75,16 @@ func (t Trust) PEM(first string) ([]byte, error) {
 	return text, nil
 }
 
-// One returns the PEM of the key of that id.
+// One returns the PEM of the key with that id.
 func (t Trust) One(id string) ([]byte, error) {
 	key, ok := t.keys[id]
 	if !ok {
-		return nil, fmt.Errorf("there is no key %s", id)
+		return nil, fmt.Errorf("no key with id %s", id)
 	}
 	return key.PEM()
 }
 
-// IDs returns the ids of all keys, in order.
+// IDs returns the ids of all keys, sorted.
 func (t Trust) IDs() []string {
 	var ids []string
 	for _, key := range t.list() {
@@ -93,8 +93,8 @@ func (t Trust) IDs() []string {
 	return ids
 }
 
-// TrustArchive reads the keys that are published in the archive itself. Whoever could write there
-// could have put them there: findings say which are not what their names say.
+// TrustArchive reads the keys published in the archive itself. Anybody who can write to the archive can
+// publish a key there, so these prove little. The findings name the keys that do not match their names.
 func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
 	objects, err := a.List(ctx, investigation.SigningKeysFolder)
 	if err != nil {
@@ -102,11 +102,11 @@ func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
 	}
 	t := Trust{came: true}
 	var findings []Finding
-	var ids []string // of the keys that the findings' names promise
+	var ids []string // the ids in the findings' names
 	for _, o := range objects {
 		id, ok := investigation.ParseSigningKeyKey(o.Key)
 		if !ok || o.gone() {
-			continue // a stray, and named as such
+			continue // a stray, reported elsewhere
 		}
 		key, finding := published(ctx, a, o, id)
 		if finding != nil {
@@ -116,7 +116,7 @@ func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
 			t.Add(key, o.Key)
 		}
 	}
-	for i, id := range ids { // what lies beside the key that it pretends to be contradicts nothing
+	for i, id := range ids { // an impostor contradicts nothing if the true key was found elsewhere
 		if from, ok := t.from[id]; ok && from != findings[i].Key {
 			findings[i].Kind = KindStranger
 		}
@@ -124,8 +124,8 @@ func TrustArchive(ctx context.Context, a Archive) (Trust, []Finding, error) {
 	return t, findings, nil
 }
 
-// published reads one published key: the newest version that is what its name says. The finding is
-// about the one that everybody sees, if that is not it.
+// published reads one published key: the newest version that matches its name. If that is not the current
+// version, the finding describes the current one.
 func published(ctx context.Context, a Archive, o Object, id string) (manifest.Key, *Finding) {
 	var seen *Finding
 	versions := o.readable()
@@ -159,20 +159,20 @@ func published(ctx context.Context, a Archive, o Object, id string) (manifest.Ke
 	return manifest.Key{}, seen
 }
 
-// publishedAs reads a public key that has to be the one of that id.
+// publishedAs reads a public key, which must have that id.
 func publishedAs(text []byte, id string) (manifest.Key, *Finding) {
 	keys, err := manifest.ParseKeys(text)
 	if err != nil || len(keys) != 1 {
-		return manifest.Key{}, &Finding{What: "it is not one public key", Expected: "the key " + id}
+		return manifest.Key{}, &Finding{What: "not a single public key", Expected: "the key " + id}
 	}
 	if keys[0].ID != id {
 		return manifest.Key{}, &Finding{
-			What: "the published key is another than its name says", Expected: id, Found: keys[0].ID,
+			What: "the published key does not match its name", Expected: id, Found: keys[0].ID,
 		}
 	}
 	own, err := keys[0].PEM()
 	if err != nil || !bytes.Equal(own, text) {
-		return manifest.Key{}, &Finding{What: "the published key is not written as Packhorse writes it"}
+		return manifest.Key{}, &Finding{What: "the published key is not in the form Packhorse writes"}
 	}
 	return keys[0], nil
 }

@@ -6,35 +6,34 @@ import (
 	"strings"
 )
 
-// Overall is the verdict on a whole, or on one manifest.
+// Overall is the verdict on a whole verification or on one manifest.
 type Overall string
 
 const (
-	// Pass: everything that the evidence calls for was checked, and agrees.
+	// Pass: everything the evidence requires was checked and agrees.
 	Pass Overall = "PASS"
-	// Partial: everything that was checked agrees, and some of what the evidence calls for could not
-	// be checked.
+	// Partial: everything that was checked agrees, but some required checks could not be made.
 	Partial Overall = "PARTIAL"
 	// Fail: something does not agree.
 	Fail Overall = "FAIL"
-	// Empty: there is nothing that could be verified.
+	// Empty: nothing was found to verify.
 	Empty Overall = "EMPTY"
 )
 
-// Gap is a check that was called for and not made, and why.
+// Gap is a required check that was not made, and why.
 type Gap struct {
 	Check     Check  `json:"check"`
 	Why       string `json:"why"`
-	Manifests int    `json:"manifests,omitempty"` // of how many
+	Manifests int    `json:"manifests,omitempty"` // how many it concerns
 }
 
-// WhyKeyNotTrusted is why signatures prove nothing that nobody vouches for.
+// WhyKeyNotTrusted says why signatures prove nothing: nobody vouches for the key.
 const WhyKeyNotTrusted = "key not trusted: the public keys came with the archive itself"
 
-// whyNoLedger is why the end of a chain is not known.
-const whyNoLedger = "there is no ledger to compare with"
+// whyNoLedger says why the end of a chain is unknown.
+const whyNoLedger = "no ledger to compare with"
 
-// Verdict returns what it all comes to.
+// Verdict returns the overall verdict.
 func (s Summary) Verdict() Overall {
 	switch {
 	case s.empty():
@@ -48,7 +47,7 @@ func (s Summary) Verdict() Overall {
 	}
 }
 
-// empty reports whether nothing was there, and nothing was missed.
+// empty reports whether nothing was found and nothing is missing.
 func (s Summary) empty() bool {
 	there := slices.ContainsFunc(s.Subjects, func(sub Subject) bool { return !sub.nothing() })
 	missed := slices.ContainsFunc(s.Findings, func(f Finding) bool {
@@ -57,23 +56,23 @@ func (s Summary) empty() bool {
 	return !there && !missed
 }
 
-// unread reports whether nothing of it is known to be wrong.
+// unread reports whether the problem is only that something could not be read.
 func (p Problem) unread() bool {
 	return p.Unread && !slices.ContainsFunc(p.Because, func(f Finding) bool { return !f.Unread })
 }
 
-// KeyNotTrusted reports whether all that is missing for a verdict is somebody to vouch for the key, or
-// that beside other things.
+// KeyNotTrusted reports whether the verdict lacks somebody who vouches for the key. Other gaps may exist
+// too.
 func (s Summary) KeyNotTrusted() bool {
 	return slices.ContainsFunc(s.Gaps, func(g Gap) bool { return g.Why == WhyKeyNotTrusted })
 }
 
-// AttributesLost reports whether versions and locks are recorded, and were lost.
+// AttributesLost reports whether the archive lost the versions and locks that its manifests record.
 func (s Summary) AttributesLost() bool {
 	return slices.ContainsFunc(s.Gaps, func(g Gap) bool { return g.Why == WhyAttributesLost })
 }
 
-// Unmade returns those of the given checks that were called for and not made.
+// Unmade returns the gaps in the given checks: those that were required but not made.
 func (s Summary) Unmade(checks []Check) []Gap {
 	var unmade []Gap
 	for _, g := range s.Gaps {
@@ -90,7 +89,7 @@ func Checks() []Check {
 		CheckLedger, CheckChain, CheckKey}
 }
 
-// gaps gathers what was called for and not checked.
+// gaps collects the required checks that were not made.
 func (s *Summary) gaps() {
 	at := map[Gap]int{}
 	for _, sub := range s.Subjects {
@@ -117,10 +116,10 @@ func (s *Summary) gaps() {
 	})
 }
 
-// nothing reports whether nothing at all lies under the subject's keys, and nothing calls for it.
+// nothing reports whether nothing is stored under the subject's keys and nothing requires it.
 func (s *Subject) nothing() bool { return len(s.Findings) == 1 && s.Findings[0].nothing }
 
-// Headline says what the verdict rests on, in one sentence without a full stop.
+// Headline gives the main reason for the verdict in one sentence, without a period.
 func (s Summary) Headline() string {
 	switch s.Verdict() {
 	case Pass:
@@ -144,7 +143,7 @@ func (s Summary) Headline() string {
 	}
 }
 
-// inShort names the problem, whose package it is about, and where it lies.
+// inShort names the problem, its host and case, and its key.
 func (p Problem) inShort() string {
 	text := p.Title()
 	switch {
@@ -159,9 +158,9 @@ func (p Problem) inShort() string {
 	return text + ": " + p.Key
 }
 
-// emptiness says what was looked for in vain, and what there is instead.
+// emptiness says what was not found, and which tenants were.
 func (s Summary) emptiness() string {
-	others := "it has nothing of any tenant"
+	others := "it holds nothing of any tenant"
 	if len(s.Present) > 0 {
 		others = "it has " + strings.Join(s.Present, ", ")
 	}
@@ -169,19 +168,19 @@ func (s Summary) emptiness() string {
 	case s.Scope.TenantID != "":
 		return "nothing of the tenant " + s.Scope.TenantID + " is in " + s.Where + ": " + others
 	case s.Scope.Key != "":
-		return "nothing lies under " + s.Scope.Key + " in " + s.Where
+		return "nothing is stored under " + s.Scope.Key + " in " + s.Where
 	default:
-		return "there is no manifest in " + s.Where
+		return "no manifest in " + s.Where
 	}
 }
 
-// gapsText lists the checks by their reasons.
+// gapsText lists the checks, grouped by reason.
 func gapsText(gaps []Gap) string {
 	var reasons []string
 	checks := map[string][]string{}
 	for _, g := range gaps {
 		if g.Why == WhyKeyNotTrusted {
-			continue // it has words of its own
+			continue // worded separately
 		}
 		if checks[g.Why] == nil {
 			reasons = append(reasons, g.Why)
@@ -195,29 +194,29 @@ func gapsText(gaps []Gap) string {
 	return strings.Join(parts, "; ")
 }
 
-// remarks says what cannot be seen in the findings.
+// remarks adds advice that the findings do not contain.
 func (v *Verifier) remarks(sum *Summary) {
 	if sum.Verdict() == Empty {
 		return
 	}
 	if sum.KeysCame && !v.trust.Empty() {
-		sum.Remarks = append(sum.Remarks, "The public keys came with the archive itself: hold their "+
-			"ids against a copy that was kept elsewhere, or name one with --pub.")
+		sum.Remarks = append(sum.Remarks, "The public keys came with the archive itself: compare their "+
+			"ids with a copy kept elsewhere, or name one with --pub.")
 	}
 	if v.trust.Empty() {
-		sum.Remarks = append(sum.Remarks, "There is no public key to check signatures with: name one "+
+		sum.Remarks = append(sum.Remarks, "No public key to check signatures with: name one "+
 			"with --pub.")
 	}
 	if !sum.Ledger {
-		sum.Remarks = append(sum.Remarks, "There is no ledger to compare with: manifests that are "+
-			"missing at the end of a chain do not show.")
+		sum.Remarks = append(sum.Remarks, "No ledger to compare with: manifests "+
+			"missing at the end of a chain go unnoticed.")
 	}
 	switch {
 	case sum.AttributesLost():
 		sum.Remarks = append(sum.Remarks, "Attributes were lost in copying: the manifests record versions "+
 			"and locks, and the folder has none. Copy it again with cp -a, rsync -aX or tar --xattrs.")
 	case v.about.Bucket == "":
-		sum.Remarks = append(sum.Remarks, "Versions and locks were not checked: this is a copy, which has none.")
+		sum.Remarks = append(sum.Remarks, "Versions and locks were not checked: a copy does not keep them.")
 	case !v.about.Versioned:
 		sum.Remarks = append(sum.Remarks, "Versions and locks were not checked: "+whyNoVersions+".")
 	}

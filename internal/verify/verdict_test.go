@@ -11,7 +11,7 @@ import (
 	"packhorse/internal/verify/verifytest"
 )
 
-// TestVerdict: each verdict by what leads to it.
+// TestVerdict reaches each verdict in turn.
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
@@ -26,19 +26,19 @@ func TestVerdict(t *testing.T) {
 		{"all", func(*world) {}, verify.Scope{}, verify.Pass, "everything agrees"},
 		{"a key", func(*world) {}, verify.Scope{Key: pkg}, verify.Pass, "everything agrees"},
 		{"one byte", func(w *world) { flip(w, pkg) }, verify.Scope{}, verify.Fail,
-			"SHA-256 is another (host fin-ws-17.contoso.com, case INC-4711): " + pkg},
+			"SHA-256 differs (host fin-ws-17.contoso.com, case INC-4711): " + pkg},
 		{"another tenant, though there is tampering", func(w *world) { flip(w, pkg) },
 			verify.Scope{TenantID: "99999999-2222-4333-8444-555555555555"}, verify.Empty,
 			"nothing of the tenant 99999999-2222-4333-8444-555555555555 is in memory: it has " + tenant2 + ", " + tenant},
-		{"a key of nothing", func(*world) {}, verify.Scope{Key: key(prefix, 9, ".zip")}, verify.Empty,
-			"nothing lies under " + key(prefix, 9, ".zip")},
+		{"an unused key", func(*world) {}, verify.Scope{Key: key(prefix, 9, ".zip")}, verify.Empty,
+			"nothing is stored under " + key(prefix, 9, ".zip")},
 		{"a key whose files are gone", func(w *world) {
 			for _, suffix := range []string{".zip", ".json", ".json.sig"} {
 				delete(w.Store.Objects, key(prefix, 2, suffix))
 			}
 		}, verify.Scope{Key: pkg}, verify.Fail, "manifest missing"},
 		{"an empty archive", func(w *world) { *w = world{Store: &verifytest.Store{}, Book: &verifytest.Book{}, Keys: w.Keys} },
-			verify.Scope{}, verify.Empty, "there is no manifest in memory"},
+			verify.Scope{}, verify.Empty, "no manifest in memory"},
 		{"all is deleted, and the ledger knows", func(w *world) { w.Store.Objects = nil }, verify.Scope{},
 			verify.Fail, "manifest missing"},
 		{"attributes lost", func(w *world) { w.Store.Unversion = true }, verify.Scope{}, verify.Partial,
@@ -65,7 +65,7 @@ func flip(w *world, key string) {
 	w.Store.Change(key, body)
 }
 
-// TestKeyNotTrusted: keys that came with the archive vouch for nothing, and the verdict says so.
+// TestKeyNotTrusted: keys that came with the archive prove nothing, and the verdict says so.
 func TestKeyNotTrusted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -77,7 +77,7 @@ func TestKeyNotTrusted(t *testing.T) {
 	if sum.Verdict() != verify.Partial || !sum.KeyNotTrusted() || sum.Headline() != "consistent, key not trusted" {
 		t.Errorf("%s: %s", sum.Verdict(), sum.Headline())
 	}
-	// Somebody who writes an archive of their own is consistent too, and is not trusted either.
+	// Somebody else's archive is consistent too, and not trusted either.
 	w = newWorld(t)
 	sum = runOn(t, w.Store, w.Trust(t), w.Book, verify.Scope{})
 	if sum.Verdict() != verify.Pass || sum.KeyNotTrusted() {
@@ -85,7 +85,7 @@ func TestKeyNotTrusted(t *testing.T) {
 	}
 }
 
-// TestNotNeeded: nothing is missing where no lock was promised and the bucket never had versions.
+// TestNotNeeded: a bucket that never had versions or locks has no gaps.
 func TestNotNeeded(t *testing.T) {
 	t.Parallel()
 	w := verifytest.Unlocked(t)
@@ -100,7 +100,7 @@ func TestNotNeeded(t *testing.T) {
 	}
 }
 
-// TestNotEstablished: what depends on a check that failed agrees with nothing.
+// TestNotEstablished: checks that depend on a failed one are not established.
 func TestNotEstablished(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
@@ -145,8 +145,7 @@ func TestNotEstablished(t *testing.T) {
 	}
 }
 
-// TestProblems: one cause is one problem, named verifytest.First, with host and case; what follows is folded
-// under it.
+// TestProblems: one cause makes one problem, with host and case, and its consequences are folded under it.
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
@@ -158,11 +157,11 @@ func TestProblems(t *testing.T) {
 		do      func(w *world)
 		ledger  bool
 		title   string
-		because []string // what is said beside, in part
+		because []string // parts of the folded findings
 		only    bool     // it is the only problem
 	}{
 		{"the manifest is gone", func(w *world) { delete(w.Store.Objects, manifest) }, true,
-			"manifest missing", []string{"no manifest speaks of it", "manifests are missing before this one"}, true},
+			"manifest missing", []string{"no manifest mentions it", "manifests are missing before this one"}, true},
 		{"the manifest is gone, without a ledger", func(w *world) { delete(w.Store.Objects, manifest) },
 			false, "manifest missing", []string{"manifests are missing before this one"}, true},
 		{"all of it is gone", func(w *world) {
@@ -176,7 +175,7 @@ func TestProblems(t *testing.T) {
 			}
 		}, true, "manifest missing", []string{"missing at the end"}, true},
 		{"the manifest is damaged", func(w *world) { w.Store.Change(manifest, []byte("{}")) }, true,
-			"it is not a manifest as it was written", []string{"manifests are missing before this one"}, true},
+			"not a valid manifest", []string{"manifests are missing before this one"}, true},
 		{"a swapped package", func(w *world) {
 			w.Store.Change(pkg, w.Store.Body(key(prefix, 3, ".zip")))
 		}, true, "these bytes are the package of fin-ws-17.contoso.com", nil, true},
@@ -211,7 +210,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// TestForeignKey: with the wrong public key there is one problem, and not one for each manifest.
+// TestForeignKey: a wrong public key makes one problem, not one for each manifest.
 func TestForeignKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -223,8 +222,8 @@ func TestForeignKey(t *testing.T) {
 	}
 }
 
-// TestWhoseByLedger: a single key is verified without the others' manifests; the ledger knows whose
-// bytes they are.
+// TestWhoseByLedger verifies a single key without the other manifests. The ledger still knows which host
+// the bytes belong to.
 func TestWhoseByLedger(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

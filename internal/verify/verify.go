@@ -1,9 +1,9 @@
-// Package verify holds an archive against its manifests, their signatures, the chain they make, and
-// the ledger, and names everything that does not agree.
+// Package verify compares an archive with its manifests, their signatures, the chain they form, and
+// the ledger, and reports everything that does not agree.
 //
-// [New] takes what is to be compared, [Verifier.Run] compares it. Everything is looked at, whatever
-// is found on the way; nothing is unpacked, changed or made. What lies in an archive is foreign:
-// texts of a [Finding] have to be cleaned before a terminal shows them.
+// [New] takes the things to compare, and [Verifier.Run] compares them. It checks everything, no matter
+// how many findings it makes, and never unpacks, changes or creates anything. The contents of an archive
+// are untrusted: clean the texts of a [Finding] before a terminal shows them.
 //
 // The package does not know how the ledger is kept: see [Ledger].
 package verify
@@ -22,56 +22,55 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// Ledger is what the archive is compared with.
+// Ledger gives the records that the archive is compared with.
 type Ledger interface {
-	// Head returns the end of the tenant's chain; the zero Head is a chain without any. An error that
-	// wraps investigation.ErrBadRecord says that what is kept there makes no sense.
+	// Head returns the end of the tenant's chain; the zero Head means an empty chain. An error that
+	// wraps investigation.ErrBadRecord means that the stored head is invalid.
 	Head(ctx context.Context, tenantID string) (investigation.Head, error)
-	// Records returns everything that is known of the tenant. An error that wraps
-	// investigation.ErrBadRecord says that some of it makes no sense; the others are returned beside.
+	// Records returns every record of the tenant. An error that wraps investigation.ErrBadRecord means
+	// that some records are invalid; the valid ones are returned along with it.
 	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
-// TenantsLedger is a Ledger that knows whose actions it has. Of any other, only the tenants that the
-// archive has, or the scope names, are compared.
+// TenantsLedger is a Ledger that can list its tenants. With any other Ledger, only the tenants found in
+// the archive or named by the scope are compared.
 type TenantsLedger interface {
 	Ledger
 	Tenants(ctx context.Context) ([]string, error)
 }
 
-// Reporter is told what happens, from several goroutines at once.
+// Reporter follows a verification. Its methods are called from several goroutines at once.
 type Reporter interface {
-	// Begin is called once, when it is known what is to be read.
+	// Begin is called once, when the amount of data to read is known.
 	Begin(manifests int, bytes int64)
 	// Reading is called before the bytes of an object are read. It returns a reader of the same
 	// bytes.
 	Reading(key string, size int64, body io.Reader) io.Reader
-	// Checked is called when a manifest was checked, with what was found until then.
+	// Checked is called after a manifest was checked, with the findings so far.
 	Checked(s Subject)
 	// Found is called for every finding.
 	Found(f Finding)
 }
 
-// Scope says what is verified. The zero Scope is everything.
+// Scope limits a verification. The zero Scope verifies everything.
 type Scope struct {
-	Key      string // of one object or manifest
-	TenantID string // of one tenant
+	Key      string // only this object or manifest
+	TenantID string // only this tenant
 }
 
-// Verifier compares. It is used once.
+// Verifier runs one verification. It cannot be reused.
 type Verifier struct {
 	archive  Archive
 	trust    Trust
-	ledger   *records // nil: there is none
+	ledger   *records // nil without a ledger
 	now      func() time.Time
 	reporter Reporter
 
 	about  About
-	bodies map[string]manifest.Manifest // by the SHA-256 of the object that each vouches for
+	bodies map[string]manifest.Manifest // by the SHA-256 of the object each one vouches for
 }
 
-// New returns a Verifier. ledger is nil where there is none. A trust of [TrustArchive] makes the
-// summary say so.
+// New returns a Verifier. ledger can be nil. If trust comes from [TrustArchive], the summary says so.
 func New(archive Archive, trust Trust, ledger Ledger, now func() time.Time, reporter Reporter,
 ) *Verifier {
 	v := &Verifier{archive: archive, trust: trust, now: now, reporter: reporter}
@@ -81,15 +80,15 @@ func New(archive Archive, trust Trust, ledger Ledger, now func() time.Time, repo
 	return v
 }
 
-// workersMax is how many objects are read at once at most. More would not be faster: a disk or a
-// network is shared, and one SHA-256 takes a core.
+// workersMax limits how many objects are read at once. More would not be faster: the workers share a
+// disk or a network, and each SHA-256 takes a core.
 const workersMax = 4
 
-// Workers is how many objects are read at once.
+// Workers returns how many objects are read at once.
 func Workers() int { return min(workersMax, runtime.NumCPU()) }
 
-// Run verifies. The error is not about the evidence: something could not be looked at at all, or the
-// context ended. What is not as it should be is in the summary's findings.
+// Run verifies. Its error is not about the evidence: it means that something could not be read at all or
+// that the context ended. Problems with the evidence are in the summary's findings.
 func (v *Verifier) Run(ctx context.Context, scope Scope) (Summary, error) {
 	sum := Summary{Scope: scope, StartedAt: v.now(), Ledger: v.ledger != nil, Keys: v.trust.list(),
 		KeysCame: v.trust.came}
@@ -100,7 +99,7 @@ func (v *Verifier) Run(ctx context.Context, scope Scope) (Summary, error) {
 	}
 	sum.Where = v.about.Where
 
-	// The ledger first: what it calls done by now has to be in a listing that begins later.
+	// Read the ledger first: a listing that begins later must contain everything that is done by now.
 	tenants, err := v.tenants(ctx, scope)
 	if err != nil {
 		return Summary{}, err
@@ -137,7 +136,7 @@ func (v *Verifier) Run(ctx context.Context, scope Scope) (Summary, error) {
 	return sum, nil
 }
 
-// tenants returns those of which the ledger has to be asked whatever the archive has.
+// tenants returns the tenants to ask the ledger about even if the archive has none of their objects.
 func (v *Verifier) tenants(ctx context.Context, scope Scope) ([]string, error) {
 	if v.ledger == nil {
 		return nil, nil
@@ -158,7 +157,7 @@ func (v *Verifier) tenants(ctx context.Context, scope Scope) ([]string, error) {
 	return nil, nil
 }
 
-// list returns the objects that the scope may have to do with.
+// list returns the objects that may concern the scope.
 func (v *Verifier) list(ctx context.Context, scope Scope) ([]Object, error) {
 	n, ok := investigation.ParseKey(scope.Key)
 	if !ok {
@@ -181,7 +180,7 @@ func (v *Verifier) list(ctx context.Context, scope Scope) ([]Object, error) {
 	return objects, nil
 }
 
-// each calls do for the numbers below n, several at once, until the context ends.
+// each calls do for the numbers from 0 to n-1, several at once, until the context ends.
 func (v *Verifier) each(ctx context.Context, n int, do func(i int)) error {
 	next := make(chan int)
 	var workers sync.WaitGroup
@@ -232,7 +231,7 @@ func (v *Verifier) subjects(ctx context.Context, inv inventory, all []*resolved)
 	return subjects, nil
 }
 
-// whole makes the checks that no manifest can pass alone, and sums up.
+// whole makes the checks that need more than one manifest, and fills in the summary.
 func (v *Verifier) whole(ctx context.Context, scope Scope, inv inventory, all []*resolved,
 	sum *Summary,
 ) error {

@@ -50,7 +50,7 @@ func TestTrue(t *testing.T) {
 	}
 }
 
-// TestScopes: one key, by any of its names, and one tenant.
+// TestScopes verifies one key, by any of its names, and one tenant.
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -73,12 +73,12 @@ func TestScopes(t *testing.T) {
 		}
 	}
 	sum := w.Run(t, verify.Scope{Key: key(prefix, 9, ".zip")})
-	if err := verifytest.First(sum); err == nil || !strings.Contains(err.Error(), "nothing lies under the key") {
-		t.Errorf("a key of nothing: %v", err)
+	if err := verifytest.First(sum); err == nil || !strings.Contains(err.Error(), "nothing is stored under the key") {
+		t.Errorf("an unused key: %v", err)
 	}
 }
 
-// TestAnyBit: no bit of manifest or signature can be another, and none of the object.
+// TestAnyBit checks that any flipped bit of a manifest, signature or object is found.
 func TestAnyBit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -93,7 +93,7 @@ func TestAnyBit(t *testing.T) {
 		changed[bit/8] ^= 1 << (bit % 8)
 		c := w.Store.Clone()
 		c.Change(name, changed)
-		// Without a ledger: the files have to betray themselves.
+		// Without a ledger, so the files alone must show the change.
 		sum := runOn(t, c, trust, nil, verify.Scope{Key: key(prefix, 2, ".zip")})
 		if verifytest.First(sum) == nil {
 			t.Errorf("%s: bit %d was changed, and nothing was found", name, bit)
@@ -111,7 +111,7 @@ func TestAnyBit(t *testing.T) {
 	}
 }
 
-// tampering is one way to tamper with a world, and what has to be said of it.
+// tampering is one way to tamper with a world, and the expected finding.
 type tampering struct {
 	name  string
 	tell  func(t *testing.T, w *world)
@@ -131,9 +131,9 @@ func tamperings() []tampering {
 		}
 	}
 	return []tampering{
-		{"the object is gone", missing(pkg), verify.CheckObject, "the object is not there", pkg},
-		{"the signature is gone", missing(signature), verify.CheckSignature, "there is no signature", signature},
-		{"the manifest is gone", missing(manifest), verify.CheckStray, "no manifest speaks of it", pkg},
+		{"the object is gone", missing(pkg), verify.CheckObject, "the object is missing", pkg},
+		{"the signature is gone", missing(signature), verify.CheckSignature, "the signature is missing", signature},
+		{"the manifest is gone", missing(manifest), verify.CheckStray, "no manifest mentions it", pkg},
 		{"the manifest is gone: the ledger", missing(manifest), verify.CheckLedger, "not in the archive", manifest},
 		{"middle of the chain", missing(pkg, manifest, signature), verify.CheckChain,
 			"manifests are missing before this one: expected a manifest with number 2, found number 3 after 1",
@@ -149,9 +149,9 @@ func tamperings() []tampering {
 				}
 			}
 		}, verify.CheckChain, "missing at the end", ""},
-		{"zero bytes: object", zero(pkg), verify.CheckObject, "size is another", pkg},
-		{"zero bytes: manifest", zero(manifest), verify.CheckManifest, "not a manifest as it was written", manifest},
-		{"zero bytes: signature", zero(signature), verify.CheckSignature, "not one of this manifest", signature},
+		{"zero bytes: object", zero(pkg), verify.CheckObject, "size differs", pkg},
+		{"zero bytes: manifest", zero(manifest), verify.CheckManifest, "not a valid manifest", manifest},
+		{"zero bytes: signature", zero(signature), verify.CheckSignature, "does not match this manifest", signature},
 		{"truncated", func(_ *testing.T, w *world) {
 			w.Store.Change(pkg, w.Store.Body(pkg)[:100])
 		}, verify.CheckObject, "found 100 bytes", pkg},
@@ -164,42 +164,42 @@ func tamperings() []tampering {
 		{"a huge signature", func(_ *testing.T, w *world) {
 			w.Store.Change(signature, bytes.Repeat([]byte("0"), 2<<20))
 		}, verify.CheckSignature, "too large", signature},
-		{"two packages swapped", swap(".zip"), verify.CheckObject, "SHA-256 is another", pkg},
+		{"two packages swapped", swap(".zip"), verify.CheckObject, "SHA-256 differs", pkg},
 		{"two manifests swapped", swap(".json"), verify.CheckManifest, "belongs under another key", manifest},
-		{"two signatures swapped", swap(".json.sig"), verify.CheckSignature, "not one of this manifest", signature},
-		{"a foreign key", foreign, verify.CheckSignature, "a foreign key", key(prefix, 9, ".json.sig")},
-		{"a published key of another name", func(_ *testing.T, w *world) {
+		{"two signatures swapped", swap(".json.sig"), verify.CheckSignature, "does not match this manifest", signature},
+		{"a foreign key", foreign, verify.CheckSignature, "names a key that is not trusted", key(prefix, 9, ".json.sig")},
+		{"a published key under another name", func(_ *testing.T, w *world) {
 			for k := range w.Store.Objects {
 				if strings.HasPrefix(k, "signing-keys/") {
 					w.Store.Objects["signing-keys/"+strings.Repeat("0", 64)+".pem"] = w.Store.Objects[k]
 				}
 			}
-		}, verify.CheckKey, "another than its name says", "signing-keys/" + strings.Repeat("0", 64) + ".pem"},
-		{"a published key that is none", func(_ *testing.T, w *world) {
+		}, verify.CheckKey, "does not match its name", "signing-keys/" + strings.Repeat("0", 64) + ".pem"},
+		{"a published key that is not a key", func(_ *testing.T, w *world) {
 			w.Store.Put("signing-keys/"+strings.Repeat("1", 64)+".pem", []byte("hello"), lock)
-		}, verify.CheckKey, "not one public key", "signing-keys/" + strings.Repeat("1", 64) + ".pem"},
+		}, verify.CheckKey, "not a single public key", "signing-keys/" + strings.Repeat("1", 64) + ".pem"},
 		{"a package without a manifest", func(_ *testing.T, w *world) {
 			w.Store.Put(key(prefix, 9, ".zip"), []byte("x"), lock)
-		}, verify.CheckStray, "no manifest speaks of it", key(prefix, 9, ".zip")},
+		}, verify.CheckStray, "no manifest mentions it", key(prefix, 9, ".zip")},
 		{"a signature without a manifest", func(_ *testing.T, w *world) {
 			w.Store.Put(key(prefix, 9, ".json.sig"), []byte("x"), lock)
-		}, verify.CheckStray, "no manifest speaks of it", key(prefix, 9, ".json.sig")},
+		}, verify.CheckStray, "no manifest mentions it", key(prefix, 9, ".json.sig")},
 		{"an unknown file", func(_ *testing.T, w *world) {
 			w.Store.Put("packages/notes.txt", []byte("x"), lock)
 		}, verify.CheckStray, "nothing under such a key", "packages/notes.txt"},
 		{"an unknown file in quarantine", func(_ *testing.T, w *world) {
 			w.Store.Put("quarantine/x.exe", []byte("x"), lock)
 		}, verify.CheckStray, "nothing under such a key", "quarantine/x.exe"},
-		{"a package where there is to be none", func(_ *testing.T, w *world) {
+		{"a package that should not exist", func(_ *testing.T, w *world) {
 			w.Store.Put(key(prefix, 4, ".zip"), []byte("x"), lock)
 		}, verify.CheckObject, "no package was collected", key("not-collected/", 4, ".json")},
-		{"what is in quarantine is gone", missing(key("quarantine/", 5, ".bin")), verify.CheckQuarantine,
-			"is not there", key("not-collected/", 5, ".json")},
-		{"the quarantine's manifest is gone", missing(key("quarantine/", 5, ".json")), verify.CheckQuarantine,
-			"is not there", key("not-collected/", 5, ".json")},
-		{"what is in quarantine is another", func(_ *testing.T, w *world) {
+		{"the quarantined object is gone", missing(key("quarantine/", 5, ".bin")), verify.CheckQuarantine,
+			"is missing", key("not-collected/", 5, ".json")},
+		{"the quarantine manifest is gone", missing(key("quarantine/", 5, ".json")), verify.CheckQuarantine,
+			"is missing", key("not-collected/", 5, ".json")},
+		{"the quarantined object was replaced", func(_ *testing.T, w *world) {
 			w.Store.Change(key("quarantine/", 5, ".bin"), []byte("<html>this is no packagE</html>"))
-		}, verify.CheckQuarantine, "another SHA-256", key("not-collected/", 5, ".json")},
+		}, verify.CheckQuarantine, "SHA-256 differs", key("not-collected/", 5, ".json")},
 		{"a newer version", func(_ *testing.T, w *world) {
 			w.Store.Put(pkg, zipped(t0, "forged"), lock)
 		}, verify.CheckVersion, "a newer version lies on top: expected v1, found v2", pkg},
@@ -225,7 +225,7 @@ func tamperings() []tampering {
 			verify.CheckLock, "legal hold is gone", pkg},
 		{"no lock on the manifest", relock(manifest, investigation.Retention{}), verify.CheckLock, "weaker", manifest},
 		{"no lock on the signature", relock(signature, investigation.Retention{}), verify.CheckLock, "weaker", signature},
-		{"no lock on the manifest of what never came", relock(key("not-collected/", 4, ".json"),
+		{"no lock on the manifest of a package that never came", relock(key("not-collected/", 4, ".json"),
 			investigation.Retention{LegalHold: true}), verify.CheckLock, "weaker", key("not-collected/", 4, ".json")},
 		{"the ledger's receipt", func(_ *testing.T, w *world) {
 			w.Book.Change(2, func(r *investigation.Record) { r.Receipt.Size++ })
@@ -235,10 +235,10 @@ func tamperings() []tampering {
 		}, verify.CheckLedger, "the digest of another manifest", pkg},
 		{"the ledger's sequence", func(_ *testing.T, w *world) {
 			w.Book.Change(2, func(r *investigation.Record) { r.Seal.Sequence = 77 })
-		}, verify.CheckLedger, "another sequence number: expected 77, found 2", pkg},
+		}, verify.CheckLedger, "a different sequence number: expected 77, found 2", pkg},
 		{"the ledger's reason", func(_ *testing.T, w *world) {
 			w.Book.Change(4, func(r *investigation.Record) { r.Reason = investigation.ReasonTimeOut })
-		}, verify.CheckLedger, "another reason: expected TimeOut, found Failed", key("not-collected/", 4, ".json")},
+		}, verify.CheckLedger, "a different reason: expected TimeOut, found Failed", key("not-collected/", 4, ".json")},
 		{"no record", func(_ *testing.T, w *world) {
 			delete(w.Book.Known[tenant], actionID(2))
 		}, verify.CheckLedger, "no record of the action", pkg},
@@ -254,7 +254,7 @@ func tamperings() []tampering {
 		{"a sequence number twice", func(t *testing.T, w *world) {
 			w.Book.Heads[tenant] = investigation.Head{Sequence: 1, Digest: previousOf(t, w, 2)}
 			w.Archive(t, tenant, 9, zipped(t, "forged with the true key"))
-		}, verify.CheckChain, "the sequence number 2 is given twice", key(prefix, 9, ".json")},
+		}, verify.CheckChain, "the sequence number 2 is used twice", key(prefix, 9, ".json")},
 		{"another predecessor", func(t *testing.T, w *world) {
 			w.Book.Heads[tenant] = investigation.Head{Sequence: 7, Digest: strings.Repeat("0", 64)}
 			w.Archive(t, tenant, 9, zipped(t, "forged with the true key"))
@@ -289,7 +289,7 @@ func relock(key string, r investigation.Retention) func(*testing.T, *world) {
 	}
 }
 
-// foreign lets somebody with a key of their own go on with the chain.
+// foreign extends the chain with a manifest signed by somebody else's key.
 func foreign(t *testing.T, w *world) {
 	w.Keys = t.TempDir()
 	w.OpenKey(t)
@@ -304,7 +304,7 @@ func previousOf(t *testing.T, w *world, n int) string {
 	return m.Chain.Previous
 }
 
-// TestMismatches: each way of tampering is found, under its name, and the rest is still looked at.
+// TestMismatches checks that each way of tampering is found and named, and everything else still checked.
 func TestMismatches(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
@@ -326,7 +326,7 @@ func TestMismatches(t *testing.T) {
 	}
 }
 
-// TestNoMismatches: what agrees is not called a mismatch.
+// TestNoMismatches checks that harmless differences are not reported as mismatches.
 func TestNoMismatches(t *testing.T) {
 	t.Parallel()
 	whole := newWorld(t)
@@ -353,7 +353,7 @@ func TestNoMismatches(t *testing.T) {
 			w.Store.Put("other/data.json", []byte("{}"), lock)
 			w.Store.Put("readme.txt", []byte("x"), lock)
 		}},
-		{"a package of which nobody knows yet", func(_ *testing.T, w *world) {
+		{"a package that the ledger does not know yet", func(_ *testing.T, w *world) {
 			rec := w.Record(tenant, 9)
 			w.Book.Known[tenant][rec.ActionID] = rec
 			w.Store.Put(key(prefix, 9, ".zip"), []byte("x"), lock)
@@ -396,7 +396,7 @@ func TestNoMismatches(t *testing.T) {
 	}
 }
 
-// TestUnread: what cannot be looked at is neither true nor a mismatch, and no success.
+// TestUnread checks that an object that cannot be read is neither OK nor a mismatch, and not a success.
 func TestUnread(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -408,8 +408,8 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// TestTwoArchives: two stacks on one ledger have one chain, and a bucket each. What lies in the other
-// is no gap here, and its place is checked by what the ledger has of it.
+// TestTwoArchives: two stacks on one ledger share a chain but not a bucket. A manifest in the other bucket
+// is not a gap here, and its place in the chain is checked against the ledger.
 func TestTwoArchives(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

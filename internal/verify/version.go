@@ -10,19 +10,19 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// comparable reports whether the archive is the bucket that the manifest speaks of, so that its
-// versions and locks can be compared.
+// comparable reports whether the archive is the bucket that the manifest names. Only then can versions and
+// locks be compared.
 func (v *Verifier) comparable(m manifest.Manifest) bool {
 	return v.about.Versioned && m.Custody.Bucket == v.about.Bucket
 }
 
-// incomparable says why not.
+// incomparable says why the archive is not comparable.
 func (v *Verifier) incomparable(m manifest.Manifest) string {
 	switch {
 	case v.about.Bucket == "":
-		return "this is a copy, which has no versions and locks"
+		return "this is a copy, without versions or locks"
 	case m.Custody.Bucket != v.about.Bucket:
-		return fmt.Sprintf("this is a copy of what lies in the bucket %q", m.Custody.Bucket)
+		return fmt.Sprintf("this is a copy of the bucket %q", m.Custody.Bucket)
 	case recordsAttributes(m):
 		return WhyAttributesLost
 	default:
@@ -32,24 +32,24 @@ func (v *Verifier) incomparable(m manifest.Manifest) string {
 
 const whyNoVersions = "the bucket keeps no versions"
 
-// incomparable says of a check that it was not made. A bucket without versions whose manifests record
-// none has nothing to be checked.
+// incomparable records that a check was not made. In a bucket without versions, whose manifests record
+// none, the check is not needed.
 func (s *Subject) incomparable(check Check, why string) {
 	s.set(Result{Check: check, Verdict: VerdictNotChecked, Why: why, NotNeeded: why == whyNoVersions})
 }
 
-// WhyAttributesLost is why versions and locks could not be checked where the manifests record some and
-// their own bucket has none. A bucket cannot come to that; a folder can, by being copied.
-const WhyAttributesLost = "attributes lost in copying: the manifest records them, and the folder has none"
+// WhyAttributesLost says why versions and locks were not checked although the manifests record them and
+// name this very archive. That cannot happen to a bucket, but it can to a folder that was copied.
+const WhyAttributesLost = "attributes lost in copying: the manifest records them, but the folder lacks them"
 
-// recordsAttributes reports whether a manifest speaks of versions or locks.
+// recordsAttributes reports whether a manifest records versions or locks.
 func recordsAttributes(m manifest.Manifest) bool {
 	return m.Object != nil && (m.Object.VersionID != "" || m.Object.Retention != nil) ||
 		m.Custody.Retention != nil
 }
 
-// versions checks that the version the manifest names is the present one, and that manifest and
-// signature have only ever been written once.
+// versions checks that the version named by the manifest is the current one, and that the manifest and its
+// signature were written only once.
 func (v *Verifier) versions(ctx context.Context, s *Subject, u unit) {
 	m := s.Manifest
 	if !v.comparable(m) {
@@ -66,7 +66,7 @@ func (v *Verifier) versions(ctx context.Context, s *Subject, u unit) {
 	s.ok(CheckVersion)
 }
 
-// writtenOnce checks that there is only the one version.
+// writtenOnce checks that the object has only one version.
 func (v *Verifier) writtenOnce(ctx context.Context, s *Subject, o *placed, version string) {
 	switch {
 	case o.gone():
@@ -84,7 +84,7 @@ func (v *Verifier) writtenOnce(ctx context.Context, s *Subject, o *placed, versi
 	}
 }
 
-// other returns the newest version with bytes that is not the one given.
+// other returns the newest version that is neither a delete marker nor the given one.
 func other(o Object, version string) string {
 	for _, id := range o.readable() {
 		if id != version {
@@ -94,10 +94,10 @@ func other(o Object, version string) string {
 	return ""
 }
 
-// nullVersion is what S3 calls the version of what was stored before a bucket kept any.
+// nullVersion is the S3 version id of objects stored before a bucket kept versions.
 const nullVersion = "null"
 
-// versionOf returns the version that the manifest names, as a bucket with versions calls it.
+// versionOf returns the version that the manifest names, in the form of a bucket with versions.
 func versionOf(m manifest.Manifest) string { return cmp.Or(m.Object.VersionID, nullVersion) }
 
 func (v *Verifier) objectVersion(ctx context.Context, s *Subject, o placed) {
@@ -135,7 +135,7 @@ func (v *Verifier) locks(ctx context.Context, s *Subject, u unit) {
 	ofObject := m.Object != nil && m.Object.Retention != nil
 	switch {
 	case !ofObject && m.Custody.Retention == nil:
-		s.needless(CheckLock, "the manifest promises none")
+		s.needless(CheckLock, "the manifest does not promise a lock")
 		return
 	case !v.comparable(m):
 		s.incomparable(CheckLock, v.incomparable(m))
@@ -153,12 +153,12 @@ func (v *Verifier) locks(ctx context.Context, s *Subject, u unit) {
 	s.ok(CheckLock)
 }
 
-// lock compares one object's lock. One that has run out may be gone.
+// lock compares one object's lock with the promised one. An expired lock may be gone.
 func (v *Verifier) lock(ctx context.Context, s *Subject, promised manifest.Retention, key, version string) {
 	is, err := v.archive.Retention(ctx, key, version)
 	if err != nil {
 		s.mismatch(Finding{
-			Key: key, Check: CheckLock, What: "the lock cannot be seen", Found: err.Error(), Unread: true,
+			Key: key, Check: CheckLock, What: "the lock cannot be read", Found: err.Error(), Unread: true,
 		})
 		return
 	}

@@ -7,7 +7,7 @@ import (
 	"packhorse/internal/verify/verifytest"
 )
 
-// The tests say these names on every line.
+// Short names for the tests, which use them on almost every line.
 type world = verifytest.World
 
 const (

@@ -56,7 +56,7 @@ func copied() verify.Summary {
 		{Check: verify.CheckChain, Why: "no ledger"}, {Check: verify.CheckKey, Why: verify.WhyKeyNotTrusted},
 	}
 	s.Remarks = []string{
-		"Versions and locks were not checked: this is a copy, which has none.",
+		"Versions and locks were not checked: a copy does not keep them.",
 		strings.Repeat("A remark that is long enough to be broken. ", 6),
 	}
 	return s
@@ -74,7 +74,7 @@ func wrong() verify.Summary {
 		Key: s.Subjects[1].ManifestKey, TenantID: tenantID, Check: verify.CheckChain, What: "number 1 is missing before this one",
 	}
 	strayed := verify.Finding{Key: s.Subjects[0].Key, TenantID: tenantID, Check: verify.CheckStray,
-		What: "no manifest speaks of it"}
+		What: "no manifest mentions it"}
 	unread := verify.Finding{
 		Key: s.Subjects[1].Key, TenantID: tenantID, Check: verify.CheckObject, What: "the object cannot be read",
 		Found: "input/output error", Unread: true, Host: "host-2",
@@ -98,7 +98,7 @@ func wrong() verify.Summary {
 func beside() verify.Summary {
 	s := verified()
 	s.Strangers = []verify.Finding{
-		{Key: "packages/x.zip", Check: verify.CheckStray, Kind: verify.KindStranger, What: "nobody whom you trust signed for it",
+		{Key: "packages/x.zip", Check: verify.CheckStray, Kind: verify.KindStranger, What: "no trusted key signed for it",
 			Host: "fin-ws-17.contoso.com", Stranger: &verify.Stranger{
 				Key: "packages/x.zip", VersionID: "v0", Size: 5, SHA256: digest("5"), Known: true}},
 		{Check: verify.CheckVersion, TenantID: tenantID, Kind: verify.KindStranger, What: "it lies over the package",

@@ -41,7 +41,7 @@ func TestFolder(t *testing.T) {
 	}
 
 	_, err = verify.Root(t.Context(), open(t, filepath.Join(dir, "x", "y", "packages")), "")
-	if err == nil || !strings.Contains(err.Error(), "inside of an archive (its packages/)") {
+	if err == nil || !strings.Contains(err.Error(), "inside an archive (its packages/)") {
 		t.Errorf("the inside: %v", err)
 	}
 	w.CopyTo(t, filepath.Join(dir, "z"))

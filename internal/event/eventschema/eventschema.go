@@ -1,4 +1,4 @@
-// Package eventschema holds events against their JSON Schemas, for tests.
+// Package eventschema validates events against their JSON Schemas, for tests.
 package eventschema
 
 import (
@@ -19,10 +19,10 @@ var files = map[string]string{
 	event.TypeNotCollected: "not-collected",
 }
 
-// Schemas are those of all detail types.
+// Schemas holds the schema of each detail type.
 type Schemas map[string]*jsonschema.Schema
 
-// Load reads the schemas of a folder: docs/events.
+// Load reads the schemas from a folder, usually docs/events.
 func Load(dir string) (Schemas, error) {
 	schemas := Schemas{}
 	for detailType, file := range files {
@@ -35,12 +35,12 @@ func Load(dir string) (Schemas, error) {
 	return schemas, nil
 }
 
-// Check returns what is wrong with a detail, in JSON, of an event of the given type. A field that
-// the schema does not describe is wrong too: consumers would not know what it is.
+// Check validates the JSON detail of an event of the given type. It also rejects fields that the schema does
+// not describe, because consumers would not know them.
 func (s Schemas) Check(detailType string, detail []byte) error {
 	schema, ok := s[detailType]
 	if !ok {
-		return fmt.Errorf("there is no schema of %q", detailType)
+		return fmt.Errorf("no schema for %q", detailType)
 	}
 	err := strictschema.Check(schema, detail)
 	if err != nil {

@@ -39,7 +39,7 @@ func TestSchemasDescribeWhatIsSent(t *testing.T) {
 		"ready.json": event.TypeReady, "archived.json": event.TypeArchived,
 		"not_collected.json": event.TypeNotCollected,
 	} {
-		if detailType == event.TypeReady { // the other kind of work is alike
+		if detailType == event.TypeReady { // the other kind of work has the same fields
 			text, _ := json.Marshal(golden(t, file))
 			if err := schemas.Check(event.TypeDecided, text); err != nil {
 				t.Error(err)
@@ -50,12 +50,12 @@ func TestSchemasDescribeWhatIsSent(t *testing.T) {
 		if err := schemas.Check(detailType, text); err != nil {
 			t.Error(err)
 		}
-		for name := range detail { // every field is owed
+		for name := range detail { // every field is required
 			less := golden(t, file)
 			delete(less, name)
 			text, _ := json.Marshal(less)
 			if err := schemas.Check(detailType, text); err == nil {
-				t.Errorf("%s without %s is let through", file, name)
+				t.Errorf("%s without %s was accepted", file, name)
 			}
 		}
 	}
@@ -71,7 +71,7 @@ func TestSchemasRefuse(t *testing.T) {
 		detail[name] = change
 		text, _ := json.Marshal(detail)
 		if err := schemas.Check(event.TypeArchived, text); err == nil {
-			t.Errorf("%s = %v is let through", name, change)
+			t.Errorf("%s = %v was accepted", name, change)
 		}
 	}
 	detail := golden(t, "not_collected.json")
@@ -81,7 +81,7 @@ func TestSchemasRefuse(t *testing.T) {
 		event.TypeNotCollected: string(text), event.TypeReady: "[]", "Another": "{}",
 	} {
 		if err := schemas.Check(detailType, []byte(text)); err == nil {
-			t.Errorf("%s: %s is let through", detailType, text)
+			t.Errorf("%s: %s was accepted", detailType, text)
 		}
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"packhorse/internal/zipinspect"
 )
 
-// ActionID is the id of the nth action.
+// ActionID returns the id of the nth action.
 func ActionID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
-// Key names a part of an action's evidence.
+// Key returns the key of one part of an action's evidence.
 func Key(folder string, n int, suffix string) string {
 	return folder + Tenant + "/" + Machine + "/" + stamp(n) + "_" + ActionID(n) + suffix
 }
@@ -26,7 +26,7 @@ func stamp(n int) string {
 	return CreatedAt.Add(time.Duration(n) * time.Minute).Format("20060102T150405Z")
 }
 
-// Record is that of an action whose package is being fetched.
+// Record returns the record of an action whose package is being fetched.
 func (w *World) Record(tenantID string, n int) investigation.Record {
 	at := CreatedAt.Add(time.Duration(n) * time.Minute)
 	return investigation.Record{
@@ -50,7 +50,7 @@ func (w *World) exchange(host string) investigation.Exchange {
 	}
 }
 
-// StoreObject stores what came for an action, and says what the archive would.
+// StoreObject stores the bytes that came for an action, and returns what the archive would.
 func (w *World) StoreObject(t testing.TB, key string, body []byte, judge bool) investigation.Stored {
 	t.Helper()
 	i, err := zipinspect.Inspect(bytes.NewReader(body), judge)
@@ -91,8 +91,8 @@ func (w *World) Archive(t testing.TB, tenantID string, n int, body []byte) {
 	w.Settle(t, rec, stored)
 }
 
-// NotCollected stores the manifest of an action of the first tenant that has no package, and what came in
-// its place.
+// NotCollected stores the manifest of an action of the first tenant that ended without a package. If came
+// is not nil, it goes to quarantine.
 func (w *World) NotCollected(t testing.TB, n int, reason investigation.Reason, came []byte) {
 	t.Helper()
 	rec := w.Record(Tenant, n)
@@ -105,7 +105,7 @@ func (w *World) NotCollected(t testing.TB, n int, reason investigation.Reason, c
 		stored = w.StoreObject(t, string(key), came, false)
 	}
 	rec, err := investigation.Close("worker", investigation.Closing{
-		At: w.Now, Reason: reason, Message: "it was not to be had", Quarantine: stored.Receipt,
+		At: w.Now, Reason: reason, Message: "the package could not be collected", Quarantine: stored.Receipt,
 	}).Apply(rec)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func (w *World) NotCollected(t testing.TB, n int, reason investigation.Reason, c
 	w.Settle(t, rec, stored)
 }
 
-// Settle seals a record, writes what has to be written, and calls it done.
+// Settle seals a record, writes its manifests and signatures, and marks it done.
 func (w *World) Settle(t testing.TB, rec investigation.Record, stored investigation.Stored) {
 	t.Helper()
 	w.Now = w.Now.Add(time.Minute)
@@ -148,7 +148,7 @@ func (w *World) Settle(t testing.TB, rec investigation.Record, stored investigat
 	w.Book.Known[rec.TenantID][rec.ActionID] = rec
 }
 
-// Zipped is a package.
+// Zipped returns a package that contains text.
 func Zipped(t testing.TB, text string) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -166,7 +166,7 @@ func Zipped(t testing.TB, text string) []byte {
 	return buf.Bytes()
 }
 
-// Reseal writes a manifest again, as if it had been sealed so, and signs it.
+// Reseal replaces a manifest with m and signs it, as if m had been sealed.
 func (w *World) Reseal(t testing.TB, key string, m manifest.Manifest) {
 	t.Helper()
 	text := canonical(t, m)
@@ -178,7 +178,7 @@ func (w *World) Reseal(t testing.TB, key string, m manifest.Manifest) {
 	w.Store.Change(investigation.SignatureKey(key), signature)
 }
 
-// canonical is a manifest's JSON with its names in order, which is all that makes it canonical.
+// canonical returns a manifest's JSON with sorted names, which is enough to make it canonical.
 func canonical(t testing.TB, m manifest.Manifest) []byte {
 	t.Helper()
 	text, err := json.Marshal(m)

@@ -12,7 +12,7 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Trust is every key that the folder of the signing key has, earlier ones too.
+// Trust returns all keys in the folder of the signing key, earlier ones included.
 func (w *World) Trust(t testing.TB) verify.Trust {
 	t.Helper()
 	files, err := custody.LocalKeyFiles(w.Keys)
@@ -36,7 +36,7 @@ func (w *World) Trust(t testing.TB) verify.Trust {
 	return trust
 }
 
-// silent is a Reporter that counts.
+// silent is a Reporter that only counts.
 type silent struct {
 	mu      sync.Mutex
 	begun   int
@@ -58,13 +58,13 @@ func (s *silent) add(n *int) {
 // VerifiedAt is the time of every verification.
 var VerifiedAt = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 
-// Run verifies with the ledger, and fails the test if what is reported is not what is returned.
+// Run verifies with the ledger, and fails the test if the reporter saw something other than the summary.
 func (w *World) Run(t testing.TB, scope verify.Scope) verify.Summary {
 	t.Helper()
 	return RunOn(t, w.Store, w.Trust(t), w.Book, scope)
 }
 
-// RunOn is Run on any archive.
+// RunOn is like Run, for any archive.
 func RunOn(t testing.TB, a verify.Archive, trust verify.Trust, ledger verify.Ledger,
 	scope verify.Scope,
 ) verify.Summary {
@@ -82,7 +82,7 @@ func RunOn(t testing.TB, a verify.Archive, trust verify.Trust, ledger verify.Led
 	return sum
 }
 
-// First returns the root of the first problem, or nil.
+// First returns the root cause of the first problem, or nil.
 func First(sum verify.Summary) error {
 	if len(sum.Problems) == 0 {
 		return nil

@@ -20,11 +20,11 @@ type Version struct {
 	Lock    investigation.Retention
 }
 
-// Store is an archive in memory, with versions; the newest is the last.
+// Store is an archive in memory. It keeps versions, the newest last.
 type Store struct {
 	Objects   map[string][]Version
 	Unversion bool
-	Refuse    error // what opening answers
+	Refuse    error // returned by Open, if set
 }
 
 // About implements verify.Archive.
@@ -80,20 +80,20 @@ func (s *Store) Retention(_ context.Context, key, id string) (investigation.Rete
 	return v.Lock, err
 }
 
-// Put adds a version, and returns its id.
+// Put adds a version and returns its id.
 func (s *Store) Put(key string, body []byte, lock investigation.Retention) string {
 	id := fmt.Sprintf("v%d", len(s.Objects[key])+1)
 	s.Objects[key] = append(s.Objects[key], Version{ID: id, Body: body, Lock: lock})
 	return id
 }
 
-// Body returns the present bytes of an object.
+// Body returns the bytes of the newest version.
 func (s *Store) Body(key string) []byte {
 	versions := s.Objects[key]
 	return versions[len(versions)-1].Body
 }
 
-// Change replaces the present bytes, as nobody could who has to do it through S3.
+// Change replaces the bytes of the newest version, which the S3 API does not allow.
 func (s *Store) Change(key string, body []byte) {
 	versions := slices.Clone(s.Objects[key])
 	versions[len(versions)-1].Body = body

@@ -1,5 +1,5 @@
-// Package verifytest makes archives as Packhorse makes them, in memory or elsewhere, with the ledger that
-// belongs to each, for tests of what verifies and of what opens archives.
+// Package verifytest builds archives as Packhorse does, in memory or elsewhere, each with its ledger. Tests
+// of the code that verifies or opens archives use it.
 package verifytest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// What the keys are made of.
+// The parts of the keys in a World.
 const (
 	Tenant  = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
 	Tenant2 = "11111111-2222-4333-8444-555555555555"
@@ -27,7 +27,7 @@ const (
 // CreatedAt is a minute before the first action.
 var CreatedAt = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
-// World is an archive as Packhorse makes it, and the ledger that belongs to it.
+// World is an archive as Packhorse builds it, and its ledger.
 type World struct {
 	Store  *Store
 	Book   *Book
@@ -41,13 +41,13 @@ type World struct {
 	unlocked bool
 }
 
-// Lock is on everything that is stored.
+// Lock is the lock on every stored object.
 var Lock = investigation.Retention{
 	Mode: "GOVERNANCE", Until: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), LegalHold: true,
 }
 
-// New makes: of the first tenant four packages (actions 1 to 3 and 6), one that was not
-// collected (4), and one that was not a package (5); of the second one package.
+// New makes a World in memory. The first tenant has four packages (actions 1 to 3 and 6), one action that
+// was not collected (4), and one whose download was not a package (5). The second tenant has one package.
 func New(t testing.TB) *World {
 	t.Helper()
 	store := &Store{Objects: map[string][]Version{}}
@@ -56,7 +56,7 @@ func New(t testing.TB) *World {
 	return w
 }
 
-// NewIn is New in another store.
+// NewIn is like New, but stores objects with put.
 func NewIn(t testing.TB, put func(string, []byte, investigation.Retention) string) *World {
 	t.Helper()
 	w := &World{
@@ -76,7 +76,7 @@ func NewIn(t testing.TB, put func(string, []byte, investigation.Retention) strin
 	return w
 }
 
-// OpenKey opens the signing key, makes one if there is none, and publishes it.
+// OpenKey opens the signing key, creating it if needed, and publishes it.
 func (w *World) OpenKey(t testing.TB) {
 	t.Helper()
 	var err error
@@ -108,17 +108,17 @@ func (w *World) openWriter() {
 	}, func() time.Time { return w.Now })
 }
 
-// Clone returns a world of its own that is the same so far.
+// Clone returns an independent copy of the world.
 func (w *World) Clone(t testing.TB) *World {
 	t.Helper()
 	c := *w
-	c.openWriter() // its clock is the clone's
+	c.openWriter() // so that the writer reads the clone's clock
 	c.Store, c.Book = w.Store.Clone(), w.Book.Clone()
 	c.Put = c.Store.Put
 	return &c
 }
 
-// CopyTo writes the present objects into a folder.
+// CopyTo writes the newest version of every object into a folder.
 func (w *World) CopyTo(t testing.TB, dir string) {
 	t.Helper()
 	for key, versions := range w.Store.Objects {
@@ -132,7 +132,7 @@ func (w *World) CopyTo(t testing.TB, dir string) {
 	}
 }
 
-// Unlocked is a world in a bucket without versions and locks.
+// Unlocked returns a world in a bucket without versions and locks.
 func Unlocked(t testing.TB) *World {
 	t.Helper()
 	store := &Store{Objects: map[string][]Version{}, Unversion: true}
