@@ -28,10 +28,10 @@ import (
 
 const bucket = "evidence"
 
-// everySize are packages that go in one piece and in parts.
+// everySize has packages that are stored in one piece and in parts.
 var everySize = map[string]int{"one-put": 100 << 10, "parts": 3*archive.PartSize + 4321}
 
-// The lock of most tests, and what it makes of an object that is stored at now.
+// The lock of most tests, and the retention of an object that is stored with it at now.
 var (
 	lock      = investigation.Lock{Mode: "GOVERNANCE", For: 24 * time.Hour}
 	lockedAt  = time.Now().UTC()
@@ -54,7 +54,7 @@ func serve(t *testing.T, config embedded.S3Config) *embedded.S3 {
 	return server
 }
 
-// newDir is a data folder and the archive's folder in it: the server keeps more beside that.
+// newDir returns a data folder and the archive's folder in it: the server keeps more beside that.
 func newDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "s3")
@@ -69,8 +69,8 @@ func openArchive(server *embedded.S3, lock investigation.Lock) *archive.Archive 
 		func() time.Time { return lockedAt }, slog.New(slog.DiscardHandler))
 }
 
-// TestArchive stores packages through the real client in the real server. Over TLS the client sends the
-// trailing checksums it sends to S3.
+// TestArchive stores packages with the real client in the real server. Over TLS the client sends
+// the same trailing checksums as to S3.
 func TestArchive(t *testing.T) {
 	dir := newDir(t)
 	server := serve(t, embedded.S3Config{Dir: dir, Bucket: bucket, ObjectLock: true})
@@ -84,7 +84,7 @@ func TestArchiveInPlain(t *testing.T) {
 	testArchive(t, serve(t, embedded.S3Config{Dir: dir, Bucket: bucket, ObjectLock: true, Plain: true}), dir)
 }
 
-// The metadata of an object that is locked can lie beside it.
+// The metadata of a locked object can be in files beside it.
 func TestArchiveWithoutXattrs(t *testing.T) {
 	dir := newDir(t)
 	testArchive(t, serve(t, embedded.WithoutXattrs(embedded.S3Config{
@@ -121,8 +121,8 @@ func testArchive(t *testing.T, server *embedded.S3, dir string) {
 	}
 }
 
-// checkRace lets several store the same package at once: all of them succeed, and are told the
-// same, which is what the archive says later.
+// checkRace stores the same package concurrently: every store succeeds and returns the same, which
+// the archive repeats later.
 func checkRace(t *testing.T, a *archive.Archive, key investigation.Key, body []byte) {
 	t.Helper()
 	sum := sha256.Sum256(body)
@@ -150,7 +150,7 @@ func checkRace(t *testing.T, a *archive.Archive, key investigation.Key, body []b
 	checkStored(t, a, key, told[0])
 }
 
-// checkStored fails unless the archive finds what it stored, and no stranger.
+// checkStored fails unless the archive finds the object it stored, and no stranger.
 func checkStored(t *testing.T, a *archive.Archive, key investigation.Key, want investigation.Stored) {
 	t.Helper()
 	got, err := a.Look(t.Context(), recordOf(), key, false)
@@ -183,10 +183,10 @@ func checkConflict(t *testing.T, a *archive.Archive, key investigation.Key, othe
 	}
 }
 
-// checkQuarantine stores what is no package.
+// checkQuarantine stores bytes that are not a package.
 func checkQuarantine(t *testing.T, a *archive.Archive, dir string, key investigation.Key, body []byte) {
 	t.Helper()
-	for range 2 { // there already, and with the same bytes, is as good
+	for range 2 { // the same bytes are accepted again
 		got, err := a.Store(t.Context(), placeOf("packages/none.zip", key), packageOf(body))
 		if !errors.Is(err, investigation.ErrNotAPackage) || got.Receipt.Key != string(key) ||
 			got.Receipt.Retention != retention || got.Collection != collection {
@@ -198,7 +198,7 @@ func checkQuarantine(t *testing.T, a *archive.Archive, dir string, key investiga
 	checkNotStored(t, a, "packages/none.zip")
 }
 
-// checkLocked tries to get rid of an object that is kept by GOVERNANCE.
+// checkLocked tries to delete an object under GOVERNANCE.
 func checkLocked(t *testing.T, server *embedded.S3, key string, body []byte) {
 	t.Helper()
 	client := server.Client()
@@ -237,7 +237,7 @@ func checkLocked(t *testing.T, server *embedded.S3, key string, body []byte) {
 	}
 }
 
-// checkKept fails if a version can be deleted, or its retention be made shorter.
+// checkKept fails if a version can be deleted or its retention shortened.
 func checkKept(t *testing.T, client *s3.Client, key string, version *string) {
 	t.Helper()
 	_, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{
@@ -257,7 +257,7 @@ func checkKept(t *testing.T, client *s3.Client, key string, version *string) {
 	}
 }
 
-// checkModes stores under the other locks, and tries what they forbid even to those who may much.
+// checkModes stores under the other locks, and tries what they forbid even to privileged users.
 func checkModes(t *testing.T, server *embedded.S3) {
 	t.Helper()
 	client := server.Client()
@@ -301,7 +301,7 @@ func checkModes(t *testing.T, server *embedded.S3) {
 	}
 }
 
-// checkSmall stores manifests and signatures, twice and otherwise.
+// checkSmall stores manifests and signatures, both identical and different ones.
 func checkSmall(t *testing.T, a *archive.Archive, server *embedded.S3) {
 	t.Helper()
 	ctx := t.Context()
@@ -338,8 +338,8 @@ func checkSmall(t *testing.T, a *archive.Archive, server *embedded.S3) {
 	}
 }
 
-// A folder of an earlier version has a bucket without Object Lock: it gets one, and what is in it
-// stays as it is.
+// A folder of an earlier version has a bucket without Object Lock: the bucket gets it, and its
+// objects stay unchanged.
 func TestArchiveOfAnEarlierVersion(t *testing.T) {
 	dir := newDir(t)
 	config := embedded.S3Config{
@@ -373,7 +373,7 @@ func TestArchiveOfAnEarlierVersion(t *testing.T) {
 	checkLocked(t, server, "packages/new.zip", body)
 }
 
-// checkWrongSum makes sure that the server verifies what the client claims: else the tests above
+// checkWrongSum proves that the server verifies the client's checksums: otherwise the tests above
 // would prove little.
 func checkWrongSum(t *testing.T, server *embedded.S3) {
 	t.Helper()
@@ -407,7 +407,7 @@ func placeOf(key, quarantine investigation.Key) investigation.Placement {
 
 const claim = "ada"
 
-// recordOf is the action of placeOf, claimed.
+// recordOf returns the action of placeOf, claimed.
 func recordOf() investigation.Record {
 	return investigation.Record{Action: placeOf("", "").Action, Claims: claim}
 }
@@ -425,7 +425,7 @@ func store(t *testing.T, a *archive.Archive, key investigation.Key, body []byte)
 	return a.Store(t.Context(), placeOf(key, ""), packageOf(body))
 }
 
-// zipOf is a ZIP with size random bytes.
+// zipOf returns a ZIP with size random bytes.
 func zipOf(t *testing.T, size int) []byte {
 	t.Helper()
 	var file bytes.Buffer

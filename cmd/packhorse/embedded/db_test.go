@@ -33,7 +33,7 @@ func newDB(t *testing.T) *embedded.DB {
 	return openDB(t, filepath.Join(t.TempDir(), "packhorse.db"))
 }
 
-// What has to survive a power cut reaches the disk before it counts.
+// Writes that must survive a power cut reach the disk before they count.
 func TestOpenIsDurable(t *testing.T) {
 	db := newDB(t)
 	for name, want := range map[string]string{
@@ -65,7 +65,7 @@ func TestOpenIsPrivate(t *testing.T) {
 	}
 }
 
-// A folder may have any name; one that looks like part of a URL must not be taken for it.
+// A folder may have any name, even one that looks like part of a URL.
 func TestOpenAnyName(t *testing.T) {
 	for _, name := range []string{"a b", "50%25?mode=memory", "x#y", "ünï&_query_only=1", "a;b",
 		"[", "case [4711]", "*", `back\\slash`} {
@@ -86,7 +86,7 @@ func TestOpenRelativePathSurvivesChdir(t *testing.T) {
 	db := openDB(t, "packhorse.db")
 	elsewhere := t.TempDir()
 	t.Chdir(elsewhere)
-	// A query that is cut off costs its connection: the next one has to find the file again.
+	// A canceled query costs its connection: the next one has to find the file again.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := db.Pragma(ctx, "user_version"); err == nil {
@@ -96,7 +96,7 @@ func TestOpenRelativePathSurvivesChdir(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if _, err := os.Stat(filepath.Join(elsewhere, "packhorse.db")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("another file was made: %v", err)
+		t.Errorf("another file was created: %v", err)
 	}
 }
 
@@ -125,12 +125,12 @@ func TestOpenRefuses(t *testing.T) {
 		notOurs bool
 		words   string
 	}{
-		{"a file that is no database", func(t *testing.T, path string) {
+		{"a file that is not a database", func(t *testing.T, path string) {
 			write(t, path, strings.Repeat("no database ", 100))
-		}, true, "it is not a database"},
-		{"a short file that is no database", func(t *testing.T, path string) {
+		}, true, "not a database"},
+		{"a short file that is not a database", func(t *testing.T, path string) {
 			write(t, path, "x")
-		}, true, "it is not a database"},
+		}, true, "not a database"},
 		{"a later schema", func(t *testing.T, path string) {
 			prepare(t, path, "PRAGMA user_version = 3")
 		}, true, "schema version 3 and this program knows 2"},
@@ -186,7 +186,7 @@ func TestOpenInAFolderThatIsAFile(t *testing.T) {
 	}
 }
 
-// Who may write anywhere (root) may write into this folder too; everybody else is told.
+// A user who may write anywhere (root) may write into this folder too; others get an error.
 func TestOpenInAReadOnlyFolder(t *testing.T) {
 	for _, existing := range []bool{false, true} {
 		dir := t.TempDir()
@@ -212,7 +212,7 @@ func TestOpenInAReadOnlyFolder(t *testing.T) {
 	}
 }
 
-// A new file is opened by many at once: one makes the tables, all find them.
+// Many processes open a new file at once: one creates the tables, all find them.
 func TestOpenTogether(t *testing.T) {
 	for range 10 {
 		path := filepath.Join(t.TempDir(), "packhorse.db")
@@ -240,7 +240,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// prepare makes a database of ours and changes it.
+// prepare creates a database and changes it.
 func prepare(t *testing.T, path string, statements ...string) {
 	t.Helper()
 	db, err := embedded.OpenDB(t.Context(), path)
@@ -274,7 +274,7 @@ func content(t *testing.T, path string) string {
 	return string(bytes)
 }
 
-// However many open a file that is not there yet at the same instant, all of them can use it.
+// If many open a missing file at the same instant, all of them can use it.
 func TestOpenedByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 20 {

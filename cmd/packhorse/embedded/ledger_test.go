@@ -88,7 +88,7 @@ func TestRecordsAreInTheOrderOfCreation(t *testing.T) {
 	}
 }
 
-// The file outlives the code: what is on disk has the names of the design, and is read by them.
+// The file outlives the code: its names are those of the design, and it is read by them.
 func TestRecordOnDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "packhorse.db")
 	db := openDB(t, path)
@@ -149,7 +149,7 @@ func TestRecordOnDisk(t *testing.T) {
 		"announcedAt":"2026-11-03T09:00:00.1234567Z"}`)
 }
 
-// The same, of a package that there will not be.
+// The same for an action whose package will never come.
 func TestQuarantineOnDisk(t *testing.T) {
 	db := newDB(t)
 	ledger := embedded.NewLedger(db)
@@ -183,7 +183,7 @@ func TestQuarantineOnDisk(t *testing.T) {
 	}
 }
 
-// A chain that lost its head does not begin again with number 1.
+// A chain that lost its head does not restart at number 1.
 func TestHeadIsGone(t *testing.T) {
 	db := newDB(t)
 	ledger := embedded.NewLedger(db)
@@ -227,7 +227,7 @@ func sameJSON(t *testing.T, got, want string) bool {
 	return reflect.DeepEqual(g, w)
 }
 
-// A row that is not a record is named, whatever is wrong with it, and the other one is served.
+// Any row that is not a record is named, and the other one is returned.
 func TestRowThatIsNotARecord(t *testing.T) {
 	for _, damage := range []string{
 		"record = 'x'", "record = x'00ff'", "record = ''", "record = 'null'", "record = '[]'",
@@ -259,7 +259,7 @@ func TestRowThatIsNotARecord(t *testing.T) {
 		if tenantsErr != nil || tenants[0] != tenant {
 			t.Errorf("%s: got the tenants %q, %v", damage, tenants, tenantsErr)
 		}
-		if strings.HasPrefix(damage, "tenant_id") { // then it is another tenant's, and bad there
+		if strings.HasPrefix(damage, "tenant_id") { // the row then belongs to another tenant, and is bad there
 			_, err = ledger.Records(t.Context(), tenants[1])
 		} else if strings.HasPrefix(damage, "record") && !errors.Is(dueErr, investigation.ErrBadRecord) {
 			t.Errorf("%s: due: got %v", damage, dueErr)
@@ -270,7 +270,7 @@ func TestRowThatIsNotARecord(t *testing.T) {
 	}
 }
 
-// A damaged head is an error, and nothing is sealed after it; another tenant's chain goes on.
+// A damaged head is an error, and nothing is sealed after it; another tenant's chain continues.
 func TestDamagedHead(t *testing.T) {
 	other := strings.Repeat("9", 40)
 	for _, damage := range []string{

@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// versionOne is how version 1 of the program made its file, word for word.
+// versionOne is the schema of version 1 of the program, verbatim.
 const versionOne = `
 CREATE TABLE actions (
 	tenant_id TEXT NOT NULL,
@@ -32,14 +32,14 @@ CREATE TABLE budgets (
 PRAGMA user_version = 1;
 `
 
-// oldFacts are an action's, as version 1 wrote them.
+// oldFacts is an action's JSON as version 1 wrote it.
 const oldFacts = `"tenantId":"11111111-1111-4111-8111-111111111111","actionId":%q,
 	"machineId":"3333333333333333333333333333333333333333","status":%q,
 	"createdAt":"2026-11-03T08:00:00Z","lastUpdatedAt":"2026-11-03T08:30:00Z",
 	"completedAt":"2026-11-03T08:30:00Z","observedAt":"2026-11-03T09:00:00Z"`
 
-// oldFile makes a file of version 1 with an action that is archived, one that failed, one that is
-// being fetched, and a budget.
+// oldFile makes a file of version 1 with an archived action, a failed one, one that is being
+// fetched, and a budget.
 func oldFile(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "packhorse.db")
@@ -73,10 +73,10 @@ func oldFile(t *testing.T) string {
 	return path
 }
 
-// What version 1 wrote is there, goes on, and gets its place in a chain.
+// The records of version 1 are kept, continue, and get their places in a chain.
 func TestFileOfVersionOne(t *testing.T) {
 	path := oldFile(t)
-	var all sync.WaitGroup // and not even two at once do it twice
+	var all sync.WaitGroup // concurrent opens migrate only once
 	for range 4 {
 		all.Go(func() {
 			db, err := embedded.OpenDB(t.Context(), path)
@@ -120,14 +120,14 @@ func TestFileOfVersionOne(t *testing.T) {
 	}
 }
 
-// A migration that is cut off leaves the file as it was.
+// An interrupted migration leaves the file unchanged.
 func TestMigrationIsAllOrNothing(t *testing.T) {
 	path := oldFile(t)
 	old, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// An index of the new table's name: the table cannot be made.
+	// An index with the new table's name: the table cannot be created.
 	_, err = old.ExecContext(t.Context(), "CREATE INDEX chains ON actions (lane)")
 	if err == nil {
 		err = old.Close()

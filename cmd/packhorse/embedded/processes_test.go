@@ -20,8 +20,8 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// These tests run the test binary again, as the other processes on one data folder. Such a process
-// runs TestChild alone, which is told by this variable what to do: "<role> <path of the file>".
+// These tests run the test binary again as the other processes on one data folder. Such a process
+// runs TestChild alone; this variable has its task: "<role> <path of the file>".
 const childVariable = "PACKHORSE_TEST_CHILD"
 
 const (
@@ -30,13 +30,13 @@ const (
 	goroutines = 4
 )
 
-// TestChild is the body of a child process. In the test run itself it has nothing to do.
+// TestChild is the body of a child process. In the test run itself it does nothing.
 func TestChild(t *testing.T) {
 	role, path, isChild := strings.Cut(os.Getenv(childVariable), " ")
 	if !isChild {
 		return
 	}
-	db := openDB(t, path) // all children at once, and the first time the file is not there
+	db := openDB(t, path) // all children at once; at first the file is missing
 	fmt.Println("ready")
 	switch role {
 	case "lease":
@@ -46,12 +46,12 @@ func TestChild(t *testing.T) {
 	case "observe":
 		childObserves(t, db)
 	default:
-		t.Fatalf("what is %q?", role)
+		t.Fatalf("unknown role %q", role)
 	}
 }
 
-// startChild returns a child process and the lines it writes after "ready". The lines MUST be read
-// to the end.
+// startChild returns a child process and the lines it writes after "ready". The caller MUST read
+// all lines.
 func startChild(ctx context.Context, t *testing.T, role, path string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestChild$", "-test.count=1")
@@ -71,7 +71,7 @@ func startChild(ctx context.Context, t *testing.T, role, path string) (*exec.Cmd
 	return cmd, lines
 }
 
-// run runs the children to their end and returns the lines that begin with the role.
+// run waits for the children and returns the lines that begin with the role.
 func run(t *testing.T, role, path string) []string {
 	t.Helper()
 	var mu sync.Mutex // guards all
@@ -96,11 +96,11 @@ func run(t *testing.T, role, path string) []string {
 	return all
 }
 
-// The clock of the leases runs faster, the same for every process, so that a slot is held for 30 ms
-// and not for 90 s.
+// The leases' clock runs faster, equally in every process, so a slot is held for 30 ms instead of
+// 90 s.
 const (
 	speed    = 3000
-	leaseFor = 3 * time.Second // of the real clock: some 100 times a slot's hold
+	leaseFor = 3 * time.Second // real time: about 100 times a slot's hold
 )
 
 var budget = ratelimit.Budget{Name: "shared", PerMinute: 2, PerHour: 120}
@@ -131,8 +131,8 @@ func childLeases(t *testing.T, db *embedded.DB) {
 	all.Wait()
 }
 
-// However many processes lease as fast as they can, any N+1 leases span more than a slot's hold;
-// and the budget is not left lying about either.
+// Even if many processes lease as fast as they can, any N+1 leases span more than a slot's hold,
+// and most of the budget is used.
 func TestProcessesShareABudget(t *testing.T) {
 	var at []int64
 	for _, line := range run(t, "lease", filepath.Join(t.TempDir(), "packhorse.db")) {
@@ -181,7 +181,7 @@ func childClaims(t *testing.T, db *embedded.DB) {
 	all.Wait()
 }
 
-// Each action is claimed by exactly one, and the ledger knows by whom.
+// Each action is claimed by exactly one process, and the ledger knows which.
 func TestProcessesClaimEachActionOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "packhorse.db")
 	ledger := embedded.NewLedger(openDB(t, path))
@@ -218,7 +218,7 @@ func TestProcessesClaimEachActionOnce(t *testing.T) {
 
 func childObserves(t *testing.T, db *embedded.DB) {
 	ledger := embedded.NewLedger(db)
-	for i := 0; ; i++ { // until it is killed
+	for i := 0; ; i++ { // until the process is killed
 		a := someAction("0", now)
 		a.ActionID = fmt.Sprintf("%040x", i)
 		if _, err := ledger.Change(t.Context(), a.ID, investigation.Observe(a, now)); err != nil {
@@ -228,7 +228,7 @@ func childObserves(t *testing.T, db *embedded.DB) {
 	}
 }
 
-// What a process said it wrote is there after it was killed, and the file is whole.
+// All records that a killed process reported as written are there, and the file is intact.
 func TestKilledProcessLosesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "packhorse.db")
 	ctx, kill := context.WithCancel(t.Context())
@@ -237,7 +237,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	var written []investigation.ID
 	for lines.Scan() {
 		action, ok := strings.CutPrefix(lines.Text(), "observe ")
-		if !ok || len(action) != 40 { // cut off by the kill
+		if !ok || len(action) != 40 { // truncated by the kill
 			continue
 		}
 		written = append(written, investigation.ID{TenantID: tenant, ActionID: action})

@@ -1,12 +1,12 @@
 package embedded
 
-// WithoutXattrs is c for a file system that has no extended attributes.
+// WithoutXattrs returns c for a file system without extended attributes.
 func WithoutXattrs(c S3Config) S3Config {
 	c.noXattrs = true
 	return c
 }
 
-// At is c for a server on this address, such as "127.0.0.1:1234".
+// At returns c for a server on this address, such as "127.0.0.1:1234".
 func At(c S3Config, address string) S3Config {
 	c.address = address
 	return c

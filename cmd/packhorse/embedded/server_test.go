@@ -18,7 +18,7 @@ import (
 	"packhorse/cmd/packhorse/embedded"
 )
 
-// thief has taken a port, takes every connection, and keeps what it is sent first.
+// thief has taken a port. It accepts every connection and records the first bytes.
 type thief struct {
 	listener net.Listener
 
@@ -47,7 +47,7 @@ func steal(t *testing.T, address string) *thief {
 	return th
 }
 
-// listen answers whatever comes as a web server would, and keeps it.
+// listen answers every request as a web server would, and records it.
 func (th *thief) listen(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	buffer := make([]byte, 64<<10)
@@ -58,14 +58,14 @@ func (th *thief) listen(conn net.Conn) {
 	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
-// heard ends the thief and returns what it was sent.
+// heard stops the thief and returns the bytes it received.
 func (th *thief) heard() string {
 	_ = th.listener.Close()
 	th.all.Wait()
 	return th.bytes.String()
 }
 
-// secrets are what nobody but the server may be sent.
+// secrets must not be sent to anybody but the server.
 func secrets(keys embedded.Keys) []string {
 	return []string{keys.AccessKey, keys.SecretKey, "AWS4", "PUT ", "HTTP/1.1", "the package", bucket}
 }
@@ -81,8 +81,8 @@ func checkHeard(t *testing.T, heard string, keys embedded.Keys) {
 
 var someKeys = embedded.Keys{AccessKey: "AKIASOMEBODY", SecretKey: "sesame"}
 
-// TestPortIsTaken: a port that somebody else took first is not taken for the server, although it accepts
-// connections.
+// TestPortIsTaken: a program that took the port first is not mistaken for the server, although it
+// accepts connections.
 func TestPortIsTaken(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		th := steal(t, "127.0.0.1:0")
@@ -110,8 +110,8 @@ func put(t *testing.T, client *s3.Client) error {
 	return err
 }
 
-// TestServerIsReplaced: whoever takes the port of a server that is gone gets nothing of what was meant
-// for it, be it without TLS, or with a certificate of its own for the same address.
+// TestServerIsReplaced: a program that takes the port of a closed server receives nothing that was
+// meant for it, either without TLS or with its own certificate for the same address.
 func TestServerIsReplaced(t *testing.T) {
 	dir := newDir(t)
 	server, err := embedded.StartS3(t.Context(), embedded.S3Config{Dir: dir, Bucket: bucket, Keys: someKeys})

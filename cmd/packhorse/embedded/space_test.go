@@ -20,14 +20,14 @@ import (
 
 const mib = 1 << 20
 
-// asked is one question for room.
+// asked is one call of Room.
 type asked struct {
 	id   string
 	size int64 // MiB, or investigation.SizeUnknown
-	done bool  // the package is no longer in flight when the next question comes
+	done bool  // the package is no longer in flight at the next call
 }
 
-// TestRoom asks for room on disks with more and less of it. What the last question comes to counts.
+// TestRoom asks for room on disks with different free space, and checks the last call's result.
 func TestRoom(t *testing.T) {
 	const unknown = investigation.SizeUnknown
 	for name, test := range map[string]struct {
@@ -35,7 +35,7 @@ func TestRoom(t *testing.T) {
 		freeErr error
 		ask     []asked
 		needed  int64 // MiB; 0: there is room
-		left    int64 // MiB, where that is not all that is free
+		left    int64 // MiB, if not all free space
 	}{
 		"unknown, just enough":   {free: 48 * mib, ask: []asked{{"1", unknown, true}}},
 		"unknown, one byte less": {free: 48*mib - 1, ask: []asked{{"1", unknown, true}}, needed: 48},
@@ -94,7 +94,7 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// askAll returns what the last question comes to.
+// askAll returns the result of the last call.
 func askAll(t *testing.T, space *embedded.Space, questions []asked) error {
 	t.Helper()
 	var err error
@@ -114,7 +114,7 @@ func askAll(t *testing.T, space *embedded.Space, questions []asked) error {
 	return err
 }
 
-// TestFreeBytes holds the figure against what df says. Others write on the disk meanwhile.
+// TestFreeBytes compares the result with df. Others may write on the disk meanwhile.
 func TestFreeBytes(t *testing.T) {
 	dir := t.TempDir()
 	got, err := embedded.FreeBytes(dir)
