@@ -26,8 +26,8 @@ type verified struct {
 	Tenants   []verify.Tenant
 }
 
-// checkVerified has the command line verify both buckets against the ledger that the stacks share,
-// with the keys that KMS gives. What the one bucket lacks of the chain lies in the other.
+// checkVerified verifies both buckets with the command line, against the ledger that the stacks
+// share and with the keys from KMS. Each bucket has the part of the chain that the other lacks.
 func (a *account) checkVerified(b bucketServer, stacks []map[string]string, manifests int) {
 	a.t.Helper()
 	seen := 0
