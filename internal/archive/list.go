@@ -34,7 +34,7 @@ func (a *Archive) list(ctx context.Context, key string) ([]listedVersion, error)
 		versions, err = a.listObjects(ctx, key)
 	}
 	if err != nil {
-		return nil, a.explain("list what lies beside", key, err)
+		return nil, a.explain("list the objects beside", key, err)
 	}
 	// S3 lists the newest version of a key first.
 	slices.Reverse(versions)

@@ -125,7 +125,7 @@ func (a *Archive) name(ctx context.Context, rec investigation.Record, versions [
 }
 
 func (a *Archive) warn(ctx context.Context, s investigation.Stranger) {
-	a.logger.WarnContext(ctx, "an object that packhorse did not store lies in its place",
+	a.logger.WarnContext(ctx, "an object that packhorse did not store is in its place",
 		slog.String("key", s.Key), slog.String("versionId", s.VersionID), slog.Int64("size", s.Size),
 		slog.String("sha256", s.SHA256), slog.String("note", s.Note))
 }

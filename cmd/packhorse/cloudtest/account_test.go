@@ -21,10 +21,10 @@ import (
 type account struct {
 	t     *testing.T
 	cloud *localcloud.Cloud
-	log   *strings.Builder // of the local cloud; read it when the cloud is closed
+	log   *strings.Builder // of the local cloud; read it after the cloud is closed
 	root  string           // of the repository
 	tools string           // folder
-	built string           // folder of the template that sam build made
+	built string           // folder of the template built by sam build
 }
 
 func openAccount(t *testing.T) *account {
@@ -62,7 +62,7 @@ func architecture() string {
 	return "Architecture=x86_64"
 }
 
-// run runs one of the tools in the repository's root, and returns what it prints.
+// run runs one of the tools in the repository's root and returns its output.
 func (a *account) run(tool string, args ...string) []byte {
 	a.t.Helper()
 	out, err := a.try(tool, args...)
@@ -81,14 +81,14 @@ func (a *account) try(tool string, args ...string) ([]byte, error) {
 	if tool != "aws" {
 		return command.CombinedOutput()
 	}
-	out, err := command.Output() // it may warn on stderr, and stdout is to be understood
+	out, err := command.Output() // stderr may have warnings, and stdout is parsed
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		out = append(out, failed.Stderr...)
 	}
 	return out, err
 }
 
-// call makes one call of a service that speaks JSON.
+// call makes one call to a service that speaks JSON.
 func (a *account) call(target string, input map[string]any, output any) {
 	a.t.Helper()
 	if err := a.cloud.Call(a.t.Context(), target, input, output); err != nil {
@@ -96,7 +96,7 @@ func (a *account) call(target string, input map[string]any, output any) {
 	}
 }
 
-// ask has the AWS command line ask for something.
+// ask runs a query with the AWS command line.
 func (a *account) ask(answer any, args ...string) {
 	a.t.Helper()
 	out := a.run("aws", append(args, "--output", "json")...)

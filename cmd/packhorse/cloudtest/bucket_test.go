@@ -15,8 +15,8 @@ import (
 	"packhorse/internal/localcloud"
 )
 
-// bucketServer is the S3 of the functions: the local cloud's own refuses right checksums of uploads
-// in parts.
+// bucketServer is the S3 server for the functions: the local cloud's own refuses correct checksums
+// of multipart uploads.
 type bucketServer struct {
 	*embedded.S3
 
@@ -41,7 +41,7 @@ func openBucketServer(t *testing.T) bucketServer {
 	return bucketServer{server, dir}
 }
 
-// makeBuckets makes buckets of the same names as those of the stacks, which lock as those do.
+// makeBuckets creates buckets with the same names and lock settings as the stacks'.
 func (b bucketServer) makeBuckets(t *testing.T, stacks []map[string]string) {
 	t.Helper()
 	for _, outputs := range stacks {
@@ -52,7 +52,7 @@ func (b bucketServer) makeBuckets(t *testing.T, stacks []map[string]string) {
 	}
 }
 
-// checkPackages hashes the files the events tell of, and compares with what was served.
+// checkPackages hashes the files that the events name, and compares them with the served packages.
 func (b bucketServer) checkPackages(t *testing.T, archived map[string]event.Archived, s *tenant) {
 	t.Helper()
 	served := s.served()

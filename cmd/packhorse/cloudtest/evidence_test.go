@@ -29,22 +29,22 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// lockDays is the retention the stacks are told: another than the default, so that it is seen to
-// arrive.
+// lockDays is the retention that the stacks are configured with. It differs from the default, to
+// show that the setting takes effect.
 const lockDays = 30
 
-// lockParameters have the stacks lock what they store.
+// lockParameters make the stacks lock what they store.
 func lockParameters() []string {
 	return []string{"ObjectLockMode=GOVERNANCE", fmt.Sprintf("ObjectLockDays=%d", lockDays)}
 }
 
-// newBucket is what a bucket of a stack is made with, on the S3 that stands in for AWS's. Object Lock
-// has to be on from the beginning.
+// newBucket is the request that creates a stack's bucket on the S3 that stands in for AWS's. Object
+// Lock has to be on from the start.
 func newBucket(name string) *s3.CreateBucketInput {
 	return &s3.CreateBucketInput{Bucket: &name, ObjectLockEnabledForBucket: aws.Bool(true)}
 }
 
-// publicKey asks KMS for the key that a stack signs with. It does not take the bucket's word for it.
+// publicKey asks KMS for the key that a stack signs with. It does not rely on the bucket's copy.
 func (a *account) publicKey(outputs map[string]string) (key *ecdsa.PublicKey, id string) {
 	a.t.Helper()
 	var answer struct {
@@ -53,7 +53,7 @@ func (a *account) publicKey(outputs map[string]string) (key *ecdsa.PublicKey, id
 	}
 	a.ask(&answer, "kms", "get-public-key", "--key-id", outputs["SigningKeyArn"])
 	if answer.KeySpec != "ECC_NIST_P256" || answer.KeyUsage != "SIGN_VERIFY" {
-		a.t.Fatalf("the key that signs is one of spec %s for %s", answer.KeySpec, answer.KeyUsage)
+		a.t.Fatalf("the signing key has spec %s and usage %s", answer.KeySpec, answer.KeyUsage)
 	}
 	parsed, err := x509.ParsePKIXPublicKey(answer.PublicKey)
 	if err != nil {
@@ -61,14 +61,14 @@ func (a *account) publicKey(outputs map[string]string) (key *ecdsa.PublicKey, id
 	}
 	key, ok := parsed.(*ecdsa.PublicKey)
 	if !ok {
-		a.t.Fatalf("the key that signs is a %T", parsed)
+		a.t.Fatalf("the signing key is a %T", parsed)
 	}
 	sum := sha256.Sum256(answer.PublicKey)
 	return key, hex.EncodeToString(sum[:])
 }
 
-// checkEvidence makes sure that each stack's packages, and the outcome without one, have a manifest
-// that its key signed, and that nothing of it can be deleted or overwritten.
+// checkEvidence checks that each stack's packages, and the outcome without one, have a manifest
+// signed by its key, and that neither can be deleted or overwritten.
 func (a *account) checkEvidence(b bucketServer, stacks []map[string]string,
 	archived map[string]event.Archived, s *tenant,
 ) {
@@ -108,11 +108,11 @@ func (a *account) checkEvidence(b bucketServer, stacks []map[string]string,
 		}
 	}
 	if outcomes != 1 {
-		a.t.Errorf("%d buckets have the manifest of the package that there will not be, want 1", outcomes)
+		a.t.Errorf("%d buckets have the manifest of the package that will never come, want 1", outcomes)
 	}
 }
 
-// checkMaker makes sure that a manifest says which function of which build wrote it, and as whom.
+// checkMaker checks that a manifest names the function and the build that wrote it, and the role.
 func (a *account) checkMaker(text []byte, outputs map[string]string) {
 	a.t.Helper()
 	m, err := manifest.Parse(text)
@@ -137,7 +137,7 @@ func (a *account) checkMaker(text []byte, outputs map[string]string) {
 	}
 }
 
-// get returns an object, or nil where there is none.
+// get returns an object, or nil if it does not exist.
 func (b bucketServer) get(t *testing.T, bucket, key string) []byte {
 	t.Helper()
 	out, err := b.Client().GetObject(t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
@@ -165,15 +165,15 @@ func (b bucketServer) checkSigned(t *testing.T, bucket, manifest string, public 
 	digest := sha256.Sum256(b.get(t, bucket, manifest))
 	signature := b.get(t, bucket, investigation.SignatureKey(manifest))
 	if signature == nil || !ecdsa.VerifyASN1(public, digest[:], signature) {
-		t.Errorf("%s: the signature (%d bytes) is none by the stack's key", manifest, len(signature))
+		t.Errorf("%s: the stack's key does not verify the signature (%d bytes)", manifest, len(signature))
 	}
 	digest[0] ^= 1
 	if ecdsa.VerifyASN1(public, digest[:], signature) {
-		t.Errorf("%s: the signature is one of anything", manifest)
+		t.Errorf("%s: the signature verifies other bytes too", manifest)
 	}
 }
 
-// checkPublicKey compares the public key in the bucket with KMS's, and returns where it is.
+// checkPublicKey compares the public key in the bucket with the one in KMS, and returns its key.
 func (b bucketServer) checkPublicKey(t *testing.T, bucket, keyID string, public *ecdsa.PublicKey) string {
 	t.Helper()
 	key := investigation.SigningKeyKey(keyID)
@@ -189,7 +189,7 @@ func (b bucketServer) checkPublicKey(t *testing.T, bucket, keyID string, public 
 	return key
 }
 
-// checkLocked tries to get rid of an object, and to put another in its place.
+// checkLocked tries to delete an object, and to replace it.
 func (b bucketServer) checkLocked(t *testing.T, bucket, key string) {
 	t.Helper()
 	head, err := b.Client().HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &key})
@@ -197,7 +197,7 @@ func (b bucketServer) checkLocked(t *testing.T, bucket, key string) {
 		t.Errorf("%s: %v", key, err)
 		return
 	}
-	// It was stored minutes ago.
+	// The object was stored minutes ago.
 	until := time.Until(aws.ToTime(head.ObjectLockRetainUntilDate))
 	if head.ObjectLockMode != types.ObjectLockModeGovernance ||
 		until > lockDays*24*time.Hour || until < lockDays*24*time.Hour-workTimeout-time.Hour {
@@ -211,7 +211,7 @@ func (b bucketServer) checkLocked(t *testing.T, bucket, key string) {
 	over := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("another")}
 	want := "AccessDenied"
 	if head.VersionId != nil {
-		// Then it would only lie over the locked version; on AWS the bucket's policy denies that.
+		// A new version would only hide the locked one; on AWS the bucket's policy denies that.
 		over.IfNoneMatch, want = aws.String("*"), "PreconditionFailed"
 	}
 	_, err = b.Client().PutObject(t.Context(), over)
@@ -225,7 +225,7 @@ func (b bucketServer) checkLocked(t *testing.T, bucket, key string) {
 	}
 	content, err := io.ReadAll(after.Body)
 	if err := errors.Join(err, after.Body.Close()); err != nil || !bytes.Equal(content, before) {
-		t.Errorf("%s: it is another afterwards: %v", key, err)
+		t.Errorf("%s: it differs afterwards: %v", key, err)
 	}
 }
 

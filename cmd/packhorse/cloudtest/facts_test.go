@@ -17,10 +17,10 @@ import (
 type facts struct {
 	a   *account
 	url string
-	raw strings.Builder // all that was read
+	raw strings.Builder // everything read so far
 }
 
-// listen has a rule on each bus send everything to one queue.
+// listen adds a rule on each bus that sends everything to one queue.
 func (a *account) listen(stacks []map[string]string) *facts {
 	a.t.Helper()
 	var queue struct {
@@ -47,7 +47,7 @@ type fact struct {
 	Detail     json.RawMessage `json:"detail"`
 }
 
-// read returns what is in the queue, and takes it out.
+// read returns the messages in the queue and removes them.
 func (f *facts) read() []fact {
 	f.a.t.Helper()
 	var all []fact
@@ -75,8 +75,8 @@ func (f *facts) read() []fact {
 	}
 }
 
-// check holds every event against its schema, and the tenant against what they tell. It returns
-// what was archived, by action id.
+// check validates every event against its schema, and compares the events with the tenant. It
+// returns the archived packages by action id.
 func (f *facts) check(s *tenant) map[string]event.Archived {
 	t := f.a.t
 	t.Helper()

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// The principals that the second stack makes exceptions for; the first makes none.
+// The principals that the second stack exempts; the first exempts none.
 const (
 	writers    = "arn:aws:iam::000000000000:role/custodian,arn:aws:iam::000000000000:user/counsel"
 	breakGlass = "arn:aws:iam::000000000000:role/glass"
 	nothing    = ""
 )
 
-// guarding returns the parameters by which a stack tells of tampering, makes exceptions, and leaves
-// its logs behind.
+// guarding returns the parameters that make a stack report tampering, exempt principals, and keep
+// its logs after deletion.
 func (a *account) guarding() []string {
 	a.t.Helper()
 	var topic string
@@ -27,7 +27,7 @@ func (a *account) guarding() []string {
 	}
 }
 
-// policyStatement is one of those that deny.
+// policyStatement is one of the statements that deny.
 type policyStatement struct {
 	Sid, Effect string
 	Condition   struct {
@@ -35,7 +35,7 @@ type policyStatement struct {
 	}
 }
 
-// denials returns the principals that each denial of a policy makes an exception for.
+// denials returns the principals that each denial of a policy exempts.
 func (a *account) denials(policy string) map[string][]string {
 	a.t.Helper()
 	var document struct{ Statement []policyStatement }
@@ -60,9 +60,9 @@ func (a *account) denials(policy string) map[string][]string {
 	return except
 }
 
-// checkPolicies makes sure that bucket and keys deny what they shall, but to the function's own role
-// and those that are named. The local cloud enforces no policy: what these decide is worked out by the
-// tests of internal/e2e; here it is seen that they arrive.
+// checkPolicies checks that bucket and keys deny what they should, except to the function's own
+// role and the exempt principals. The local cloud does not enforce policies: the tests of
+// internal/e2e evaluate them, and this one checks that they are deployed.
 func (a *account) checkPolicies(outputs map[string]string, glass, others string) {
 	a.t.Helper()
 	var role, bucket, key, signing string
@@ -86,12 +86,12 @@ func (a *account) checkPolicies(outputs map[string]string, glass, others string)
 		{signing, "OnlyTheFunctionSigns", []string{role}},
 	} {
 		if got, there := a.denials(want.policy)[want.denial]; !there || !slices.Equal(got, want.except) {
-			a.t.Errorf("%s makes an exception for %q, want %q: %s", want.denial, got, want.except, want.policy)
+			a.t.Errorf("%s exempts %q, want %q: %s", want.denial, got, want.except, want.policy)
 		}
 	}
 }
 
-// checkTamperingRule makes sure that the rule watches the stack's own keys and bucket.
+// checkTamperingRule checks that the rule watches the stack's own keys and bucket.
 func (a *account) checkTamperingRule(outputs map[string]string) {
 	a.t.Helper()
 	var pattern string
@@ -104,7 +104,7 @@ func (a *account) checkTamperingRule(outputs map[string]string) {
 	}
 }
 
-// checkLogsSurvive makes sure that the logs outlived one stack, and not the other.
+// checkLogsSurvive checks that the logs outlived one stack but not the other.
 func (a *account) checkLogsSurvive(kept, deleted map[string]string) {
 	a.t.Helper()
 	var groups []string

@@ -9,8 +9,8 @@ import (
 )
 
 // TestLifeOfTwoStacks deploys the template twice, the second stack with the tables of the first, so
-// that both share one budget; has both carry the packages of one tenant at the same time; and
-// deletes them.
+// that both share one budget. Both archive the packages of one tenant at the same time, and are
+// then deleted.
 func TestLifeOfTwoStacks(t *testing.T) {
 	tenant := openTenant(t)
 	a := openAccount(t)
@@ -50,7 +50,7 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a.awaitDone(first["LedgerTableName"], tenant)
 	tenant.checkBudget()
 	archived := facts.check(tenant)
-	a.checkVerified(bucketServer, stacks, len(tenant.ready)+1) // before something lies over the evidence
+	a.checkVerified(bucketServer, stacks, len(tenant.ready)+1) // before newer versions hide the evidence
 	a.checkEvidence(bucketServer, stacks, archived, tenant)
 	bucketServer.checkPackages(t, archived, tenant)
 	a.checkLogs(stacks)

@@ -11,7 +11,7 @@ import (
 	"packhorse/internal/settings"
 )
 
-// settings returns what the two functions of a stack read of their environment.
+// settings returns the settings that the two functions of a stack read from their environment.
 func (a *account) settings(outputs map[string]string) (poll, fetch settings.Settings) {
 	a.t.Helper()
 	for name, parse := range map[string]func(map[string]string) (settings.Settings, error){
@@ -40,7 +40,7 @@ func (a *account) tables() []string {
 	return slices.Sorted(slices.Values(tables))
 }
 
-// checkTables compares the tables with what the code takes for granted.
+// checkTables compares the tables with the code's assumptions.
 func (a *account) checkTables(outputs map[string]string) {
 	a.t.Helper()
 	var ledger, budget []string
@@ -62,8 +62,8 @@ func (a *account) checkTables(outputs map[string]string) {
 	}
 }
 
-// checkBucket leaves Object Lock, encryption and lifecycle out: the local cloud accepts them in a
-// template and does nothing.
+// checkBucket does not check Object Lock, encryption and lifecycle: the local cloud accepts them in
+// a template but ignores them.
 func (a *account) checkBucket(bucket string) {
 	a.t.Helper()
 	for _, check := range []struct{ operation, query, want string }{
@@ -78,8 +78,8 @@ func (a *account) checkBucket(bucket string) {
 	}
 }
 
-// checkShared makes sure that the stacks have the tables in common and nothing else, and that the
-// functions read their environment as the template means it.
+// checkShared checks that the stacks share only the tables, and that the functions read their
+// environment as the template intends.
 func (a *account) checkShared(first, second map[string]string) {
 	a.t.Helper()
 	poll, fetch := a.settings(first)
@@ -115,7 +115,7 @@ func (a *account) deleteStacks(stacks ...string) {
 	}
 }
 
-// checkSurvivors makes sure that what is evidence, or the record of its custody, outlived the stacks.
+// checkSurvivors checks that evidence and the record of its custody outlived the stacks.
 func (a *account) checkSurvivors(stacks []map[string]string, tables []string) {
 	a.t.Helper()
 	if got := a.tables(); !slices.Equal(got, tables) {

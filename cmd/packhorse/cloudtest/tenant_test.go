@@ -11,7 +11,7 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// seed makes the packages of the tenant the same in every run.
+// seed makes the tenant's packages the same in every run.
 const seed = 20260304
 
 // tenant is a simulated tenant with packages of several sizes and an action that fails.
@@ -19,7 +19,7 @@ type tenant struct {
 	t      *testing.T
 	server *mdesim.Server
 	secret string
-	ready  []mdesim.Action // whose packages are to be archived
+	ready  []mdesim.Action // actions whose packages should be archived
 	failed mdesim.Action
 }
 
@@ -65,8 +65,8 @@ func (s *tenant) parameters() []string {
 	}
 }
 
-// checkBudget asks the judge: never more than two calls in any minute, however it is cut, and one
-// call a package.
+// checkBudget asks the simulator's judge: at most two calls in any minute, at any offset, and one
+// call for each package.
 func (s *tenant) checkBudget() {
 	s.t.Helper()
 	verdict := s.server.Judge().Verdict()
@@ -88,7 +88,7 @@ func (s *tenant) checkBudget() {
 	}
 }
 
-// served returns what was served of each action's package.
+// served returns the served packages by action.
 func (s *tenant) served() map[string]mdesim.Served {
 	all := map[string]mdesim.Served{}
 	for _, p := range s.server.Judge().Verdict().Served {

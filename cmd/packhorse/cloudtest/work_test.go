@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// workTimeout bounds the work of the functions: a minute until the schedule comes, a minute until
-	// the slots free again, and as much for a slow machine.
+	// workTimeout bounds the work of the functions: a minute until the schedule starts, a minute
+	// until the slots are free again, and as much for a slow machine.
 	workTimeout = 5 * time.Minute
 
-	// lookPause is the pause between two looks at the ledger.
+	// lookPause is the pause between two checks of the ledger.
 	lookPause = 500 * time.Millisecond
 )
 
-// setSecrets fills the stacks' secrets in, as an operator would.
+// setSecrets sets the stacks' secrets, as an operator would.
 func (a *account) setSecrets(stacks []map[string]string, secret string) {
 	a.t.Helper()
 	for _, outputs := range stacks {
@@ -49,7 +49,7 @@ func (a *account) checkUnknownActionIsRefused(outputs map[string]string) {
 	}
 }
 
-// items returns a table's items, as DynamoDB's JSON has them.
+// items returns a table's items in DynamoDB's JSON.
 func (a *account) items(table string) []json.RawMessage {
 	a.t.Helper()
 	var answer struct{ Items []json.RawMessage }
@@ -57,7 +57,7 @@ func (a *account) items(table string) []json.RawMessage {
 	return answer.Items
 }
 
-// await returns when what is hoped for is there; the test ends if it does not come in time.
+// await waits until the condition holds, and ends the test if that takes too long.
 func (a *account) await(what string, isThere func() bool) {
 	a.t.Helper()
 	for began := time.Now(); !isThere(); {
@@ -72,7 +72,7 @@ func (a *account) await(what string, isThere func() bool) {
 	}
 }
 
-// awaitDone waits until the ledger says of every action that nothing is left to do.
+// awaitDone waits until the ledger has nothing left to do for any action.
 func (a *account) awaitDone(table string, s *tenant) {
 	a.t.Helper()
 	began := time.Now()
@@ -89,7 +89,7 @@ func (a *account) awaitDone(table string, s *tenant) {
 	a.t.Logf("all was done after %.0f s", time.Since(began).Seconds())
 }
 
-// logs returns what a function said.
+// logs returns a function's log.
 func (a *account) logs(group string) string {
 	a.t.Helper()
 	var answer struct{ Events []struct{ Message string } }
@@ -101,7 +101,7 @@ func (a *account) logs(group string) string {
 	return all.String()
 }
 
-// checkLogs makes sure that both stacks ticked, and that metrics were written.
+// checkLogs checks that both stacks ticked and wrote metrics.
 func (a *account) checkLogs(stacks []map[string]string) {
 	a.t.Helper()
 	var fetched strings.Builder
@@ -123,7 +123,7 @@ func (a *account) checkLogs(stacks []map[string]string) {
 	}
 }
 
-// checkNoLeak searches everything that is written down for links, tokens and the client secret.
+// checkNoLeak searches all stored data and logs for links, tokens and the client secret.
 func (a *account) checkNoLeak(ledger, budget string, b bucketServer, f *facts, s *tenant) {
 	a.t.Helper()
 	places := map[string]string{"the events": f.raw.String()}

@@ -10,13 +10,13 @@ import (
 	"github.com/versity/versitygw/backend/meta"
 )
 
-// bucketAttribute is one that the server gives to every bucket it makes.
+// bucketAttribute is an attribute that the server gives to every bucket it creates.
 const bucketAttribute = "acl"
 
-// LostAttributes reports whether a bucket's folder lacks the attributes that the server keeps beside
-// the bytes: versions, locks, and whose the bucket is. Copying a folder without its extended attributes
-// leaves one like that, and the server can write nothing into it. A folder that is not there has lost
-// nothing.
+// LostAttributes reports whether a bucket's folder lacks the attributes that the server keeps
+// beside the bytes: versions, locks, and the bucket's owner. Copying a folder without its extended
+// attributes causes this, and the server cannot write to such a copy. For a missing folder it
+// returns false.
 func LostAttributes(dir, bucket string) (bool, error) {
 	path := filepath.Join(dir, bucket)
 	_, err := os.Stat(path)
@@ -24,7 +24,7 @@ func LostAttributes(dir, bucket string) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look at the folder of the archive: %w", err)
+		return false, fmt.Errorf("check the archive's folder: %w", err)
 	}
 	store, at := meta.MetadataStorer(meta.XattrMeta{}), path
 	if (meta.XattrMeta{}).Test(dir) != nil {
@@ -34,7 +34,7 @@ func LostAttributes(dir, bucket string) (bool, error) {
 		}
 		store, err = meta.NewSideCar(beside)
 		if err != nil {
-			return false, fmt.Errorf("open the folder of the metadata: %w", err)
+			return false, fmt.Errorf("open the metadata folder: %w", err)
 		}
 		at = bucket
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// stale is the age at which an upload that nobody finished is taken away, as the lifecycle rule does on
-// AWS. A killed process leaves one.
+// stale is the age at which an unfinished upload is removed, as the lifecycle rule does on AWS. A
+// killed process leaves one behind.
 const stale = 24 * time.Hour
 
-// prepare makes the bucket, one whose objects can be locked if asked to, and takes stale uploads away.
+// prepare makes the bucket, with Object Lock if configured, and removes stale uploads.
 func prepare(ctx context.Context, client *s3.Client, bucket string, lock bool) error {
 	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{
 		Bucket: &bucket, ObjectLockEnabledForBucket: &lock,
@@ -43,19 +43,19 @@ func prepare(ctx context.Context, client *s3.Client, bucket string, lock bool) e
 			Bucket: &bucket, Key: upload.Key, UploadId: upload.UploadId,
 		})
 		if err != nil {
-			return fmt.Errorf("take a stale upload away: %w", err)
+			return fmt.Errorf("remove a stale upload: %w", err)
 		}
 	}
 	return nil
 }
 
-// enableLock turns on what a bucket of an earlier version lacks. What the server refuses to turn on
-// stays off: whoever asks for a lock looks first, and has the better words for it.
+// enableLock turns on Object Lock for a bucket of an earlier version. If the server refuses, it
+// stays off: an Archive with a lock checks first, and has the better error text.
 func enableLock(ctx context.Context, client *s3.Client, bucket string) error {
 	_, err := client.GetObjectLockConfiguration(ctx,
 		&s3.GetObjectLockConfigurationInput{Bucket: &bucket})
 	if err == nil {
-		return nil // nor is a default retention that somebody gave it taken away
+		return nil // keeps a default retention that somebody configured
 	}
 	_, err = client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
 		Bucket: &bucket,

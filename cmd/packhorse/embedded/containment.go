@@ -30,7 +30,7 @@ var contained atomic.Bool
 // Code that opens a server therefore resolves its relative paths before StartS3 or after Close, which
 // restores everything.
 type containment struct {
-	dir            string // the working directory before; empty if it could not be told
+	dir            string // the working directory before; empty if unknown
 	stdout, stderr *os.File
 	logged         io.Writer
 	silence        *os.File

@@ -13,8 +13,8 @@ import (
 	"packhorse/cmd/packhorse/embedded"
 )
 
-// TestServerPrintsNothing: what the server library prints must not come between the lines of --json, nor
-// into the log. Afterwards others can print again.
+// TestServerPrintsNothing: output of the server library must not mix with the lines of --json or
+// the log. After Close, others can print again.
 func TestServerPrintsNothing(t *testing.T) {
 	stdout, stderr := os.Stdout, os.Stderr
 	t.Cleanup(func() {
@@ -46,8 +46,8 @@ func TestServerPrintsNothing(t *testing.T) {
 	}
 }
 
-// TestServerLeavesNoTrace: a relative folder is found, and whatever becomes of a server, the working
-// directory afterwards is the one from before.
+// TestServerLeavesNoTrace: a relative folder is found, and after any outcome of a server the
+// working directory is the one from before.
 func TestServerLeavesNoTrace(t *testing.T) {
 	home := t.TempDir()
 	t.Chdir(home)

@@ -11,8 +11,8 @@ import (
 	"packhorse/internal/ratelimit"
 )
 
-// Counter is the ratelimit.Counter of one machine: it holds for all processes on one file, and
-// outlives them.
+// Counter is the ratelimit.Counter of one machine. All processes that open the file share it, and
+// it outlives them.
 type Counter struct{ db *DB }
 
 // NewCounter returns the counter kept in db.
@@ -70,7 +70,7 @@ func (c *Counter) apply(ctx context.Context, b ratelimit.Budget,
 			return err
 		}
 		next, err := encodeState(change(s))
-		if err != nil || next == text { // a denial, or a repetition: nothing to write
+		if err != nil || next == text { // denied or unchanged: nothing to write
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO budgets (name, state) VALUES (?, ?)
@@ -83,7 +83,7 @@ func (c *Counter) apply(ctx context.Context, b ratelimit.Budget,
 	return nil
 }
 
-// budgetRow is a ratelimit.State as it is written: instants in milliseconds since 1970.
+// budgetRow is the stored form of a ratelimit.State: times in milliseconds since 1970.
 type budgetRow struct {
 	Slots         []slotRow `json:"slots"`
 	CooldownUntil int64     `json:"cooldownUntil"`
@@ -94,8 +94,7 @@ type slotRow struct {
 	Owner  string `json:"owner"`
 }
 
-// loadBudget returns a budget's state, and the text it was written as; both are zero for a budget
-// that nothing was ever spent of.
+// loadBudget returns a budget's state and its stored text; both are zero for an unused budget.
 func loadBudget(ctx context.Context, q querier, b ratelimit.Budget) (
 	s ratelimit.State, text string, err error,
 ) {
@@ -109,7 +108,7 @@ func loadBudget(ctx context.Context, q querier, b ratelimit.Budget) (
 	var row budgetRow
 	err = json.Unmarshal([]byte(text), &row)
 	if err != nil {
-		return ratelimit.State{}, "", fmt.Errorf("understand the state: %w", err)
+		return ratelimit.State{}, "", fmt.Errorf("decode the state: %w", err)
 	}
 	s.CooldownUntil = fromMillis(row.CooldownUntil)
 	for _, slot := range row.Slots {
@@ -118,7 +117,7 @@ func loadBudget(ctx context.Context, q querier, b ratelimit.Budget) (
 	return s, text, nil
 }
 
-// encodeState loses nothing: the instants of a State are whole milliseconds.
+// encodeState is lossless: the times of a State are whole milliseconds.
 func encodeState(s ratelimit.State) (string, error) {
 	row := budgetRow{CooldownUntil: toMillis(s.CooldownUntil)}
 	for _, slot := range s.Slots {

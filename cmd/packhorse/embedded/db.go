@@ -1,5 +1,5 @@
-// Package embedded holds what one machine uses in place of AWS: SQLite twins of the ledger and of
-// the budget counter, and an S3 server that keeps objects as plain files.
+// Package embedded replaces AWS on one machine: a ledger and a budget counter in SQLite, and an S3
+// server that keeps objects as plain files.
 package embedded
 
 import (
@@ -23,19 +23,19 @@ const (
 	schemaVersion = 2
 
 	// busyTimeout is how long a transaction waits for those of other processes. One takes a few
-	// milliseconds, most of them for the disk.
+	// milliseconds, mostly for the disk.
 	busyTimeout = 15 * time.Second
 
-	// busyPause is how long an open that found the file locked waits before it tries again.
+	// busyPause is how long an open that found the file locked waits before it retries.
 	busyPause = 20 * time.Millisecond
 
-	// modes: the ledger names hosts and people.
+	// The modes are private because the ledger names hosts and people.
 	folderMode = 0o700
 	fileMode   = 0o600
 )
 
-// migrations are what makes a file of each version, from 1 on, of one of the version before; 0 is an
-// empty file. What is here was shipped, and changes no more.
+// migrations returns the statements that upgrade a file: the i-th from version i to i+1, where version
+// 0 is an empty file. They were shipped and never change.
 func migrations() []string {
 	return []string{`
 CREATE TABLE actions (
@@ -60,23 +60,23 @@ CREATE TABLE chains (
 `}
 }
 
-// tables is how many tables a file of each version has, from 0 on.
+// tables is the number of tables in a file of each version, from 0 on.
 func tables() [schemaVersion + 1]int { return [...]int{0, 2, 3} }
 
-// DB is the file that keeps ledger and budget. Several processes may have it open at once, and
-// several goroutines may use it.
+// DB is the file that keeps the ledger and the budget. Several processes may open it at once, and
+// it is safe for concurrent use.
 type DB struct{ sql *sql.DB }
 
-// ErrNotOurs is wrapped by the error of [OpenDB] for a file that is something else, or of a later
-// version of this program. The file is left as it is.
+// ErrNotOurs is wrapped by the error of [OpenDB] for a file of another program, or of a later
+// version of this one. The file is left unchanged.
 var ErrNotOurs = errors.New("the file cannot be used")
 
-// OpenDB opens the file, and makes it (and its folder), for its owner only, if it is not there. It
-// MUST be closed.
+// OpenDB opens the file. If it is missing, OpenDB creates it and its folder, readable by the owner
+// only. The DB MUST be closed.
 //
-// Every commit reaches the disk (synchronous=FULL): a budget that a power cut takes back would be
-// spent twice. Transactions that write take the file's write lock when they begin, so that what
-// they read is still true when they write.
+// Every commit reaches the disk (synchronous=FULL): a budget that a power cut undoes would be spent
+// twice. Transactions that write take the file's write lock when they begin, so their reads are
+// still valid when they write.
 func OpenDB(ctx context.Context, path string) (*DB, error) {
 	db, err := openDB(ctx, path)
 	if err != nil {
@@ -86,8 +86,7 @@ func OpenDB(ctx context.Context, path string) (*DB, error) {
 }
 
 func openDB(ctx context.Context, path string) (*DB, error) {
-	// Connections are opened when they are needed, and the working directory may change (the S3
-	// server sees to that).
+	// Connections are opened on demand, and the S3 server changes the working directory.
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -100,8 +99,8 @@ func openDB(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	// One connection: goroutines of this process queue up fairly here, and only processes compete
-	// for the lock of the file, which they do by trying again and again.
+	// One connection: goroutines of this process queue fairly for it, and only processes compete
+	// for the file's lock, which they do by polling.
 	pool.SetMaxOpenConns(1)
 	db := &DB{sql: pool}
 	err = db.migratePatiently(ctx)
@@ -111,9 +110,9 @@ func openDB(ctx context.Context, path string) (*DB, error) {
 	return db, nil
 }
 
-// migratePatiently migrates, however many processes open a new file at once. SQLite does not wait
-// for the lock with which a file becomes a write-ahead one, whatever the busy timeout is, since two
-// that wait for each other would wait for good (https://www.sqlite.org/c3ref/busy_handler.html).
+// migratePatiently migrates even if many processes open a new file at once. SQLite ignores the busy
+// timeout for the lock that switches a file to a write-ahead log, since two waiting for each other
+// would never finish (https://www.sqlite.org/c3ref/busy_handler.html).
 func (db *DB) migratePatiently(ctx context.Context) error {
 	patience := time.NewTimer(busyTimeout)
 	defer patience.Stop()
@@ -133,25 +132,25 @@ func (db *DB) migratePatiently(ctx context.Context) error {
 	}
 }
 
-// create makes an empty file if there is none. SQLite would make it readable by everybody; it gives
-// the files it makes beside it the mode this one has.
+// create creates an empty file if it is missing. SQLite would make it readable by everybody. SQLite
+// gives the files it creates beside it the same mode.
 func create(path string) error {
 	err := os.MkdirAll(filepath.Dir(path), folderMode)
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode) //nolint:gosec // the data folder is chosen by the user
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode) //nolint:gosec // the user chooses the data folder
 	if err != nil {
 		return err
 	}
 	return errors.Join(checkMagic(file), file.Close())
 }
 
-// magic is how every database begins (https://www.sqlite.org/fileformat2.html, section 1.3).
+// magic begins every database (https://www.sqlite.org/fileformat2.html, section 1.3).
 const magic = "SQLite format 3\x00"
 
-// checkMagic refuses a file with other content. SQLite does that too, but takes a file shorter than
-// its header for an empty one, and writes over it.
+// checkMagic refuses a file with other content. SQLite does so too, except that it treats a file
+// shorter than its header as empty and overwrites it.
 func checkMagic(file *os.File) error {
 	head := make([]byte, len(magic))
 	n, err := io.ReadFull(file, head)
@@ -161,15 +160,15 @@ func checkMagic(file *os.File) error {
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return err
 	case string(head[:n]) != magic:
-		return fmt.Errorf("%w: it is not a database (move it away, or choose another data folder)",
+		return fmt.Errorf("%w: not a database (move it away, or choose another data folder)",
 			ErrNotOurs)
 	default:
 		return nil
 	}
 }
 
-// dsn returns the data source name of the file. The busy timeout is set first, whatever the order
-// here.
+// dsn returns the data source name of the file. The driver sets the busy timeout first, whatever
+// the order here.
 func dsn(path string) string {
 	query := url.Values{
 		"_txlock":       {"immediate"},
@@ -180,7 +179,7 @@ func dsn(path string) string {
 	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + query.Encode()
 }
 
-// explain says what a refusal of SQLite's means to a person.
+// explain adds the meaning of an SQLite error, and advice.
 func explain(err error) error {
 	refusal, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
@@ -188,10 +187,10 @@ func explain(err error) error {
 	}
 	switch refusal.Code() & 0xff { // the rest is detail
 	case sqlite3.SQLITE_NOTADB:
-		return fmt.Errorf("%w: it is not a database (move it away, or choose another data folder): %w",
+		return fmt.Errorf("%w: not a database (move it away, or choose another data folder): %w",
 			ErrNotOurs, err)
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
-		return fmt.Errorf("it and its folder have to be writable: %w", err)
+		return fmt.Errorf("the file and its folder must be writable: %w", err)
 	default:
 		return err
 	}
@@ -200,8 +199,8 @@ func explain(err error) error {
 // Close closes the file.
 func (db *DB) Close() error { return db.sql.Close() }
 
-// migrate brings a file, empty or of an earlier version, to this one, and refuses a file that is not
-// this program's.
+// migrate upgrades an empty file or one of an earlier version to this version, and refuses a file
+// of another program.
 func (db *DB) migrate(ctx context.Context) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
 		var version, all, ours int
@@ -218,7 +217,7 @@ func (db *DB) migrate(ctx context.Context) error {
 			return fmt.Errorf("%w: it has schema version %d and this program knows %d; use a newer one",
 				ErrNotOurs, version, schemaVersion)
 		case version < 0, ours != tables()[version], version == 0 && all > 0:
-			return fmt.Errorf("%w: it is another program's database (choose another data folder)",
+			return fmt.Errorf("%w: another program's database (choose another data folder)",
 				ErrNotOurs)
 		case version == schemaVersion:
 			return nil
@@ -234,7 +233,7 @@ func (db *DB) migrate(ctx context.Context) error {
 	})
 }
 
-// write runs f in one transaction that holds the write lock from its beginning.
+// write runs f in one transaction that holds the write lock from the start.
 func (db *DB) write(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, err := db.sql.BeginTx(ctx, nil)
 	if err != nil {
@@ -245,13 +244,13 @@ func (db *DB) write(ctx context.Context, f func(*sql.Tx) error) error {
 		return tx.Commit()
 	}
 	undo := tx.Rollback()
-	if errors.Is(undo, sql.ErrTxDone) { // the context ended, and the transaction with it
+	if errors.Is(undo, sql.ErrTxDone) { // the context ended and rolled the transaction back
 		undo = nil
 	}
 	return errors.Join(err, undo)
 }
 
-// querier is what a database and a transaction have in common.
+// querier is implemented by a database and a transaction.
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }

@@ -130,10 +130,10 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 	}{
 		{"a file that is no database", func(t *testing.T, path string) {
 			write(t, path, strings.Repeat("no database ", 100))
-		}, true, "it is not a database"},
+		}, true, "not a database"},
 		{"a short file that is no database", func(t *testing.T, path string) {
 			write(t, path, "x")
-		}, true, "it is not a database"},
+		}, true, "not a database"},
 		{"a later schema", func(t *testing.T, path string) {
 			prepare(t, path, "PRAGMA user_version = 3")
 		}, true, "schema version 3 and this program knows 2"},

@@ -12,10 +12,9 @@ import (
 // copyMax is S3's own limit for one copy, in bytes.
 const copyMax = 5 << 30
 
-// openPosix opens the folder. Metadata goes into extended attributes, which a complete file has
-// before it gets its name; where the file system has none, into a folder beside. An object that was
-// deleted or replaced goes, as an earlier version, into another. What is stored lies under its own
-// name as long as it is neither.
+// openPosix opens the folder. Metadata is stored in extended attributes, which a file has before it
+// gets its name; if the file system lacks them, in a folder beside. Deleted and replaced objects
+// move, as earlier versions, to another folder. All other objects are files under their own names.
 func openPosix(dir string, noXattrs bool) (*posix.Posix, error) {
 	options := posix.PosixOpts{CopyObjectThreshold: copyMax}
 	options.SetNewDirPerm(0o700)
@@ -33,24 +32,24 @@ func openPosix(dir string, noXattrs bool) (*posix.Posix, error) {
 		}
 		metadata, err = meta.NewSideCar(options.SideCarDir)
 		if err != nil {
-			return nil, fmt.Errorf("open the folder of the metadata: %w", err)
+			return nil, fmt.Errorf("open the metadata folder: %w", err)
 		}
 	}
 	backend, err := posix.New(dir, metadata, options)
 	if err != nil {
-		return nil, fmt.Errorf("open the folder of the archive: %w", err)
+		return nil, fmt.Errorf("open the archive's folder: %w", err)
 	}
 	return backend, nil
 }
 
-// What the names of the folders beside that of the archive begin with.
+// Prefixes of the folders beside that of the archive.
 const (
 	versionsBeside = "versions-of-"
 	metadataBeside = "metadata-of-"
 )
 
-// besideOf names a folder beside dir. Its path must not begin with that of dir, which the server would
-// take for a folder inside it: so the name is put before and not behind.
+// besideOf names a folder beside dir. The server treats every path that begins with dir's as a
+// folder inside it, so the name is a prefix and not a suffix.
 func besideOf(dir, prefix string) string {
 	return filepath.Join(filepath.Dir(dir), prefix+filepath.Base(dir))
 }
@@ -60,7 +59,7 @@ func makeBeside(dir, prefix string) (string, error) {
 	beside := besideOf(dir, prefix)
 	err := os.MkdirAll(beside, 0o700)
 	if err != nil {
-		return "", fmt.Errorf("make a folder beside that of the archive: %w", err)
+		return "", fmt.Errorf("make a folder beside the archive's: %w", err)
 	}
 	return beside, nil
 }

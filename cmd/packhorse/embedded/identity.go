@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// handshakeTimeout bounds a handshake with whatever answers on the server's port. With the server it
+// handshakeTimeout bounds a handshake with the program on the server's port. The server itself
 // takes a millisecond.
 const handshakeTimeout = 30 * time.Second
 
-// identity is how a server proves to its clients that it is theirs: a certificate for loopback, whose
-// key exists only in this process.
+// identity proves the server to its clients: a certificate for loopback whose key exists only in
+// this process.
 type identity struct {
 	certificate *x509.Certificate
 	key         []byte // PKCS #8
@@ -36,7 +36,7 @@ func newIdentity() (identity, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		// The key dies with the process; until then the clock may be wrong, or be set.
+		// The key dies with the process; until then the clock may be wrong or change.
 		NotBefore: time.Unix(0, 0), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
@@ -79,12 +79,12 @@ func (id identity) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialTLSContext: dial}}
 }
 
-// ErrNotOurServer is wrapped where something else answers on the port of an [S3]. Nothing was sent to
-// it: no request, and so no credential and no byte of a package.
+// ErrNotOurServer means that another program answers on the port of an [S3]. It was sent no
+// request, and so no credential and no byte of a package.
 var ErrNotOurServer = errors.New("another program answers in place of the embedded S3 server")
 
-// handOver returns files from which the server library reads the certificate and its key, each once:
-// it takes nothing but paths. They are pipes, so that the key is never on a disk. done closes them.
+// handOver returns files from which the server library, which accepts only paths, reads the
+// certificate and its key once each. They are pipes, so the key is never on disk. done closes them.
 func (id identity) handOver() (files tlsFiles, done func() error, err error) {
 	var pipes []*os.File
 	done = func() error {
@@ -111,10 +111,10 @@ func (id identity) handOver() (files tlsFiles, done func() error, err error) {
 	return files, done, nil
 }
 
-// tlsFiles are paths of files in PEM.
+// tlsFiles are paths of PEM files.
 type tlsFiles struct{ cert, key string }
 
-// filled returns a pipe with text in it, which MUST fit into one (4 KiB at least).
+// filled returns a pipe that contains text, which MUST fit into it (4 KiB at least).
 func filled(text []byte) (*os.File, error) {
 	out, in, err := os.Pipe()
 	if err != nil {

@@ -13,16 +13,16 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Ledger is the ledger of one machine. Each method is one transaction that reads the record,
-// applies the transition of its name in package investigation, and writes the result.
+// Ledger is the ledger of one machine. Each method is one transaction: it reads the record, applies
+// the transition from package investigation, and writes the result.
 type Ledger struct{ db *DB }
 
 // NewLedger returns the ledger kept in db.
 func NewLedger(db *DB) *Ledger { return &Ledger{db: db} }
 
-// Load implements poll.Ledger. Like [Ledger.Due] and [Ledger.Records] it leaves out rows that are not
-// records; the error names each of them and wraps investigation.ErrBadRecord, and the records returned
-// beside it are all the others.
+// Load implements poll.Ledger. Like [Ledger.Due] and [Ledger.Records] it skips rows that are not
+// records; the error names each of them and wraps investigation.ErrBadRecord, and all other records
+// are returned beside it.
 func (l *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error) {
 	pairs := make([][2]string, len(ids))
 	for i, id := range ids {
@@ -44,7 +44,7 @@ func (l *Ledger) Due(ctx context.Context, tenantID string, lane investigation.La
 		AND due_at <= ? ORDER BY due_at, action_id`, tenantID, string(lane), toMillis(now))
 }
 
-// Records returns everything the ledger knows of the tenant, in the order of creation.
+// Records returns all of the tenant's records, in the order of creation.
 func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
 	records, err := l.query(ctx, noLimit, selectRows+"WHERE tenant_id = ?", tenantID)
 	slices.SortFunc(records, investigation.ByCreation)
@@ -62,7 +62,7 @@ func (l *Ledger) Change(ctx context.Context, id investigation.ID, c investigatio
 	})
 }
 
-// Seal implements fetch.Ledger. The write lock is held meanwhile, so nobody has to try again.
+// Seal implements fetch.Ledger. It holds the write lock throughout, so callers need not retry.
 func (l *Ledger) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
 	by investigation.Sealer,
 ) (investigation.Record, error) {
@@ -94,8 +94,8 @@ func (l *Ledger) Head(ctx context.Context, tenantID string) (investigation.Head,
 	return head, nil
 }
 
-// inTransaction writes what decide makes of the record that the ledger knows; the zero Record if it
-// knows none.
+// inTransaction writes the result of decide for the ledger's record, or for the zero Record if the
+// ledger has none.
 func (l *Ledger) inTransaction(ctx context.Context, id investigation.ID, c investigation.Change,
 	decide func(*sql.Tx, investigation.Record) (investigation.Record, error),
 ) (investigation.Record, error) {
@@ -106,7 +106,7 @@ func (l *Ledger) inTransaction(ctx context.Context, id investigation.ID, c inves
 			return err
 		}
 		next, err = decide(tx, known)
-		if err != nil || next == known { // a repetition: nothing to write
+		if err != nil || next == known { // unchanged: nothing to write
 			return err
 		}
 		return saveRecord(ctx, tx, next)
@@ -123,8 +123,8 @@ const selectRows = "SELECT tenant_id, action_id, lane, due_at, record FROM actio
 // noLimit asks a query for every record.
 const noLimit = math.MaxInt
 
-// query returns at most limit records. The limit is not the statement's: rows that are not records
-// must not use it up.
+// query returns at most limit records. It does not use SQL's LIMIT, because rows that are not
+// records must not count.
 func (l *Ledger) query(ctx context.Context, limit int, statement string, args ...any) (
 	records []investigation.Record, err error,
 ) {
@@ -166,7 +166,7 @@ func loadRecord(ctx context.Context, q querier, id investigation.ID) (investigat
 	return row.decode()
 }
 
-// loadHead returns the zero head for a chain without any manifest, and an error that wraps
+// loadHead returns the zero head for a chain without manifests, and an error that wraps
 // investigation.ErrBadRecord for a damaged head.
 func loadHead(ctx context.Context, q querier, tenantID string) (investigation.Head, error) {
 	var head investigation.Head
@@ -178,12 +178,12 @@ func loadHead(ctx context.Context, q querier, tenantID string) (investigation.He
 	if !errors.Is(err, sql.ErrNoRows) {
 		return head, err
 	}
-	var sealed int // a chain that lost its head must not begin again with number 1
+	var sealed int // a chain that lost its head must not restart at number 1
 	err = q.QueryRowContext(ctx, `SELECT count(*) FROM actions
 		WHERE tenant_id = ? AND
 			CASE WHEN json_valid(record) THEN record ->> '$.seal.sequence' END > 0`, tenantID).Scan(&sealed)
 	if err == nil && sealed > 0 {
-		err = fmt.Errorf("%w: the chain has no head, and %d records have a place in it",
+		err = fmt.Errorf("%w: the chain lost its head, but %d records have a place in it",
 			investigation.ErrBadRecord, sealed)
 	}
 	return investigation.Head{}, err

@@ -11,20 +11,21 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// actionRow is a row of the table actions: what the database looks for, and the record.
+// actionRow is a row of the table actions: the columns that queries use, and the record.
 type actionRow struct {
 	id    investigation.ID
 	lane  investigation.Lane
-	dueAt string // it may be anything; a due time is an integer in decimal digits
+	dueAt string // may hold any text; a due time is a decimal integer
 	text  string
 }
 
-// columns are the places for what selectRows selects.
+// columns are the scan destinations for selectRows.
 func (row *actionRow) columns() []any {
 	return []any{&row.id.TenantID, &row.id.ActionID, &row.lane, &row.dueAt, &row.text}
 }
 
-// decode returns the record in the row. An error wraps investigation.ErrBadRecord and names the action.
+// decode returns the record in the row. An error wraps investigation.ErrBadRecord and names the
+// action.
 func (row *actionRow) decode() (investigation.Record, error) {
 	var fields recordRow
 	err := json.Unmarshal([]byte(row.text), &fields)
@@ -44,7 +45,7 @@ func (row *actionRow) decode() (investigation.Record, error) {
 	return rec, nil
 }
 
-// bad says that the row is not a record, and why.
+// bad returns the error for a row that is not a record.
 func (row *actionRow) bad(why error) error {
 	if !errors.Is(why, investigation.ErrBadRecord) {
 		why = fmt.Errorf("%w: %w", investigation.ErrBadRecord, why)
@@ -52,7 +53,7 @@ func (row *actionRow) bad(why error) error {
 	return fmt.Errorf("the row of action %.160q: %w", row.id, why)
 }
 
-// saveRecord writes a record that can be read again.
+// saveRecord writes a record, after checking that it can be read back.
 func saveRecord(ctx context.Context, tx *sql.Tx, rec investigation.Record) error {
 	err := rec.Validate()
 	if err != nil {
@@ -70,8 +71,8 @@ func saveRecord(ctx context.Context, tx *sql.Tx, rec investigation.Record) error
 	return err
 }
 
-// recordRow is an investigation.Record as it is written. It has names of its own so that a field
-// renamed in the code does not change what is on disk.
+// recordRow is the stored form of an investigation.Record. It has its own names, so renaming a
+// field in the code does not change the format on disk.
 type recordRow struct {
 	TenantID         string               `json:"tenantId"`
 	ActionID         string               `json:"actionId"`
@@ -84,7 +85,7 @@ type recordRow struct {
 	Status           investigation.Status `json:"status,omitempty"`
 	CreatedAt        time.Time            `json:"createdAt,omitzero"`
 	LastUpdatedAt    time.Time            `json:"lastUpdatedAt,omitzero"`
-	CompletedAt      time.Time            `json:"completedAt,omitzero"` // derived; for whoever looks
+	CompletedAt      time.Time            `json:"completedAt,omitzero"` // derived; for people who read the file
 	State            investigation.State  `json:"state"`
 	Attempts         int                  `json:"attempts,omitempty"`
 	ExpiredLinks     int                  `json:"expiredLinks,omitempty"`

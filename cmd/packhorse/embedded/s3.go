@@ -21,62 +21,62 @@ import (
 const (
 	s3Region = "us-east-1"
 
-	// readyTimeout bounds the start; 15 ms were measured.
+	// readyTimeout bounds the start, which took 15 ms when measured.
 	readyTimeout = 10 * time.Second
 
-	// startsMax is how often a start is tried: between the moment a free port is found and the
-	// moment it is used, somebody else may take it.
+	// startsMax is how often a start is tried: another program may take the free port before the
+	// server uses it.
 	startsMax = 5
 
-	// connectionsMax is many times what the uploads of one process open.
+	// connectionsMax is many times the connections that the uploads of one process open.
 	connectionsMax = 256
 
 	// partsMax is S3's own limit of parts in an upload.
 	partsMax = 10_000
 )
 
-// S3 is an S3 server in this process, on loopback, that keeps objects as plain files. The process
-// can have one at a time (the server library keeps global state).
+// S3 is an S3 server in this process, on loopback, that keeps objects as plain files. A process can
+// run one at a time, because the server library keeps global state.
 //
-// Conditional writes hold between processes too: publishing an object takes an advisory file lock,
+// Conditional writes also work between processes: publishing an object takes an advisory file lock,
 // and an object appears under its name with one link or rename of a complete file. A kill leaves a
-// file without a name, or one in the bucket's folder of temporary files. One thing is weaker than on
-// AWS: an object that was put in one piece gets its tags and its lock a moment after its name, so
-// that a kill in that moment leaves it without.
+// file without a name, or one in the bucket's folder of temporary files. One guarantee is weaker
+// than on AWS: an object that was put in one piece gets its tags and its lock a moment after its
+// name, and a kill in that moment leaves it without them.
 type S3 struct {
 	Endpoint string // https://127.0.0.1:port, or http
 
 	config   S3Config
 	identity identity
-	client   *http.Client // of the clients of this process
+	client   *http.Client // for the clients in this process
 	contains *containment
 	stop     context.CancelFunc
 	served   chan error
 }
 
-// S3Config says what a server serves, and to whom.
+// S3Config configures a server and its account.
 type S3Config struct {
 	Dir    string // each folder in it is a bucket
-	Bucket string // made if it is not there; empty: what is there is served, and left as it is
-	// ObjectLock makes the bucket one whose objects can be locked. Of a bucket that an earlier
-	// version made without, it becomes one if the server lets it.
+	Bucket string // created if missing; empty: existing buckets are served unchanged
+	// ObjectLock creates the bucket with Object Lock. For a bucket that an earlier version created
+	// without it, it turns Object Lock on if the server allows that.
 	ObjectLock bool
 	Keys       Keys
 
 	// Plain serves without TLS, to clients in other processes. They cannot tell whether the server
-	// answers them or whoever has taken its port.
+	// or another program on its port answers them.
 	Plain bool
 
-	noXattrs bool   // as if the file system had no extended attributes
+	noXattrs bool   // act as if the file system lacked extended attributes
 	address  string // empty: a free port on loopback
 }
 
 // Keys are the one account of the server; the zero value means random ones.
 type Keys struct{ AccessKey, SecretKey string }
 
-// StartS3 starts a server. The server MUST be closed: until then os.Stdout, os.Stderr and the standard
-// logger discard what is printed, and the working directory is the served folder (see containment).
-// It returns [ErrOneServer] while another server runs in this process.
+// StartS3 starts a server. The server MUST be closed: until then os.Stdout, os.Stderr and the
+// standard logger discard their output, and the working directory is the served folder (see
+// containment). It returns [ErrOneServer] while another server runs in this process.
 func StartS3(ctx context.Context, config S3Config) (_ *S3, err error) {
 	config.Dir, err = filepath.Abs(config.Dir)
 	if err != nil {
@@ -84,7 +84,7 @@ func StartS3(ctx context.Context, config S3Config) (_ *S3, err error) {
 	}
 	err = os.MkdirAll(config.Dir, 0o700)
 	if err != nil {
-		return nil, fmt.Errorf("make the folder of the archive: %w", err)
+		return nil, fmt.Errorf("make the archive's folder: %w", err)
 	}
 	if config.Keys == (Keys{}) {
 		config.Keys = Keys{AccessKey: rand.Text(), SecretKey: rand.Text()}
@@ -121,7 +121,7 @@ func StartS3(ctx context.Context, config S3Config) (_ *S3, err error) {
 	return server, nil
 }
 
-// start brings the server up on a free port.
+// start starts the server on a free port.
 func (s *S3) start(ctx context.Context) (err error) {
 	address := s.config.address
 	if address == "" {
@@ -158,7 +158,7 @@ func (s *S3) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// gateway is the configuration of the server library.
+// gateway returns the configuration of the server library.
 func (s *S3) gateway(address string, files tlsFiles, onListen func()) *embedgw.Config {
 	return &embedgw.Config{
 		RootUserAccess:    s.config.Keys.AccessKey,
@@ -174,15 +174,16 @@ func (s *S3) gateway(address string, files tlsFiles, onListen func()) *embedgw.C
 		KeepAlive:         true,
 		DisableACLs:       true,
 		S3Options:         []s3api.Option{s3api.WithOnListen(onListen)},
-		// One account; the server would choose the same, and say so on standard output.
+		// The library would choose the same single account, but print it to standard output.
 		IAMService: auth.NewIAMServiceSingle(auth.Account{
 			Access: s.config.Keys.AccessKey, Secret: s.config.Keys.SecretKey, Role: auth.RoleAdmin,
 		}),
 	}
 }
 
-// await returns when the server listens, or with the reason it never will. It asks the server and not
-// the port: something else may have taken that in between, and would accept connections as well.
+// await waits until the server listens, or returns the reason it never will. It asks the server
+// instead of connecting to the port: another program may have taken the port, and would accept
+// connections too.
 func (s *S3) await(ctx context.Context, address string, listening <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -197,7 +198,7 @@ func (s *S3) await(ctx context.Context, address string, listening <-chan struct{
 	}
 }
 
-// Close stops the server when the requests under way are answered, and gives the process back its
+// Close stops the server after it has answered the requests under way, and restores the process's
 // working directory and output. It may be called more than once.
 func (s *S3) Close() error {
 	return errors.Join(s.shutDown(), s.contains.release())
@@ -214,8 +215,8 @@ func (s *S3) shutDown() error {
 	return nil
 }
 
-// Client returns a client of the server. It sends its requests to this server and to nobody else, unless
-// the server is Plain: an error wraps [ErrNotOurServer] where something else answers.
+// Client returns a client of the server. Unless the server is Plain, the client sends requests only
+// to this server: if another program answers, the error wraps [ErrNotOurServer].
 func (s *S3) Client() *s3.Client {
 	return s3.New(s3.Options{
 		Region:       s3Region,

@@ -13,44 +13,44 @@ import (
 )
 
 const (
-	// spaceKept is what packages leave free, in bytes: the ledger and the manifests lie on the same
-	// disk as a rule, and SQLite cannot even note a failure on a full one.
+	// spaceKept is the space in bytes that packages leave free. The ledger and the manifests are
+	// usually on the same disk, and SQLite cannot even record a failure on a full one.
 	spaceKept = 16 << 20
 
-	// sizeAssumed is what a package is taken to have at least until its host declares its size, in
-	// bytes.
+	// sizeAssumed is the minimum size in bytes assumed for a package until its host declares the
+	// real one.
 	sizeAssumed = 16 << 20
 
-	// copies is how often a package lies on the disk at most: its parts, and the object that the S3
-	// server copies them into.
+	// copies is how many copies of a package are on the disk at most: its parts, and the object
+	// that the S3 server copies them into.
 	copies = 2
 
 	// latestMax is how many sizes are remembered.
 	latestMax = 99
 
-	// spacePause is how long a package waits for space before the disk is looked at again. That
-	// costs no call.
+	// spacePause is how long a package waits for space before the disk is checked again. That costs
+	// no call.
 	spacePause = time.Minute
 )
 
-// Space is the room on the disk of the embedded archive. It is safe for concurrent use.
+// Space manages the free space on the embedded archive's disk. It is safe for concurrent use.
 //
-// What was learned of sizes is remembered for the life of the process: a package that is too big for
-// the disk costs one link, and not one every time it is due; and others are taken to be as big as
-// packages are.
+// It remembers sizes for the life of the process. A package that is too big for the disk therefore
+// costs one link and not one each time it is due, and the sizes of other packages are estimated
+// from recent ones.
 type Space struct {
 	dir  string
 	free func(dir string) (int64, error)
 	now  func() time.Time
 
-	mu     sync.Mutex                 // guards what follows
+	mu     sync.Mutex                 // guards the fields below
 	tooBig map[investigation.ID]int64 // declared sizes of packages that did not fit
 	latest []int64                    // declared sizes, the latest last
 	aside  map[investigation.ID]int64 // bytes that packages in flight may take
 }
 
-// NewSpace returns the Space on the disk of dir. free returns how many bytes are free there:
-// [FreeBytes], or a test's.
+// NewSpace returns the Space on the disk of dir. free returns the number of free bytes there:
+// [FreeBytes], or a test's function.
 func NewSpace(dir string, free func(dir string) (int64, error), now func() time.Time) *Space {
 	return &Space{
 		dir: dir, free: free, now: now,
@@ -58,7 +58,7 @@ func NewSpace(dir string, free func(dir string) (int64, error), now func() time.
 	}
 }
 
-// FullError says that a package does not fit on the disk. It wraps a
+// FullError means that a package does not fit on the disk. It wraps a
 // *[investigation.PostponedError].
 type FullError struct {
 	Dir     string
@@ -67,19 +67,19 @@ type FullError struct {
 	RetryAt time.Time
 }
 
-// Error names what is free, what is needed, and what to do.
+// Error says how much space is free, how much is needed, and what to do.
 func (e *FullError) Error() string {
 	return fmt.Sprintf("the disk of %s is full: %d MiB are left, and storing this package needs %d MiB;"+
 		" free some space", e.Dir, e.Free>>20, (e.Needed+1<<20-1)>>20)
 }
 
-// Unwrap returns the same fact in the words of the use cases.
+// Unwrap returns the same fact as an error of package investigation.
 func (e *FullError) Unwrap() error {
 	return &investigation.PostponedError{RetryAt: e.RetryAt, Err: syscall.ENOSPC}
 }
 
-// Room implements fetch.Space. A disk that cannot be looked at is taken to have room: the archive
-// says what is wrong with it in better words.
+// Room implements fetch.Space. If the disk cannot be checked, it is assumed to have room: the
+// archive reports the problem in better words.
 func (s *Space) Room(ctx context.Context, id investigation.ID, size int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,9 +113,9 @@ func (s *Space) Room(ctx context.Context, id investigation.ID, size int64) error
 	return nil
 }
 
-// guess returns the size of the action's package as far as that can be told without a link: what was
-// declared when it did not fit, or the median of the latest sizes and the assumption. One huge package
-// among many small ones does not keep those back.
+// guess estimates the size of the action's package without a link. It returns the size declared
+// when the package did not fit, or the median of recent sizes, but at least the assumed size. With
+// the median, one huge package among many small ones does not block those.
 func (s *Space) guess(id investigation.ID) int64 {
 	if size, ok := s.tooBig[id]; ok {
 		return size
@@ -130,13 +130,13 @@ func (s *Space) learn(size int64) {
 	s.latest = s.latest[max(0, len(s.latest)-latestMax):]
 }
 
-// FreeBytes returns how much a process without privileges can still write on the disk that has dir.
-// A file system that does not say how big it is never counts as full.
+// FreeBytes returns how many bytes an unprivileged process can still write on the disk of dir. A
+// file system that does not report its size never counts as full.
 func FreeBytes(dir string) (int64, error) {
 	var disk syscall.Statfs_t
 	err := syscall.Statfs(dir, &disk)
 	if err != nil {
-		return 0, fmt.Errorf("look at the free space of %s: %w", dir, err)
+		return 0, fmt.Errorf("get the free space of %s: %w", dir, err)
 	}
 	if disk.Blocks == 0 {
 		return math.MaxInt64, nil

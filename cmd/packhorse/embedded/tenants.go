@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Tenants returns the ids of the tenants that the ledger has actions of, in order.
+// Tenants returns the ids of the tenants that have actions in the ledger, in order.
 func (l *Ledger) Tenants(ctx context.Context) (ids []string, err error) {
 	rows, err := l.db.sql.QueryContext(ctx, "SELECT DISTINCT tenant_id FROM actions ORDER BY tenant_id")
 	if err != nil {

@@ -22,13 +22,14 @@ import (
 // makeTimeout bounds one target: a build, a start and an invocation of a minute.
 const makeTimeout = 5 * time.Minute
 
-// workshop is a folder and a port of our own, so that what a developer has running is left alone.
+// workshop is a folder and a port for this test, so it does not disturb a developer's running
+// cloud.
 type workshop struct{ dir, port string }
 
-// run runs a target in the repository's root, and returns what it prints to standard output.
+// run runs a target in the repository's root and returns its standard output.
 func (w workshop) run(t *testing.T, target string, variables ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), makeTimeout) // it also cleans up
+	ctx, cancel := context.WithTimeout(context.Background(), makeTimeout) // not the test's context: it also cleans up
 	defer cancel()
 	args := append([]string{"--no-print-directory", target, "INVOKE_DIR=" + w.dir, "LOCAL_PORT=" + w.port},
 		variables...)
@@ -43,7 +44,7 @@ func (w workshop) run(t *testing.T, target string, variables ...string) string {
 	return string(out)
 }
 
-// invoke returns the function's answer, the last line but one, and the line for people after it.
+// invoke returns the function's answer (the second to last line) and the summary line after it.
 func invoke[T any](t *testing.T, w workshop, target string, variables ...string) (T, string) {
 	t.Helper()
 	out := w.run(t, target, variables...)
@@ -53,7 +54,7 @@ func invoke[T any](t *testing.T, w workshop, target string, variables ...string)
 		t.Fatalf("make %s prints only %q", target, out)
 	}
 	decoder := json.NewDecoder(strings.NewReader(lines[len(lines)-2]))
-	decoder.DisallowUnknownFields() // an errorMessage is no answer
+	decoder.DisallowUnknownFields() // an errorMessage is not an answer
 	if err := decoder.Decode(&answer); err != nil {
 		t.Fatalf("make %s: %v\n%s", target, err, out)
 	}
@@ -63,8 +64,8 @@ func invoke[T any](t *testing.T, w workshop, target string, variables ...string)
 // first is the action that events/fetch-package.json is about.
 var first = mdesim.Scenario(1, 1, time.Now(), nil)[0]
 
-// archivedAt is the key, in the last line, of the package that was archived; the empty string if the
-// line does not say where it is, how big and with which digest.
+// archivedAt returns the key in the last line, which reports the archived package; "" if the line
+// lacks the place, size or digest.
 func archivedAt(lastLine string) string {
 	match := regexp.MustCompile(`s3://packhorse-evidence/(packages/\S+/` + first.MachineID + `/\S+_` +
 		first.ID + `\.zip), 700\.0 KiB, SHA-256 [0-9a-f]{64}$`).FindStringSubmatch(lastLine)
@@ -74,7 +75,7 @@ func archivedAt(lastLine string) string {
 	return match[1]
 }
 
-// checkArchived reads what the fetch function says of the package it archived.
+// checkArchived checks the fetch function's report on the package it archived.
 func checkArchived(t *testing.T, answer fetch.Answer, lastLine string) {
 	t.Helper()
 	if answer.Outcome != fetch.OutcomeArchived || answer.ActionID != first.ID || answer.Bytes != 700<<10 {
@@ -85,10 +86,10 @@ func checkArchived(t *testing.T, answer fetch.Answer, lastLine string) {
 	}
 }
 
-// Poll, then fetch: the poll function finds the packages, and the fetch function archives one of them,
-// once. It refuses what is none of its events. The last line always says what became of the package.
+// Poll, then fetch: the poll function finds the packages, and the fetch function archives one of
+// them, once. It refuses other events. The last line always reports the outcome of the package.
 func TestInvoke(t *testing.T) {
-	t.Parallel() // mostly it waits for a tick of the poll function to end
+	t.Parallel() // mostly waits for a tick of the poll function to end
 	w := workshop{dir: t.TempDir(), port: freePort(t)}
 	defer w.run(t, "invoke-down")
 
@@ -116,16 +117,16 @@ func TestInvoke(t *testing.T) {
 	}
 }
 
-// The fetch function alone, as the first thing that is tried on a new local cloud, archives a package.
+// The fetch function archives a package even if it is the first to run on a new local cloud.
 func TestInvokeFetchPackageFirst(t *testing.T) {
-	t.Parallel() // mostly it waits for a tick of the poll function to end
+	t.Parallel() // mostly waits for a tick of the poll function to end
 	w := workshop{dir: t.TempDir(), port: freePort(t)}
 	defer w.run(t, "invoke-down")
 	answer, line := invoke[fetch.Answer](t, w, "invoke-fetch-package")
 	checkArchived(t, answer, line)
 }
 
-// A function that fails, fails the target.
+// If a function fails, the target fails.
 func TestFailureIsTold(t *testing.T) {
 	dir := t.TempDir()
 	answer := []byte(`{"errorMessage": "no table", "errorType": "errorString"}`)

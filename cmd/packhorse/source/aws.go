@@ -11,7 +11,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// cloudError is an error of AWS in words, with what to do about it. The original stays reachable.
+// cloudError is an AWS error in plain words, with advice. It wraps the original.
 type cloudError struct {
 	err  error
 	text string
@@ -20,35 +20,35 @@ type cloudError struct {
 func (e *cloudError) Error() string { return e.text }
 func (e *cloudError) Unwrap() error { return e.err }
 
-// causesOfCodes says what an error code of S3, DynamoDB or KMS means, and what to do. Each stands after
-// what was tried.
+// causesOfCodes explains the error codes of S3, DynamoDB and KMS, with advice. Each text follows
+// the name of the operation.
 var causesOfCodes = map[string]string{
-	"AccessDenied":                           "your AWS identity may not",
-	"AccessDeniedException":                  "your AWS identity may not",
+	"AccessDenied":                           "your AWS identity is not allowed to do this",
+	"AccessDeniedException":                  "your AWS identity is not allowed to do this",
 	"AllAccessDisabled":                      "access to it is disabled: ask AWS support",
-	"AuthorizationHeaderMalformed":           "the bucket is in another region: set AWS_REGION to its own",
-	"PermanentRedirect":                      "the bucket is in another region: set AWS_REGION to its own",
-	"IllegalLocationConstraintException":     "the bucket is in another region: set AWS_REGION to its own",
+	"AuthorizationHeaderMalformed":           "the bucket is in another region: set AWS_REGION to that region",
+	"PermanentRedirect":                      "the bucket is in another region: set AWS_REGION to that region",
+	"IllegalLocationConstraintException":     "the bucket is in another region: set AWS_REGION to that region",
 	"ExpiredToken":                           "your AWS session has expired: sign in again (aws sso login)",
 	"ExpiredTokenException":                  "your AWS session has expired: sign in again (aws sso login)",
 	"InvalidAccessKeyId":                     "AWS does not know your access key: check AWS_PROFILE",
 	"UnrecognizedClientException":            "AWS does not know your access key: check AWS_PROFILE",
 	"SignatureDoesNotMatch":                  "your secret access key is wrong: check AWS_PROFILE",
 	"RequestTimeTooSkewed":                   "this machine's clock is wrong: set it",
-	"NoSuchBucket":                           "there is no such bucket: check its name, the region and --s3-endpoint",
-	"NoSuchKey":                              "it is not there any more: verify again",
-	"NoSuchVersion":                          "this version is not there any more: verify again",
-	"NotFound":                               "it is not there any more: verify again",
-	"ResourceNotFoundException":              "there is no such table: check its name and AWS_REGION",
-	"SlowDown":                               "it is asked too often at the moment: try again in a minute",
-	"ProvisionedThroughputExceededException": "it is asked too often at the moment: try again in a minute",
-	"ThrottlingException":                    "it is asked too often at the moment: try again in a minute",
+	"NoSuchBucket":                           "the bucket does not exist: check its name, the region and --s3-endpoint",
+	"NoSuchKey":                              "it no longer exists: verify again",
+	"NoSuchVersion":                          "this version no longer exists: verify again",
+	"NotFound":                               "it no longer exists: verify again",
+	"ResourceNotFoundException":              "the table does not exist: check its name and AWS_REGION",
+	"SlowDown":                               "it is throttling requests: try again in a minute",
+	"ProvisionedThroughputExceededException": "it is throttling requests: try again in a minute",
+	"ThrottlingException":                    "it is throttling requests: try again in a minute",
 	"InternalError":                          "the service failed: try again later",
 	"ServiceUnavailable":                     "the service is not available: try again later",
 	"InvalidObjectState":                     "it is in an archive tier of S3: restore it first (aws s3api restore-object)",
 }
 
-// Explain puts an error of AWS into words: what it means and what to do. Other errors stay as they are.
+// Explain adds the meaning of an AWS error and advice. It returns other errors unchanged.
 func Explain(err error) error {
 	text := cause(err)
 	if text == "" {
@@ -64,7 +64,7 @@ func Explain(err error) error {
 	return &cloudError{err, text}
 }
 
-// cause returns what an error means, or nothing where its own words are better.
+// cause returns the meaning of an error, or "" if the error's own text is better.
 func cause(err error) string {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		if strings.Contains(api.ErrorMessage(), "kms:") {
@@ -82,7 +82,7 @@ func cause(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "get identity"), strings.Contains(text, "failed to retrieve credentials"),
 		strings.Contains(text, "refresh cached credentials"):
-		return "there are no AWS credentials: sign in (aws sso login), or set AWS_PROFILE"
+		return "no AWS credentials found: sign in (aws sso login), or set AWS_PROFILE"
 	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Sprintf("the name %s cannot be resolved: check the network and AWS_REGION", dns.Name)

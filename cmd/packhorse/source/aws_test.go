@@ -18,7 +18,7 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// client returns a client of an S3 that answers each request with one error.
+// client returns a client of an S3 server that answers every request with one error.
 func client(t *testing.T, endpoint string) *s3.Client {
 	t.Helper()
 	return s3.New(s3.Options{
@@ -27,8 +27,8 @@ func client(t *testing.T, endpoint string) *s3.Client {
 	})
 }
 
-// TestAWSErrors: an error says what, which one and what to do, in words; the code and the request's id
-// stay for whoever asks AWS.
+// TestAWSErrors: an error names the operation, the object and the remedy in plain words, and keeps
+// the code and the request id for AWS support.
 func TestAWSErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -36,9 +36,9 @@ func TestAWSErrors(t *testing.T) {
 		code, message string
 		says          string
 	}{
-		{403, "AccessDenied", "Access Denied", "your AWS identity may not (AWS says AccessDenied, request R1)"},
+		{403, "AccessDenied", "Access Denied", "your AWS identity is not allowed to do this (AWS says AccessDenied, request R1)"},
 		{403, "AccessDenied", "User: x is not authorized to perform: kms:Decrypt", "allow kms:Decrypt on that key"},
-		{404, "NoSuchBucket", "The specified bucket does not exist", "there is no such bucket: check its name"},
+		{404, "NoSuchBucket", "The specified bucket does not exist", "the bucket does not exist: check its name"},
 		{400, "ExpiredToken", "The provided token has expired.", "your AWS session has expired"},
 		{403, "SignatureDoesNotMatch", "The request signature we calculated", "your secret access key is wrong"},
 		{301, "PermanentRedirect", "must be addressed", "in another region: set AWS_REGION"},
@@ -52,7 +52,7 @@ func TestAWSErrors(t *testing.T) {
 		}))
 		_, err := source.NewBucket(client(t, server.URL), verifytest.Bucket, "s3://evidence").About(t.Context())
 		server.Close()
-		if err == nil || !strings.HasPrefix(err.Error(), "s3://evidence: see whether it keeps versions: ") ||
+		if err == nil || !strings.HasPrefix(err.Error(), "s3://evidence: check whether it keeps versions: ") ||
 			!strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "operation error") {
 			t.Errorf("%s: %v", tt.code, err)
 		}
@@ -62,7 +62,7 @@ func TestAWSErrors(t *testing.T) {
 	}
 }
 
-// TestAWSUnreachable: so do errors of the way to AWS; others keep their own words.
+// TestAWSUnreachable: connection errors are explained too; others keep their own text.
 func TestAWSUnreachable(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())

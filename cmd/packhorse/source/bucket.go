@@ -1,5 +1,5 @@
-// Package source reads evidence where it lies, for package verify: an archive in a bucket or a folder, public
-// keys in files, and a ledger, whose errors it puts into words.
+// Package source reads evidence for package verify: an archive in a bucket or a folder, public keys
+// in files, and a ledger. It explains AWS errors in plain words.
 package source
 
 import (
@@ -26,7 +26,7 @@ type Bucket struct {
 	where  string
 }
 
-// NewBucket returns the bucket of that name; where is what people call it.
+// NewBucket returns the bucket with the given name; where is its name in messages.
 func NewBucket(client *s3.Client, bucket, where string) *Bucket {
 	return &Bucket{s3: client, bucket: bucket, where: where}
 }
@@ -38,9 +38,9 @@ func (b *Bucket) About(ctx context.Context) (verify.About, error) {
 		return verify.About{Where: b.where, Bucket: b.bucket}, nil
 	}
 	if err != nil {
-		return verify.About{}, b.explain("see whether it keeps versions", err)
+		return verify.About{}, b.explain("check whether it keeps versions", err)
 	}
-	// Also where they are suspended there may be some.
+	// A bucket whose versioning is suspended may have versions too.
 	return verify.About{Where: b.where, Bucket: b.bucket, Versioned: out.Status != ""}, nil
 }
 
@@ -60,10 +60,10 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]verify.Object, erro
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, b.explain("list it", err)
+			return nil, b.explain("list its objects", err)
 		}
 		for _, o := range page.Contents {
-			if key := aws.ToString(o.Key); !strings.HasSuffix(key, "/") { // a folder, as consoles make them
+			if key := aws.ToString(o.Key); !strings.HasSuffix(key, "/") { // a folder placeholder made by an S3 console
 				objects = append(objects, verify.Object{Key: key, Size: aws.ToInt64(o.Size)})
 			}
 		}
@@ -106,7 +106,7 @@ func (b *Bucket) listVersions(ctx context.Context, prefix string) ([]verify.Obje
 	return grouped(all), nil
 }
 
-// grouped makes objects of a listing, each with its newest version first.
+// grouped groups a listing into objects, each with its newest version first.
 func grouped(all []listed) []verify.Object {
 	slices.SortStableFunc(all, func(a, b listed) int {
 		switch {
@@ -154,8 +154,8 @@ func (b *Bucket) Open(ctx context.Context, key, version string) (io.ReadCloser, 
 	return out.Body, nil
 }
 
-// Retention implements Archive. It asks for retention and legal hold by name: of a HeadObject by
-// somebody who may not see them, S3 leaves them out, which would look like a lock taken away.
+// Retention implements Archive. It requests retention and legal hold explicitly: if the caller may
+// not see them, HeadObject leaves them out, which would look like a removed lock.
 func (b *Bucket) Retention(ctx context.Context, key, version string) (investigation.Retention, error) {
 	var r investigation.Retention
 	var versionID *string
@@ -170,7 +170,7 @@ func (b *Bucket) Retention(ctx context.Context, key, version string) (investigat
 		r.Mode = string(retention.Retention.Mode)
 		r.Until = aws.ToTime(retention.Retention.RetainUntilDate).UTC()
 	case err != nil && !isWithoutLock(err):
-		return r, b.explain("see the retention of "+key, err)
+		return r, b.explain("read the retention of "+key, err)
 	}
 	hold, err := b.s3.GetObjectLegalHold(ctx, &s3.GetObjectLegalHoldInput{
 		Bucket: &b.bucket, Key: &key, VersionId: versionID,
@@ -179,17 +179,17 @@ func (b *Bucket) Retention(ctx context.Context, key, version string) (investigat
 	case err == nil && hold.LegalHold != nil:
 		r.LegalHold = hold.LegalHold.Status == types.ObjectLockLegalHoldStatusOn
 	case err != nil && !isWithoutLock(err):
-		return r, b.explain("see the legal hold of "+key, err)
+		return r, b.explain("read the legal hold of "+key, err)
 	}
 	return r, nil
 }
 
-// isWithoutLock reports whether S3 answered that there is no lock.
+// isWithoutLock reports whether S3 answered that the object or bucket has no lock.
 func isWithoutLock(err error) bool {
 	switch codeOf(err) {
 	case "NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError":
 		return true
-	case "InvalidRequest": // the bucket has no Object Lock at all
+	case "InvalidRequest": // the bucket lacks Object Lock
 		return strings.Contains(err.Error(), "Object Lock") || strings.Contains(err.Error(), "ObjectLock")
 	default:
 		return false
@@ -203,7 +203,7 @@ func codeOf(err error) string {
 	return ""
 }
 
-// explain says what was tried, why it failed, and what may help.
+// explain combines the operation, the cause and advice.
 func (b *Bucket) explain(what string, err error) error {
 	help := ""
 	if code := codeOf(err); code == "AccessDenied" || code == "AccessDeniedException" {

@@ -17,8 +17,8 @@ import (
 	"packhorse/internal/verify/verifytest"
 )
 
-// TestBucket is the archive on an S3 server, with its versions and locks. It is not parallel: a
-// process can have one such server.
+// TestBucket verifies the archive on an S3 server, with its versions and locks. It is not parallel:
+// a process can run only one such server.
 func TestBucket(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -79,7 +79,7 @@ func TestBucket(t *testing.T) {
 			t.Errorf("%q is not among\n%s", want, text)
 		}
 	}
-	if len(sum.Findings) != 3 { // the bytes of the version that the manifest names are still true
+	if len(sum.Findings) != 3 { // the bytes of the version that the manifest names are still right
 		t.Errorf("%d findings:\n%s", len(sum.Findings), text)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Folder is a folder with a copy of an archive. Nothing outside of it is ever opened: symbolic links
-// are not followed.
+// Folder is a folder with a copy of an archive. It never opens anything outside: symbolic links are
+// not followed.
 type Folder struct {
 	path string
 	root *os.Root
@@ -30,7 +30,7 @@ func OpenFolder(path string) (*Folder, error) {
 	return &Folder{path: path, root: root}, nil
 }
 
-// Close closes it.
+// Close closes the folder.
 func (f *Folder) Close() error { return f.root.Close() }
 
 // About implements Archive.
@@ -68,7 +68,7 @@ func (f *Folder) List(ctx context.Context, prefix string) ([]verify.Object, erro
 	return objects, nil
 }
 
-// objectOf says what lies under a name. Folders are nothing, except where a file should be.
+// objectOf describes the entry under a name. Folders are ignored, unless a file should be there.
 func objectOf(key string, entry fs.DirEntry, failure error) (verify.Object, bool) {
 	o := verify.Object{Key: key}
 	switch {
@@ -81,11 +81,11 @@ func objectOf(key string, entry fs.DirEntry, failure error) (verify.Object, bool
 	case entry.Type()&fs.ModeSymlink != 0:
 		o.Irregular = "a symbolic link, which is not followed"
 	case !entry.Type().IsRegular():
-		o.Irregular = "no regular file"
+		o.Irregular = "not a regular file"
 	default:
 		info, err := entry.Info()
 		if err != nil {
-			o.Irregular = fmt.Sprintf("a file that cannot be looked at (%v)", reason(err))
+			o.Irregular = fmt.Sprintf("an unreadable file (%v)", reason(err))
 			return o, true
 		}
 		o.Size = info.Size()
@@ -93,7 +93,7 @@ func objectOf(key string, entry fs.DirEntry, failure error) (verify.Object, bool
 	return o, true
 }
 
-// reason is an error without the operation and the path, which are known.
+// reason strips the operation and the path, which the caller knows, from an error.
 func reason(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
@@ -110,7 +110,7 @@ func (f *Folder) Open(_ context.Context, key, _ string) (io.ReadCloser, error) {
 	return file, nil
 }
 
-// Retention implements Archive: a folder keeps nothing from being deleted.
+// Retention implements Archive: a folder does not prevent deletion.
 func (f *Folder) Retention(context.Context, string, string) (investigation.Retention, error) {
 	return investigation.Retention{}, nil
 }

@@ -12,7 +12,7 @@ import (
 	"packhorse/internal/verify/verifytest"
 )
 
-// TestFolder: a copy on a disk, without ledger, versions and locks.
+// TestFolder verifies a copy on disk, without ledger, versions and locks.
 func TestFolder(t *testing.T) {
 	t.Parallel()
 	w := verifytest.New(t)
@@ -61,7 +61,7 @@ func open(t *testing.T, dir string) *source.Folder {
 	return folder
 }
 
-// TestHostileFolder: what a file system can have under a name is not opened but named.
+// TestHostileFolder: irregular entries in a file system are named but not opened.
 func TestHostileFolder(t *testing.T) {
 	t.Parallel()
 	w := verifytest.New(t)
@@ -120,8 +120,8 @@ func replace(dir, key string, by func(path string) error) error {
 	return by(path)
 }
 
-// TestCopy: a copy can pass every check that a copy can be put to; the verdict names the others, and
-// they can be required.
+// TestCopy: a copy can pass every check that is possible on a copy; the verdict names the other
+// checks, and they can be required.
 func TestCopy(t *testing.T) {
 	t.Parallel()
 	w := verifytest.New(t)
@@ -140,9 +140,9 @@ func TestCopy(t *testing.T) {
 		t.Errorf("not checked: %v, want %v", checks, want)
 	}
 	if n := len(sum.Unmade([]verify.Check{verify.CheckObject, verify.CheckSignature})); n > 0 {
-		t.Errorf("%d of what was checked was not", n)
+		t.Errorf("%d of the checks were not made", n)
 	}
 	if n := len(sum.Unmade(verify.Checks())); n != 4 {
-		t.Errorf("%d were not made of all, want 4", n)
+		t.Errorf("%d of all checks were not made, want 4", n)
 	}
 }

@@ -12,12 +12,12 @@ import (
 	"packhorse/internal/verify"
 )
 
-// keyFileMax is many times what a file with keys has, in bytes.
+// keyFileMax is many times the size of a file with keys, in bytes.
 const keyFileMax = 64 << 10
 
 var errTooLarge = errors.New("it is too large")
 
-// TrustFiles reads public keys from files in PEM, each with one or more.
+// TrustFiles reads public keys from PEM files, each with one or more keys.
 func TrustFiles(paths []string) (verify.Trust, error) {
 	var t verify.Trust
 	for _, path := range paths {
@@ -37,9 +37,9 @@ func TrustFiles(paths []string) (verify.Trust, error) {
 	return t, nil
 }
 
-// TrustData reads the keys of a data folder: signing-key*.pub.pem, and what belongs to the private
-// keys signing-key*.pem. It makes none. present is the id of the key that signs now; it is empty if
-// there is none.
+// TrustData reads the keys of a data folder: signing-key*.pub.pem, and the public halves of the
+// private keys signing-key*.pem. It does not make any. present is the id of the current signing
+// key, or empty.
 func TrustData(dir string) (_ verify.Trust, present string, err error) {
 	files, err := custody.LocalKeyFiles(dir)
 	if err != nil {
@@ -61,7 +61,7 @@ func TrustData(dir string) (_ verify.Trust, present string, err error) {
 	return t, present, nil
 }
 
-// keysOf reads the public keys of a file, which has public keys or one private.
+// keysOf reads the public keys of a file that has public keys or one private key.
 func keysOf(file string) ([]manifest.Key, error) {
 	text, err := readFile(file)
 	if err != nil {
@@ -70,9 +70,9 @@ func keysOf(file string) ([]manifest.Key, error) {
 	return custody.ParseLocalKeys(filepath.Base(file), text)
 }
 
-// readFile reads a file that ought to be small.
+// readFile reads a file that should be small.
 func readFile(path string) (_ []byte, err error) {
-	file, err := os.Open(path) //nolint:gosec // the user's choice
+	file, err := os.Open(path) //nolint:gosec // the user chooses the file
 	if err != nil {
 		return nil, err
 	}

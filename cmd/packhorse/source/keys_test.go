@@ -16,7 +16,7 @@ import (
 	"packhorse/internal/verify/verifytest"
 )
 
-// TestTrust: files with keys, and what is none.
+// TestTrust reads files with keys, and files without.
 func TestTrust(t *testing.T) {
 	t.Parallel()
 	w := verifytest.New(t)

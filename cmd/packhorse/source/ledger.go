@@ -7,7 +7,7 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Ledger is a ledger whose errors of AWS are put into words.
+// Ledger wraps a ledger and explains its AWS errors.
 type Ledger struct{ verify.TenantsLedger }
 
 // Head implements verify.Ledger.
