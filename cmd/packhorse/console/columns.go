@@ -7,23 +7,23 @@ import (
 	"github.com/mattn/go-runewidth"
 )
 
-// measure knows how many columns letters take: two for those of Chinese, Japanese or Korean, none for
-// a combining accent. What is ambiguous, such as "…", takes one, whatever the locale.
+// measure computes how many columns characters take: two for Chinese, Japanese or Korean ones, zero for
+// a combining accent. Ambiguous ones, such as "…", take one in every locale.
 var measure = runewidth.Condition{StrictEmojiNeutral: true}
 
-// cut shortens text to a number of columns. If something is left out, tail stands at the end.
+// cut shortens text to at most columns columns. If it drops anything, the result ends in tail.
 func cut(text string, columns int, tail string) string { return measure.Truncate(text, columns, tail) }
 
-// gap is what stands between two columns of a grid.
+// gap separates two columns of a grid.
 const gap = "  "
 
-// grid is a table whose columns are as wide as what stands in them. (text/tabwriter counts letters,
-// and wide ones would push the columns after them aside.)
+// grid is a table whose columns fit their widest cell. text/tabwriter counts characters instead of
+// columns, so wide ones would misalign the rest of their row.
 type grid struct{ rows [][]string }
 
 func (g *grid) row(cells ...string) { g.rows = append(g.rows, cells) }
 
-// WriteTo writes the rows. The last cell of each is not padded.
+// WriteTo writes the rows. It does not pad the last cell of a row.
 func (g *grid) WriteTo(out io.Writer) (int64, error) {
 	var widths []int
 	for _, row := range g.rows {

@@ -9,24 +9,24 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// JSON writes one object a line. Its "event" is waiting, ready, fetching, downloading, postponed,
-// archived, notCollected, or, in the last line, summary. Archived and notCollected have the fields
-// of the events on the bus. Where the tenant is a simulated one every line has "simulated": true.
+// JSON writes one object per line. Its "event" is waiting, ready, fetching, downloading, postponed,
+// archived or notCollected; the last line is the summary. The archived and notCollected lines have the
+// same fields as the events on the bus. If the tenant is simulated, every line has "simulated": true.
 type JSON struct {
 	now func() time.Time
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	out       io.Writer
 	failed    error // the first write that failed
 	simulated bool
 }
 
-// NewJSON returns a reporter that writes to out. [JSON.Summary] tells if a write failed.
+// NewJSON returns a reporter that writes to out. [JSON.Summary] returns the first write error.
 func NewJSON(out io.Writer, now func() time.Time) *JSON {
 	return &JSON{now: now, out: out}
 }
 
-// actionLine is what every line about an action has.
+// actionLine holds the fields of every line about an action.
 type actionLine struct {
 	Event string `json:"event"`
 	mark
@@ -41,7 +41,7 @@ type actionLine struct {
 	Message         string    `json:"message,omitempty"`
 }
 
-// mark tells a line of a simulation from one about a real tenant.
+// mark distinguishes the lines of a simulation from those of a real tenant.
 type mark struct {
 	Simulated bool `json:"simulated,omitempty"`
 }
@@ -52,7 +52,7 @@ func (j *JSON) mark() mark {
 	return mark{j.simulated}
 }
 
-// Began remembers whether lines are to be marked.
+// Began records whether to mark every line as simulated.
 func (j *JSON) Began(simulated bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -74,9 +74,10 @@ func (j *JSON) write(line any) {
 	}
 }
 
-// Observed writes a line whose event is the action's state.
+// Observed writes a line whose event is the action's state. It skips actions that are already decided:
+// Settled reports those.
 func (j *JSON) Observed(rec investigation.Record) {
-	if !rec.State.Settled() { // what will not be collected is told when it is settled
+	if !rec.State.Settled() {
 		j.write(j.line(string(rec.State), rec))
 	}
 }
@@ -88,14 +89,14 @@ func (j *JSON) Fetching(rec investigation.Record) {
 	j.write(line)
 }
 
-// Download writes a line, and leaves the body as it is.
+// Download writes a line and returns the body unchanged.
 func (j *JSON) Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser {
 	j.write(struct {
 		Event string `json:"event"`
 		mark
 		Time     time.Time `json:"time"`
 		ActionID string    `json:"actionId"`
-		Size     int64     `json:"size"` // bytes; -1: not declared
+		Size     int64     `json:"size"` // in bytes; -1 if not declared
 	}{"downloading", j.mark(), j.now().UTC(), actionID, size})
 	return body
 }
@@ -124,10 +125,10 @@ func (j *JSON) Postponed(rec investigation.Record, _ error) {
 	j.write(line)
 }
 
-// Budget writes nothing: leases are no news to a machine.
+// Budget writes nothing: programs that read the lines do not need a countdown.
 func (j *JSON) Budget([]time.Time) {}
 
-// Summary writes the last line. The error is the first that writing any line met.
+// Summary writes the last line. It returns the first error from writing any line.
 func (j *JSON) Summary(s Summary) error {
 	j.write(struct {
 		Event string `json:"event"`

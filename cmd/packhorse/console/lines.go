@@ -9,7 +9,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Lines writes one line an event, for a log file or a pipe.
+// Lines writes one line per event, for a log file or a pipe.
 type Lines struct {
 	now func() time.Time
 
@@ -26,14 +26,14 @@ func (l *Lines) printf(format string, args ...any) {
 	fmt.Fprintf(l.out, clock(l.now())+"  "+format+"\n", args...)
 }
 
-// Began writes a line where the tenant is a simulated one.
+// Began writes a line if the tenant is simulated.
 func (l *Lines) Began(simulated bool) {
 	if simulated {
 		l.printf("%s", simulation)
 	}
 }
 
-// Observed writes a line, except for an action that is decided already: Settled tells of that.
+// Observed writes a line unless the action is already decided: Settled reports those.
 func (l *Lines) Observed(rec investigation.Record) {
 	if !rec.State.Settled() {
 		l.printf("%s", observed(rec))
@@ -45,7 +45,7 @@ func (l *Lines) Fetching(rec investigation.Record) {
 	l.printf("%-13s %s (attempt %d)", "fetching", host(rec.Action), rec.Attempts)
 }
 
-// Download leaves the body as it is: a log needs no progress.
+// Download returns the body unchanged: a log does not show progress.
 func (l *Lines) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser { return body }
 
 // Settled writes a line.
@@ -54,11 +54,11 @@ func (l *Lines) Settled(rec investigation.Record) { l.printf("%s", settled(rec))
 // Postponed writes a line.
 func (l *Lines) Postponed(rec investigation.Record, _ error) { l.printf("%s", postponed(rec)) }
 
-// Budget writes nothing: it would be most of the log.
+// Budget writes nothing: it would fill most of the log.
 func (l *Lines) Budget([]time.Time) {}
 
 func observed(rec investigation.Record) string {
-	return fmt.Sprintf("%-13s %s, asked for by %s", rec.State, host(rec.Action), Clean(rec.Requestor))
+	return fmt.Sprintf("%-13s %s, requested by %s", rec.State, host(rec.Action), Clean(rec.Requestor))
 }
 
 func settled(rec investigation.Record) string {
@@ -70,6 +70,6 @@ func settled(rec investigation.Record) string {
 }
 
 func postponed(rec investigation.Record) string {
-	return fmt.Sprintf("%-13s %s, again at %s: %s", "postponed", host(rec.Action),
+	return fmt.Sprintf("%-13s %s, next try at %s: %s", "postponed", host(rec.Action),
 		clock(rec.DueAt), CleanLine(rec.Message))
 }

@@ -11,7 +11,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// TestLinesOfEachEvent: each event is one line, which begins with the time of day in UTC.
+// TestLinesOfEachEvent: each event is one line that starts with the UTC time of day.
 func TestLinesOfEachEvent(t *testing.T) {
 	t.Parallel()
 	const host = "fin-ws-17.contoso.com"
@@ -24,16 +24,16 @@ func TestLinesOfEachEvent(t *testing.T) {
 		{"a simulation", func(l *console.Lines) { l.Began(true) },
 			"SIMULATION: the tenant and its packages are made up; nothing here is evidence"},
 		{"waiting", func(l *console.Lines) { l.Observed(waiting(host)) },
-			"waiting       fin-ws-17.contoso.com, asked for by a.lindqvist@contoso.com"},
+			"waiting       fin-ws-17.contoso.com, requested by a.lindqvist@contoso.com"},
 		{"ready", func(l *console.Lines) { l.Observed(ready(host)) },
-			"ready         fin-ws-17.contoso.com, asked for by a.lindqvist@contoso.com"},
+			"ready         fin-ws-17.contoso.com, requested by a.lindqvist@contoso.com"},
 		{"a host without a name", func(l *console.Lines) { l.Observed(ready("")) },
-			"ready         0123456789ab, asked for by a.lindqvist@contoso.com"},
+			"ready         0123456789ab, requested by a.lindqvist@contoso.com"},
 		{"fetching", func(l *console.Lines) { l.Fetching(fetching(host, 3)) },
 			"fetching      fin-ws-17.contoso.com (attempt 3)"},
 		{"downloading", func(l *console.Lines) { l.Download(actionID, 7, nil) }, ""},
 		{"postponed", func(l *console.Lines) { l.Postponed(postponed(host), errors.New("x")) },
-			"postponed     fin-ws-17.contoso.com, again at 06:36:07Z: the download answered 503"},
+			"postponed     fin-ws-17.contoso.com, next try at 06:36:07Z: the download answered 503"},
 		{"archived", func(l *console.Lines) { l.Settled(archived(host, 3<<20)) },
 			"archived      fin-ws-17.contoso.com: 3.0 MiB, SHA-256 aaaaaaaaaaaaaaaa…"},
 		{"not collected", func(l *console.Lines) { l.Settled(notCollected(host, investigation.ReasonTimeOut)) },
@@ -52,7 +52,7 @@ func TestLinesOfEachEvent(t *testing.T) {
 	}
 }
 
-// TestLinesOfManyLines: a message that has lines, or a name that has a format's signs, stays one line.
+// TestLinesOfManyLines: a multi-line message or a name with format verbs stays on one line.
 func TestLinesOfManyLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -60,13 +60,14 @@ func TestLinesOfManyLines(t *testing.T) {
 	rec := postponed("100%d\n06:06:07Z  archived      forged")
 	rec.Message = "first\r\nsecond %s\n"
 	l.Postponed(rec, nil)
-	const want = "06:06:07Z  postponed     100%d?06:06:07Z  archived      forged, again at 06:36:07Z: first  second %s \n"
+	const want = "06:06:07Z  postponed     100%d?06:06:07Z  archived      forged, " +
+		"next try at 06:36:07Z: first  second %s \n"
 	if got := out.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// TestNoEscapeCodesInALog: what goes to a file or a pipe has none, whatever names say.
+// TestNoEscapeCodesInALog: output to a file or pipe never contains escape codes, not even from names.
 func TestNoEscapeCodesInALog(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -91,7 +92,7 @@ func TestNoEscapeCodesInALog(t *testing.T) {
 	}
 }
 
-// TestLinesGoOnWhenWritesFail: a log that is full stops no run.
+// TestLinesGoOnWhenWritesFail: a full disk under the log does not stop a run.
 func TestLinesGoOnWhenWritesFail(t *testing.T) {
 	t.Parallel()
 	out := &full{takes: 1}
@@ -104,7 +105,7 @@ func TestLinesGoOnWhenWritesFail(t *testing.T) {
 	}
 }
 
-// TestOutcomesAreToldOnce: an action that Defender gave up on before anybody saw it is one line, not two.
+// TestOutcomesAreToldOnce: an action that had failed before Packhorse first saw it is one line, not two.
 func TestOutcomesAreToldOnce(t *testing.T) {
 	t.Parallel()
 	rec := notCollected("fin-ws-17.contoso.com", investigation.ReasonFailed)

@@ -11,30 +11,30 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Summary is what a run has to show for itself.
+// Summary is the outcome of a run.
 type Summary struct {
-	Records   []investigation.Record // everything the ledger knows of the tenant
+	Records   []investigation.Record // all records of the tenant in the ledger
 	StartedAt time.Time
 	EndedAt   time.Time
-	// Where a person finds the object of a receipt: a path, or an s3:// URL.
+	// Locate returns where a person finds a stored object: a path or an s3:// URL.
 	Locate func(investigation.Receipt) string
-	// Evidence is how what was stored can be proved.
+	// Evidence says how to verify what the run stored.
 	Evidence Evidence
-	// Judge is the verdict of the simulator in this process; nil where there is none.
+	// Judge is the verdict of the simulator in this process; nil without one.
 	Judge *Judgement
-	// Simulated: the tenant is a simulator's, in this process or elsewhere.
+	// Simulated reports whether the tenant is simulated, in this process or another.
 	Simulated bool
 }
 
-// Evidence is where the tenant's chain of manifests stands, and how it is checked.
+// Evidence describes the tenant's chain of manifests and how to check it.
 type Evidence struct {
-	Sequence int64  `json:"sequence"` // of the last manifest; 0: there is none
-	Digest   string `json:"digest"`   // its SHA-256: keep it elsewhere
-	KeyID    string `json:"keyId"`    // of the key that signs
-	Check    string `json:"-"`        // the command that checks it all
+	Sequence int64  `json:"sequence"` // of the last manifest; 0 if none
+	Digest   string `json:"digest"`   // SHA-256 of the last manifest: keep a copy elsewhere
+	KeyID    string `json:"keyId"`    // of the current signing key
+	Check    string `json:"-"`        // the command that verifies the archive
 }
 
-// Judgement is the simulator's verdict on the run, held against what the archive has.
+// Judgement is the simulator's verdict on the run, compared with the contents of the archive.
 type Judgement struct {
 	Passed           bool     `json:"passed"`
 	PackageURICalls  int      `json:"packageUriCalls"`
@@ -45,15 +45,15 @@ type Judgement struct {
 	FilesDifferent   int      `json:"filesDifferent"`
 	Leaks            int      `json:"leaks"`
 	BrokenRules      []string `json:"brokenRules"`
-	ServedBeforeThis int      `json:"servedBeforeThis"` // archived by an earlier run: not compared
+	ServedBeforeThis int      `json:"servedBeforeThis"` // archived by an earlier run, so not compared
 }
 
-// counts sums the records up by what became of them.
+// counts is the number of records per outcome.
 type counts struct {
 	Archived     int   `json:"archived"`
 	NotCollected int   `json:"notCollected"`
 	Waiting      int   `json:"waiting"`
-	Open         int   `json:"open"` // ready, in flight, or to be announced
+	Open         int   `json:"open"` // ready, in flight or unannounced
 	Earlier      int   `json:"earlier"`
 	Bytes        int64 `json:"bytes"`
 }
@@ -78,7 +78,7 @@ func (s Summary) counts() counts {
 	return c
 }
 
-// current returns the records this run had to do with, oldest first.
+// current returns the records that this run worked on, oldest first.
 func (s Summary) current() []investigation.Record {
 	var current []investigation.Record
 	for _, rec := range s.Records {
@@ -90,8 +90,8 @@ func (s Summary) current() []investigation.Record {
 	return current
 }
 
-// Table writes the summary for a person: a row per action, the stored objects in the form that
-// sha256sum -c reads, the totals, and the judge's verdict where there is one.
+// Table writes the summary for people: a row per action, the stored objects in the format of
+// sha256sum -c, the totals, and the judge's verdict if there is one.
 func (s Summary) Table(out io.Writer) error { return atOnce(out, s.table) }
 
 func (s Summary) table(out io.Writer) error {
@@ -99,7 +99,7 @@ func (s Summary) table(out io.Writer) error {
 		fmt.Fprintf(out, "\n%s\n", simulation)
 	}
 	var g grid
-	g.row("HOST", "ASKED FOR BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
+	g.row("HOST", "REQUESTED BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
 	for _, rec := range s.current() {
 		size, took := "–", "–"
 		if rec.Receipt.Key != "" {
@@ -120,8 +120,8 @@ func (s Summary) table(out io.Writer) error {
 	return nil
 }
 
-// atOnce passes on what write wrote in one write: of many, some could be lost without anybody hearing
-// of it.
+// atOnce buffers the output of write and sends it to out in a single write. The fmt.Fprint calls inside
+// write ignore errors; this way the one that matters is returned.
 func atOnce(out io.Writer, write func(io.Writer) error) error {
 	var text bytes.Buffer
 	err := write(&text)
@@ -183,7 +183,7 @@ func (s Summary) verdict(out io.Writer) {
 	}
 }
 
-// Outcome is what came of an action, or its state, as a person calls it.
+// Outcome returns the outcome of an action, or its state if it has none yet, in words for people.
 func Outcome(rec investigation.Record) string {
 	switch {
 	case rec.Reason != "":

@@ -13,10 +13,10 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// barWidth is in characters.
+// barWidth is the width of a bar in columns.
 const barWidth = 32
 
-// Terminal shows a progress bar per package, and under them the budget. Lines of text scroll above.
+// Terminal shows a progress bar per package and the budget below them. Lines of text scroll above.
 // Close MUST be called before anything else writes to the terminal.
 type Terminal struct {
 	now      func() time.Time
@@ -28,7 +28,7 @@ type Terminal struct {
 	bars map[string]*packageBar
 }
 
-// packageBar is one package's line.
+// packageBar is the progress bar of one package.
 type packageBar struct {
 	bar   *mpb.Bar
 	phase atomic.Pointer[string]
@@ -56,7 +56,7 @@ func newTerminal(now func() time.Time, output mpb.ContainerOption) *Terminal {
 	return t
 }
 
-// Close draws once more and leaves the bars of unfinished packages on the screen.
+// Close draws a last frame and leaves the bars of unfinished packages on the screen.
 func (t *Terminal) Close() {
 	t.mu.Lock()
 	for _, b := range t.bars {
@@ -67,34 +67,34 @@ func (t *Terminal) Close() {
 	t.progress.Wait()
 }
 
-// Write scrolls text above the bars. It is where the log goes.
+// Write scrolls text above the bars. The log writes here.
 func (t *Terminal) Write(p []byte) (int, error) { return t.progress.Write(p) }
 
 func (t *Terminal) println(line string) {
-	// After Close there is no screen to write to, and nothing to be done about it.
+	// Writing fails only after Close, when the screen is gone.
 	_, _ = fmt.Fprintln(t.progress, line)
 }
 
-// Began scrolls a line where the tenant is a simulated one.
+// Began scrolls a line if the tenant is simulated.
 func (t *Terminal) Began(simulated bool) {
 	if simulated {
 		t.println(simulation)
 	}
 }
 
-// Observed scrolls a line, except for an action that is decided already: Settled tells of that.
+// Observed scrolls a line unless the action is already decided: Settled reports those.
 func (t *Terminal) Observed(rec investigation.Record) {
 	if !rec.State.Settled() {
 		t.println(observed(rec))
 	}
 }
 
-// Fetching begins the package's bar.
+// Fetching adds a bar for the package.
 func (t *Terminal) Fetching(rec investigation.Record) {
-	t.barOf(rec.Action).say("asking for the link")
+	t.barOf(rec.Action).say("requesting the link")
 }
 
-// Download lets the bar grow with the bytes. A link that is opened again begins it anew.
+// Download wraps body so that the bar advances with every read. Opening a link again restarts the bar.
 func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser {
 	t.mu.Lock()
 	b, ok := t.bars[actionID]
@@ -105,7 +105,7 @@ func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.
 	b.say("streaming")
 	b.bar.SetCurrent(0)
 	if size != investigation.SizeUnknown {
-		b.bar.SetTotal(size+1, false) // the last step is the archive's answer
+		b.bar.SetTotal(size+1, false) // the last step waits for the archive's answer
 	}
 	counted, err := b.bar.ProxyReader(body)
 	if err != nil {
@@ -114,20 +114,20 @@ func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.
 	return counted
 }
 
-// Settled takes the bar away and scrolls a line. Finished bars cannot stay: with more of them than the
-// terminal has lines, mpb would draw every frame below the one before.
+// Settled removes the bar and scrolls a line. Finished bars cannot stay: once they outnumber the lines
+// of the terminal, mpb draws every frame below the previous one.
 func (t *Terminal) Settled(rec investigation.Record) {
 	t.drop(rec.ActionID)
 	t.println(settled(rec))
 }
 
-// Postponed takes the bar away and scrolls a line.
+// Postponed removes the bar and scrolls a line.
 func (t *Terminal) Postponed(rec investigation.Record, _ error) {
 	t.drop(rec.ActionID)
 	t.println(postponed(rec))
 }
 
-// drop takes the action's bar away, if it has one.
+// drop removes the action's bar, if it has one.
 func (t *Terminal) drop(actionID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,7 +137,7 @@ func (t *Terminal) drop(actionID string) {
 	}
 }
 
-// Budget remembers what the budget line shows.
+// Budget updates the budget line.
 func (t *Terminal) Budget(freeAt []time.Time) { t.freeAt.Store(&freeAt) }
 
 func (t *Terminal) barOf(a investigation.Action) *packageBar {
@@ -160,7 +160,7 @@ func (t *Terminal) barOf(a investigation.Action) *packageBar {
 	return b
 }
 
-// style is how every bar looks.
+// style returns the look of every bar.
 func style() mpb.BarStyleComposer {
 	return mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding(" ").Rbound("")
 }

@@ -11,13 +11,13 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Verification is a [verify.Summary] as a person reads it.
+// Verification renders a [verify.Summary] for people.
 type Verification struct {
 	verify.Summary
-	Ledger string // where it is; empty: there is none
+	Ledger string // its location; empty without a ledger
 }
 
-// Table writes what was verified and what it came to.
+// Table writes the scope and the results of the verification.
 func (v Verification) Table(out io.Writer) error { return atOnce(out, v.table) }
 
 func (v Verification) table(out io.Writer) error {
@@ -57,7 +57,7 @@ func (v Verification) tenants(out io.Writer) {
 	}
 }
 
-// chain says how much of a chain was seen, and whether that is all.
+// chain describes how much of a chain was seen and whether it is complete.
 func chain(r verify.Reach) string {
 	switch {
 	case r.Why != "":
@@ -67,7 +67,7 @@ func chain(r verify.Reach) string {
 	case !r.Whole:
 		return fmt.Sprintf("1 to %d, broken", r.Length)
 	case r.Ended && r.Pending > 0:
-		return fmt.Sprintf("1 to %d, %d still to be stored", r.Length, r.Pending)
+		return fmt.Sprintf("1 to %d, %d not stored yet", r.Length, r.Pending)
 	case r.Ended && r.Elsewhere > 0:
 		return fmt.Sprintf("1 to %d, %d in other archives", r.Length, r.Elsewhere)
 	case r.Ended:
@@ -77,7 +77,7 @@ func chain(r verify.Reach) string {
 	}
 }
 
-// checks lists the checks of a single manifest, and of what belongs to it.
+// checks lists every check of a single manifest and its object.
 func (v Verification) checks(out io.Writer) {
 	for _, s := range v.Subjects {
 		fmt.Fprintf(out, "\n%s\n", CleanLine(s.Key))
@@ -91,7 +91,7 @@ func (v Verification) checks(out io.Writer) {
 	}
 }
 
-// counts says how often each check was made, and with what result.
+// counts shows how often each check was made, by result.
 func (v Verification) counts(out io.Writer) error {
 	const notNeeded verify.Verdict = "not needed"
 	tallies := map[verify.Check]map[verify.Verdict]int{}
@@ -127,10 +127,10 @@ func (v Verification) counts(out io.Writer) error {
 }
 
 const (
-	// problemsShown is how many problems, or strangers, are listed. More would scroll the table away;
-	// --json has all.
+	// problemsShown is the maximum number of problems, and of strangers, listed. More would scroll the
+	// table off the screen; --json shows all of them.
 	problemsShown = 50
-	// becauseShown is how many consequences of a problem are listed.
+	// becauseShown is the maximum number of consequences listed per problem.
 	becauseShown = 8
 )
 
@@ -157,7 +157,7 @@ func (v Verification) problems(out io.Writer) {
 	}
 }
 
-// about names host, case and key.
+// about writes the host, case and key of a finding.
 func about(out io.Writer, f verify.Finding) {
 	if f.Host != "" {
 		text := CleanLine(f.Host)
@@ -174,9 +174,9 @@ func about(out io.Writer, f verify.Finding) {
 	}
 }
 
-// because lists what else was found for the same cause.
+// because lists the other findings with the same cause.
 func because(out io.Writer, p verify.Problem) {
-	label := "  so also   "
+	label := "  causes    "
 	for i, f := range p.Because {
 		if i == becauseShown {
 			fmt.Fprintf(out, "            … and %d more: see them all with --json\n", len(p.Because)-i)
@@ -190,7 +190,7 @@ func because(out io.Writer, p verify.Problem) {
 	}
 }
 
-// strangers lists what contradicts nothing.
+// strangers lists foreign objects, which do not contradict the evidence.
 func (v Verification) strangers(out io.Writer) {
 	for i, f := range v.Strangers {
 		if i == problemsShown {
@@ -212,15 +212,15 @@ func (v Verification) strangers(out io.Writer) {
 		if f.Stranger.Note != "" {
 			fmt.Fprintf(out, "%s\n", Fill(CleanLine(f.Stranger.Note), "  note      ", "            "))
 		}
-		known := "not named when the record was made: it came later, or was not seen"
+		known := "not in the record: it appeared later, or was not seen"
 		if f.Stranger.Known {
-			known = "named when the record was made"
+			known = "named in the record"
 		}
 		fmt.Fprintf(out, "  known     %s\n", known)
 	}
 }
 
-// verdict says what it all comes to. It is the last line.
+// verdict writes the overall verdict as the last line.
 func (v Verification) verdict(out io.Writer) {
 	took := v.EndedAt.Sub(v.StartedAt).Round(100 * time.Millisecond)
 	verdict := v.Verdict()
@@ -241,16 +241,16 @@ func (v Verification) verdict(out io.Writer) {
 		}
 	}
 	if len(v.Strangers) > 0 {
-		text += "; " + plural(len(v.Strangers), "stranger") + " beside true records"
+		text += "; " + plural(len(v.Strangers), "stranger") + " next to genuine records"
 	}
 	if verdict != verify.Empty {
-		text += fmt.Sprintf("; %s, %s read again, in %s", plural(len(v.Subjects), "manifest"), Bytes(v.Bytes),
+		text += fmt.Sprintf("; %s, %s reread in %s", plural(len(v.Subjects), "manifest"), Bytes(v.Bytes),
 			took)
 	}
 	fmt.Fprintf(out, "\n%s\n", Fill(text, string(verdict)+": ", ""))
 }
 
-// gapNames lists the checks that were called for and not made, each once.
+// gapNames lists the checks that were needed but not made, without duplicates.
 func (v Verification) gapNames() string {
 	var names []string
 	for _, g := range v.Gaps {

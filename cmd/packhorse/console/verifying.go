@@ -13,7 +13,7 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Quiet is a [verify.Reporter] that says nothing: the table says it all.
+// Quiet is a [verify.Reporter] that shows nothing, for output that consists of the final table.
 type Quiet struct{}
 
 // Begin implements verify.Reporter.
@@ -28,15 +28,16 @@ func (Quiet) Checked(verify.Subject) {}
 // Found implements verify.Reporter.
 func (Quiet) Found(verify.Finding) {}
 
-// VerifyJSON writes one object a line. Its "event" is checked, mismatch, unread (what could not be looked
-// at), stranger (what is named and contradicts nothing), or, in the last line, verified.
+// VerifyJSON writes one object per line. Its "event" is checked, mismatch, unread (an object that could
+// not be read) or stranger (a foreign object that contradicts nothing); the last line is verified.
 type VerifyJSON struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	out    io.Writer
 	failed error // the first write that failed
 }
 
-// NewVerifyJSON returns a reporter that writes to out. [VerifyJSON.Summary] tells if a write failed.
+// NewVerifyJSON returns a reporter that writes to out. [VerifyJSON.Summary] returns the first
+// write error.
 func NewVerifyJSON(out io.Writer) *VerifyJSON { return &VerifyJSON{out: out} }
 
 func (j *VerifyJSON) write(line any) {
@@ -88,7 +89,7 @@ func (j *VerifyJSON) Found(f verify.Finding) {
 	}{event, f})
 }
 
-// Summary writes the last line. The error is the first that writing any line met.
+// Summary writes the last line. It returns the first error from writing any line.
 func (j *VerifyJSON) Summary(s verify.Summary) error {
 	wrong := len(s.Findings) - len(s.Strangers)
 	j.write(struct {
@@ -121,18 +122,18 @@ func (j *VerifyJSON) Summary(s verify.Summary) error {
 	return j.failed
 }
 
-// barFrom is the size of an object that gets a bar of its own, in bytes. Smaller ones would only
+// barFrom is the size in bytes from which an object gets its own bar. Bars of smaller objects would only
 // flicker.
 const barFrom = 16 << 20
 
-// VerifyBars shows a bar for what is read of all, and one for each large object. Findings scroll
-// above. Close MUST be called before anything else writes to the terminal.
+// VerifyBars shows a bar for all bytes to read and one for each large object. Findings scroll above.
+// Close MUST be called before anything else writes to the terminal.
 type VerifyBars struct {
 	progress *mpb.Progress
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	total *mpb.Bar
-	open  map[*mpb.Bar]bool // the bars of large objects that are being read
+	open  map[*mpb.Bar]bool // the bars of large objects being read
 }
 
 // NewVerifyBars starts drawing on out, which MUST be a terminal.
@@ -145,7 +146,7 @@ func newVerifyBars(output mpb.ContainerOption) *VerifyBars {
 	}
 }
 
-// Begin begins the bar of all.
+// Begin adds the bar for all bytes.
 func (b *VerifyBars) Begin(_ int, size int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,15 +158,15 @@ func (b *VerifyBars) Begin(_ int, size int64) {
 		))
 }
 
-// bar adds a bar that only Abort ends: more bytes than were announced do not.
+// bar adds a bar that only Abort ends: reading more bytes than announced does not complete it.
 func (b *VerifyBars) bar(size int64, options ...mpb.BarOption) *mpb.Bar {
 	bar := b.progress.New(0, style(), options...)
 	bar.SetTotal(size, false)
 	return bar
 }
 
-// Reading lets the bars grow with the bytes. A large object's own bar goes with its last byte; several
-// versions of one object may be read while it is checked.
+// Reading wraps body so that the bars advance with every read. A large object's bar disappears after the
+// last byte instead of in Checked, because one check may read several versions of an object.
 func (b *VerifyBars) Reading(key string, size int64, body io.Reader) io.Reader {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -180,7 +181,7 @@ func (b *VerifyBars) Reading(key string, size int64, body io.Reader) io.Reader {
 	return counted
 }
 
-// end takes a bar away.
+// end removes a bar.
 func (b *VerifyBars) end(bar *mpb.Bar) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -191,7 +192,7 @@ func (b *VerifyBars) end(bar *mpb.Bar) {
 type counter struct {
 	source io.Reader
 	bars   []*mpb.Bar
-	end    func() // called with every error, io.EOF among them
+	end    func() // called on every error, including io.EOF
 }
 
 func (c counter) Read(p []byte) (int, error) {
@@ -205,7 +206,7 @@ func (c counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Checked does nothing: the object's bar is gone by then.
+// Checked does nothing: the object's bar is already gone.
 func (b *VerifyBars) Checked(verify.Subject) {}
 
 // Found scrolls a line.
@@ -219,17 +220,17 @@ func (b *VerifyBars) Found(f verify.Finding) {
 	}
 	line := CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
 		cmp.Or(f.Headline, f.What)))
-	// One line each, and the whole of it below, sorted by cause. There is no screen after Close.
+	// One line per finding; the table shows them in full, sorted by cause. Writing fails only after Close.
 	_, _ = io.WriteString(b.progress, cut(line, foundMax, "")+"\n")
 }
 
 // Columns of an 80-column terminal.
 const (
-	nameMax  = 24 // of an object's name before its bar
-	foundMax = 78 // of a finding while others are looked for
+	nameMax  = 24 // of an object's name in front of its bar
+	foundMax = 78 // of a finding while the verification runs
 )
 
-// Close takes the bars away. It may be called more than once.
+// Close removes the bars. It may be called more than once.
 func (b *VerifyBars) Close() {
 	b.mu.Lock()
 	for bar := range b.open {

@@ -1,10 +1,10 @@
-// Package console shows a person or a machine what a run of Packhorse does.
+// Package console shows the progress and the outcome of a run or a verification.
 //
-// Three reporters for three readers: [Terminal] (progress bars), [Lines] (a log a person can read
-// in a file), [JSON] (one object a line). A [Summary] closes each of them.
+// Three reporters show a run: [Terminal] (progress bars), [Lines] (a plain log) and [JSON] (one object
+// per line). A [Summary] follows each of them.
 //
-// What Defender says of hosts and people is somebody else's words and may hold anything: whatever
-// is shown passes through Clean or WriteJSON first, so that a host name cannot steer the terminal.
+// The names of hosts and people come from Defender and may contain anything. All of them pass through
+// Clean, CleanLine or WriteJSON, so a host name cannot send control characters to the terminal.
 package console
 
 import (
@@ -21,14 +21,14 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// widthMax is how many columns somebody else's words take at most.
+// widthMax is the maximum width of foreign text in a table, in columns.
 const widthMax = 40
 
-// hidden reports whether a character shows nothing by itself, but may steer a terminal (U+001B, U+009B) or
+// hidden reports whether a character is not printable: it may control the terminal (U+001B, U+009B) or
 // change the order in which others are shown (U+202E).
 func hidden(r rune) bool { return !unicode.IsPrint(r) }
 
-// replace returns s with another character in the place of each that is hidden.
+// replace returns s with every hidden character replaced.
 func replace(s string, by rune) string {
 	return strings.Map(func(r rune) rune {
 		if hidden(r) {
@@ -38,12 +38,12 @@ func replace(s string, by rune) string {
 	}, s)
 }
 
-// Clean makes text from outside safe for a terminal and short enough for a column.
+// Clean makes foreign text safe for a terminal and short enough for a column.
 func Clean(s string) string {
 	return cut(replace(s, '?'), widthMax, "…")
 }
 
-// host names the action's machine: by its DNS name where there is one.
+// host returns the DNS name of the action's machine or, without one, the start of its id.
 func host(a investigation.Action) string {
 	if a.ComputerDNSName != "" {
 		return Clean(a.ComputerDNSName)
@@ -51,10 +51,10 @@ func host(a investigation.Action) string {
 	return a.MachineID[:min(12, len(a.MachineID))]
 }
 
-// Bytes shows a size in binary units.
+// Bytes formats a size in binary units.
 func Bytes(n int64) string {
 	const unit = 1024
-	const rounded = unit - 0.05 // from here on one digit would show 1024.0
+	const rounded = unit - 0.05 // from here on, rounding to one digit gives 1024.0
 	if n < unit {
 		return fmt.Sprintf("%d B", n)
 	}
@@ -68,8 +68,8 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.1f %s", size, suffix)
 }
 
-// budgetLine says how much of the budget is free, and when more will be. Before anybody has looked, it
-// says that.
+// budgetLine says how many calls are free and when the next one will be. Without slots, the budget has not
+// been read yet.
 func budgetLine(freeAt []time.Time, now time.Time) string {
 	if len(freeAt) == 0 {
 		return "starting"
@@ -87,16 +87,16 @@ func budgetLine(freeAt []time.Time, now time.Time) string {
 	return line
 }
 
-// simulation says that what is shown is none of a real tenant's, for people.
+// simulation marks the output of a simulation for people.
 const simulation = "SIMULATION: the tenant and its packages are made up; nothing here is evidence"
 
-// clock is the time of day an event is shown with.
+// clock formats the time of day of an event.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
-// CleanLine makes text from outside safe for a terminal without shortening it.
+// CleanLine makes foreign text safe for a terminal without shortening it. Line breaks become spaces.
 func CleanLine(s string) string { return replace(s, ' ') }
 
-// CleanText does what CleanLine does, line by line.
+// CleanText applies CleanLine to each line.
 func CleanText(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {
@@ -105,15 +105,15 @@ func CleanText(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// WriteJSON writes v as one line of JSON, in one write. What is hidden in its words is escaped: whoever
-// reads the line sees it, and whoever decodes it gets the words as they were.
+// WriteJSON writes v as one line of JSON in a single write. It escapes hidden characters: people who read
+// the line see them, and decoders get the original text back.
 func WriteJSON(out io.Writer, v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
 	line := make([]byte, 0, len(text)+1)
-	for _, r := range string(text) { // outside of words there is nothing but ASCII
+	for _, r := range string(text) { // outside of strings JSON is ASCII
 		if hidden(r) {
 			for _, unit := range utf16.Encode([]rune{r}) {
 				line = fmt.Appendf(line, `\u%04x`, unit)
@@ -126,11 +126,11 @@ func WriteJSON(out io.Writer, v any) error {
 	return err
 }
 
-// plainWord is what a shell takes as it stands. In zsh a leading = expands to the path of a command.
+// plainWord matches words that shells take literally. In zsh a leading = expands to the path of a command.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+:,./][A-Za-z0-9_@%+=:,./-]*$`)
 
-// ShellQuote returns text as one word of a shell's command line, whatever is in it. Text that begins
-// with a hyphen stays one: whoever uses it as a name puts something before.
+// ShellQuote returns text quoted as a single shell word. It does not protect a leading hyphen: callers
+// that use text as a file name must prevent it from being read as a flag.
 func ShellQuote(text string) string {
 	if plainWord.MatchString(text) {
 		return text
@@ -138,10 +138,10 @@ func ShellQuote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// LineMax is how many columns a line of running text has at most, except where a single word has more.
+// LineMax is the maximum width of running text in columns. Only a single longer word exceeds it.
 const LineMax = 100
 
-// Fill breaks text into lines of at most LineMax columns; the first begins with first, the others with next.
+// Fill wraps text at LineMax columns. It prefixes the first line with first and the others with next.
 func Fill(text, first, next string) string {
 	var out strings.Builder
 	out.WriteString(first)
