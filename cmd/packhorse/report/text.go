@@ -11,7 +11,7 @@ import (
 
 const (
 	factIndent = 2
-	nameMax    = 62 // characters of a fact's name before its value goes below
+	nameMax    = 62 // characters; longer names are not aligned, and their value follows a colon
 )
 
 // Text writes the report as text.
