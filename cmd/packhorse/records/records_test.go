@@ -143,7 +143,7 @@ func TestStrangers(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Stranger  packages/a.zip, 7 bytes, " + strings.Repeat("5", 64), "8 bytes, it is too large",
-		"in a place of fin-ws-17.contoso.com, found 2026-03-10 12:00:00Z",
+		"stored in place of a file of fin-ws-17.contoso.com, found 2026-03-10 12:00:00Z",
 	} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("there is no %q in %s", want, table.String())
