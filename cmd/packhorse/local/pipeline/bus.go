@@ -7,9 +7,8 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// bus is the in-process twin of the event bus: Ready and Settled events go to the workers, outcomes
-// to the reporter. It loses nothing while the process lives, and what a dead process lost the poller
-// hands over again.
+// bus is the in-process twin of the event bus: Ready and Settled events go to the workers, outcomes to the
+// reporter. It loses no events while the process lives; after a crash the poller hands them over again.
 type bus struct {
 	reporter Reporter
 	work     chan job
@@ -24,8 +23,8 @@ type job struct {
 	conclude bool // conclude the action, do not fetch its package
 }
 
-// queueMax bounds the events that wait for a worker. The poller hands over no more than the budget
-// frees and can be concluded at a time, so that only hours of stalled workers fill it.
+// queueMax bounds the events that wait for a worker. The poller never hands over more at once than the budget
+// allows and the workers can conclude, so the queue fills only if the workers stall for hours.
 const queueMax = 128
 
 func newBus(reporter Reporter) *bus {
@@ -36,13 +35,13 @@ func newBus(reporter Reporter) *bus {
 	}
 }
 
-// Ready queues the actions to be fetched. One that waits in the queue already, or finds it full, is
-// not taken twice: the poller offers it again.
+// Ready queues actions for fetching. It does not take an action that is already queued, or any action while
+// the queue is full: the poller offers them again.
 func (b *bus) Ready(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	return b.queue(ids, false), nil
 }
 
-// Settled queues the actions to be concluded, likewise.
+// Settled queues actions for concluding, in the same way.
 func (b *bus) Settled(_ context.Context, ids []investigation.ID) ([]investigation.ID, error) {
 	return b.queue(ids, true), nil
 }
@@ -65,14 +64,14 @@ func (b *bus) queue(ids []investigation.ID, conclude bool) (taken []investigatio
 	return taken
 }
 
-// started takes the job out of the queue's memory.
+// started marks the job as no longer queued.
 func (b *bus) started(j job) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.queued, j)
 }
 
-// Announce reports every outcome.
+// Announce passes every outcome to the reporter.
 func (b *bus) Announce(_ context.Context, records []investigation.Record) (
 	[]investigation.ID, error,
 ) {

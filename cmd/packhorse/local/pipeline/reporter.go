@@ -7,28 +7,28 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Reporter shows a person or a machine what happens. Implementations MUST be safe for concurrent
-// use and MUST NOT block for long: the work waits for them.
+// Reporter shows the progress of a run. Implementations MUST be safe for concurrent use and MUST NOT block for
+// long: the pipeline waits for them.
 type Reporter interface {
-	// Began tells, before anything else, whether the tenant is a simulated one.
+	// Began is called first. It tells whether the tenant is simulated.
 	Began(simulated bool)
 
-	// Observed tells of an action seen for the first time, or seen to have changed.
+	// Observed is called for an action that is new or has changed.
 	Observed(rec investigation.Record)
 
-	// Fetching tells that the action was claimed and its package is being fetched.
+	// Fetching is called when an action was claimed and the fetch of its package begins.
 	Fetching(rec investigation.Record)
 
-	// Download tells that the package's bytes begin to flow, and returns the body through which
-	// they are counted. size is in bytes, or investigation.SizeUnknown.
+	// Download is called when the download of a package begins. It returns body or a wrapper that counts the
+	// bytes read. size is in bytes, or investigation.SizeUnknown.
 	Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser
 
-	// Settled tells what became of an action: archived or notCollected.
+	// Settled is called with the outcome of an action: archived or notCollected.
 	Settled(rec investigation.Record)
 
-	// Postponed tells that a fetch did not succeed this time; the record says when it is due again.
+	// Postponed is called when a fetch failed for now; the record says when it is due again.
 	Postponed(rec investigation.Record, cause error)
 
-	// Budget tells when each slot of the package budget frees, in ascending order.
+	// Budget is called with the times when the slots of the package budget free up, in ascending order.
 	Budget(freeAt []time.Time)
 }
