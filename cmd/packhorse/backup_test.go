@@ -63,7 +63,7 @@ func TestLostAttributes(t *testing.T) {
 		t.Errorf("verify: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
 	}
 	got = packhorse(t, nil, "verify", "--data", lost, "--require", "all")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "version was required and could not be checked") {
+	if got.code != exitFailed || !strings.Contains(got.stderr, "the required check version could not be made") {
 		t.Errorf("verify --require all: exit %d: %s", got.code, got.stderr)
 	}
 	key := listed(t, data)[0].Key

@@ -149,8 +149,8 @@ func TestNoMixing(t *testing.T) {
 		environ []string
 		says    string
 	}{
-		{[]string{"--data", made}, environ, "has the packages of a simulation"},
-		{[]string{"--data", evidence, "--simulate", "1"}, nil, "has the evidence of a real tenant"},
+		{[]string{"--data", made}, environ, "holds the packages of a simulation"},
+		{[]string{"--data", evidence, "--simulate", "1"}, nil, "holds the evidence of a real tenant"},
 	} {
 		before := tree(t, c.args[1])
 		got := packhorse(t, c.environ, append([]string{"run", "--until-idle"}, c.args...)...)

@@ -156,7 +156,7 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
-var commandForm = regexp.MustCompile(`(?s)  \$ (.*?)\n    → prints[^\n]*?([0-9a-f]{64}|Verified OK|name of its file)\n`)
+var commandForm = regexp.MustCompile(`(?s)  \$ (.*?)\n    → prints[^\n]*?([0-9a-f]{64}|Verified OK|name of the key file)\n`)
 
 // typed types the commands of a report, and compares what they print.
 func typed(t *testing.T, folder, key, report string) {
@@ -185,7 +185,7 @@ func typed(t *testing.T, folder, key, report string) {
 	}
 	for _, step := range steps {
 		want := step[2]
-		if want == "name of its file" {
+		if want == "name of the key file" {
 			want = strings.TrimSuffix(filepath.Base(published[0]), ".pem")
 		}
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", step[1])
@@ -208,13 +208,13 @@ func TestNoEvidence(t *testing.T) {
 		hint string
 		code int
 	}{
-		{[]string{"verify", "--data", data}, "there is no archive in", "--from s3://NAME", exitFailed},
-		{[]string{"custody", "x", "--data", data}, "there is no archive in", "--from s3://NAME", exitFailed},
-		{[]string{"list", "--data", data}, "there is no ledger in", "--ledger", exitFailed},
-		{[]string{"public-key", "--data", data}, "there is no signing key in", "--data", exitFailed},
+		{[]string{"verify", "--data", data}, "no archive found in", "--from s3://NAME", exitFailed},
+		{[]string{"custody", "x", "--data", data}, "no archive found in", "--from s3://NAME", exitFailed},
+		{[]string{"list", "--data", data}, "no ledger found in", "--ledger", exitFailed},
+		{[]string{"public-key", "--data", data}, "no signing key found in", "--data", exitFailed},
 		{[]string{"verify", "--from", data}, "no such file", "", exitFailed},
 		{[]string{"verify", "--from", empty, "--pub", filepath.Join(data, "x.pem")}, "no such file", "", exitFailed},
-		{[]string{"verify", "x", "--from", empty}, "is no key of an archive", "", exitUsage},
+		{[]string{"verify", "x", "--from", empty}, "is not an archive key", "", exitUsage},
 	} {
 		got := inProcess(nil, c.args...)
 		if got.code != c.code || got.stdout != "" || !strings.Contains(got.stderr, c.says) ||
@@ -254,7 +254,8 @@ func TestPlanted(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := packhorse(t, nil, "verify", "--data", data)
-	if got.code != exitDone || !strings.Contains(got.stdout, "PASS: everything agrees; 1 stranger beside true records") ||
+	if got.code != exitDone ||
+		!strings.Contains(got.stdout, "PASS: everything agrees; 1 stranger next to genuine records") ||
 		!strings.Contains(got.stdout, planted) || !strings.Contains(got.stdout, "7 bytes") {
 		t.Errorf("verify: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
 	}
