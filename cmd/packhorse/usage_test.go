@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// inProcess runs a command line that is to end before anything is started.
+// inProcess runs a command line that should end before starting any work.
 func inProcess(environ []string, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	code := Main{Environ: environ, Stdout: &stdout, Stderr: &stderr}.Run(args)
@@ -33,7 +33,7 @@ func TestHelp(t *testing.T) {
 		}
 		for _, want := range []string{"Usage:\n  packhorse", "Examples:\n  packhorse"} {
 			if !strings.Contains(got.stdout, want) {
-				t.Errorf("%q: there is no %q in %s", args, want, got.stdout)
+				t.Errorf("%q: %q is missing in %s", args, want, got.stdout)
 			}
 		}
 	}
@@ -46,7 +46,7 @@ func TestHelp(t *testing.T) {
 // before the explanation.
 var exampleForm = regexp.MustCompile(`packhorse ((?:[^ |>;\n]+ ?)+)`)
 
-// TestExamples: an example that is refused in turn helps nobody.
+// TestExamples: every command line in the examples must parse.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	root := Main{}.command()
@@ -59,10 +59,10 @@ func TestExamples(t *testing.T) {
 				err = found.ParseFlags(rest)
 			}
 			if err != nil && !errors.Is(err, pflag.ErrHelp) {
-				t.Errorf("%q is refused: %v", match[0], err)
+				t.Errorf("%q does not parse: %v", match[0], err)
 			}
 			if found.Args != nil && found.Args(found, found.Flags().Args()) != nil {
-				t.Errorf("%q has words that mean nothing", match[0])
+				t.Errorf("%q has invalid arguments", match[0])
 			}
 		}
 	}
@@ -77,7 +77,7 @@ func TestEveryFlagIsExplained(t *testing.T) {
 	t.Parallel()
 	for _, cmd := range (Main{}).command().Commands() {
 		if cmd.Short == "" || cmd.Long == "" || cmd.Example == "" {
-			t.Errorf("%s explains too little", cmd.Name())
+			t.Errorf("%s lacks help text", cmd.Name())
 		}
 		checkFlags(t, cmd)
 	}
@@ -181,10 +181,10 @@ func TestBadSettings(t *testing.T) {
 					name, got.code, got.stdout, named, c.wrong)
 			}
 			if strings.Contains(got.stderr, secret) {
-				t.Errorf("%s: the secret is told: %s", name, got.stderr)
+				t.Errorf("%s: the secret was printed: %s", name, got.stderr)
 			}
 			if _, err := os.Stat(data); err == nil {
-				t.Errorf("%s: the data folder was made", name)
+				t.Errorf("%s: the data folder was created", name)
 			}
 		}
 	}
