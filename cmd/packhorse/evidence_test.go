@@ -156,7 +156,8 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
-var commandForm = regexp.MustCompile(`(?s)  \$ (.*?)\n    → prints[^\n]*?([0-9a-f]{64}|Verified OK|name of the key file)\n`)
+var commandForm = regexp.MustCompile(
+	`(?s)  \$ (.*?)\n    → prints[^\n]*?([0-9a-f]{64}|Verified OK|name of the key file)\n`)
 
 // typed runs the commands in a report and compares their output.
 func typed(t *testing.T, folder, key, report string) {

@@ -212,7 +212,7 @@ func (r *Runtime) openDefender(logger *slog.Logger) error {
 	return err
 }
 
-// secret returns the client secret from the environment, whatever version is asked for.
+// secret returns the client secret from the environment, even a rejected one: the environment holds only one.
 func (r *Runtime) secret(context.Context, string) (string, error) {
 	return r.settings.ClientSecret.Reveal(), nil
 }
