@@ -10,7 +10,7 @@ import (
 	"packhorse/cmd/packhorse/datafolder"
 )
 
-// TestBackup: a data folder that is copied with its attributes verifies as before, and goes on.
+// TestBackup: a data folder copied with its attributes verifies as before, and runs continue in it.
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
@@ -44,7 +44,7 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// TestLostAttributes: a copy without them is verified as far as it goes, and nothing is written into it.
+// TestLostAttributes: a copy without attributes is verified as far as possible, and nothing is written to it.
 func TestLostAttributes(t *testing.T) {
 	t.Parallel()
 	data := simulated(t)
@@ -52,7 +52,7 @@ func TestLostAttributes(t *testing.T) {
 	if err := os.CopyFS(lost, os.DirFS(data)); err != nil {
 		t.Fatal(err)
 	}
-	// Where a file system has no extended attributes, they are in a folder beside.
+	// On file systems without extended attributes, they are stored in a sibling folder.
 	if err := os.RemoveAll(filepath.Join(lost, "metadata-of-"+datafolder.S3)); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestLostAttributes(t *testing.T) {
 		t.Errorf("verify: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
 	}
 	got = packhorse(t, nil, "verify", "--data", lost, "--require", "all")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "version was required and could not be checked") {
+	if got.code != exitFailed || !strings.Contains(got.stderr, "the required check version could not be made") {
 		t.Errorf("verify --require all: exit %d: %s", got.code, got.stderr)
 	}
 	key := listed(t, data)[0].Key
@@ -79,11 +79,11 @@ func TestLostAttributes(t *testing.T) {
 		t.Errorf("run: exit %d: %s", got.code, got.stderr)
 	}
 	if after := files(t, lost); after != before {
-		t.Errorf("the archive has %s, and had %s", after, before)
+		t.Errorf("the archive contains %s, want %s", after, before)
 	}
 }
 
-// files lists the archive of a data folder.
+// files lists the files in the archive of a data folder.
 func files(t *testing.T, data string) string {
 	t.Helper()
 	var all []string

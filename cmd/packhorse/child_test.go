@@ -21,30 +21,30 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// What starts the embedded S3 server runs in a process of its own, which is this test binary again:
-// the server's library allows one at a time, changes the working directory, and prints. A process
-// that has this variable is the program.
+// Commands that start the embedded S3 server run in a separate process, which is this test binary again: the
+// server's library allows one server per process, changes the working directory, and prints. If this
+// variable is set, the process is the program.
 const childVariable = "PACKHORSE_TEST_MAIN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
-		syscall.Umask(0o022) // a person's
+		syscall.Umask(0o022) // like a person's shell
 		main()
 	}
-	syscall.Umask(0o077) // t.TempDir makes data folders then that nobody else can reach
+	syscall.Umask(0o077) // t.TempDir then creates data folders that nobody else can access
 	os.Exit(m.Run())
 }
 
-// childTimeout ends a child that hangs; none needs more than a few seconds.
+// childTimeout ends a child that hangs; a healthy one needs a few seconds.
 const childTimeout = 50 * time.Second
 
-// outcome is what a command line came to.
+// outcome is the result of a command line.
 type outcome struct {
 	code           int
 	stdout, stderr string
 }
 
-// command returns the program as a process with exactly this environment, in a folder of its own.
+// command returns the program as a process with exactly this environment, in its own folder.
 func command(ctx context.Context, t *testing.T, environ []string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
@@ -85,7 +85,7 @@ func simulator(t *testing.T, actions ...mdesim.Action) *mdesim.Server {
 	return s
 }
 
-// action is a small package that is ready.
+// action returns an action with a small package that is ready.
 func action(i int) mdesim.Action {
 	return mdesim.Action{
 		ID: mdesim.IDOf("cli", i), MachineID: mdesim.MachineOf("cli", i),
@@ -95,8 +95,8 @@ func action(i int) mdesim.Action {
 	}
 }
 
-// environment is what a real tenant's user would set to reach the simulator. Pairs come on top; a
-// value of "" unsets.
+// environment returns the variables a user would set to reach the simulator as a real tenant. pairs override
+// them; the value "" unsets a variable.
 func environment(s *mdesim.Server, pairs ...string) []string {
 	config := mdesim.Defaults()
 	all := map[string]string{
@@ -115,7 +115,7 @@ func environment(s *mdesim.Server, pairs ...string) []string {
 	return environ
 }
 
-// ledgerRecords is what the ledger of a data folder has.
+// ledgerRecords returns the records in the ledger of a data folder.
 func ledgerRecords(t *testing.T, data string) []investigation.Record {
 	t.Helper()
 	db, err := embedded.OpenDB(t.Context(), filepath.Join(data, datafolder.Database))
@@ -130,8 +130,8 @@ func ledgerRecords(t *testing.T, data string) []investigation.Record {
 	return all
 }
 
-// checkSecrets searches what was printed, and the data folder but for the packages, for links,
-// tokens and the client secret.
+// checkSecrets searches the output and the data folder, except packages, for links, tokens and the client
+// secret.
 func checkSecrets(t *testing.T, s *mdesim.Server, data string, outcomes ...outcome) {
 	t.Helper()
 	// "eyJ" begins every token. A quarter of the client secret would be too much.
@@ -146,8 +146,8 @@ func checkSecrets(t *testing.T, s *mdesim.Server, data string, outcomes ...outco
 		texts["standard error"] += o.stderr
 	}
 	err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
-		// A killed process leaves the parts it sent: bytes of packages, where anything may be.
-		// Keys are random text: "eyJ" is found in one of a thousand.
+		// A killed process leaves parts of packages, which may contain anything. Keys are random
+		// text: one in a thousand contains "eyJ".
 		random := strings.Contains(path, "/.sgwtmp/") || strings.HasSuffix(path, ".pem")
 		if err != nil || !entry.Type().IsRegular() || strings.HasSuffix(path, ".zip") || random {
 			return err
@@ -162,13 +162,13 @@ func checkSecrets(t *testing.T, s *mdesim.Server, data string, outcomes ...outco
 	for where, text := range texts {
 		for _, secret := range secrets {
 			if strings.Contains(text, secret) {
-				t.Errorf("%s has the secret %q", where, secret)
+				t.Errorf("%s contains the secret %q", where, secret)
 			}
 		}
 	}
 }
 
-// lines are the lines of a text; none of nothing.
+// lines splits a text into lines; an empty text has none.
 func lines(text string) []string {
 	var all []string
 	scanner := bufio.NewScanner(strings.NewReader(text))

@@ -18,17 +18,17 @@ func custodyCommand() *cobra.Command {
 	var html string
 	cmd := &cobra.Command{
 		Use:   "custody KEY",
-		Short: "Report on one package, so that a lawyer can read it",
-		Long: `Custody verifies one package and writes a report on it: what it is, who asked for it and why, how it
-was collected, where it is kept, what signs for it, the result of verifying it just now, and how to
-check all that without Packhorse. The text goes to standard output; --html writes the same as one
-page that prints well and needs nothing else.
+		Short: "Report on one package in words a lawyer can read",
+		Long: `Custody verifies one package and reports on it: what the package is, who requested it and why, how it
+was collected, where it is stored, which key signed its record, the result of verifying it just now,
+and how to check all of that without Packhorse. The report goes to standard output as text; --html
+also writes it as a single, self-contained page for printing.
 
-Verdict and exit code are those of packhorse verify (see packhorse verify --help), for this one package.
-Where its manifest cannot be read, the report says what the ledger knows of it.
+The verdict and exit code are those of packhorse verify for this one package (see packhorse verify
+--help). If the manifest cannot be read, the report shows what the ledger recorded instead.
 
-KEY is the key of a package, of a manifest of what was not collected, or of what is in quarantine; or
-the file's path. packhorse list shows the keys.`,
+KEY is the key of a package, of the manifest of a package that was not collected, or of a quarantined
+object. A file path works too. packhorse list shows the keys.`,
 		Example: `  packhorse custody packages/TENANT/MACHINE/TIME_ACTION.zip --html report.html
   packhorse custody not-collected/TENANT/MACHINE/TIME_ACTION.json --from s3://my-evidence --pub key.pem`,
 		Args: usageArgs(cobra.ExactArgs(1)),
@@ -41,11 +41,11 @@ the file's path. packhorse list shows the keys.`,
 		},
 	}
 	o.add(cmd)
-	cmd.Flags().StringVar(&html, "html", "", "write the report as a page into this `FILE` too")
+	cmd.Flags().StringVar(&html, "html", "", "also write the report as an HTML page to this `FILE`")
 	return cmd
 }
 
-// reportCustody is one `packhorse custody`.
+// reportCustody runs `packhorse custody`.
 func reportCustody(cmd *cobra.Command, o evidenceFlags, args []string, page string) error {
 	summary, _, err := verifyOnce(cmd, o, verify.Scope{}, args, console.Quiet{})
 	if err != nil {
@@ -54,7 +54,7 @@ func reportCustody(cmd *cobra.Command, o evidenceFlags, args []string, page stri
 	verdict := verdictOf(summary, o.required)
 	r, err := report.New(summary, summary.Scope.Key)
 	if err != nil {
-		return cmp.Or(verdict, err) // the verdict says more
+		return cmp.Or(verdict, err) // the verdict explains more than the missing report does
 	}
 	err = r.Text(cmd.OutOrStdout())
 	if err != nil {
@@ -69,17 +69,17 @@ func reportCustody(cmd *cobra.Command, o evidenceFlags, args []string, page stri
 	return verdict
 }
 
-const pageMode = 0o600 // it names hosts and people
+const pageMode = 0o600 // the page names hosts and people
 
 func writePage(path string, r report.Report) (err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, pageMode) //nolint:gosec // the user's choice
 	if err != nil {
-		return fmt.Errorf("write the page: %w", err)
+		return fmt.Errorf("write the HTML report: %w", err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	err = r.HTML(file)
 	if err != nil {
-		return fmt.Errorf("write the page %s: %w", path, err)
+		return fmt.Errorf("write the HTML report %s: %w", path, err)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// damagedFolder makes a data folder whose ledger has one row, and that is not a record.
+// damagedFolder creates a data folder whose ledger has a single, malformed row.
 func damagedFolder(t *testing.T) (data string, id investigation.ID) {
 	t.Helper()
 	data = filepath.Join(t.TempDir(), "data")
@@ -48,8 +48,8 @@ func damagedFolder(t *testing.T) (data string, id investigation.ID) {
 	return data, a.ID
 }
 
-// TestRunBesideADamagedRow: a run carries all others, lists them, and ends with an error that names
-// the row; so does list.
+// TestRunBesideADamagedRow: run archives all other packages and list shows them; both end with an error that
+// names the damaged row.
 func TestRunBesideADamagedRow(t *testing.T) {
 	t.Parallel()
 	data, id := damagedFolder(t)
@@ -69,8 +69,7 @@ func TestRunBesideADamagedRow(t *testing.T) {
 	}
 }
 
-// TestDataFolderOfAnyName: a run and its verification take the name of the folder as it is, even where
-// others would take it for a pattern.
+// TestDataFolderOfAnyName: run and verify take the folder name literally, even if it looks like a pattern.
 func TestDataFolderOfAnyName(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), `case [4711] \ *?`)

@@ -22,7 +22,7 @@ import (
 // realTenant is any tenant but the simulator's.
 const realTenant = "3c9f8f6e-52d4-4a3e-9b5c-0e8a4b1f7d21"
 
-// realSimulator serves actions as a real tenant does: under an id of its own.
+// realSimulator serves actions like a real tenant, with a different tenant id.
 func realSimulator(t *testing.T, actions ...mdesim.Action) (*mdesim.Server, []string) {
 	t.Helper()
 	config := mdesim.Defaults()
@@ -38,7 +38,7 @@ func realSimulator(t *testing.T, actions ...mdesim.Action) (*mdesim.Server, []st
 	return s, environment(s, "DEFENDER_TENANT_ID", realTenant)
 }
 
-// entries are the names of the files in a folder.
+// entries returns the names of the files in a folder.
 func entries(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	all, err := os.ReadDir(dir)
@@ -51,13 +51,13 @@ func entries(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestOpenFolder: a data folder or a signing key that others can reach is refused before anything is
-// done, with the command that mends it.
+// TestOpenFolder: if others can access the data folder or the signing key, the command fails before doing
+// anything and prints the command that fixes it.
 func TestOpenFolder(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		folder, key fs.FileMode // key 0: there is none
-		says        string      // of the folder; empty: it is not refused
+		folder, key fs.FileMode // key 0 means no key
+		says        string      // of the folder; empty means it is accepted
 	}{
 		"anybody may write":        {folder: 0o777, says: "(mode 0777): chmod 700 %s"},
 		"the group may write":      {folder: 0o770, says: "(mode 0770): chmod 700 %s"},
@@ -89,7 +89,7 @@ func TestOpenFolder(t *testing.T) {
 			}
 			continue
 		}
-		// Nobody listens there: a token that is asked for would take its time.
+		// Nobody listens there: requesting a token would fail and retry.
 		environ := []string{"DEFENDER_TENANT_ID=" + realTenant, "DEFENDER_CLIENT_ID=" + realTenant,
 			"DEFENDER_CLIENT_SECRET=x", "DEFENDER_AUTHORITY_URL=https://127.0.0.1:1"}
 		says := c.says
@@ -104,13 +104,13 @@ func TestOpenFolder(t *testing.T) {
 			}
 		}
 		if got := entries(t, data); !slices.Equal(got, want) {
-			t.Errorf("%s: the folder has %q", name, got)
+			t.Errorf("%s: the folder contains %q", name, got)
 		}
 	}
 }
 
-// TestNoMixing: evidence and a simulation never share a folder, whichever came first; and only what a
-// simulation stores is marked.
+// TestNoMixing: evidence and a simulation never share a folder, whichever came first, and only simulated
+// packages are marked.
 func TestNoMixing(t *testing.T) {
 	t.Parallel()
 	s, environ := realSimulator(t, action(1))
@@ -149,8 +149,8 @@ func TestNoMixing(t *testing.T) {
 		environ []string
 		says    string
 	}{
-		{[]string{"--data", made}, environ, "has the packages of a simulation"},
-		{[]string{"--data", evidence, "--simulate", "1"}, nil, "has the evidence of a real tenant"},
+		{[]string{"--data", made}, environ, "holds the packages of a simulation"},
+		{[]string{"--data", evidence, "--simulate", "1"}, nil, "holds the evidence of a real tenant"},
 	} {
 		before := tree(t, c.args[1])
 		got := packhorse(t, c.environ, append([]string{"run", "--until-idle"}, c.args...)...)
@@ -162,11 +162,11 @@ func TestNoMixing(t *testing.T) {
 		}
 	}
 	if now := s.Judge().Verdict().Calls[mdesim.KindToken]; now != tokens {
-		t.Errorf("%d tokens were asked for", now-tokens)
+		t.Errorf("got %d requests for a token", now-tokens)
 	}
 }
 
-// TestSimulationIsMarked looks at what people see: the folder's name, the console, the report.
+// TestSimulationIsMarked checks what people see: the folder name, the console and the report.
 func TestSimulationIsMarked(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -177,7 +177,7 @@ func TestSimulationIsMarked(t *testing.T) {
 		t.Fatalf("%v: %s", err, stderr.String())
 	}
 	if got := entries(t, cmd.Dir); !slices.Equal(got, []string{datafolder.DefaultSimulation}) {
-		t.Errorf("it made %q", got)
+		t.Errorf("the run created %q", got)
 	}
 	if first := lines(stderr.String())[0]; !strings.Contains(first, "SIMULATION: ") {
 		t.Errorf("the first line is %q", first)
@@ -198,7 +198,7 @@ func TestSimulationIsMarked(t *testing.T) {
 	}
 }
 
-// manifests are those in a data folder.
+// manifests returns the manifests in a data folder.
 func manifests(t *testing.T, data string) (all []manifest.Manifest) {
 	t.Helper()
 	root := filepath.Join(data, datafolder.S3, datafolder.Bucket)
@@ -223,7 +223,7 @@ func manifests(t *testing.T, data string) (all []manifest.Manifest) {
 	return all
 }
 
-// tree is every file in a folder with its size and time.
+// tree returns every file in a folder with its size and time.
 func tree(t *testing.T, dir string) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {

@@ -12,7 +12,7 @@ import (
 	"packhorse/cmd/packhorse/datafolder"
 )
 
-// simulated is a data folder in which two packages were archived.
+// simulated returns a data folder with two archived packages.
 func simulated(t *testing.T) (data string) {
 	t.Helper()
 	data = filepath.Join(t.TempDir(), "data")
@@ -24,7 +24,7 @@ func simulated(t *testing.T) (data string) {
 	return data
 }
 
-// record is what a line of `packhorse list --json` may have.
+// record holds fields of a line of `packhorse list --json`.
 type record struct {
 	Event, Key, ManifestKey, ComputerDNSName, State, SHA256, TenantID string
 }
@@ -46,7 +46,7 @@ func listed(t *testing.T, data string, args ...string) []record {
 	return all
 }
 
-// TestEvidence: what a run leaves is verified, reported, and shown; and what is changed is found.
+// TestEvidence verifies, reports and lists the results of a run, then changes them and finds the changes.
 func TestEvidence(t *testing.T) {
 	t.Parallel()
 	data := simulated(t)
@@ -120,7 +120,7 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("--json: %+v", got)
 	}
 
-	// Behind the server's back, and with everything that the data folder has to compare with.
+	// Deleted behind the server's back, with the ledger and keys of the data folder to compare with.
 	if err := os.Remove(filepath.Join(folder, filepath.FromSlash(records[1].ManifestKey))); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("a manifest is gone: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
 	}
 	got = packhorse(t, nil, "custody", records[1].Key, "--data", data)
-	if got.code != exitFailed || !strings.Contains(got.stdout, "What the ledger knows of an investigation package") ||
+	if got.code != exitFailed || !strings.Contains(got.stdout, "Ledger entry of an investigation package") ||
 		!strings.Contains(got.stdout, records[1].SHA256) || strings.Contains(got.stdout, "openssl") {
 		t.Errorf("its custody: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
 	}
@@ -146,7 +146,7 @@ func TestEvidence(t *testing.T) {
 	}
 	got = packhorse(t, nil, "custody", records[0].Key, "--data", data)
 	for _, want := range []string{
-		"The file is there, and its SHA-256 is the recorded one DOES NOT AGREE",
+		"The file exists and has the recorded SHA-256 DOES NOT AGREE",
 		"The file was neither replaced nor deleted in the archive not established",
 		"The file is locked against deletion as recorded not established",
 	} {
@@ -156,9 +156,10 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
-var commandForm = regexp.MustCompile(`(?s)  \$ (.*?)\n    → prints[^\n]*?([0-9a-f]{64}|Verified OK|name of its file)\n`)
+var commandForm = regexp.MustCompile(
+	`(?s)  \$ (.*?)\n    → prints[^\n]*?([0-9a-f]{64}|Verified OK|name of the key file)\n`)
 
-// typed types the commands of a report, and compares what they print.
+// typed runs the commands in a report and compares their output.
 func typed(t *testing.T, folder, key, report string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -185,7 +186,7 @@ func typed(t *testing.T, folder, key, report string) {
 	}
 	for _, step := range steps {
 		want := step[2]
-		if want == "name of its file" {
+		if want == "name of the key file" {
 			want = strings.TrimSuffix(filepath.Base(published[0]), ".pem")
 		}
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", step[1])
@@ -197,7 +198,7 @@ func typed(t *testing.T, folder, key, report string) {
 	}
 }
 
-// TestNoEvidence: nothing where something was looked for says so, makes nothing, and helps on.
+// TestNoEvidence: on missing evidence, commands say so, create nothing and suggest what to do.
 func TestNoEvidence(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
@@ -208,13 +209,13 @@ func TestNoEvidence(t *testing.T) {
 		hint string
 		code int
 	}{
-		{[]string{"verify", "--data", data}, "there is no archive in", "--from s3://NAME", exitFailed},
-		{[]string{"custody", "x", "--data", data}, "there is no archive in", "--from s3://NAME", exitFailed},
-		{[]string{"list", "--data", data}, "there is no ledger in", "--ledger", exitFailed},
-		{[]string{"public-key", "--data", data}, "there is no signing key in", "--data", exitFailed},
+		{[]string{"verify", "--data", data}, "no archive found in", "--from s3://NAME", exitFailed},
+		{[]string{"custody", "x", "--data", data}, "no archive found in", "--from s3://NAME", exitFailed},
+		{[]string{"list", "--data", data}, "no ledger found in", "--ledger", exitFailed},
+		{[]string{"public-key", "--data", data}, "no signing key found in", "--data", exitFailed},
 		{[]string{"verify", "--from", data}, "no such file", "", exitFailed},
 		{[]string{"verify", "--from", empty, "--pub", filepath.Join(data, "x.pem")}, "no such file", "", exitFailed},
-		{[]string{"verify", "x", "--from", empty}, "is no key of an archive", "", exitUsage},
+		{[]string{"verify", "x", "--from", empty}, "is not an archive key", "", exitUsage},
 	} {
 		got := inProcess(nil, c.args...)
 		if got.code != c.code || got.stdout != "" || !strings.Contains(got.stderr, c.says) ||
@@ -223,11 +224,11 @@ func TestNoEvidence(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(data); err == nil {
-		t.Error("the data folder was made")
+		t.Error("the data folder was created")
 	}
 }
 
-// TestEmpty: an archive without anything is not true, and nothing else is said of it.
+// TestEmpty: an empty archive gets the verdict EMPTY, and nothing else is printed about it.
 func TestEmpty(t *testing.T) {
 	t.Parallel()
 	got := inProcess(nil, "verify", "--from", t.TempDir())
@@ -242,8 +243,8 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
-// TestPlanted: a file that somebody put beside a package is named, and the true one is reported on,
-// whichever key one asks for.
+// TestPlanted: a file planted next to a package is listed, and custody reports on the genuine package whichever
+// key is given.
 func TestPlanted(t *testing.T) {
 	t.Parallel()
 	data := simulated(t)
@@ -254,7 +255,8 @@ func TestPlanted(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := packhorse(t, nil, "verify", "--data", data)
-	if got.code != exitDone || !strings.Contains(got.stdout, "PASS: everything agrees; 1 stranger beside true records") ||
+	if got.code != exitDone ||
+		!strings.Contains(got.stdout, "PASS: everything agrees; 1 stranger next to genuine records") ||
 		!strings.Contains(got.stdout, planted) || !strings.Contains(got.stdout, "7 bytes") {
 		t.Errorf("verify: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
 	}

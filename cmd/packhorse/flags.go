@@ -14,36 +14,36 @@ import (
 	"packhorse/internal/verify"
 )
 
-// evidenceFlags are the flags that say where the evidence is, and what it is compared with.
+// evidenceFlags are the flags that locate the evidence and the ledger and keys to check it against.
 type evidenceFlags struct {
 	evidence.Options
 
-	require  []string       // as written
-	required []verify.Check // checks that have to be made
+	require  []string       // as given on the command line
+	required []verify.Check // checks that must not be skipped
 }
 
-// add adds the flags to a command that verifies.
+// add registers the flags on a command that verifies.
 func (f *evidenceFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.From, "from", "",
-		"`DIR|URL` of the archive: a copied folder, or s3://BUCKET (default: the data folder's)")
+		"archive to read: `DIR|URL`, a copied folder or s3://BUCKET (default: the archive in the data directory)")
 	flags.StringArrayVar(&f.PublicKeys, "pub", nil,
-		"check signatures with the public keys in this `FILE` (PEM; can be given again)")
-	flags.StringVar(&f.Data, "data", datafolder.Default, "the data `DIR`, with archive, ledger and keys")
-	flags.StringVar(&f.Table, "ledger", "", "compare with this DynamoDB `TABLE`")
-	flags.StringVar(&f.Endpoint, "s3-endpoint", "", "the S3-compatible service that has the bucket (`URL`)")
+		"check signatures with the public keys in this `FILE` (PEM; repeatable)")
+	flags.StringVar(&f.Data, "data", datafolder.Default, "data directory `DIR`, which holds the archive, ledger and keys")
+	flags.StringVar(&f.Table, "ledger", "", "compare the archive with this DynamoDB `TABLE`")
+	flags.StringVar(&f.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
 	flags.StringSliceVar(&f.require, "require", nil,
-		"fail (exit 1) if one of these `CHECKS` was called for and could not be made: all, or a list such as version,lock")
+		"fail (exit 1) if one of these `CHECKS` was needed but could not be made: all, or a list such as version,lock")
 }
 
-// check completes the options and finds what does not go together.
+// check completes the options and rejects flags that contradict each other.
 func (f *evidenceFlags) check(cmd *cobra.Command) error {
 	f.DataGiven = cmd.Flags().Changed("data")
 	if f.Endpoint != "" && !f.InS3() {
-		return usage(cmd, errors.New("--s3-endpoint goes with --from s3://…"))
+		return usage(cmd, errors.New("--s3-endpoint requires --from s3://BUCKET"))
 	}
 	if bucket, _ := f.Bucket(); f.InS3() && bucket == "" {
-		return usage(cmd, fmt.Errorf("--from %q names no bucket: write s3://BUCKET", f.From))
+		return usage(cmd, fmt.Errorf("--from %q lacks a bucket name: write s3://BUCKET", f.From))
 	}
 	for _, name := range f.require {
 		check := verify.Check(name)
@@ -67,7 +67,7 @@ func checkNames() string {
 	return strings.Join(names, ", ")
 }
 
-// tenantFlag reads a tenant's id.
+// tenantFlag returns the canonical form of a --tenant id; empty stays empty.
 func tenantFlag(cmd *cobra.Command, id string) (string, error) {
 	if id == "" {
 		return "", nil

@@ -8,10 +8,10 @@ import (
 )
 
 // keptFolder is a data folder of November 2026: two packages, one of them beside a stranger, and one
-// that never came, with keys, signatures and ledger. Its versions and locks are extended attributes.
+// that was not collected, with keys, signatures and ledger. Its versions and locks are extended attributes.
 const keptFolder = "testdata/kept-2026-11.tar.gz"
 
-// Evidence that an earlier version stored verifies, and a run goes on where that version stood.
+// TestKeptFolderVerifies: evidence from an earlier version verifies, and a run continues where it stopped.
 func TestKeptFolderVerifies(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -22,26 +22,26 @@ import (
 const (
 	kills = 10
 
-	// livesMax bounds how long a process lives before it is killed, wherever it is: long enough for
-	// every part of it to have been begun.
+	// livesMax bounds how long a process lives before it is killed: long enough to have started every kind
+	// of work.
 	livesMax = 20 * time.Second
 
-	// afterCallMax bounds how long every other process lives after it has asked for a link, so that
-	// it is killed between that and the announcement, which is the part that matters.
+	// afterCallMax bounds how long every other process lives after requesting a link. These are killed
+	// between the request and the announcement, which is the critical part.
 	afterCallMax = 700 * time.Millisecond
 
-	// lastLife bounds the run that is left alone: the leases of the killed ones run out first.
+	// lastLife bounds the final run, which first has to wait for the leases of the killed ones.
 	lastLife = 10 * time.Minute
 )
 
-// TestKilledAtRandom kills the program ten times without a warning, over the real budget of two
-// calls a minute, and lets the eleventh finish: every package is there once and whole, and the
-// budget held across all eleven. It takes some ten minutes, so it has a build tag (make kill).
+// TestKilledAtRandom kills the program ten times without warning, with the real budget of two calls a minute,
+// and lets the eleventh run finish: every package is stored once and intact, and the budget was kept across
+// all eleven. It takes about ten minutes, hence the build tag (make kill).
 func TestKilledAtRandom(t *testing.T) {
 	var actions []mdesim.Action
 	for i := range 8 {
 		a := action(i)
-		a.PackageSize = int64(i+1) * (24 << 20) // long enough to be killed in the middle of
+		a.PackageSize = int64(i+1) * (24 << 20) // large enough to be killed halfway
 		actions = append(actions, a)
 	}
 	s := simulator(t, actions...)
@@ -61,7 +61,7 @@ func TestKilledAtRandom(t *testing.T) {
 			awaitCall(s)
 			time.Sleep(rand.N(afterCallMax))
 		}
-		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Process.Kill() // it may already have ended
 		_ = cmd.Wait()
 		printed = append(printed, outcome{stdout: stdout.String(), stderr: stderr.String()})
 		t.Logf("life %d: %v, %d link calls so far, %d packages served whole", i+1,
@@ -90,10 +90,10 @@ func TestKilledAtRandom(t *testing.T) {
 	}
 }
 
-// calls is how often a link was asked for.
+// calls returns the number of requests for a link.
 func calls(s *mdesim.Server) int { return s.Judge().Verdict().Calls[mdesim.KindPackageURI] }
 
-// awaitCall waits for the next request for a link: two minutes at most, since there may be none.
+// awaitCall waits at most two minutes for the next request for a link: it may never come.
 func awaitCall(s *mdesim.Server) {
 	before, began := calls(s), time.Now()
 	for calls(s) == before && time.Since(began) < 2*time.Minute {

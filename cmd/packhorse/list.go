@@ -30,12 +30,13 @@ func listCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List packages by host, requestor, case, state and time",
-		Long: `List shows what the ledger knows: what was asked for, by whom, for which case, and what came of it.
-It asks neither Defender nor the archive, and for the data folder's ledger it needs no network.
+		Long: `List shows what the ledger recorded: which packages were requested, by whom, for which case, and the
+outcome. It contacts neither Defender nor the archive; with the ledger in the data directory it works
+offline.
 
---machine takes a machine id or a DNS name, with or without its domain. --since and --until take a
-time (2026-03-04T05:06:07Z), a date (2026-03-04), or how long ago it is (72h); they are about when a
-package was asked for. --newest-pair gives the two newest packages of one host, to be compared.`,
+--machine takes a machine id or a DNS name, with or without the domain. --since and --until take a
+time (2026-03-04T05:06:07Z), a date (2026-03-04) or an age (72h), and compare it with the time of the
+request. --newest-pair shows the two newest packages of one host, for comparing them.`,
 		Example: `  packhorse list                                 everything
   packhorse list --machine fin-ws-17 --newest-pair
   packhorse list --case INC-4711 --json | jq -r .key
@@ -51,31 +52,32 @@ package was asked for. --newest-pair gives the two newest packages of one host, 
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.filter.Machine, "machine", "", "of this host: a machine `ID|NAME`")
-	flags.StringVar(&o.filter.Requestor, "requestor", "", "asked for by this `REQUESTOR`")
-	flags.StringVar(&o.filter.Case, "case", "", "of this `CASE`")
-	flags.StringVar(&o.filter.State, "state", "", "in this `STATE`: archived, notCollected, waiting, … or a reason")
-	flags.StringVar(&o.since, "since", "", "asked for at this `TIME` or later")
-	flags.StringVar(&o.until, "until", "", "asked for before this `TIME`")
-	flags.BoolVar(&o.newestPair, "newest-pair", false, "the two newest packages of the host of --machine")
-	flags.StringVar(&o.data, "data", datafolder.Default, "the data `DIR` with the ledger")
-	flags.StringVar(&o.table, "ledger", "", "the ledger is this DynamoDB `TABLE`")
-	flags.StringVar(&o.tenant, "tenant", "", "of this tenant, by its `ID`")
-	flags.BoolVar(&o.json, "json", false, "write one JSON object a line")
+	flags.StringVar(&o.filter.Machine, "machine", "", "only packages of this host (machine `ID|NAME`)")
+	flags.StringVar(&o.filter.Requestor, "requestor", "", "only packages requested by this `REQUESTOR`")
+	flags.StringVar(&o.filter.Case, "case", "", "only packages of this `CASE`")
+	flags.StringVar(&o.filter.State, "state", "",
+		"only packages in this `STATE`: archived, notCollected, waiting, … or a reason")
+	flags.StringVar(&o.since, "since", "", "only packages requested at this `TIME` or later")
+	flags.StringVar(&o.until, "until", "", "only packages requested before this `TIME`")
+	flags.BoolVar(&o.newestPair, "newest-pair", false, "only the two newest packages of the --machine host")
+	flags.StringVar(&o.data, "data", datafolder.Default, "data directory `DIR`, which holds the ledger")
+	flags.StringVar(&o.table, "ledger", "", "read this DynamoDB `TABLE` instead of the data directory")
+	flags.StringVar(&o.tenant, "tenant", "", "only packages of the tenant with this `ID`")
+	flags.BoolVar(&o.json, "json", false, "write one JSON object per line")
 	return cmd
 }
 
-// check reads the flags that are more than text.
+// check parses and validates the flags.
 func (o *listOptions) check(cmd *cobra.Command, now time.Time) (err error) {
 	o.tenant, err = tenantFlag(cmd, o.tenant)
 	if err != nil {
 		return err
 	}
 	if o.table != "" && o.tenant == "" {
-		return usage(cmd, errors.New("--ledger goes with --tenant"))
+		return usage(cmd, errors.New("--ledger requires --tenant"))
 	}
 	if o.newestPair && o.filter.Machine == "" {
-		return usage(cmd, errors.New("--newest-pair goes with --machine"))
+		return usage(cmd, errors.New("--newest-pair requires --machine"))
 	}
 	if o.filter.State != "" {
 		o.filter.State, err = records.ParseState(o.filter.State)
@@ -98,7 +100,7 @@ func (o *listOptions) check(cmd *cobra.Command, now time.Time) (err error) {
 	return nil
 }
 
-// listRecords is one `packhorse list`. Records that make no sense are an error beside the list of all others.
+// listRecords runs `packhorse list`. It lists every valid record; its error names the malformed ones.
 func listRecords(cmd *cobra.Command, o listOptions) error {
 	all, err := readLedger(cmd.Context(), o)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
@@ -128,7 +130,7 @@ func showRecords(cmd *cobra.Command, all []investigation.Record, o listOptions) 
 		return records.JSON(cmd.OutOrStdout(), some)
 	}
 	if len(some) == 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), "packhorse: the ledger has nothing of the kind")
+		fmt.Fprintln(cmd.ErrOrStderr(), "packhorse: no matching packages in the ledger")
 		return nil
 	}
 	return records.Table(cmd.OutOrStdout(), some)

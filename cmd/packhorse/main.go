@@ -1,5 +1,4 @@
-// Command packhorse carries Microsoft Defender for Endpoint investigation packages into an evidence
-// archive, on one machine.
+// Command packhorse archives Microsoft Defender for Endpoint investigation packages from a single machine.
 package main
 
 import (
@@ -27,10 +26,10 @@ var version, commit = "unknown", "unknown"
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2 // bad usage, settings or data folder: nothing was begun
-	// What was checked agrees, and some of what the evidence calls for could not be checked.
+	exitUsage  = 2 // invalid usage, settings or data folder: nothing was started
+	// Everything checked agrees, but some checks that the evidence calls for could not be made.
 	exitPartial = 3
-	// The same, where nobody vouches for the key that signed.
+	// Like exitPartial, and only the archive itself vouches for the signing key.
 	exitKeyNotTrusted = 4
 )
 
@@ -38,19 +37,19 @@ func main() {
 	os.Exit(Main{Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr}.Run(os.Args[1:]))
 }
 
-// Main is the program with everything it takes from its surroundings, so that a test can run it.
+// Main is the program with its environment and output streams as fields, which lets tests run it.
 type Main struct {
 	Environ []string // "NAME=value"
 	Stdout  io.Writer
 	Stderr  io.Writer
 }
 
-// Run executes one command line and returns the exit code. The first interrupt ends the command
-// cleanly, a second one at once.
+// Run executes one command line and returns the exit code. The first interrupt stops the command
+// cleanly; a second one kills it.
 func (m Main) Run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // from here on the signal has its default effect again
+	context.AfterFunc(ctx, stop) // restores the default effect: the next signal kills the process
 
 	root := m.command()
 	root.SetArgs(args)
@@ -67,7 +66,7 @@ func (m Main) Run(args []string) int {
 	return exitCode(err)
 }
 
-// exitCode returns the exit code of a command that ended with the error.
+// exitCode returns the exit code for a command that failed with err.
 func exitCode(err error) int {
 	if _, ok := errors.AsType[*settings.Error](err); ok {
 		return exitUsage
@@ -92,14 +91,14 @@ func exitCode(err error) int {
 func (m Main) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "packhorse",
-		Short: "Carry Defender investigation packages into an evidence archive",
-		Long: `Packhorse finds every investigation package of a Microsoft Defender for Endpoint tenant,
-spends the API's budget (2 calls a minute, 120 an hour) to the last call without ever breaking it,
-and stores each package exactly once, hashed and verified.`,
-		Example: `  packhorse run --simulate 4 --until-idle       see it work, in about a minute
+		Short: "Archive Defender investigation packages as evidence",
+		Long: `Packhorse archives every investigation package in a Microsoft Defender for Endpoint tenant. It uses
+the API's full budget (2 calls a minute, 120 an hour) without exceeding it, and stores each package
+exactly once, hashed and verified.`,
+		Example: `  packhorse run --simulate 4 --until-idle       watch it work, in about a minute
   packhorse run --help                          what a real tenant needs
-  packhorse verify                              is the evidence what was collected, and all of it?
-  packhorse list --machine fin-ws-17            what there is of a host`,
+  packhorse verify                              is the evidence unchanged and complete?
+  packhorse list --machine fin-ws-17            which packages a host has`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -14,8 +14,8 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// TestPlantedBefore puts a genuine package, with all its metadata, under the key of the next one before it
-// is fetched. The real bytes are stored beside it, with a true manifest, and the stranger is named.
+// TestPlantedBefore stores a genuine package, with all its metadata, under the key of the next one before that is
+// fetched. The real bytes are then stored next to it with a correct manifest that lists the stranger.
 func TestPlantedBefore(t *testing.T) {
 	t.Parallel()
 	s := simulator(t, action(1))

@@ -15,11 +15,11 @@ func publicKeyCommand() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "public-key",
-		Short: "Print the public key that manifests are signed for",
-		Long: `Public-key prints the public key whose private half signs manifests now, in PEM, as openssl and
-packhorse verify --pub read it. Keep a copy somewhere else than the evidence: it is what shows later
-that the signatures are yours. With --all it prints the earlier keys too, each under a line with its
-id. With --from it prints what is published in an archive.`,
+		Short: "Print the public key that verifies manifests",
+		Long: `Public-key prints the public half of the current signing key in PEM, the format that openssl and
+packhorse verify --pub read. Keep a copy away from the evidence: it proves later that the signatures
+are yours. With --all it also prints the earlier keys, each under a line with its id. With --from it
+prints the keys published in an archive.`,
 		Example: `  packhorse public-key > packhorse.pub.pem       the data folder's key
   packhorse public-key --all                     and every earlier one
   packhorse public-key --all --from s3://my-evidence`,
@@ -33,14 +33,14 @@ id. With --from it prints what is published in an archive.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.Data, "data", datafolder.Default, "the data `DIR` with the keys")
-	flags.StringVar(&o.From, "from", "", "print what is published in the archive at `DIR|URL`: a folder, or s3://BUCKET")
-	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "the S3-compatible service that has the bucket (`URL`)")
+	flags.StringVar(&o.Data, "data", datafolder.Default, "data directory `DIR`, which holds the keys")
+	flags.StringVar(&o.From, "from", "", "print the keys published in the archive at `DIR|URL`, a folder or s3://BUCKET")
+	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
 	flags.BoolVar(&all, "all", false, "print earlier keys too")
 	return cmd
 }
 
-// printPublicKey is one `packhorse public-key`.
+// printPublicKey runs `packhorse public-key`.
 func printPublicKey(cmd *cobra.Command, o evidenceFlags, all bool) error {
 	keys, present, err := evidence.PublicKeys(cmd.Context(), o.Options)
 	if err != nil {
@@ -55,7 +55,7 @@ func printPublicKey(cmd *cobra.Command, o evidenceFlags, all bool) error {
 	case all:
 		text, err = keys.PEM(present)
 	case present == "":
-		return fmt.Errorf("%w: there are %d; print them with --all", errWhichKey, len(ids))
+		return fmt.Errorf("%w: found %d keys; print them all with --all", errWhichKey, len(ids))
 	default:
 		text, err = keys.One(present)
 	}
@@ -66,4 +66,4 @@ func printPublicKey(cmd *cobra.Command, o evidenceFlags, all bool) error {
 	return err
 }
 
-var errWhichKey = errors.New("it cannot be told which key signs now")
+var errWhichKey = errors.New("cannot tell which key is the current one")

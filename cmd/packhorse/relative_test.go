@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRelativePaths: every path on a command line is meant from where the program was started, although
-// the embedded S3 server changes the working directory.
+// TestRelativePaths: paths on the command line are relative to the directory where the program was started,
+// although the embedded S3 server changes the working directory.
 func TestRelativePaths(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
@@ -20,7 +20,7 @@ func TestRelativePaths(t *testing.T) {
 		cmd.Dir = filepath.Join(home, dir)
 		var stdout, stderr strings.Builder
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		_ = cmd.Run() // the exit code is looked at
+		_ = cmd.Run() // the exit code is checked below
 		return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 	}
 	got := from(".", "run", "--simulate", "1", "--package-size", "1KiB", "--until-idle", "--data", "data")

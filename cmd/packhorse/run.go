@@ -15,16 +15,16 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// runCommand has the command complete the options with its flags.
+// runCommand returns the run command, whose flags complete the options.
 func runCommand(o local.Options) *cobra.Command {
 	var json bool
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Find, fetch and store packages, in this one process",
-		Long: `Run does all of Packhorse in one process: it lists the tenant's actions, fetches every package
-within the budget, verifies it and stores it. Packages land as plain files under
-DIR/s3/<bucket>/<key>, or in a bucket of yours with --bucket. State is in DIR/packhorse.db: run
-again after an interruption, however rude, and it goes on where it stood.
+		Short: "Find, fetch and store packages in one process",
+		Long: `Run is all of Packhorse in one process: it lists the tenant's actions, fetches every package within
+the budget, verifies it and stores it. Packages are stored as plain files under
+DIR/s3/<bucket>/<key> or, with --bucket, in your own S3 bucket. State is kept in DIR/packhorse.db:
+after a crash or an interruption, run again and it continues where it left off.
 
 The tenant and its credential come from the environment:
 
@@ -33,24 +33,24 @@ The tenant and its credential come from the environment:
   DEFENDER_CLIENT_SECRET  a client secret's value
   DEFENDER_CLOUD          commercial (default), gcc, gcc-high or dod
 
-and so may how evidence is locked, and which comments name a case:
+Optional settings for locking evidence and for recognizing case ids in comments:
 
-  OBJECT_LOCK_MODE        GOVERNANCE (default), COMPLIANCE or NONE; a bucket of --bucket must have
-                          been made with Object Lock, or this be NONE
-  OBJECT_LOCK_DAYS        for how long, 365 by default
-  CASE_PATTERN            a regular expression; INC-4711 and its like are found without
+  OBJECT_LOCK_MODE        GOVERNANCE (default), COMPLIANCE or NONE; unless this is NONE, the --bucket
+                          bucket must have been created with Object Lock
+  OBJECT_LOCK_DAYS        retention in days, 365 by default
+  CASE_PATTERN            a regular expression; by default ids such as INC-4711 are recognized
 
-Each package gets a manifest and a signature beside it, by the key DIR/signing-key.pem, which is made
-if it is not there. packhorse verify checks all of it.
+Run stores a manifest and its signature next to each package. It signs with DIR/signing-key.pem and
+creates that key if it does not exist. packhorse verify checks all of it.
 
-With --simulate none of these is needed: a Defender simulator runs in the same process, and a judge
-says at the end whether its rules were kept. A simulation has a data folder of its own, and what it
-stores is marked as simulated.
+With --simulate you need none of these settings: a Defender simulator runs in the same process, and a
+judge reports at the end whether the run kept Defender's rules. A simulation uses a separate data
+directory, and everything it stores is marked as simulated.
 
-A setting or a credential that is refused ends a run at once, and nothing is made. While Entra ID or
-Defender cannot be reached, a run says so and tries again.`,
-		Example: `  packhorse run --simulate 4 --until-idle       see it work, in about a minute
-  packhorse run                                 a real tenant, for good
+An invalid setting or a rejected credential ends the run at once, before anything is created. If
+Entra ID or Defender cannot be reached, the run logs that and retries.`,
+		Example: `  packhorse run --simulate 4 --until-idle       watch it work, in about a minute
+  packhorse run                                 a real tenant, until interrupted
   packhorse run --until-idle --json | jq .      once, for a script
   packhorse run --bucket my-evidence            into S3, with your AWS configuration`,
 		Args: usageArgs(cobra.NoArgs),
@@ -63,27 +63,28 @@ Defender cannot be reached, a run says so and tries again.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&o.Simulate, "simulate", 0, "carry the packages of a simulated tenant with `N` actions")
-	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size", "of the simulated packages, in turn: `SIZE`[,SIZE…], such as 2GiB")
+	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
+	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
+		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
 	flags.BoolVar(&o.UntilIdle, "until-idle", false,
-		"end when nothing is ready, in flight or to be announced, and no waiting action is younger than 30 minutes")
-	flags.BoolVar(&json, "json", false, "write one JSON object a line to standard output")
+		"exit once nothing is ready, in flight or unannounced, and every waiting action is at least 30 minutes old")
+	flags.BoolVar(&json, "json", false, "write one JSON object per line to standard output")
 	flags.StringVar(&o.Data, "data", "",
-		"the data `DIR` (default "+datafolder.Default+", and "+datafolder.DefaultSimulation+" with --simulate)")
-	flags.StringVar(&o.Bucket, "bucket", "", "store into this bucket (`NAME`) instead of the data folder")
-	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "the S3-compatible service that has the bucket (`URL`)")
+		"data directory `DIR` (default "+datafolder.Default+"; with --simulate, "+datafolder.DefaultSimulation+")")
+	flags.StringVar(&o.Bucket, "bucket", "", "store packages in the bucket `NAME` instead of the data directory")
+	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
 	return cmd
 }
 
-// completeRun finds what does not go together, and chooses the data folder if nobody did.
+// completeRun rejects flags that contradict each other and sets the default data folder.
 func completeRun(cmd *cobra.Command, o *local.Options) error {
 	switch {
 	case cmd.Flags().Changed("simulate") && o.Simulate < 1:
-		return usage(cmd, errors.New("--simulate takes the number of actions, 1 or more"))
+		return usage(cmd, errors.New("--simulate must be 1 or more"))
 	case o.Simulate == 0 && len(o.Sizes) > 0:
-		return usage(cmd, errors.New("--package-size goes with --simulate"))
+		return usage(cmd, errors.New("--package-size requires --simulate"))
 	case o.Endpoint != "" && o.Bucket == "":
-		return usage(cmd, errors.New("--s3-endpoint goes with --bucket"))
+		return usage(cmd, errors.New("--s3-endpoint requires --bucket"))
 	case o.Data != "":
 	case o.Simulate > 0:
 		o.Data = datafolder.DefaultSimulation
@@ -93,7 +94,7 @@ func completeRun(cmd *cobra.Command, o *local.Options) error {
 	return nil
 }
 
-// run is one `packhorse run`.
+// run runs `packhorse run`.
 func run(cmd *cobra.Command, o local.Options, json bool) (err error) {
 	ctx, startedAt := cmd.Context(), time.Now()
 	screen := openRunScreen(cmd, json)
@@ -102,7 +103,7 @@ func run(cmd *cobra.Command, o local.Options, json bool) (err error) {
 	runtime, err := local.Open(ctx, o, screen.logger)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return o.Interrupted() // as a rule while it waited for a token
+		return o.Interrupted() // usually while it waits for a token
 	case err != nil:
 		return err
 	}
@@ -111,11 +112,11 @@ func run(cmd *cobra.Command, o local.Options, json bool) (err error) {
 	runErr := runtime.Run(ctx, screen.reporter, screen.logger)
 	screen.close()
 	if runErr != nil && !errors.Is(runErr, local.ErrStopped) &&
-		!errors.Is(runErr, investigation.ErrBadRecord) { // then all others are done
+		!errors.Is(runErr, investigation.ErrBadRecord) { // every other action is done
 		return runErr
 	}
 
-	result, err := runtime.Result(context.WithoutCancel(ctx)) // an interrupted run shows what it did, too
+	result, err := runtime.Result(context.WithoutCancel(ctx)) // an interrupted run also shows its summary
 	if err != nil {
 		return errors.Join(runErr, err)
 	}
@@ -129,7 +130,7 @@ func run(cmd *cobra.Command, o local.Options, json bool) (err error) {
 	return runErr
 }
 
-var errJudge = errors.New("the simulator's judge found a rule broken")
+var errJudge = errors.New("the run broke a rule of the simulator: see the judge's verdict")
 
 func summaryOf(r local.Result, o local.Options, startedAt time.Time) console.Summary {
 	return console.Summary{
@@ -141,7 +142,7 @@ func summaryOf(r local.Result, o local.Options, startedAt time.Time) console.Sum
 	}
 }
 
-// verification is the command that checks what was stored.
+// verification returns the command that verifies what the run stored.
 func verification(data string, o local.Options) string {
 	command := "packhorse verify --data " + console.ShellQuote(data)
 	if o.Bucket != "" {

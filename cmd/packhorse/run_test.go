@@ -22,7 +22,7 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// line is what a line of --json may have.
+// line holds fields of a line of --json.
 type line struct {
 	Event, ActionID, Bucket, Key, SHA256, ManifestKey, Reason, Message string
 	Size                                                               int64
@@ -30,19 +30,18 @@ type line struct {
 	Judge                                                              *console.Judgement
 }
 
-// jsonLines reads the lines of --json, and fails the test if one of them is none or if the last is
-// no summary.
+// jsonLines parses the lines of --json. It fails the test if a line is invalid or the last is not a summary.
 func jsonLines(t *testing.T, o outcome) (events []line, summary line) {
 	t.Helper()
 	for _, text := range lines(o.stdout) {
 		var l line
 		if err := json.Unmarshal([]byte(text), &l); err != nil || l.Event == "" {
-			t.Fatalf("the line %q is no event: %v", text, err)
+			t.Fatalf("invalid line %q: %v", text, err)
 		}
 		events = append(events, l)
 	}
 	if len(events) == 0 || events[len(events)-1].Event != "summary" {
-		t.Fatalf("the last line is no summary: %q\n%s", o.stdout, o.stderr)
+		t.Fatalf("the last line is not a summary: %q\n%s", o.stdout, o.stderr)
 	}
 	last := len(events) - 1
 	for _, e := range events[:last] {
@@ -63,7 +62,7 @@ func of(event string, events []line) []line {
 	return some
 }
 
-// stored hashes the file of an archived event, and checks that the manifest lies beside it.
+// stored hashes the file of an archived event and checks that the manifest next to it has that hash.
 func stored(t *testing.T, data string, e line) (size int64, sum string) {
 	t.Helper()
 	folder := filepath.Join(data, datafolder.S3, e.Bucket)
@@ -99,7 +98,7 @@ func TestSimulatedRun(t *testing.T) {
 	for _, e := range archived {
 		size, sum := stored(t, data, e)
 		if sum != e.SHA256 || size != e.Size {
-			t.Errorf("%s: the file is another", e.Key)
+			t.Errorf("%s: the file differs", e.Key)
 		}
 		sizes[size] = true
 	}
@@ -114,7 +113,7 @@ func TestSimulatedRun(t *testing.T) {
 	checkSecrets(t, nil, data, got)
 }
 
-// TestSimulatedTable is the same for a person.
+// TestSimulatedTable is the same run with a table instead of JSON.
 func TestSimulatedTable(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -137,7 +136,7 @@ func TestSimulatedTable(t *testing.T) {
 	checkSecrets(t, nil, data, got)
 }
 
-// TestTenant has nothing but the environment, as with a real tenant, and is run a second time.
+// TestTenant runs twice with only the environment, as for a real tenant.
 func TestTenant(t *testing.T) {
 	t.Parallel()
 	failed := action(3)
@@ -188,15 +187,14 @@ func TestTenant(t *testing.T) {
 	checkSecrets(t, s, data, first, second)
 }
 
-// TestNothingBegun: a credential or a setting that is refused ends the run, and nothing is made before
-// the first token.
+// TestNothingBegun: a rejected credential or setting ends the run, and nothing is created before the first token.
 func TestNothingBegun(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		environ []string // pairs
 		faults  mdesim.Faults
 		says    []string
-		token   bool // there was one: it is the API that refuses
+		token   bool // the run got a token; the API rejects it
 	}{
 		"wrong secret": {
 			environ: []string{"DEFENDER_CLIENT_SECRET", "Zq8~wrong.Secret-Value_0123456789abcdef"},
@@ -237,7 +235,7 @@ func TestNothingBegun(t *testing.T) {
 				t.Errorf("exit %d, %q", got.code, got.stdout)
 			}
 			said := lines(got.stderr)
-			if c.token { // the first line tells whose tenant it is
+			if c.token { // the first line says which tenant it is
 				said = said[1:]
 			}
 			if len(said) != 1 || !strings.HasPrefix(said[0], "packhorse: ") {
@@ -268,7 +266,7 @@ func TestNothingBegun(t *testing.T) {
 	}
 }
 
-// TestInterrupted stops a run in the middle of a download, and goes on in a second one.
+// TestInterrupted stops a run during a download and continues in a second run.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	s := simulator(t, action(1))
@@ -297,7 +295,7 @@ func TestInterrupted(t *testing.T) {
 			}
 		}
 	}
-	_ = cmd.Wait() // the exit code is looked at
+	_ = cmd.Wait() // the exit code is checked below
 	first.code, first.stderr = cmd.ProcessState.ExitCode(), stderr.String()
 	if first.code != exitFailed || !strings.Contains(first.stderr, "run again to go on") {
 		t.Errorf("interrupted: exit %d, %s", first.code, first.stderr)
@@ -329,8 +327,8 @@ func TestInterrupted(t *testing.T) {
 	checkSecrets(t, s, data, first, second)
 }
 
-// TestSimulate serves a tenant in one process and carries its packages in another, by what the
-// first prints.
+// TestSimulate serves a tenant in one process and archives its packages in another, using the environment that
+// the first one prints.
 func TestSimulate(t *testing.T) {
 	t.Parallel()
 	caFile := filepath.Join(t.TempDir(), "ca.pem")

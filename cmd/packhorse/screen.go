@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/verify"
 )
 
-// runScreen shows a run: events first, then the closing summary.
+// runScreen shows the events of a run, then its summary.
 type runScreen struct {
 	reporter local.Reporter
 	logger   *slog.Logger
@@ -22,8 +22,8 @@ type runScreen struct {
 	show     func(console.Summary) error
 }
 
-// openRunScreen chooses how a run is shown: JSON lines on standard output, or progress bars (without a
-// terminal, lines of text) on standard error and a table on standard output.
+// openRunScreen chooses how a run is shown: as JSON lines on standard output, or as progress bars on
+// standard error (plain lines if that is not a terminal) with a final table on standard output.
 func openRunScreen(cmd *cobra.Command, json bool) runScreen {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	table := func(s console.Summary) error { return s.Table(stdout) }
@@ -61,7 +61,7 @@ func openVerifyScreen(cmd *cobra.Command, json bool) verifyScreen {
 	}
 }
 
-// terminalOf returns the terminal behind an output, or nil if nobody watches it.
+// terminalOf returns the terminal that out writes to, or nil if it is not a terminal.
 func terminalOf(out io.Writer) *os.File {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {

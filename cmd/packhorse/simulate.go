@@ -28,15 +28,15 @@ func simulateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Serve a simulated Defender tenant, for other clients",
-		Long: `Simulate serves the Defender simulator over TLS on two ports: the API and its token endpoint on
-one, the download host on the next (or on ports of its own choice with port 0). It prints the
-environment a client needs, and serves until it is interrupted.
+		Long: `Simulate serves the Defender simulator over TLS on two ports: the API and token endpoint on one, the
+download host on the next. With port 0 the system picks both. It prints the environment variables a
+client needs and serves until interrupted.
 
-The same seed gives the same ids, hosts and packages, whenever it starts. The first action of seed 1
-is the one in events/fetch-package.json, and its package is ready at once.
+The same seed always gives the same ids, hosts and packages. The first action of seed 1 is the one in
+events/fetch-package.json, and its package is ready at once.
 
-Its judge answers at /_sim/verdict; PUT /_sim/faults sets fault switches, POST /_sim/actions adds an
-action.`,
+GET /_sim/verdict returns the judge's verdict, PUT /_sim/faults sets fault switches, and POST
+/_sim/actions adds an action.`,
 		Example: `  packhorse simulate --actions 10 --ca-file ca.pem > simulator.env
   set -a; . ./simulator.env; set +a; DEFENDER_CA_PEM="$(cat ca.pem)" packhorse run --until-idle`,
 		Args: usageArgs(cobra.NoArgs),
@@ -45,24 +45,24 @@ action.`,
 			number, portErr := strconv.ParseUint(port, 10, 16)
 			if err != nil || portErr != nil {
 				return usage(cmd, fmt.Errorf(
-					"--listen %q is no address: write host:port, such as 127.0.0.1:8443", o.listen))
+					"invalid --listen address %q: write host:port, such as 127.0.0.1:8443", o.listen))
 			}
 			if o.actions < 0 {
-				return usage(cmd, errors.New("--actions takes the number of actions, 0 or more"))
+				return usage(cmd, errors.New("--actions must be 0 or more"))
 			}
 			return serveSimulation(cmd, o, host, number)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "the `ADDRESS` of the API; the download host has the next port")
-	flags.IntVar(&o.actions, "actions", 4, "how many actions the tenant has")
-	flags.Var(&o.packageSize, "package-size", "of the packages, in turn: `SIZE`[,SIZE…], such as 2GiB")
-	flags.Uint64Var(&o.seed, "seed", 1, "of ids, hosts and packages")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "`ADDRESS` of the API; the download host uses the next port")
+	flags.IntVar(&o.actions, "actions", 4, "number of actions in the tenant")
+	flags.Var(&o.packageSize, "package-size", "sizes of the packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
+	flags.Uint64Var(&o.seed, "seed", 1, "random seed for ids, hosts and packages")
 	flags.StringVar(&o.caFile, "ca-file", "", "write the root certificate to this `FILE`")
 	return cmd
 }
 
-// serveSimulation is one `packhorse simulate`.
+// serveSimulation runs `packhorse simulate`.
 func serveSimulation(cmd *cobra.Command, o simulateOptions, host string, port uint64) (err error) {
 	next := "0"
 	if port != 0 {
@@ -83,7 +83,7 @@ func serveSimulation(cmd *cobra.Command, o simulateOptions, host string, port ui
 		}
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), strings.Join(tenant.Environ(), "\n"))
-	fmt.Fprintf(cmd.ErrOrStderr(), "serving the simulator on %s; interrupt to end\n", tenant.APIURL())
+	fmt.Fprintf(cmd.ErrOrStderr(), "serving the simulator on %s; press Ctrl-C to stop\n", tenant.APIURL())
 	<-cmd.Context().Done()
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// closedAddress is one where nobody listens.
+// closedAddress returns an address where nobody listens.
 func closedAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -27,8 +27,8 @@ func closedAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// untilSaid runs the program, does something as soon as standard error says the words, and returns
-// what the program came to.
+// untilSaid runs the program, calls the function once standard error contains the words, and returns the
+// outcome.
 func untilSaid(t *testing.T, words string, do func(*os.Process), environ []string, args ...string) outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), childTimeout)
@@ -51,14 +51,14 @@ func untilSaid(t *testing.T, words string, do func(*os.Process), environ []strin
 			do(cmd.Process)
 		}
 	}
-	_ = cmd.Wait() // the exit code is looked at
+	_ = cmd.Wait() // the exit code is checked below
 	if !done {
 		t.Fatalf("it never said %q: exit %d, %s", words, cmd.ProcessState.ExitCode(), stderr.String())
 	}
 	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// TestDefenderDownAtTheStart: a run that begins in an outage goes on when the outage is over.
+// TestDefenderDownAtTheStart: a run that starts during an outage continues when the outage ends.
 func TestDefenderDownAtTheStart(t *testing.T) {
 	t.Parallel()
 	s := simulator(t, action(1))
@@ -76,8 +76,8 @@ func TestDefenderDownAtTheStart(t *testing.T) {
 	checkSecrets(t, s, data, got)
 }
 
-// TestNothingReachedAtTheStart: while Entra ID or Defender cannot be reached a run waits, says so and why;
-// without a token it makes nothing; and an interruption ends it cleanly.
+// TestNothingReachedAtTheStart: if Entra ID or Defender cannot be reached, the run waits and says why. It creates
+// nothing without a token, and an interruption ends it cleanly.
 func TestNothingReachedAtTheStart(t *testing.T) {
 	t.Parallel()
 	closed := "https://" + closedAddress(t)

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// usageError is a command line that cannot be understood.
+// usageError reports an invalid command line.
 type usageError struct {
 	command string
 	err     error
@@ -18,12 +18,12 @@ func (e *usageError) Error() string {
 
 func (e *usageError) Unwrap() error { return e.err }
 
-// usage returns err as an error in the usage of the command.
+// usage wraps err as a usage error that points to the help of the command.
 func usage(cmd *cobra.Command, err error) error {
 	return &usageError{command: cmd.CommandPath(), err: err}
 }
 
-// usageArgs makes what an argument check refuses a usage error.
+// usageArgs wraps an argument check; its errors become usage errors.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		err := check(cmd, args)

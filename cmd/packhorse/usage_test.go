@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// inProcess runs a command line that is to end before anything is started.
+// inProcess runs a command line that should end before starting any work.
 func inProcess(environ []string, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	code := Main{Environ: environ, Stdout: &stdout, Stderr: &stderr}.Run(args)
@@ -33,7 +33,7 @@ func TestHelp(t *testing.T) {
 		}
 		for _, want := range []string{"Usage:\n  packhorse", "Examples:\n  packhorse"} {
 			if !strings.Contains(got.stdout, want) {
-				t.Errorf("%q: there is no %q in %s", args, want, got.stdout)
+				t.Errorf("%q: %q is missing in %s", args, want, got.stdout)
 			}
 		}
 	}
@@ -46,7 +46,7 @@ func TestHelp(t *testing.T) {
 // before the explanation.
 var exampleForm = regexp.MustCompile(`packhorse ((?:[^ |>;\n]+ ?)+)`)
 
-// TestExamples: an example that is refused in turn helps nobody.
+// TestExamples: every command line in the examples must parse.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	root := Main{}.command()
@@ -59,10 +59,10 @@ func TestExamples(t *testing.T) {
 				err = found.ParseFlags(rest)
 			}
 			if err != nil && !errors.Is(err, pflag.ErrHelp) {
-				t.Errorf("%q is refused: %v", match[0], err)
+				t.Errorf("%q does not parse: %v", match[0], err)
 			}
 			if found.Args != nil && found.Args(found, found.Flags().Args()) != nil {
-				t.Errorf("%q has words that mean nothing", match[0])
+				t.Errorf("%q has invalid arguments", match[0])
 			}
 		}
 	}
@@ -77,7 +77,7 @@ func TestEveryFlagIsExplained(t *testing.T) {
 	t.Parallel()
 	for _, cmd := range (Main{}).command().Commands() {
 		if cmd.Short == "" || cmd.Long == "" || cmd.Example == "" {
-			t.Errorf("%s explains too little", cmd.Name())
+			t.Errorf("%s lacks help text", cmd.Name())
 		}
 		checkFlags(t, cmd)
 	}
@@ -106,30 +106,30 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--fly"}, "unknown flag: --fly"},
 		{[]string{"run", "--simulate"}, "flag needs an argument"},
 		{[]string{"run", "--simulate", "two"}, `"two"`},
-		{[]string{"run", "--simulate", "-1"}, "--simulate takes the number of actions"},
-		{[]string{"run", "--simulate", "0"}, "--simulate takes the number of actions"},
-		{[]string{"run", "--simulate=0", "--until-idle"}, "--simulate takes the number of actions"},
+		{[]string{"run", "--simulate", "-1"}, "--simulate must be 1 or more"},
+		{[]string{"run", "--simulate", "0"}, "--simulate must be 1 or more"},
+		{[]string{"run", "--simulate=0", "--until-idle"}, "--simulate must be 1 or more"},
 		{[]string{"run", "--until-idle=perhaps"}, `"perhaps"`},
-		{[]string{"run", "--package-size", "2GiB"}, "--package-size goes with --simulate"},
-		{[]string{"run", "--simulate", "1", "--package-size", "2GB"}, "is no size"},
-		{[]string{"run", "--s3-endpoint", "http://127.0.0.1:1"}, "--s3-endpoint goes with --bucket"},
+		{[]string{"run", "--package-size", "2GiB"}, "--package-size requires --simulate"},
+		{[]string{"run", "--simulate", "1", "--package-size", "2GB"}, "invalid size"},
+		{[]string{"run", "--s3-endpoint", "http://127.0.0.1:1"}, "--s3-endpoint requires --bucket"},
 		{[]string{"simulate", "here"}, `unknown command "here"`},
 		{[]string{"verify", "a", "b"}, "accepts at most 1 arg"},
-		{[]string{"verify", "a", "--all"}, "exclude one another"},
-		{[]string{"verify", "--all", "--tenant", "x"}, "exclude one another"},
+		{[]string{"verify", "a", "--all"}, "mutually exclusive"},
+		{[]string{"verify", "--all", "--tenant", "x"}, "mutually exclusive"},
 		{[]string{"verify", "--tenant", "contoso"}, "--tenant: \"contoso\" is neither a GUID"},
-		{[]string{"verify", "--from", "s3://"}, "names no bucket"},
-		{[]string{"verify", "--s3-endpoint", "http://127.0.0.1:1"}, "--s3-endpoint goes with --from"},
+		{[]string{"verify", "--from", "s3://"}, "lacks a bucket name"},
+		{[]string{"verify", "--s3-endpoint", "http://127.0.0.1:1"}, "--s3-endpoint requires --from"},
 		{[]string{"custody"}, "accepts 1 arg"},
-		{[]string{"list", "--newest-pair"}, "--newest-pair goes with --machine"},
-		{[]string{"list", "--ledger", "t"}, "--ledger goes with --tenant"},
-		{[]string{"list", "--state", "lost"}, "is no state: there are waiting"},
-		{[]string{"list", "--since", "yesterday"}, "--since: \"yesterday\" is no time"},
+		{[]string{"list", "--newest-pair"}, "--newest-pair requires --machine"},
+		{[]string{"list", "--ledger", "t"}, "--ledger requires --tenant"},
+		{[]string{"list", "--state", "lost"}, "unknown state \"lost\": write one of waiting"},
+		{[]string{"list", "--since", "yesterday"}, "--since: invalid time \"yesterday\""},
 		{[]string{"public-key", "now"}, `unknown command "now"`},
-		{[]string{"simulate", "--listen", "8443"}, "is no address"},
-		{[]string{"simulate", "--listen", "127.0.0.1:https"}, "is no address"},
-		{[]string{"simulate", "--listen", "127.0.0.1:65536"}, "is no address"},
-		{[]string{"simulate", "--actions", "-1"}, "--actions takes the number of actions"},
+		{[]string{"simulate", "--listen", "8443"}, "invalid --listen address"},
+		{[]string{"simulate", "--listen", "127.0.0.1:https"}, "invalid --listen address"},
+		{[]string{"simulate", "--listen", "127.0.0.1:65536"}, "invalid --listen address"},
+		{[]string{"simulate", "--actions", "-1"}, "--actions must be 0 or more"},
 		{[]string{"simulate", "--seed", "x"}, `"x"`},
 	} {
 		got := inProcess(nil, c.args...)
@@ -181,10 +181,10 @@ func TestBadSettings(t *testing.T) {
 					name, got.code, got.stdout, named, c.wrong)
 			}
 			if strings.Contains(got.stderr, secret) {
-				t.Errorf("%s: the secret is told: %s", name, got.stderr)
+				t.Errorf("%s: the secret was printed: %s", name, got.stderr)
 			}
 			if _, err := os.Stat(data); err == nil {
-				t.Errorf("%s: the data folder was made", name)
+				t.Errorf("%s: the data folder was created", name)
 			}
 		}
 	}

@@ -7,22 +7,22 @@ import (
 	"packhorse/internal/verify"
 )
 
-// verdictError is a verdict other than PASS, as the error of the command.
+// verdictError is the error a command returns for a verdict other than PASS.
 type verdictError struct {
 	verdict verify.Overall
-	text    string // free of what a terminal would obey
+	text    string // without control characters
 	advice  string
 
-	partial       bool // what was checked agrees, and no check that was required is missing
-	keyNotTrusted bool // and nobody vouches for the key that signed
+	partial       bool // everything checked agrees and every required check was made
+	keyNotTrusted bool // additionally, only the archive vouches for the signing key
 }
 
 func (e *verdictError) Error() string { return string(e.verdict) + ": " + e.text }
 
-// Advice says what to do about it; empty where the text says all.
+// Advice says what to do about the verdict; empty if the text says it all.
 func (e *verdictError) Advice() string { return e.advice }
 
-// verdictOf returns the error that a summary comes to, or nil.
+// verdictOf returns the summary's verdict as an error, or nil if it is PASS.
 func verdictOf(s verify.Summary, required []verify.Check) error {
 	e := &verdictError{verdict: s.Verdict(), text: console.CleanLine(s.Headline())}
 	switch e.verdict {
@@ -34,13 +34,13 @@ func verdictOf(s verify.Summary, required []verify.Check) error {
 		}
 	case verify.Empty:
 		if s.Scope == (verify.Scope{}) {
-			e.advice = "--from takes the folder that has packages/ and signing-keys/ in it, or one around it"
+			e.advice = "pass --from the folder that contains packages/ and signing-keys/, or one of its parent folders"
 		}
 	case verify.Partial:
 		e.partial, e.keyNotTrusted = true, s.KeyNotTrusted()
 		if unmade := s.Unmade(required); len(unmade) > 0 {
 			e.partial = false
-			e.text = console.CleanLine(fmt.Sprintf("%s was required and could not be checked: %s",
+			e.text = console.CleanLine(fmt.Sprintf("the required check %s could not be made: %s",
 				unmade[0].Check, unmade[0].Why))
 		}
 	}

@@ -16,32 +16,32 @@ func verifyCommand() *cobra.Command {
 	var all, json bool
 	cmd := &cobra.Command{
 		Use:   "verify [KEY]",
-		Short: "Check that the evidence is what was collected, and all of it",
-		Long: `Verify reads every object of an archive again and holds it against its manifest, the manifest
-against its signature, each tenant's manifests against the chain they make, and all of it against the
-ledger. Versions and locks are checked where the archive is a bucket. Everything is looked at, and
-everything that does not agree is named; nothing is changed and nothing is unpacked.
+		Short: "Check that the evidence is unchanged and complete",
+		Long: `Verify rereads every object in an archive and compares it with its manifest, the manifest with its
+signature, each tenant's manifests with the chain they form, and everything with the ledger. If the
+archive is a bucket, it also checks versions and locks. Verify checks everything and reports every
+mismatch. It changes nothing and unpacks nothing.
 
-Without --from the archive is the data folder's, with its ledger and its keys. --from takes a folder
-that was copied from an archive (no AWS and no ledger needed), or a bucket, which is read with your
-AWS configuration; --ledger then names the DynamoDB table.
+Without --from, verify reads the archive, ledger and keys in the data directory. --from takes a folder
+copied from an archive, which needs neither AWS nor a ledger, or a bucket, which is read with your AWS
+configuration; name the DynamoDB table with --ledger.
 
-Signatures are checked with the keys of --pub, else with the data folder's. If there are neither, the
-keys that lie in the archive itself are taken, and the output says so: whoever could write there
+Signatures are checked with the --pub keys, or else with the keys in the data directory. If neither
+exists, verify uses the keys in the archive itself and says so: anyone who can write to the archive
 could have put them there.
 
 Verdicts and exit codes:
 
-  PASS     0  everything that the manifests call for was checked, and agrees
+  PASS     0  everything the manifests call for was checked, and agrees
   FAIL     1  something does not agree
-  EMPTY    1  there is nothing of the kind
-           2  the command line cannot be understood
-  PARTIAL  3  what was checked agrees, and some of it could not be checked: a copy has no versions and
-              locks, without a ledger the end of a chain is not known
-  PARTIAL  4  the same, and only the archive itself vouches for the keys
+  EMPTY    1  nothing to verify
+           2  invalid command line
+  PARTIAL  3  everything checked agrees, but some checks could not be made: a copy lacks versions and
+              locks, and without a ledger the end of a chain is unknown
+  PARTIAL  4  like 3, and only the archive itself vouches for the keys
 
---require turns a PARTIAL into a failure (exit 1) if one of the named checks was not made.`,
-		Example: `  packhorse verify                               the data folder's archive, all of it
+--require turns PARTIAL into a failure (exit 1) if a named check could not be made.`,
+		Example: `  packhorse verify                               everything in the data directory
   packhorse verify --from /mnt/copy --pub key.pem  a copied folder, offline
   packhorse verify --from s3://my-evidence --ledger packhorse-ledger --pub key.pem
   packhorse verify --from /mnt/copy --pub key.pem --require signature,object,chain
@@ -50,7 +50,7 @@ Verdicts and exit codes:
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if n := len(args); n > 0 && (all || scope.TenantID != "") || all && scope.TenantID != "" {
-				return usage(cmd, errors.New("KEY, --tenant and --all exclude one another"))
+				return usage(cmd, errors.New("KEY, --tenant and --all are mutually exclusive"))
 			}
 			scope.TenantID, err = tenantFlag(cmd, scope.TenantID)
 			if err == nil {
@@ -63,13 +63,13 @@ Verdicts and exit codes:
 		},
 	}
 	o.add(cmd)
-	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify one tenant's evidence, by its `ID`")
+	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify only the tenant with this `ID`")
 	cmd.Flags().BoolVar(&all, "all", false, "verify everything (the default)")
-	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object a line to standard output")
+	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object per line to standard output")
 	return cmd
 }
 
-// verifyEvidence is one `packhorse verify`.
+// verifyEvidence runs `packhorse verify`.
 func verifyEvidence(cmd *cobra.Command, o evidenceFlags, scope verify.Scope, args []string, json bool) error {
 	screen := openVerifyScreen(cmd, json)
 	defer screen.close()
@@ -85,7 +85,7 @@ func verifyEvidence(cmd *cobra.Command, o evidenceFlags, scope verify.Scope, arg
 	return verdictOf(summary, o.required)
 }
 
-// verifyOnce opens the evidence, verifies it, and closes it. It also returns what people call the ledger.
+// verifyOnce opens the evidence, verifies it and closes it. It also returns the ledger's display name.
 func verifyOnce(cmd *cobra.Command, o evidenceFlags, scope verify.Scope, args []string,
 	reporter verify.Reporter,
 ) (_ verify.Summary, ledger string, err error) {

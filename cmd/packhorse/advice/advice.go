@@ -1,4 +1,4 @@
-// Package advice says what to do about an error.
+// Package advice suggests what to do about an error.
 package advice
 
 import (
@@ -12,26 +12,26 @@ import (
 	"packhorse/internal/entra"
 )
 
-// adviser is an error that knows what to do about it.
+// adviser is an error that brings its own advice.
 type adviser interface {
 	error
 	Advice() string
 }
 
-// For returns what may help with the error, or nothing. It is about the surroundings: an adapter that
-// knows better has said so in the error itself.
+// For returns advice for err, or an empty string. It covers the environment, such as network, proxy and
+// disk, and returns nothing if err already contains a more specific hint from Entra ID.
 func For(err error) string {
 	if refused, ok := errors.AsType[*entra.Error](err); ok && refused.Hint != "" {
 		return ""
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "the certificate's issuer is not trusted; does a proxy inspect TLS? put its root into DEFENDER_CA_PEM"
+		return "the certificate's issuer is not trusted: if a proxy inspects TLS, put its root into DEFENDER_CA_PEM"
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "the certificate is for another host: check DEFENDER_API_URL and DEFENDER_AUTHORITY_URL"
+		return "the certificate is for a different host: check DEFENDER_API_URL and DEFENDER_AUTHORITY_URL"
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return "the name cannot be resolved: check the network, the proxy, and DEFENDER_API_URL"
+		return "the host name cannot be resolved: check the network, the proxy, and DEFENDER_API_URL"
 	}
 	if adviser, ok := errors.AsType[adviser](err); ok && adviser.Advice() != "" {
 		return adviser.Advice()
@@ -39,14 +39,14 @@ func For(err error) string {
 	switch {
 	case strings.Contains(err.Error(), "failed to retrieve credentials"),
 		strings.Contains(err.Error(), "get identity: get credentials"):
-		return "there are no AWS credentials: sign in (aws sso login), or set AWS_PROFILE"
+		return "AWS credentials are missing: sign in (aws sso login), or set AWS_PROFILE"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENETUNREACH),
 		errors.Is(err, syscall.EHOSTUNREACH):
 		return "the host cannot be reached: check the network, HTTPS_PROXY, and DEFENDER_API_URL"
 	case errors.Is(err, syscall.ENOSPC):
-		return "the disk is full: free some space, or name another folder with --data"
+		return "the disk is full: free some space, or use another data directory (--data)"
 	case errors.Is(err, os.ErrPermission):
-		return "the data folder cannot be written: name another with --data"
+		return "the data directory is not writable: fix its permissions, or use another one (--data)"
 	default:
 		return ""
 	}

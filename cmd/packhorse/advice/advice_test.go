@@ -14,14 +14,14 @@ import (
 	"packhorse/internal/entra"
 )
 
-// knowing is an error with advice of its own.
+// knowing is an error that brings its own advice.
 type knowing string
 
 func (knowing) Error() string    { return "it is broken" }
 func (k knowing) Advice() string { return string(k) }
 
-// TestFor: an error that knows what to do is asked first, an adapter that has said so is not repeated, and
-// where nothing is known nothing is said.
+// TestFor: an error's own advice comes first, a hint in the error itself is not repeated, and unknown errors
+// get no advice.
 func TestFor(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew; look at the difference!")
+var update = flag.Bool("update", false, "rewrite the golden files; review the diff")
 
 const (
 	tenantID  = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
@@ -26,10 +26,10 @@ const (
 	stem = tenantID + "/" + machineID + "/20260304T050607Z_" + actionID
 )
 
-// at is when every action of the tests was created.
+// at is the creation time of every action in the tests.
 var at = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
-// clock returns a clock that stands still, in another time zone.
+// clock returns a stopped clock in another time zone.
 func clock() time.Time { return at.Add(time.Hour).In(time.FixedZone("elsewhere", -5*3600)) }
 
 func digest(letter string) string { return strings.Repeat(letter, 64) }
@@ -72,7 +72,7 @@ func fetching(host string, attempt int) investigation.Record {
 	return rec
 }
 
-// archived returns the record once its package is stored.
+// archived returns the record after its package was stored.
 func archived(host string, size int64) investigation.Record {
 	rec := fetching(host, 1)
 	rec.State, rec.ArchivedAt = investigation.StateArchived, at.Add(11*time.Minute)
@@ -84,7 +84,7 @@ func archived(host string, size int64) investigation.Record {
 	return rec
 }
 
-// notCollected returns the record of an action that never gets a package.
+// notCollected returns the record of an action whose package was not collected.
 func notCollected(host string, reason investigation.Reason) investigation.Record {
 	rec := ready(host)
 	rec.State, rec.Reason = investigation.StateNotCollected, reason
@@ -115,7 +115,7 @@ func done(rec investigation.Record, announcedAt time.Time) investigation.Record 
 	return rec
 }
 
-// named gives a record an action id of its own, and another time of creation.
+// named gives a record a different action id and creation time.
 func named(rec investigation.Record, id string, createdAt time.Time) investigation.Record {
 	rec.ActionID, rec.CreatedAt = id, createdAt
 	return rec
@@ -123,10 +123,10 @@ func named(rec investigation.Record, id string, createdAt time.Time) investigati
 
 var errFull = errors.New("no space left on device")
 
-// full is a writer that takes the first writes and fails all others.
+// full is a writer that accepts a few writes and fails all others.
 type full struct {
 	takes  int
-	writes int // that were tried
+	writes int // attempted writes
 	took   strings.Builder
 }
 

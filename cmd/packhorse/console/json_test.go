@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// fields lists the names of a JSON object's fields, nested ones too, in the order of the line.
+// fields lists the field names of a JSON object, including nested ones, in order.
 func fields(t *testing.T, line string) string {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(line))
@@ -42,7 +42,7 @@ func fields(t *testing.T, line string) string {
 		default:
 			return
 		}
-		if _, err := decoder.Token(); err != nil { // what closes it
+		if _, err := decoder.Token(); err != nil { // the closing bracket
 			t.Fatalf("%v in %s", err, line)
 		}
 	}
@@ -52,7 +52,7 @@ func fields(t *testing.T, line string) string {
 
 const aboutAction = "event time tenantId actionId machineId computerDnsName requestor"
 
-// TestJSONFields pins names and order: scripts build on them.
+// TestJSONFields pins names and order, because scripts depend on them.
 func TestJSONFields(t *testing.T) {
 	t.Parallel()
 	const detail = "event version tenantId actionId machineId computerDnsName requestor requestorComment caseId "
@@ -109,7 +109,7 @@ func TestJSONLines(t *testing.T) {
 	j.Postponed(postponed("fin-ws-17.contoso.com"), errors.New("never shown: the record has it in clean words"))
 	j.Fetching(fetching("fin-ws-17.contoso.com", 2))
 	if body := j.Download(actionID, investigation.SizeUnknown, nil); body != nil {
-		t.Errorf("got body %v, want the one that was given", body)
+		t.Errorf("got body %v, want the same one", body)
 	}
 	stored := archived("fin-ws-17.contoso.com", 10<<20)
 	stored.Strangers = stored.Strangers.Add(
@@ -132,7 +132,7 @@ func TestJSONLines(t *testing.T) {
 	golden(t, "run.jsonl", out.String())
 }
 
-// TestJSONDoesNotTellWhatIsDecidedTwice: the line about the outcome follows.
+// TestJSONDoesNotTellWhatIsDecidedTwice: only the outcome line reports an action that is already decided.
 func TestJSONDoesNotTellWhatIsDecidedTwice(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -144,7 +144,7 @@ func TestJSONDoesNotTellWhatIsDecidedTwice(t *testing.T) {
 	}
 }
 
-// TestJSONLeavesTheBodyAlone: it is the same reader, so that what a reader can do is not lost.
+// TestJSONLeavesTheBodyAlone: Download returns the same reader, which keeps its other methods available.
 func TestJSONLeavesTheBodyAlone(t *testing.T) {
 	t.Parallel()
 	want := io.NopCloser(strings.NewReader("PK"))
@@ -156,7 +156,7 @@ func TestJSONLeavesTheBodyAlone(t *testing.T) {
 	}
 }
 
-// TestJSONLinesAreWhole: lines that several goroutines write do not mix.
+// TestJSONLinesAreWhole: concurrent lines do not interleave.
 func TestJSONLinesAreWhole(t *testing.T) {
 	t.Parallel()
 	out := &slow{}
@@ -185,7 +185,7 @@ func TestJSONLinesAreWhole(t *testing.T) {
 	}
 }
 
-// slow writes byte for byte and lets others run between them: it needs somebody's lock.
+// slow writes byte by byte and yields between them, so unlocked writers interleave.
 type slow struct{ text []byte }
 
 func (s *slow) Write(p []byte) (int, error) {
@@ -196,7 +196,7 @@ func (s *slow) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestWriteJSON: what is hidden is escaped, what is seen stays, and a decoder gets back what was written.
+// TestWriteJSON: hidden characters are escaped, visible ones stay, and decoding returns the original.
 func TestWriteJSON(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, want string }{
@@ -207,7 +207,7 @@ func TestWriteJSON(t *testing.T) {
 		{"a\nb\tc", `"a\nb\tc"`},
 		{"\x1b[2J\x00\x7f", `"\u001b[2J\u0000\u007f"`},
 		{"\u009b\u202e\u2028\u00a0\ufeff", `"\u009b\u202e\u2028\u00a0\ufeff"`},
-		{"\U000e0001", `"\udb40\udc01"`}, // beyond 16 bits: a pair
+		{"\U000e0001", `"\udb40\udc01"`}, // beyond 16 bits: a surrogate pair
 		{"", `""`},
 	} {
 		var out bytes.Buffer
@@ -221,7 +221,7 @@ func TestWriteJSON(t *testing.T) {
 	}
 }
 
-// TestWriteJSONFails: what cannot be encoded leaves no half line, and a line is one write.
+// TestWriteJSONFails: a value that cannot be encoded does not leave a partial line, and a line is one write.
 func TestWriteJSONFails(t *testing.T) {
 	t.Parallel()
 	out := &full{takes: 1}
@@ -237,7 +237,7 @@ func TestWriteJSONFails(t *testing.T) {
 	}
 }
 
-// TestJSONTellsTheFirstFailure: a line that is lost ends the output, and a reader who is gone is told of once.
+// TestJSONTellsTheFirstFailure: the first failed write ends the output and is reported once.
 func TestJSONTellsTheFirstFailure(t *testing.T) {
 	t.Parallel()
 	out := &full{takes: 1}

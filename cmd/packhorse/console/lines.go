@@ -59,7 +59,7 @@ func (l *Lines) Postponed(rec investigation.Record, _ error) { l.printf("%s", po
 func (l *Lines) Budget([]time.Time) {}
 
 func observed(rec investigation.Record) string {
-	return fmt.Sprintf("%-13s %s, asked for by %s", rec.State, host(rec.Action), Clean(rec.Requestor))
+	return fmt.Sprintf("%-13s %s, requested by %s", rec.State, host(rec.Action), Clean(rec.Requestor))
 }
 
 func decided(rec investigation.Record) string {
@@ -71,6 +71,6 @@ func decided(rec investigation.Record) string {
 }
 
 func postponed(rec investigation.Record) string {
-	return fmt.Sprintf("%-13s %s, again at %s: %s", "postponed", host(rec.Action),
+	return fmt.Sprintf("%-13s %s, next try at %s: %s", "postponed", host(rec.Action),
 		clock(rec.DueAt), CleanLine(rec.Message))
 }

@@ -24,16 +24,16 @@ func TestLinesOfEachEvent(t *testing.T) {
 		{"a simulation", func(l *console.Lines) { l.Began(true) },
 			"SIMULATION: the tenant and its packages are made up; nothing here is evidence"},
 		{"waiting", func(l *console.Lines) { l.Observed(waiting(host)) },
-			"waiting       fin-ws-17.contoso.com, asked for by a.lindqvist@contoso.com"},
+			"waiting       fin-ws-17.contoso.com, requested by a.lindqvist@contoso.com"},
 		{"ready", func(l *console.Lines) { l.Observed(ready(host)) },
-			"ready         fin-ws-17.contoso.com, asked for by a.lindqvist@contoso.com"},
+			"ready         fin-ws-17.contoso.com, requested by a.lindqvist@contoso.com"},
 		{"a host without a name", func(l *console.Lines) { l.Observed(ready("")) },
-			"ready         0123456789ab, asked for by a.lindqvist@contoso.com"},
+			"ready         0123456789ab, requested by a.lindqvist@contoso.com"},
 		{"fetching", func(l *console.Lines) { l.Fetching(fetching(host, 3)) },
 			"fetching      fin-ws-17.contoso.com (attempt 3)"},
 		{"downloading", func(l *console.Lines) { l.Download(actionID, 7, nil) }, ""},
 		{"postponed", func(l *console.Lines) { l.Postponed(postponed(host), errors.New("x")) },
-			"postponed     fin-ws-17.contoso.com, again at 06:36:07Z: the download answered 503"},
+			"postponed     fin-ws-17.contoso.com, next try at 06:36:07Z: the download answered 503"},
 		{"archived", func(l *console.Lines) { l.Decided(archived(host, 3<<20)) },
 			"archived      fin-ws-17.contoso.com: 3.0 MiB, SHA-256 aaaaaaaaaaaaaaaa…"},
 		{"not collected", func(l *console.Lines) { l.Decided(notCollected(host, investigation.ReasonTimeOut)) },
@@ -60,7 +60,7 @@ func TestLinesOfManyLines(t *testing.T) {
 	rec := postponed("100%d\n06:06:07Z  archived      forged")
 	rec.Message = "first\r\nsecond %s\n"
 	l.Postponed(rec, nil)
-	const want = "06:06:07Z  postponed     100%d?06:06:07Z  archived      forged, again at 06:36:07Z: first  second %s \n"
+	const want = "06:06:07Z  postponed     100%d?06:06:07Z  archived      forged, next try at 06:36:07Z: first  second %s \n"
 	if got := out.String(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

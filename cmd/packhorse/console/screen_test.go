@@ -10,12 +10,11 @@ import (
 	"time"
 )
 
-// screen is a terminal that remembers what it shows: all lines that were ever written and not erased.
-// The last of them are the bars.
+// screen is a fake terminal that records every line written and not erased. The last ones are the bars.
 type screen struct {
 	width, height int
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	pending bytes.Buffer
 	lines   []string
 	bars    int // of the lines; the next frame erases them
@@ -49,7 +48,7 @@ func (s *screen) Flush(bars int) error {
 	return nil
 }
 
-// shows lets the clock of a synctest bubble run until the bars are drawn again, and returns the screen.
+// shows advances the clock of a synctest bubble until the bars are redrawn, and returns the screen.
 func (s *screen) shows() (scrolled, bars []string) {
 	time.Sleep(time.Second)
 	synctest.Wait()
@@ -59,7 +58,7 @@ func (s *screen) shows() (scrolled, bars []string) {
 	return slices.Clone(s.lines[:at]), slices.Clone(s.lines[at:])
 }
 
-// text is the whole screen under a caption.
+// text returns the whole screen under a caption.
 func (s *screen) text(caption string) string {
 	scrolled, bars := s.shows()
 	return "== " + caption + "\n" + strings.Join(append(scrolled, bars...), "\n") + "\n"

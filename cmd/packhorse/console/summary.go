@@ -99,7 +99,7 @@ func (s Summary) table(out io.Writer) error {
 		fmt.Fprintf(out, "\n%s\n", simulation)
 	}
 	var g grid
-	g.row("HOST", "ASKED FOR BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
+	g.row("HOST", "REQUESTED BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
 	for _, rec := range s.current() {
 		size, took := "–", "–"
 		if rec.Receipt.Key != "" {

@@ -13,7 +13,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// summary returns what a run of two minutes came to.
+// summary returns the summary of a two-minute run.
 func summary(records ...investigation.Record) console.Summary {
 	return console.Summary{
 		Records: records, StartedAt: at, EndedAt: at.Add(2*time.Minute + 400*time.Millisecond),
@@ -69,7 +69,7 @@ func TestSummaryTables(t *testing.T) {
 	}
 }
 
-// TestSummaryCounts: each record counts once, by what became of it in this run.
+// TestSummaryCounts: each record counts once, by its outcome in this run.
 func TestSummaryCounts(t *testing.T) {
 	t.Parallel()
 	later := at.Add(time.Second)
@@ -101,7 +101,7 @@ func TestSummaryCounts(t *testing.T) {
 	}
 }
 
-// TestSummaryShowsThisRun: a row for what this run had to do with, the oldest action first.
+// TestSummaryShowsThisRun: the table has a row per action of this run, oldest first.
 func TestSummaryShowsThisRun(t *testing.T) {
 	t.Parallel()
 	text := table(t, summary(
@@ -121,17 +121,17 @@ func TestSummaryShowsThisRun(t *testing.T) {
 	}
 }
 
-// TestSummaryIsForSHA256Sum: what was stored stands in lines that `sha256sum -c` reads.
+// TestSummaryIsForSHA256Sum: stored objects are listed in the format of `sha256sum -c`.
 func TestSummaryIsForSHA256Sum(t *testing.T) {
 	t.Parallel()
 	text := table(t, summary(archived("host", 1), notCollected("other", investigation.ReasonFailed), ready("third")))
 	want := digest("a") + "  s3://evidence/packages/" + stem + ".zip\n"
 	if strings.Count(text, want) != 1 || strings.Count(text, "  s3://") != 1 {
-		t.Errorf("got %q, want it to have %q and no other", text, want)
+		t.Errorf("got %q, want %q exactly once and nothing similar", text, want)
 	}
 }
 
-// TestOutcome: it is what a person calls the state.
+// TestOutcome: outcomes and states read as words for people.
 func TestOutcome(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -152,8 +152,8 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// TestTablesTellThatTheyWereNotWritten: whoever redirects a table to a full disk hears of it, whatever
-// part of it was lost, and once.
+// TestTablesTellThatTheyWereNotWritten: writing a table to a full disk returns the error, once, no matter which
+// part was lost.
 func TestTablesTellThatTheyWereNotWritten(t *testing.T) {
 	t.Parallel()
 	one := wrong()

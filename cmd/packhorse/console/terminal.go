@@ -93,7 +93,7 @@ func (t *Terminal) Observed(rec investigation.Record) {
 
 // Fetching starts the package's bar.
 func (t *Terminal) Fetching(rec investigation.Record) {
-	t.barOf(rec.Action).say("asking for the link")
+	t.barOf(rec.Action).say("requesting the link")
 }
 
 // Download advances the bar as body is read. It restarts the bar if the package is downloaded again.

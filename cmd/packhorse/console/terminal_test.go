@@ -17,7 +17,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// body is a package of n bytes.
+// body returns a package of n bytes.
 func body(n int64) io.ReadCloser { return io.NopCloser(io.LimitReader(zeros{}, n)) }
 
 type zeros struct{}
@@ -32,7 +32,7 @@ func pull(t *testing.T, r io.Reader, n int64) {
 	}
 }
 
-// only returns the line that mentions a word, or fails.
+// only returns the single line that contains a word, or fails.
 func only(t *testing.T, lines []string, word string) string {
 	t.Helper()
 	var found []string
@@ -48,7 +48,7 @@ func only(t *testing.T, lines []string, word string) string {
 	return found[0]
 }
 
-// other makes a record one of another action.
+// other changes the record to that of another action.
 func other(rec investigation.Record, id string) investigation.Record { return named(rec, id, at) }
 
 // TestTerminalShowsARunAtTwoWidths plays one run on a narrow and on a wide terminal.
@@ -88,7 +88,7 @@ func TestTerminalShowsARunAtTwoWidths(t *testing.T) {
 	}
 }
 
-// TestTerminalLineFits: a line of a bar that is wider than the terminal would break the redrawing.
+// TestTerminalLineFits: bars wider than the terminal would break redrawing.
 func TestTerminalLineFits(t *testing.T) {
 	for _, width := range []int{20, 40, 80, 120} {
 		synctest.Test(t, func(t *testing.T) {
@@ -112,8 +112,8 @@ func TestTerminalLineFits(t *testing.T) {
 	}
 }
 
-// TestTerminalBarGrowsWithTheBytes: each half of the package is half of the bar, and the bytes come
-// through as they are.
+// TestTerminalBarGrowsWithTheBytes: half of the package fills half of the bar, and the bytes pass through
+// unchanged.
 func TestTerminalBarGrowsWithTheBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 120, height: 24}
@@ -141,7 +141,7 @@ func TestTerminalBarGrowsWithTheBytes(t *testing.T) {
 	})
 }
 
-// TestTerminalBarBeginsAnew: a link that is opened again starts from nothing, in the same line.
+// TestTerminalBarBeginsAnew: opening a link again restarts the bar on the same line.
 func TestTerminalBarBeginsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 120, height: 24}
@@ -152,8 +152,8 @@ func TestTerminalBarBeginsAnew(t *testing.T) {
 		pull(t, term.Download(rec.ActionID, 8<<20, body(8<<20)), 6<<20)
 		term.Fetching(rec)
 		_, bars := s.shows()
-		if line := only(t, bars, "host"); !strings.Contains(line, "asking for the link") {
-			t.Errorf("got %q, want it to ask again", line)
+		if line := only(t, bars, "host"); !strings.Contains(line, "requesting the link") {
+			t.Errorf("got %q, want it to request the link again", line)
 		}
 		pull(t, term.Download(rec.ActionID, 8<<20, body(8<<20)), 1<<20)
 		_, bars = s.shows()
@@ -163,7 +163,7 @@ func TestTerminalBarBeginsAnew(t *testing.T) {
 	})
 }
 
-// TestTerminalDownloadWithoutABar: bytes of an action that nobody announced come through.
+// TestTerminalDownloadWithoutABar: the bytes of an unannounced action pass through.
 func TestTerminalDownloadWithoutABar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 80, height: 24}
@@ -177,8 +177,8 @@ func TestTerminalDownloadWithoutABar(t *testing.T) {
 	})
 }
 
-// TestTerminalDoesNotFlood: after more packages than the terminal has lines each of them is on one line,
-// and the next frames add none.
+// TestTerminalDoesNotFlood: after more packages than the terminal has lines, each has exactly one line and
+// later frames do not add any.
 func TestTerminalDoesNotFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 120, height: 10}
@@ -203,7 +203,7 @@ func TestTerminalDoesNotFlood(t *testing.T) {
 	})
 }
 
-// TestTerminalCloseLeavesWhatWasUnfinished: whoever interrupts a run sees how far each package was.
+// TestTerminalCloseLeavesWhatWasUnfinished: after an interruption the progress of each package stays visible.
 func TestTerminalCloseLeavesWhatWasUnfinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 120, height: 24}
@@ -218,7 +218,7 @@ func TestTerminalCloseLeavesWhatWasUnfinished(t *testing.T) {
 	})
 }
 
-// TestTerminalShowsTheLastLine: what is told right before Close is not lost, however soon that comes.
+// TestTerminalShowsTheLastLine: a line written right before Close is not lost.
 func TestTerminalShowsTheLastLine(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Millisecond, 149 * time.Millisecond, time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestTerminalShowsTheLastLine(t *testing.T) {
 	}
 }
 
-// TestTerminalTellsOutcomesWithoutABar: what another process fetched, or nobody, is a line of text.
+// TestTerminalTellsOutcomesWithoutABar: an outcome without a fetch in this process is a line of text.
 func TestTerminalTellsOutcomesWithoutABar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 120, height: 24}
@@ -249,7 +249,7 @@ func TestTerminalTellsOutcomesWithoutABar(t *testing.T) {
 		want := []string{
 			"archived      stored.contoso.com: 1.0 MiB, SHA-256 aaaaaaaaaaaaaaaa…",
 			"not collected failed.contoso.com: Failed",
-			"postponed     later.contoso.com, again at 06:36:07Z: the download answered 503",
+			"postponed     later.contoso.com, next try at 06:36:07Z: the download answered 503",
 		}
 		if !slices.Equal(scrolled, want) || len(bars) != 1 {
 			t.Errorf("got %q and bars %q, want %q and the budget", scrolled, bars, want)
@@ -257,7 +257,7 @@ func TestTerminalTellsOutcomesWithoutABar(t *testing.T) {
 	})
 }
 
-// TestTerminalScrollsTheLog: what a logger writes stands above the bars, once and in full.
+// TestTerminalScrollsTheLog: log lines appear above the bars, once and in full.
 func TestTerminalScrollsTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 60, height: 24}
@@ -272,7 +272,7 @@ func TestTerminalScrollsTheLog(t *testing.T) {
 	})
 }
 
-// TestTerminalClosed: it can be closed twice, and nobody who still reports is hurt.
+// TestTerminalClosed: Close can be called twice, and later reports do no harm.
 func TestTerminalClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 80, height: 24}
@@ -296,7 +296,7 @@ func TestTerminalClosed(t *testing.T) {
 	})
 }
 
-// TestBudgetLine: it says how many calls are free, and when the next is.
+// TestBudgetLine: the line says how many calls are free and when the next one will be.
 func TestBudgetLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 80, height: 24}

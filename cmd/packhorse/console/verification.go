@@ -67,7 +67,7 @@ func chain(r verify.Reach) string {
 	case !r.Whole:
 		return fmt.Sprintf("1 to %d, broken", r.Length)
 	case r.Ended && r.Pending > 0:
-		return fmt.Sprintf("1 to %d, %d still to be stored", r.Length, r.Pending)
+		return fmt.Sprintf("1 to %d, %d not stored yet", r.Length, r.Pending)
 	case r.Ended && r.Elsewhere > 0:
 		return fmt.Sprintf("1 to %d, %d in other archives", r.Length, r.Elsewhere)
 	case r.Ended:
@@ -176,7 +176,7 @@ func about(out io.Writer, f verify.Finding) {
 
 // because lists the other findings with the same cause.
 func because(out io.Writer, p verify.Problem) {
-	label := "  also      "
+	label := "  causes    "
 	for i, f := range p.Because {
 		if i == becauseShown {
 			fmt.Fprintf(out, "            … and %d more: see them all with --json\n", len(p.Because)-i)
@@ -212,9 +212,9 @@ func (v Verification) strangers(out io.Writer) {
 		if f.Stranger.Note != "" {
 			fmt.Fprintf(out, "%s\n", Fill(CleanLine(f.Stranger.Note), "  note      ", "            "))
 		}
-		known := "not named when the record was made: it came later, or was not seen"
+		known := "not in the record: it appeared later, or was not seen"
 		if f.Stranger.Known {
-			known = "named when the record was made"
+			known = "named in the record"
 		}
 		fmt.Fprintf(out, "  known     %s\n", known)
 	}
@@ -241,10 +241,10 @@ func (v Verification) verdict(out io.Writer) {
 		}
 	}
 	if len(v.Strangers) > 0 {
-		text += "; " + plural(len(v.Strangers), "stranger") + " beside true records"
+		text += "; " + plural(len(v.Strangers), "stranger") + " next to genuine records"
 	}
 	if verdict != verify.Empty {
-		text += fmt.Sprintf("; %s, %s read again, in %s", plural(len(v.Subjects), "manifest"), Bytes(v.Bytes),
+		text += fmt.Sprintf("; %s, %s reread in %s", plural(len(v.Subjects), "manifest"), Bytes(v.Bytes),
 			took)
 	}
 	fmt.Fprintf(out, "\n%s\n", Fill(text, string(verdict)+": ", ""))

@@ -11,7 +11,7 @@ import (
 	"packhorse/internal/verify"
 )
 
-// results are what every check of a manifest came to.
+// results are the results of every check of a manifest.
 func results(verdict verify.Verdict) []verify.Result {
 	var all []verify.Result
 	for _, check := range []verify.Check{verify.CheckManifest, verify.CheckSignature, verify.CheckObject, verify.CheckLock} {
@@ -20,7 +20,7 @@ func results(verdict verify.Verdict) []verify.Result {
 	return all
 }
 
-// subject is the nth manifest of the tests, where everything agrees.
+// subject returns the nth manifest, for which everything agrees.
 func subject(n int) verify.Subject {
 	stem := fmt.Sprintf("packages/%s/%s/20260304T05060%dZ_%s", tenantID, machineID, n, actionID)
 	return verify.Subject{
@@ -29,7 +29,7 @@ func subject(n int) verify.Subject {
 	}
 }
 
-// verified is an archive of two manifests where everything was checked and agrees.
+// verified is an archive of two manifests for which every check was made and agrees.
 func verified() verify.Summary {
 	return verify.Summary{
 		Where: "/evidence", Subjects: []verify.Subject{subject(1), subject(2)}, Ledger: true, Bytes: 10 << 20,
@@ -42,7 +42,7 @@ func verified() verify.Summary {
 	}
 }
 
-// copied is the same read from a copy without its ledger, with the keys that came with it.
+// copied is the same archive, read from a copy without a ledger and with the keys in the copy.
 func copied() verify.Summary {
 	s := verified()
 	s.Ledger, s.KeysCame = false, true
@@ -62,7 +62,7 @@ func copied() verify.Summary {
 	return s
 }
 
-// wrong is an archive with two problems: one has consequences, of the other nothing could be read.
+// wrong is an archive with two problems: one has consequences, the other is an unreadable object.
 func wrong() verify.Summary {
 	s := verified()
 	missing := verify.Finding{
@@ -94,7 +94,7 @@ func wrong() verify.Summary {
 	return s
 }
 
-// beside is an archive where everything agrees, and strangers lie beside it.
+// beside is an archive for which everything agrees, with strangers next to it.
 func beside() verify.Summary {
 	s := verified()
 	s.Strangers = []verify.Finding{
@@ -118,7 +118,7 @@ func verification(t *testing.T, s verify.Summary, ledger string) string {
 	return out.String()
 }
 
-// TestVerificationTables compares whole screens, one for each verdict, and one of a single package.
+// TestVerificationTables compares whole screens: one per verdict, and one of a single package.
 func TestVerificationTables(t *testing.T) {
 	t.Parallel()
 	one := wrong()
@@ -148,23 +148,23 @@ func TestVerificationTables(t *testing.T) {
 			t.Errorf("%s: it has control characters: %q", tt.name, text)
 		}
 		if got := lastParagraph(text); !strings.HasPrefix(got, string(tt.verdict)+": ") {
-			t.Errorf("%s: it ends with %q, want %s", tt.name, got, tt.verdict)
+			t.Errorf("%s: last paragraph %q, want verdict %s", tt.name, got, tt.verdict)
 		}
 		for line := range strings.Lines(text) {
 			if strings.HasPrefix(line, string(verify.Pass)) && tt.verdict != verify.Pass {
-				t.Errorf("%s: a line pretends %q", tt.name, line)
+				t.Errorf("%s: forged line %q", tt.name, line)
 			}
 		}
 	}
 }
 
-// lastParagraph returns what follows the last empty line, as one line.
+// lastParagraph returns the text after the last empty line, as one line.
 func lastParagraph(text string) string {
 	text = text[strings.LastIndex(strings.TrimSpace(text), "\n\n")+1:]
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// TestVerdictLine: the last line says what it all comes to.
+// TestVerdictLine: the last line states the overall verdict.
 func TestVerdictLine(t *testing.T) {
 	t.Parallel()
 	change := func(s verify.Summary, do func(*verify.Summary)) verify.Summary {
@@ -176,24 +176,24 @@ func TestVerdictLine(t *testing.T) {
 		summary verify.Summary
 		want    string
 	}{
-		{"all agrees", verified(), "PASS: everything agrees; 2 manifests, 10.0 MiB read again, in 1.2s"},
+		{"all agrees", verified(), "PASS: everything agrees; 2 manifests, 10.0 MiB reread in 1.2s"},
 		{"one manifest", change(verified(), func(s *verify.Summary) { s.Subjects = s.Subjects[:1] }),
-			"PASS: everything agrees; 1 manifest, 10.0 MiB read again, in 1.2s"},
+			"PASS: everything agrees; 1 manifest, 10.0 MiB reread in 1.2s"},
 		{"strangers", beside(),
-			"PASS: everything agrees; 3 strangers beside true records; 2 manifests, 10.0 MiB read again, in 1.2s"},
+			"PASS: everything agrees; 3 strangers next to genuine records; 2 manifests, 10.0 MiB reread in 1.2s"},
 		{"one stranger", change(beside(), func(s *verify.Summary) { s.Strangers = s.Strangers[:1] }),
-			"PASS: everything agrees; 1 stranger beside true records; 2 manifests, 10.0 MiB read again, in 1.2s"},
+			"PASS: everything agrees; 1 stranger next to genuine records; 2 manifests, 10.0 MiB reread in 1.2s"},
 		{"a check named once", copied(), "PARTIAL: consistent, key not trusted; not checked: lock, chain; " +
-			"2 manifests, 10.0 MiB read again, in 1.2s"},
+			"2 manifests, 10.0 MiB reread in 1.2s"},
 		{"the key alone", change(copied(), func(s *verify.Summary) { s.Gaps = s.Gaps[3:] }),
-			"PARTIAL: consistent, key not trusted; 2 manifests, 10.0 MiB read again, in 1.2s"},
+			"PARTIAL: consistent, key not trusted; 2 manifests, 10.0 MiB reread in 1.2s"},
 		{"a check alone", change(copied(), func(s *verify.Summary) { s.Gaps = s.Gaps[:1] }),
-			"PARTIAL: what was checked agrees; not checked: lock; 2 manifests, 10.0 MiB read again, in 1.2s"},
+			"PARTIAL: what was checked agrees; not checked: lock; 2 manifests, 10.0 MiB reread in 1.2s"},
 		{"not read", change(wrong(), func(s *verify.Summary) { s.Problems = s.Problems[1:] }),
-			"PARTIAL: what was checked agrees; not everything could be read; 2 manifests, 10.0 MiB read again, in 1.2s"},
-		{"problems", wrong(), "FAIL: 2 problems; 2 manifests, 10.0 MiB read again, in 1.2s"},
+			"PARTIAL: what was checked agrees; not everything could be read; 2 manifests, 10.0 MiB reread in 1.2s"},
+		{"problems", wrong(), "FAIL: 2 problems; 2 manifests, 10.0 MiB reread in 1.2s"},
 		{"a problem", change(wrong(), func(s *verify.Summary) { s.Problems = s.Problems[:1] }),
-			"FAIL: 1 problem; 2 manifests, 10.0 MiB read again, in 1.2s"},
+			"FAIL: 1 problem; 2 manifests, 10.0 MiB reread in 1.2s"},
 	} {
 		if got := lastParagraph(verification(t, tt.summary, "")); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
@@ -201,7 +201,7 @@ func TestVerdictLine(t *testing.T) {
 	}
 }
 
-// TestChainInWords: how much of it was seen, and whether that is all.
+// TestChainInWords: the text says how much of a chain was seen and whether it is complete.
 func TestChainInWords(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -213,7 +213,7 @@ func TestChainInWords(t *testing.T) {
 		{verify.Reach{Length: 7, Ended: true}, "1 to 7, broken"},
 		{verify.Reach{Length: 7, Whole: true, Ended: true}, "1 to 7, whole"},
 		{verify.Reach{Length: 7, Whole: true}, "1 to 7, end unknown"},
-		{verify.Reach{Length: 7, Whole: true, Ended: true, Pending: 2}, "1 to 7, 2 still to be stored"},
+		{verify.Reach{Length: 7, Whole: true, Ended: true, Pending: 2}, "1 to 7, 2 not stored yet"},
 		{verify.Reach{Length: 7, Whole: true, Ended: true, Elsewhere: 3}, "1 to 7, 3 in other archives"},
 	} {
 		s := verified()
@@ -224,7 +224,7 @@ func TestChainInWords(t *testing.T) {
 	}
 }
 
-// TestProblemsAreCut: a list that would scroll the table away ends, and says how many it leaves out.
+// TestProblemsAreCut: a long list is cut and says how many problems it omits.
 func TestProblemsAreCut(t *testing.T) {
 	t.Parallel()
 	many := func(n int) []verify.Finding {
@@ -259,7 +259,7 @@ func TestProblemsAreCut(t *testing.T) {
 	}
 }
 
-// TestConsequencesAreCut: of what follows from one cause 8 are shown.
+// TestConsequencesAreCut: at most 8 consequences of one cause are shown.
 func TestConsequencesAreCut(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -284,7 +284,7 @@ func TestConsequencesAreCut(t *testing.T) {
 	}
 }
 
-// TestCountsOfChecks: each result counts in one column, and a check that nothing calls for is not a gap.
+// TestCountsOfChecks: each result counts in one column, and an unneeded check is not a gap.
 func TestCountsOfChecks(t *testing.T) {
 	t.Parallel()
 	s := verified()

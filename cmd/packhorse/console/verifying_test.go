@@ -15,9 +15,9 @@ import (
 	"packhorse/internal/verify"
 )
 
-const large = 16 << 20 // from here on an object has a bar of its own
+const large = 16 << 20 // from here on an object gets its own bar
 
-// signed is a subject whose manifest could be read.
+// signed is a subject with a readable manifest.
 func signed() verify.Subject {
 	s := subject(1)
 	s.Manifest = manifest.Manifest{
@@ -27,7 +27,7 @@ func signed() verify.Subject {
 	return s
 }
 
-// TestVerifyJSONFields pins names and order: scripts build on them.
+// TestVerifyJSONFields pins names and order, because scripts depend on them.
 func TestVerifyJSONFields(t *testing.T) {
 	t.Parallel()
 	const results = " check verdict check verdict check verdict check verdict"
@@ -38,7 +38,7 @@ func TestVerifyJSONFields(t *testing.T) {
 	}{
 		{"checked", func(j *console.VerifyJSON) { j.Checked(signed()) },
 			"event key manifestKey tenantId outcome sequence bytes ok host case checks" + results},
-		{"checked", func(j *console.VerifyJSON) { j.Checked(subject(1)) }, // whose manifest could not be read
+		{"checked", func(j *console.VerifyJSON) { j.Checked(subject(1)) }, // with an unreadable manifest
 			"event key manifestKey tenantId bytes ok checks" + results},
 		{"mismatch", func(j *console.VerifyJSON) { j.Found(wrong().Findings[0]) },
 			"event key tenantId check what expected headline host case"},
@@ -73,7 +73,7 @@ func TestVerifyJSONLines(t *testing.T) {
 		j.Begin(len(s.Subjects), s.Bytes)
 		for _, sub := range s.Subjects {
 			if got := j.Reading(sub.Key, sub.Bytes, &out); got != &out {
-				t.Errorf("%s: got reader %v, want the one that was given", name, got)
+				t.Errorf("%s: got reader %v, want the same one", name, got)
 			}
 			j.Checked(sub)
 		}
@@ -87,7 +87,7 @@ func TestVerifyJSONLines(t *testing.T) {
 	}
 }
 
-// TestVerifyJSONSaysOK: only if something was there, and nothing contradicts it.
+// TestVerifyJSONSaysOK: ok is true only if there is evidence and nothing contradicts it.
 func TestVerifyJSONSaysOK(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -108,7 +108,7 @@ func TestVerifyJSONSaysOK(t *testing.T) {
 	}
 }
 
-// TestVerifyJSONTellsTheFirstFailure: nothing is written after it, and it is told once.
+// TestVerifyJSONTellsTheFirstFailure: the first failed write ends the output and is reported once.
 func TestVerifyJSONTellsTheFirstFailure(t *testing.T) {
 	t.Parallel()
 	out := &full{takes: 1}
@@ -122,7 +122,7 @@ func TestVerifyJSONTellsTheFirstFailure(t *testing.T) {
 	}
 }
 
-// TestQuietSaysNothing: and the bytes come through.
+// TestQuietSaysNothing: Quiet returns the reader unchanged.
 func TestQuietSaysNothing(t *testing.T) {
 	t.Parallel()
 	var q console.Quiet
@@ -131,7 +131,7 @@ func TestQuietSaysNothing(t *testing.T) {
 	q.Found(verify.Finding{})
 	want := strings.NewReader("PK")
 	if got := q.Reading("key", 2, want); got != want {
-		t.Errorf("got %v, want the reader that was given", got)
+		t.Errorf("got %v, want the same reader", got)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestVerifyBarsAtTwoWidths(t *testing.T) {
 	}
 }
 
-// TestVerifyBarsForLargeObjects: a small one would only flicker.
+// TestVerifyBarsForLargeObjects: only large objects get a bar, because small ones would flicker.
 func TestVerifyBarsForLargeObjects(t *testing.T) {
 	for _, tt := range []struct{ size, want int64 }{{0, 1}, {large - 1, 1}, {large, 2}, {5 << 30, 2}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestVerifyBarsForLargeObjects(t *testing.T) {
 	}
 }
 
-// TestVerifyBarsPassErrorsOn: a disk that fails is no end of the object.
+// TestVerifyBarsPassErrorsOn: a disk error is passed on and not taken for the end of the object.
 func TestVerifyBarsPassErrorsOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bars := console.NewVerifyBarsOn(&screen{width: 80, height: 24})
@@ -202,7 +202,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestFindingsScroll: each is one line, in words that steer nothing, and says whose package it is about.
+// TestFindingsScroll: each finding is one line without control characters that names the package's host.
 func TestFindingsScroll(t *testing.T) {
 	for _, tt := range []struct {
 		finding verify.Finding
@@ -238,7 +238,7 @@ func TestFindingsScroll(t *testing.T) {
 	}
 }
 
-// TestVerifyBarsClosed: they can be closed twice, before anything began, and found in again.
+// TestVerifyBarsClosed: Close can be called twice, even before Begin, and later findings do no harm.
 func TestVerifyBarsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 80, height: 24}
@@ -253,7 +253,7 @@ func TestVerifyBarsClosed(t *testing.T) {
 	})
 }
 
-// TestVerifyBarsLeaveNothing: after Close what was found stands there, and no bar.
+// TestVerifyBarsLeaveNothing: after Close only the findings stay on the screen.
 func TestVerifyBarsLeaveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 80, height: 24}
@@ -270,8 +270,8 @@ func TestVerifyBarsLeaveNothing(t *testing.T) {
 	})
 }
 
-// TestVerifyBarsOfTwoVersions: two versions of one object are read while it is checked, the later one of
-// another size than the first. Each has its bar, both go, and Close returns.
+// TestVerifyBarsOfTwoVersions: one check reads two versions of an object with different sizes. Each gets a bar,
+// both bars disappear, and Close returns.
 func TestVerifyBarsOfTwoVersions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 80, height: 24}
@@ -280,7 +280,7 @@ func TestVerifyBarsOfTwoVersions(t *testing.T) {
 		named := bars.Reading("packages/a.zip", large, body(large))
 		above := bars.Reading("packages/a.zip", large, body(2*large))
 		if _, drawn := s.shows(); len(drawn) != 3 {
-			t.Errorf("two are read: got %q, want a bar each, and all", drawn)
+			t.Errorf("reading two: got %q, want two bars and the total", drawn)
 		}
 		for _, r := range []io.Reader{named, above} {
 			if _, err := io.Copy(io.Discard, r); err != nil {
@@ -290,13 +290,13 @@ func TestVerifyBarsOfTwoVersions(t *testing.T) {
 		bars.Checked(verify.Subject{Key: "packages/a.zip"})
 		s.shows()
 		if _, drawn := s.shows(); len(drawn) != 1 || !strings.HasPrefix(drawn[0], "all ") {
-			t.Errorf("both were read: got %q, want the bar of all", drawn)
+			t.Errorf("after reading both: got %q, want only the total", drawn)
 		}
 		bars.Close()
 	})
 }
 
-// TestVerifyBarsOfAStranger: nobody says that it was checked, so its bar goes with its last byte.
+// TestVerifyBarsOfAStranger: Checked is never called for a stranger; its bar disappears after the last byte.
 func TestVerifyBarsOfAStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 80, height: 24}
@@ -308,7 +308,7 @@ func TestVerifyBarsOfAStranger(t *testing.T) {
 		}
 		s.shows()
 		if _, drawn := s.shows(); len(drawn) != 1 || !strings.HasPrefix(drawn[0], "all ") {
-			t.Errorf("got %q, want the bar of all", drawn)
+			t.Errorf("got %q, want only the total", drawn)
 		}
 	})
 }

@@ -16,13 +16,13 @@ import (
 	"packhorse/internal/verify"
 )
 
-// tricks steer a terminal, or change the order in which what follows them is shown.
+// tricks are characters that control a terminal or change the order of the text after them.
 var tricks = []rune{
 	0, '\a', '\b', '\x1b', 0x7f, 0x80, 0x85, 0x9b, 0x9f, 0x061c, 0x200b, 0x200e, 0x200f, 0x2028,
 	0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069, 0xfeff, 0x1d173, 0xe0001,
 }
 
-// trick is a word with all of them, quotes, and letters that stay as they are.
+// trick is a word with all tricks, quotes, and ordinary letters.
 func trick() string { return `Gerät "№7" \u0041 調査 🐎 <&> ` + string(tricks) + "fdp.exe" }
 
 func record() investigation.Record {
@@ -34,14 +34,14 @@ func record() investigation.Record {
 	}
 }
 
-// refused is a record of a package that there will not be.
+// refused is the record of a package that will never exist.
 func refused() investigation.Record {
 	rec := record()
 	rec.Receipt, rec.Reason, rec.State = investigation.Receipt{}, "Failed", investigation.StateNotCollected
 	return rec
 }
 
-// shown fails if a trick is in the text, which may have line ends.
+// shown fails the test if the text contains a trick other than a line break.
 func shown(t *testing.T, name, text string) {
 	t.Helper()
 	for _, r := range tricks {
@@ -54,8 +54,8 @@ func shown(t *testing.T, name, text string) {
 	}
 }
 
-// Whatever is printed, no word from outside steers the terminal it is printed on; and whoever decodes a
-// line of JSON gets the word as it was.
+// TestWordsFromOutside: foreign text never controls the terminal in any output, and decoding a line of JSON
+// returns the original text.
 func TestWordsFromOutside(t *testing.T) {
 	now := func() time.Time { return time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC) }
 	finding := verify.Finding{What: trick(), Expected: trick(), Found: trick(), Key: trick()}
@@ -96,7 +96,7 @@ func TestWordsFromOutside(t *testing.T) {
 			}
 		}
 		if !strings.Contains(out.String(), "調査 🐎") || !strings.Contains(out.String(), `\u202e`) {
-			t.Errorf("%s: it shows %q", name, out.String())
+			t.Errorf("%s: output %q", name, out.String())
 		}
 	}
 	for name, write := range map[string]func(*bytes.Buffer) error{
@@ -119,7 +119,7 @@ func TestWordsFromOutside(t *testing.T) {
 		"text": func(out *bytes.Buffer) error {
 			_, err := out.WriteString(console.CleanText(trick() + "\n" + trick()))
 			if n := strings.Count(out.String(), "\n"); n != 1 {
-				t.Errorf("it has %d line ends", n)
+				t.Errorf("got %d line breaks", n)
 			}
 			return err
 		},
@@ -132,7 +132,7 @@ func TestWordsFromOutside(t *testing.T) {
 	}
 }
 
-// TestBytes: binary units, one digit after the point.
+// TestBytes: sizes have binary units and one decimal.
 func TestBytes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -158,7 +158,7 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-// TestClean: text from outside is one line, shows what is hidden in it, and fits a column.
+// TestClean: foreign text becomes one line that fits a column, with hidden characters replaced.
 func TestClean(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, want string }{
@@ -180,7 +180,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// TestCleanLineAndText: what is hidden becomes a space, and only text keeps its line ends.
+// TestCleanLineAndText: hidden characters become spaces, and only CleanText keeps line breaks.
 func TestCleanLineAndText(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, line, kept string }{
@@ -199,7 +199,7 @@ func TestCleanLineAndText(t *testing.T) {
 	}
 }
 
-// TestShellQuote: what a shell takes as it stands is left as it is, and everything else is in quotes.
+// TestShellQuote: words that shells take literally stay unchanged; everything else is quoted.
 func TestShellQuote(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ text, want string }{
@@ -228,7 +228,7 @@ func TestShellQuote(t *testing.T) {
 	}
 }
 
-// TestShellAgrees asks a shell what it makes of the words.
+// TestShellAgrees lets a shell parse the quoted words.
 func TestShellAgrees(t *testing.T) {
 	t.Parallel()
 	shell, err := exec.LookPath("sh")
@@ -246,7 +246,7 @@ func TestShellAgrees(t *testing.T) {
 	}
 }
 
-// TestFill: lines of at most 100 characters, each under its indent, and no word broken or lost.
+// TestFill: lines have at most 100 characters and their indent, and words are neither split nor lost.
 func TestFill(t *testing.T) {
 	t.Parallel()
 	word := strings.Repeat("w", 9)

@@ -8,25 +8,24 @@ import (
 	"packhorse/cmd/packhorse/embedded"
 )
 
-// LostAttributesError says that a data folder was copied without its extended attributes.
+// LostAttributesError reports that a data folder was copied without its extended attributes.
 type LostAttributesError struct{ data string }
 
 func (e *LostAttributesError) Error() string {
-	return fmt.Sprintf("attributes lost in copying: the archive in %s has neither versions nor locks any more. "+
-		"They are in extended attributes of its files, and a copy without these cannot be written to. "+
-		"Nothing was written into it", e.data)
+	return fmt.Sprintf("attributes lost in copying: the archive in %s lost its versions and locks, which are stored in "+
+		"extended attributes of its files. Packhorse does not write to such a copy and left it unchanged", e.data)
 }
 
 // Advice says how to restore the folder.
 func (e *LostAttributesError) Advice() string {
 	data := console.ShellQuote(e.data)
 	return "move this folder away and copy the original again, with its attributes: cp -a ORIGINAL " + data +
-		", or rsync -aX, or tar with --xattrs on both sides. The copy can still be read: packhorse verify --data " +
-		data + " checks all but versions and locks"
+		", or rsync -aX, or tar with --xattrs on both sides. The copy is still readable: packhorse verify --data " +
+		data + " checks everything except versions and locks"
 }
 
 // CheckAttributes returns a [LostAttributesError] if the archive of a data folder lacks its extended
-// attributes. Call it before anything is written there.
+// attributes. Call it before writing anything there.
 func CheckAttributes(data string) error {
 	lost, err := embedded.LostAttributes(filepath.Join(data, S3), Bucket)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package datafolder knows what is where in the data folder of one machine, whose a folder is, and
-// whether it can be used: Check before anything is made in it, Claim once something will be.
+// Package datafolder defines the layout of the data folder and guards its use: Check tells whether a folder
+// is safe to use, and Claim creates it and records whether it holds evidence or a simulation.
 package datafolder
 
 import (
@@ -25,28 +25,28 @@ const (
 	Default           = "packhorse-data"
 	DefaultSimulation = "packhorse-simulation"
 
-	// Database is the file with ledger and budget.
+	// Database is the file that holds the ledger and the budget.
 	Database = "packhorse.db"
-	// S3 is the folder of the embedded S3 server, and Bucket the folder of its bucket in there.
+	// S3 is the folder of the embedded S3 server, and Bucket its bucket, a subfolder.
 	S3     = "s3"
 	Bucket = "evidence"
 
-	// originFile says whose a data folder is.
+	// originFile records the Origin of a data folder.
 	originFile = "origin.json"
 
-	// others are the permissions of everybody but the owner.
+	// others are the permissions of everyone except the owner.
 	others fs.FileMode = 0o077
 
 	folderMode, originMode = 0o700, 0o600
 )
 
-// Origin is where a data folder's packages come from, for good. One key signs everything in a folder, so
-// a simulation beside real evidence would borrow its credit.
+// Origin records where a data folder's packages come from. It never changes: one key signs everything in a
+// folder, so a simulation next to real evidence would look just as genuine.
 type Origin struct {
 	Simulated bool `json:"simulated"`
 }
 
-// Error says why a data folder cannot be used, and how to mend that. Nothing was begun.
+// Error says why a data folder cannot be used and how to fix that. The command has not started any work.
 type Error struct{ err error }
 
 func (e *Error) Error() string { return e.err.Error() }
@@ -54,19 +54,19 @@ func (e *Error) Error() string { return e.err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.err }
 
-// Check returns an [Error] if the data folder exists and others can access it, or it has another origin
-// than wanted. It makes nothing.
+// Check returns an [Error] if the data folder exists but other users can access it or its origin is not the
+// wanted one. It creates nothing.
 func Check(ctx context.Context, dir string, wanted Origin, logger *slog.Logger) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look at the data folder: %w", err)
+		return fmt.Errorf("check the data folder: %w", err)
 	case !info.IsDir():
-		return &Error{fmt.Errorf("the data folder %s is a file", dir)}
+		return &Error{fmt.Errorf("the data folder %s is a file: use another one (--data)", dir)}
 	case info.Mode().Perm()&others != 0:
-		return &Error{fmt.Errorf("the data folder %s is open to other users (mode %04o): chmod 700 %s",
+		return &Error{fmt.Errorf("other users can access the data folder %s (mode %04o): chmod 700 %s",
 			dir, info.Mode().Perm(), console.ShellQuote(dir))}
 	}
 	err = custody.CheckLocal(dir)
@@ -86,20 +86,20 @@ func checkOrigin(dir string, found, wanted Origin) error {
 	case found == wanted:
 		return nil
 	case wanted.Simulated:
-		return &Error{fmt.Errorf("the data folder %s has the evidence of a real tenant: "+
-			"name another for the simulation with --data", dir)}
+		return &Error{fmt.Errorf("the data folder %s holds the evidence of a real tenant: "+
+			"use another one for the simulation (--data)", dir)}
 	default:
-		return &Error{fmt.Errorf("the data folder %s has the packages of a simulation: "+
-			"move it away, or name another with --data", dir)}
+		return &Error{fmt.Errorf("the data folder %s holds the packages of a simulation: "+
+			"move it away, or use another one (--data)", dir)}
 	}
 }
 
-// Claim makes the data folder if necessary and records its origin in it. Of two processes that claim a
-// folder at once for different origins, one gets an [Error].
+// Claim creates the data folder if necessary and records its origin there. If two processes claim a folder
+// for different origins at the same time, one of them gets an [Error].
 func Claim(ctx context.Context, dir string, wanted Origin, logger *slog.Logger) error {
 	err := os.MkdirAll(dir, folderMode)
 	if err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+		return fmt.Errorf("create the data folder: %w", err)
 	}
 	text, err := json.Marshal(wanted)
 	if err != nil {
@@ -109,20 +109,20 @@ func Claim(ctx context.Context, dir string, wanted Origin, logger *slog.Logger) 
 	draft := path + "." + rand.Text()
 	err = os.WriteFile(draft, append(text, '\n'), originMode)
 	if err != nil {
-		return fmt.Errorf("write down what the data folder is for: %w", err)
+		return fmt.Errorf("record the origin of the data folder: %w", err)
 	}
 	err = os.Link(draft, path)
 	if errors.Is(err, fs.ErrExist) {
-		err = nil // this or another process did that before
+		err = nil // an earlier run or another process recorded it
 	}
 	err = errors.Join(err, os.Remove(draft))
 	if err != nil {
-		return fmt.Errorf("write down what the data folder is for: %w", err)
+		return fmt.Errorf("record the origin of the data folder: %w", err)
 	}
 	return Check(ctx, dir, wanted, logger)
 }
 
-// originOf returns the origin of a folder's packages, or nil if the folder has nothing of ours.
+// originOf returns the origin of a folder's packages, or nil if the folder does not contain any Packhorse file.
 func originOf(ctx context.Context, dir string, logger *slog.Logger) (*Origin, error) {
 	path := filepath.Join(dir, originFile)
 	text, err := os.ReadFile(path) //nolint:gosec // the data folder is the user's choice
@@ -130,7 +130,7 @@ func originOf(ctx context.Context, dir string, logger *slog.Logger) (*Origin, er
 		return oldOrigin(ctx, dir, logger)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what the data folder is for: %w", err)
+		return nil, fmt.Errorf("read the origin of the data folder: %w", err)
 	}
 	var o struct {
 		Simulated *bool `json:"simulated"`
@@ -138,13 +138,14 @@ func originOf(ctx context.Context, dir string, logger *slog.Logger) (*Origin, er
 	err = json.Unmarshal(text, &o)
 	if err != nil || o.Simulated == nil {
 		return nil, &Error{fmt.Errorf(`%s is damaged: write {"simulated":false} into it if the folder `+
-			`has the evidence of a real tenant, else {"simulated":true}`, path)}
+			`holds the evidence of a real tenant, otherwise {"simulated":true}`, path)}
 	}
 	return &Origin{Simulated: *o.Simulated}, nil
 }
 
-// oldOrigin tells the origin of a folder by its contents: earlier releases did not record it. In doubt it
-// is real: evidence must not be taken for a simulation, and those releases noted every simulation.
+// oldOrigin infers the origin of a folder from its contents, because earlier releases did not record it. In
+// doubt it assumes a real tenant: evidence must never pass for a simulation, and those releases left a plan
+// or the simulator's tenant in every simulation's folder.
 func oldOrigin(ctx context.Context, dir string, logger *slog.Logger) (*Origin, error) {
 	has := func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, name))
@@ -166,8 +167,8 @@ func oldOrigin(ctx context.Context, dir string, logger *slog.Logger) (*Origin, e
 	evidence := slices.ContainsFunc(tenants, func(id string) bool { return id != simulation.TenantID() })
 	switch {
 	case simulated && evidence:
-		logger.WarnContext(ctx, "an earlier release let a simulation into this folder of evidence; "+
-			"its packages are those of the simulator's tenant, and have no mark",
+		logger.WarnContext(ctx, "an earlier release stored a simulation in this evidence folder; "+
+			"its packages are not marked, but belong to the simulator's tenant",
 			slog.String("folder", dir), slog.String("simulatedTenant", simulation.TenantID()))
 		return &Origin{}, nil
 	case simulated:

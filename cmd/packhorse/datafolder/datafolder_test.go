@@ -23,7 +23,7 @@ import (
 // realTenant is any tenant but the simulator's.
 const realTenant = "3c9f8f6e-52d4-4a3e-9b5c-0e8a4b1f7d21"
 
-// entries are the names of the files in a folder.
+// entries returns the names of the files in a folder.
 func entries(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	all, err := os.ReadDir(dir)
@@ -36,7 +36,7 @@ func entries(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// oldFolder makes a data folder as the release before origins left it.
+// oldFolder creates a data folder like the releases that did not record an origin.
 func oldFolder(t *testing.T, plan bool, tenants ...string) string {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
@@ -69,7 +69,7 @@ func oldFolder(t *testing.T, plan bool, tenants ...string) string {
 	return data
 }
 
-// TestOldFolder: a folder without an origin is judged by what is in it. In doubt it is evidence.
+// TestOldFolder: the origin of an old folder is inferred from its contents. In doubt it is evidence.
 func TestOldFolder(t *testing.T) {
 	t.Parallel()
 	simulators := mdesim.Defaults().TenantID
@@ -99,21 +99,21 @@ func TestOldFolder(t *testing.T) {
 				t.Errorf("%s: got %v", name, err)
 			}
 			if warned := strings.Contains(log.String(), "an earlier release"); warned != c.warns {
-				t.Errorf("%s: it said %q", name, log.String())
+				t.Errorf("%s: log %q", name, log.String())
 			}
 		}
-		// Once it is used it says so, and stays what it is.
+		// Once claimed, the folder records its origin and keeps it.
 		is := datafolder.Origin{Simulated: c.simulated}
 		if err := datafolder.Claim(t.Context(), c.data, is, slog.New(slog.DiscardHandler)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		text, err := os.ReadFile(filepath.Join(c.data, "origin.json"))
 		if want := fmt.Sprintf("{\"simulated\":%t}\n", c.simulated); err != nil || string(text) != want {
-			t.Errorf("%s: it says %q, %v", name, text, err)
+			t.Errorf("%s: origin file %q, %v", name, text, err)
 		}
 		err = datafolder.Check(t.Context(), c.data, datafolder.Origin{Simulated: !c.simulated}, slog.New(slog.DiscardHandler))
 		if err == nil {
-			t.Errorf("%s: it can be mixed", name)
+			t.Errorf("%s: claimed for the other origin", name)
 		}
 	}
 }
@@ -126,9 +126,9 @@ func TestNewFolder(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it was made: %v", err)
+		t.Errorf("Check created the folder: %v", err)
 	}
-	// Two at once want different things: one of them gets it.
+	// Of two concurrent claims for different origins, one wins.
 	errs := make([]error, 8)
 	var all sync.WaitGroup
 	for i := range errs {
@@ -143,7 +143,7 @@ func TestNewFolder(t *testing.T) {
 		}
 	}
 	if got := entries(t, data); !slices.Equal(got, []string{"origin.json"}) {
-		t.Errorf("it has %q", got)
+		t.Errorf("the folder contains %q", got)
 	}
 	info, err := os.Stat(data)
 	if err != nil || info.Mode().Perm() != 0o700 {
@@ -163,6 +163,6 @@ func TestNewFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := datafolder.Check(t.Context(), file, datafolder.Origin{}, discard); err == nil {
-		t.Error("a file was taken for a folder")
+		t.Error("a file was accepted as a data folder")
 	}
 }

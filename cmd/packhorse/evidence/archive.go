@@ -17,7 +17,7 @@ type openArchive struct {
 	verify.Archive
 
 	folder string       // absolute; empty if the archive is in S3
-	close  func() error // nil: there is nothing to close
+	close  func() error // nil if there is nothing to close
 }
 
 func (a openArchive) shut() error {
@@ -27,14 +27,14 @@ func (a openArchive) shut() error {
 	return a.close()
 }
 
-// NoArchiveError says that a data folder has no archive.
+// NoArchiveError reports that a data folder does not contain an archive.
 type NoArchiveError struct{ Data string }
 
-func (e *NoArchiveError) Error() string { return fmt.Sprintf("there is no archive in %s", e.Data) }
+func (e *NoArchiveError) Error() string { return fmt.Sprintf("no archive found in %s", e.Data) }
 
 // Advice says how to name an archive.
 func (e *NoArchiveError) Advice() string {
-	return "name the data folder with --data (that of a simulation is " + datafolder.DefaultSimulation +
+	return "pass the data directory with --data (simulations use " + datafolder.DefaultSimulation +
 		"), a copied archive with --from DIR, or a bucket with --from s3://NAME"
 }
 
@@ -49,14 +49,14 @@ func (o Options) openArchive(ctx context.Context) (openArchive, error) {
 	}
 }
 
-// openData opens the archive of the data folder through the embedded server, which knows versions and
+// openData opens the archive of the data folder through the embedded server, which provides versions and
 // locks.
 func openData(ctx context.Context, data string) (openArchive, error) {
 	served := filepath.Join(data, datafolder.S3)
 	shown := filepath.Join(served, datafolder.Bucket)
 	folder, err := filepath.Abs(shown)
 	if err != nil {
-		return openArchive{}, fmt.Errorf("find the data folder: %w", err)
+		return openArchive{}, fmt.Errorf("resolve the data folder: %w", err)
 	}
 	info, err := os.Stat(folder)
 	if err != nil || !info.IsDir() {
@@ -80,7 +80,7 @@ func (o Options) openBucket(ctx context.Context) (openArchive, error) {
 	if prefix != "" {
 		root, err := verify.Root(ctx, archive, prefix)
 		if err != nil {
-			return openArchive{}, fmt.Errorf("look into %s: %w", o.From, err)
+			return openArchive{}, fmt.Errorf("search %s for an archive: %w", o.From, err)
 		}
 		archive = verify.Under(archive, root)
 	}
@@ -90,7 +90,7 @@ func (o Options) openBucket(ctx context.Context) (openArchive, error) {
 func openFolder(ctx context.Context, path string) (openArchive, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return openArchive{}, fmt.Errorf("find %s: %w", path, err)
+		return openArchive{}, fmt.Errorf("resolve %s: %w", path, err)
 	}
 	folder, err := source.OpenFolder(path)
 	if err != nil {
@@ -98,8 +98,8 @@ func openFolder(ctx context.Context, path string) (openArchive, error) {
 	}
 	root, err := verify.Root(ctx, folder, "")
 	if err != nil {
-		_ = folder.Close() // nothing was written
-		return openArchive{}, fmt.Errorf("look into %s: %w", path, err)
+		_ = folder.Close() // read only: a failed close loses nothing
+		return openArchive{}, fmt.Errorf("search %s for an archive: %w", path, err)
 	}
 	return openArchive{
 		Archive: verify.Under(folder, root),

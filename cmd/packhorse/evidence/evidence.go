@@ -1,5 +1,5 @@
-// Package evidence opens what a run left behind: an archive, the ledger it is compared with, and the keys
-// that its signatures are checked with. It makes nothing that is not there.
+// Package evidence opens the archive of a run, together with the ledger and the public keys to verify it
+// against. It never creates any of them.
 package evidence
 
 import (
@@ -16,16 +16,16 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Evidence is an open archive with what it is compared with. It MUST be closed.
+// Evidence is an open archive with the ledger and keys to verify it against. It MUST be closed.
 type Evidence struct {
 	archive openArchive
 	trust   verify.Trust
-	ledger  *Ledger // nil: there is none
+	ledger  *Ledger // nil if there is none
 	started string  // the working directory from before the archive was opened; empty if unknown
 }
 
-// Open opens what the options name. The embedded S3 server comes last: while it runs, the working
-// directory is another.
+// Open opens the evidence that the options describe. It starts the embedded S3 server last, because the
+// server changes the working directory while it runs.
 func Open(ctx context.Context, o Options) (_ *Evidence, err error) {
 	e := &Evidence{}
 	defer func() {
@@ -35,7 +35,7 @@ func Open(ctx context.Context, o Options) (_ *Evidence, err error) {
 	}()
 	e.started, err = os.Getwd()
 	if err != nil {
-		e.started = "" // relative paths are not found then
+		e.started = "" // Key then cannot resolve relative paths
 	}
 	if len(o.PublicKeys) > 0 {
 		e.trust, err = source.TrustFiles(o.PublicKeys)
@@ -56,7 +56,7 @@ func Open(ctx context.Context, o Options) (_ *Evidence, err error) {
 		return nil, err
 	}
 	if e.trust.Empty() && len(o.PublicKeys) == 0 {
-		e.trust, _, err = verify.TrustArchive(ctx, e.archive) // verify.Verifier names what is wrong there
+		e.trust, _, err = verify.TrustArchive(ctx, e.archive) // verify.Verifier reports the findings
 	}
 	return e, err
 }
@@ -70,7 +70,7 @@ func (e *Evidence) Close() error {
 	return errors.Join(e.archive.shut(), ledger)
 }
 
-// LedgerName is what people call the ledger; empty if there is none.
+// LedgerName returns the display name of the ledger, or an empty string without one.
 func (e *Evidence) LedgerName() string {
 	if e.ledger == nil {
 		return ""
@@ -89,8 +89,8 @@ func (e *Evidence) Verify(ctx context.Context, scope verify.Scope, reporter veri
 	return verify.New(e.archive, e.trust, ledger, time.Now, reporter).Run(ctx, scope)
 }
 
-// Key returns the key that a person means: a key, an s3:// URL, or the path of a file in the archive's
-// folder.
+// Key returns the archive key that argument names. It may be a key, an s3:// URL, or the path of a file in
+// the archive's folder.
 func (e *Evidence) Key(argument string) (string, error) {
 	path := argument
 	if !filepath.IsAbs(path) {
@@ -99,7 +99,7 @@ func (e *Evidence) Key(argument string) (string, error) {
 	if rest, ok := strings.CutPrefix(argument, Scheme); ok {
 		_, argument, _ = strings.Cut(rest, "/")
 	}
-	if e.archive.folder != "" { // also a path looks like a key, whose prefix is the folder
+	if e.archive.folder != "" { // first: a path also parses as a key, with the folder as its prefix
 		relative, err := filepath.Rel(e.archive.folder, path)
 		key := filepath.ToSlash(relative)
 		if _, isKey := investigation.ParseKey(key); err == nil && isKey {
@@ -109,6 +109,6 @@ func (e *Evidence) Key(argument string) (string, error) {
 	if _, isKey := investigation.ParseKey(argument); isKey {
 		return argument, nil
 	}
-	return "", fmt.Errorf("%.200q is no key of an archive: those look like packages/TENANT/MACHINE/"+
-		"TIME_ACTION.zip (packhorse list shows them)", argument)
+	return "", fmt.Errorf("%.200q is not an archive key: write packages/TENANT/MACHINE/TIME_ACTION.zip "+
+		"(packhorse list shows the keys)", argument)
 }

@@ -31,11 +31,11 @@ func TestBucket(t *testing.T) {
 		}
 	}
 	if (evidence.Options{From: "/mnt/s3://"}).InS3() {
-		t.Error("a folder was taken for a bucket")
+		t.Error("a folder was accepted as a bucket")
 	}
 }
 
-// TestKey: people name a package by its key, its URL, or the path of its file, from wherever they are.
+// TestKey: a package can be named by its key, its URL or the path of its file, relative paths included.
 func TestKey(t *testing.T) {
 	root := t.TempDir()
 	file := filepath.Join(root, filepath.FromSlash(key))
@@ -63,15 +63,15 @@ func TestKey(t *testing.T) {
 	}
 	for _, bad := range []string{"", "x", "s3://bucket", root, filepath.Join(root, "x.zip")} {
 		if got, err := e.Key(bad); err == nil {
-			t.Errorf("%q was taken for the key %s", bad, got)
+			t.Errorf("%q was accepted as the key %s", bad, got)
 		}
 	}
 	if e.LedgerName() != "" {
-		t.Errorf("there is the ledger %s", e.LedgerName())
+		t.Errorf("unexpected ledger %s", e.LedgerName())
 	}
 }
 
-// TestNothingThere: what is not there is not made, and the error says what to name instead.
+// TestNothingThere: opening missing evidence creates nothing, and the error says which flags to use.
 func TestNothingThere(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
@@ -90,11 +90,11 @@ func TestNothingThere(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(data); err == nil {
-		t.Error("the data folder was made")
+		t.Error("the data folder was created")
 	}
 }
 
-// TestLedgerBesideAnotherArchive: the data folder's ledger speaks of another archive only if it is named.
+// TestLedgerBesideAnotherArchive: with --from, the data folder's ledger is used only if --data is given.
 func TestLedgerBesideAnotherArchive(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

@@ -12,26 +12,26 @@ import (
 	"packhorse/internal/verify"
 )
 
-// NoKeyError says that there is no signing key where one was looked for.
+// NoKeyError reports that a data folder or an archive does not contain a signing key.
 type NoKeyError struct{ Where string }
 
-func (e *NoKeyError) Error() string { return fmt.Sprintf("there is no signing key in %s", e.Where) }
+func (e *NoKeyError) Error() string { return fmt.Sprintf("no signing key found in %s", e.Where) }
 
-// Advice says where keys are.
+// Advice says where to find keys.
 func (e *NoKeyError) Advice() string {
-	return "packhorse run makes the key; name its data folder with --data, or an archive with --from"
+	return "packhorse run creates the key: pass its data directory with --data, or an archive with --from"
 }
 
-// mismatchError is what verification found wrong with a published key.
+// mismatchError is a finding about a published key.
 type mismatchError struct{ finding error }
 
-// Error is free of what a terminal would obey.
+// Error returns the finding without control characters.
 func (e *mismatchError) Error() string { return console.CleanLine(e.finding.Error()) }
 
 func (e *mismatchError) Unwrap() error { return e.finding }
 
-// PublicKeys reads the keys of the data folder or, if From names one, those published in an archive.
-// present is the id of the key that signs now; empty if that is not known.
+// PublicKeys reads the keys of the data folder or, if From is set, those published in that archive. present
+// is the id of the current signing key, or empty if unknown.
 func PublicKeys(ctx context.Context, o Options) (keys verify.Trust, present string, err error) {
 	if o.From != "" {
 		keys, err = o.publishedKeys(ctx)
@@ -44,11 +44,11 @@ func PublicKeys(ctx context.Context, o Options) (keys verify.Trust, present stri
 	return keys, present, err
 }
 
-// trustData reads the keys of the data folder. It resolves the path: findings name the keys' files.
+// trustData reads the keys of the data folder. It makes the path absolute because findings show it.
 func trustData(data string) (keys verify.Trust, present string, err error) {
 	data, err = filepath.Abs(data)
 	if err != nil {
-		return verify.Trust{}, "", fmt.Errorf("find the data folder: %w", err)
+		return verify.Trust{}, "", fmt.Errorf("resolve the data folder: %w", err)
 	}
 	return source.TrustData(data)
 }

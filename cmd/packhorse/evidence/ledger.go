@@ -22,23 +22,23 @@ import (
 type Ledger struct {
 	verify.TenantsLedger
 
-	Name  string       // what people call it
-	close func() error // nil: there is nothing to close
+	Name  string       // display name
+	close func() error // nil if there is nothing to close
 }
 
-// NoLedgerError says that a data folder has no ledger.
+// NoLedgerError reports that a data folder does not contain a ledger.
 type NoLedgerError struct{ Data string }
 
-func (e *NoLedgerError) Error() string { return fmt.Sprintf("there is no ledger in %s", e.Data) }
+func (e *NoLedgerError) Error() string { return fmt.Sprintf("no ledger found in %s", e.Data) }
 
 // Advice says how to name a ledger.
 func (e *NoLedgerError) Advice() string {
-	return "name the data folder with --data (that of a simulation is " + datafolder.DefaultSimulation +
+	return "pass the data directory with --data (simulations use " + datafolder.DefaultSimulation +
 		"), or a DynamoDB table with --ledger and --tenant"
 }
 
-// OpenLedger opens the ledger in a DynamoDB table of the user's AWS account or, with an empty table, that
-// of the data folder. If the folder has none, it returns a [NoLedgerError].
+// OpenLedger opens the ledger in a DynamoDB table of the user's AWS account or, if table is empty, the one in
+// the data folder. It returns a [NoLedgerError] if the folder does not contain one.
 func OpenLedger(ctx context.Context, table, data string) (*Ledger, error) {
 	if table != "" {
 		return openTable(ctx, table)
@@ -69,7 +69,7 @@ func openTable(ctx context.Context, table string) (*Ledger, error) {
 	}, nil
 }
 
-var errNoTableRegion = errors.New("no AWS region is configured: set AWS_REGION to the table's")
+var errNoTableRegion = errors.New("AWS region not configured: set AWS_REGION to the region of the table")
 
 // Close closes the ledger.
 func (l *Ledger) Close() error {
@@ -79,8 +79,8 @@ func (l *Ledger) Close() error {
 	return l.close()
 }
 
-// All returns the records of a tenant or, with an empty id, of every tenant. Beside an error that wraps
-// investigation.ErrBadRecord it returns all records that make sense.
+// All returns the records of a tenant or, with an empty id, of every tenant. If some are malformed, it
+// returns all others and an error that wraps investigation.ErrBadRecord.
 func (l *Ledger) All(ctx context.Context, tenantID string) ([]investigation.Record, error) {
 	tenants := []string{tenantID}
 	if tenantID == "" {

@@ -2,17 +2,17 @@ package evidence
 
 import "strings"
 
-// Scheme begins the URL of a bucket.
+// Scheme is the prefix of a bucket URL.
 const Scheme = "s3://"
 
-// Options say where the evidence is, and what it is compared with.
+// Options say where the evidence is and what to verify it against.
 type Options struct {
-	From       string   // s3://BUCKET[/PREFIX], or a folder; empty: the data folder's archive
-	PublicKeys []string // files with public keys; empty: those of the data folder or the archive
+	From       string   // s3://BUCKET[/PREFIX] or a folder; empty means the archive in the data folder
+	PublicKeys []string // files with public keys; empty means the keys of the data folder or the archive
 	Data       string   // the data folder
 	DataGiven  bool     // use its ledger and keys even if From names another archive
-	Table      string   // the ledger is this DynamoDB table; empty: the data folder's
-	Endpoint   string   // of the S3 service with the bucket; empty: AWS
+	Table      string   // the DynamoDB table of the ledger; empty means the ledger in the data folder
+	Endpoint   string   // URL of the S3 service with the bucket; empty means AWS
 }
 
 // InS3 reports whether From is the URL of a bucket.

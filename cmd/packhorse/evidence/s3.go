@@ -23,10 +23,10 @@ func S3(ctx context.Context, endpoint string) (*s3.Client, error) {
 			o.BaseEndpoint = &endpoint
 			o.UsePathStyle = true
 			if o.Region == "" {
-				o.Region = "us-east-1" // services with an endpoint of their own care little
+				o.Region = "us-east-1" // the SDK wants a region; other S3 services mostly ignore it
 			}
 		}
 	}), nil
 }
 
-var errNoRegion = errors.New("no AWS region is configured: set AWS_REGION to the bucket's")
+var errNoRegion = errors.New("AWS region not configured: set AWS_REGION to the region of the bucket")

@@ -9,8 +9,8 @@ import (
 	"packhorse/internal/mde"
 )
 
-// mendable reports whether only a person can mend err: a wrong setting or a refused credential. It returns
-// false for what a service may get over by itself.
+// mendable reports whether err needs a person to fix it: a wrong setting or a rejected credential. It returns
+// false for errors that may go away on their own, such as an outage.
 func mendable(err error) bool {
 	if refusal, ok := errors.AsType[*entra.Error](err); ok {
 		return !refusal.Passing()
@@ -19,7 +19,7 @@ func mendable(err error) bool {
 		switch answer.Status {
 		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 			return false
-		default: // a redirect, too, says that the address is wrong: the API makes none
+		default: // including redirects: the API never sends one, so the address is wrong
 			return answer.Status < http.StatusInternalServerError
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/mde"
 )
 
-// TestMendable: what ends a run at its start is a setting or a credential, however it is wrapped.
+// TestMendable: wrong settings and rejected credentials end a run at its start, however they are wrapped.
 func TestMendable(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]bool{

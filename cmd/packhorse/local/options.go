@@ -2,22 +2,22 @@ package local
 
 import "packhorse/cmd/packhorse/local/pipeline"
 
-// Options say what a run does, and where.
+// Options configure a run.
 type Options struct {
 	Environ  []string // the settings of a real tenant, as "NAME=value"
-	Data     string   // the data folder, made if it is not there
-	Bucket   string   // of the archive; empty: the embedded one
-	Endpoint string   // of the S3 service with the bucket; empty: AWS
+	Data     string   // the data folder, created if it does not exist
+	Bucket   string   // of the archive; empty means the embedded server's
+	Endpoint string   // URL of the S3 service with the bucket; empty means AWS
 
-	Simulate int     // actions of a simulated tenant in this process; 0: a real tenant
-	Sizes    []int64 // of its packages, in turn; none: mixed
+	Simulate int     // number of actions of a tenant simulated in this process; 0 means a real tenant
+	Sizes    []int64 // of the simulated packages, used in turn; empty means mixed
 
 	UntilIdle bool // end when nothing is left to do
 
-	// Of this program, for the manifests.
+	// Version and Commit of this program are recorded in the manifests.
 	Version, Commit string
 }
 
-// Interrupted is the error of a run whose context ended: nil, or [ErrStopped] if it was to work until
-// idle.
+// Interrupted returns the error of a run whose context ended: [ErrStopped] if it should have worked until
+// idle, otherwise nil.
 func (o Options) Interrupted() error { return pipeline.Interrupted(o.UntilIdle) }

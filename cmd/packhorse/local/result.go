@@ -10,22 +10,22 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Result is what came of a run.
+// Result is the outcome of a run.
 type Result struct {
 	Data      string                 // the data folder, absolute
-	Records   []investigation.Record // everything the ledger knows of the tenant that makes sense
-	Simulated bool                   // the tenant is a simulator's, in this process or elsewhere
+	Records   []investigation.Record // all valid records of the tenant in the ledger
+	Simulated bool                   // whether the tenant is simulated, in this process or another
 
 	Head  investigation.Head // of the tenant's chain of manifests
-	KeyID string             // of the key that signs
+	KeyID string             // of the current signing key
 
-	Judgement *simulation.Judgement // nil: the tenant is not simulated in this process
+	Judgement *simulation.Judgement // nil unless the tenant is simulated in this process
 
-	// Locate says where a person finds a stored object: the file, or the S3 URL.
+	// Locate returns where a person finds a stored object: a file path or an S3 URL.
 	Locate func(investigation.Receipt) string
 }
 
-// Result gathers what came of the run. Records that make no sense have been logged, and are left out.
+// Result collects the outcome of the run. It omits malformed records, which Run has already reported.
 func (r *Runtime) Result(ctx context.Context) (Result, error) {
 	records, err := r.ledger.Records(ctx, r.settings.TenantID)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
@@ -53,7 +53,7 @@ func (r *Runtime) Result(ctx context.Context) (Result, error) {
 	return result, err
 }
 
-// file is the path of an object in the embedded archive.
+// file returns the path of an object in the embedded archive.
 func (r *Runtime) file(receipt investigation.Receipt) string {
 	return filepath.Join(r.options.Data, datafolder.S3, receipt.Bucket, filepath.FromSlash(receipt.Key))
 }

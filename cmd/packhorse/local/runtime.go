@@ -1,5 +1,5 @@
-// Package local is Packhorse on one machine: Open builds everything that a run needs around SQLite and an
-// embedded S3 server (or a bucket of the user's), Run works, and Result says what came of it.
+// Package local runs Packhorse on one machine: Open connects a run to SQLite and an embedded S3 server (or the
+// user's own bucket), Run does the work, and Result returns the outcome.
 package local
 
 import (
@@ -25,21 +25,21 @@ import (
 	"packhorse/internal/settings"
 )
 
-// lease is how long the package of a killed process lies idle. A live one renews it.
+// lease is how long the package of a killed process stays claimed. Live processes renew their leases.
 const lease = 30 * time.Second
 
-// ErrStopped says that a run was interrupted before it was idle.
+// ErrStopped reports that a run was interrupted before it was idle.
 var ErrStopped = pipeline.ErrStopped
 
-// Reporter is told what happens during a run.
+// Reporter shows the progress of a run.
 type Reporter = pipeline.Reporter
 
-// Runtime is everything one run has open. It MUST be closed.
+// Runtime holds the open resources of one run. It MUST be closed.
 type Runtime struct {
 	options   Options // Data is absolute
 	settings  settings.Settings
-	simulated bool               // the tenant is a simulator's, here or elsewhere
-	tenant    *simulation.Tenant // nil: it is not simulated in this process
+	simulated bool               // whether the tenant is simulated, in this process or another
+	tenant    *simulation.Tenant // nil unless it is simulated in this process
 	db        *embedded.DB
 	ledger    *embedded.Ledger
 	counter   *embedded.Counter
@@ -49,12 +49,12 @@ type Runtime struct {
 	app       *defender.App
 	defender  defender.Client
 
-	closers []func() error // in the order things were opened
+	closers []func() error // in the order of opening
 }
 
-// Open opens everything a run needs. What is most likely wrong comes first: settings, whether the data
-// folder may be used, the credential, then the disk and the archive. Nothing is made before the first
-// token, and nothing is asked of Defender yet.
+// Open opens everything a run needs. It checks the likeliest faults first: the settings, the data folder, the
+// credential, then the disk and the archive. Open creates nothing before it gets the first token, and does
+// not call the Defender API.
 func Open(ctx context.Context, o Options, logger *slog.Logger) (_ *Runtime, err error) {
 	r := &Runtime{options: o}
 	defer func() {
@@ -62,9 +62,9 @@ func Open(ctx context.Context, o Options, logger *slog.Logger) (_ *Runtime, err 
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	r.options.Data, err = filepath.Abs(o.Data) // a run outlives its working directory
+	r.options.Data, err = filepath.Abs(o.Data) // the embedded S3 server changes the working directory
 	if err != nil {
-		return nil, fmt.Errorf("find the data folder: %w", err)
+		return nil, fmt.Errorf("resolve the data folder: %w", err)
 	}
 	err = r.prepare(ctx, logger)
 	if err != nil {
@@ -94,8 +94,8 @@ func Open(ctx context.Context, o Options, logger *slog.Logger) (_ *Runtime, err 
 	return r, r.openDefender(logger)
 }
 
-// prepare takes the settings, checks the data folder, gets a token, and only then makes the folder. A
-// simulation has no credential that could be refused, and its settings come later.
+// prepare parses the settings, checks the data folder, gets a token, and only then creates the folder. A
+// simulation gets its settings later and does not need a token: its credential cannot be wrong.
 func (r *Runtime) prepare(ctx context.Context, logger *slog.Logger) error {
 	var err error
 	r.simulated = r.options.Simulate > 0
@@ -120,7 +120,7 @@ func (r *Runtime) prepare(ctx context.Context, logger *slog.Logger) error {
 	return datafolder.Claim(ctx, r.options.Data, origin, logger)
 }
 
-// firstToken gets a token, and waits for it while Entra ID cannot be reached.
+// firstToken gets a token. If Entra ID cannot be reached, it retries.
 func (r *Runtime) firstToken(ctx context.Context, logger *slog.Logger) error {
 	err := r.openApp()
 	if err != nil {
@@ -134,7 +134,7 @@ func (r *Runtime) firstToken(ctx context.Context, logger *slog.Logger) error {
 
 func (r *Runtime) onClose(f func() error) { r.closers = append(r.closers, f) }
 
-// Close closes what is open, the last first. It may be called more than once.
+// Close closes everything open, in reverse order. It may be called more than once.
 func (r *Runtime) Close() error {
 	var failures []error
 	for len(r.closers) > 0 {
@@ -145,7 +145,7 @@ func (r *Runtime) Close() error {
 	return errors.Join(failures...)
 }
 
-// simulate starts the simulated tenant and takes its settings.
+// simulate starts the simulated tenant and applies its settings.
 func (r *Runtime) simulate(ctx context.Context) (err error) {
 	r.tenant, err = simulation.Resume(ctx, filepath.Join(r.options.Data, simulation.PlanFile),
 		r.options.Simulate, r.options.Sizes, r.ledger)
@@ -155,14 +155,14 @@ func (r *Runtime) simulate(ctx context.Context) (err error) {
 	r.onClose(r.tenant.Close)
 	r.settings, err = settings.ParseCLI(settings.Map(append(r.tenant.Environ(),
 		"DEFENDER_CA_PEM="+string(r.tenant.RootPEM()),
-		"SWEEP_INTERVAL=5s"))) // the shortest: there is somebody watching
+		"SWEEP_INTERVAL=5s"))) // the shortest allowed: a person is watching
 	if err != nil {
 		return err
 	}
 	return r.openApp()
 }
 
-// openCustody opens the signing key and makes sure that what it signs can be stored, and checked later.
+// openCustody opens the signing key and checks that signed manifests can be stored and verified later.
 func (r *Runtime) openCustody(ctx context.Context) error {
 	var err error
 	r.signer, err = custody.OpenLocal(r.options.Data)
@@ -173,13 +173,13 @@ func (r *Runtime) openCustody(ctx context.Context) error {
 	return fetch.NewPreflight(r.store.archive, r.custody).Run(ctx)
 }
 
-// provenance is what a manifest says of this program and who runs it.
+// provenance returns what manifests record about this program and the user who runs it.
 func (r *Runtime) provenance(context.Context) (manifest.Provenance, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return manifest.Provenance{}, fmt.Errorf("find this machine's name: %w", err)
+		return manifest.Provenance{}, fmt.Errorf("get the host name: %w", err)
 	}
-	name := strconv.Itoa(os.Getuid()) // where it has no name, as in some containers
+	name := strconv.Itoa(os.Getuid()) // for users without a name, as in some containers
 	if who, err := user.Current(); err == nil {
 		name = who.Username
 	}
@@ -188,7 +188,7 @@ func (r *Runtime) provenance(context.Context) (manifest.Provenance, error) {
 	}, nil
 }
 
-// openApp opens the tenant's app registration, which can ask for tokens.
+// openApp configures the tenant's app registration, which can then request tokens.
 func (r *Runtime) openApp() error {
 	roots, err := r.settings.RootCAs()
 	if err != nil {
@@ -205,20 +205,20 @@ func (r *Runtime) openApp() error {
 	return nil
 }
 
-// openDefender builds the client. The database counts all its calls.
+// openDefender creates the Defender client. The database counts all of its calls.
 func (r *Runtime) openDefender(logger *slog.Logger) error {
 	var err error
 	r.defender, err = r.app.Client(defender.Counters{Links: r.counter, Lists: r.counter}, rand.Text, logger)
 	return err
 }
 
-// secret is the client secret of the environment, the only one.
+// secret returns the client secret from the environment, even a rejected one: the environment holds only one.
 func (r *Runtime) secret(context.Context, string) (string, error) {
 	return r.settings.ClientSecret.Reveal(), nil
 }
 
-// Run works until the context ends or, with UntilIdle, until nothing is left to do. After [ErrStopped] and
-// an error that wraps investigation.ErrBadRecord, too, there is a Result.
+// Run works until the context ends or, with UntilIdle, until nothing is left to do. Result is also valid after
+// [ErrStopped] and after an error that wraps investigation.ErrBadRecord.
 func (r *Runtime) Run(ctx context.Context, reporter Reporter, logger *slog.Logger) error {
 	return pipeline.New(pipeline.Config{
 		Defender: r.defender, Ledger: r.ledger, Archive: r.store.archive, Space: r.store.space, Custody: r.custody,
@@ -236,5 +236,5 @@ func (r *Runtime) Run(ctx context.Context, reporter Reporter, logger *slog.Logge
 	}).Run(ctx, r.options.UntilIdle)
 }
 
-// newOwner returns a name unlike any other that tells a person which process it was.
+// newOwner returns a unique owner name that starts with the process id, for people who read the ledger.
 func newOwner() string { return fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()) }

@@ -16,7 +16,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// store is an open archive with the space on its disk.
+// store is an open archive and the space left for it.
 type store struct {
 	archive *archive.Archive
 	bucket  string
@@ -24,7 +24,7 @@ type store struct {
 	close   func() error
 }
 
-// openStore opens the user's bucket or the embedded one. The preflight finds out whether it can be used.
+// openStore opens the user's bucket or the embedded one. The preflight later checks that it is usable.
 func openStore(ctx context.Context, o Options, lock investigation.Lock, logger *slog.Logger) (store, error) {
 	s, client, err := connect(ctx, o)
 	if err != nil {
@@ -34,7 +34,7 @@ func openStore(ctx context.Context, o Options, lock investigation.Lock, logger *
 	return s, nil
 }
 
-// connect returns a client of the store, which lacks the archive.
+// connect returns a store that still lacks its archive, and the client to build that with.
 func connect(ctx context.Context, o Options) (store, *s3.Client, error) {
 	if o.Bucket != "" {
 		client, err := evidence.S3(ctx, o.Endpoint)

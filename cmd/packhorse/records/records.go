@@ -1,5 +1,4 @@
-// Package records finds records of the ledger by what people know of them: the host, who asked, the
-// case, the time. It only reads what it is given.
+// Package records filters ledger records by host, requestor, case, state and time, and prints them.
 package records
 
 import (
@@ -15,7 +14,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Filter says which records are meant. What is empty is not asked for.
+// Filter selects records. Empty fields match everything.
 type Filter struct {
 	Machine   string // an id, a DNS name, or the name without its domain; in any case
 	Requestor string // in any case
@@ -25,7 +24,7 @@ type Filter struct {
 	Until     time.Time
 }
 
-// States lists what Filter.State can be.
+// States lists the values of Filter.State.
 func States() []string {
 	var states []string
 	for _, state := range investigation.States() {
@@ -39,18 +38,17 @@ func States() []string {
 	return states
 }
 
-// ParseState finds the state that is meant, in any case.
+// ParseState returns the state that text names, ignoring case.
 func ParseState(text string) (string, error) {
 	for _, state := range States() {
 		if strings.EqualFold(state, text) {
 			return state, nil
 		}
 	}
-	return "", fmt.Errorf("%.40q is no state: there are %s", text, strings.Join(States(), ", "))
+	return "", fmt.Errorf("unknown state %.40q: write one of %s", text, strings.Join(States(), ", "))
 }
 
-// ParseTime reads a point in time: RFC 3339, a date (its first moment, UTC), or how long ago it is,
-// such as 72h.
+// ParseTime parses a time: RFC 3339, a date (midnight UTC), or an age such as 72h.
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", time.DateOnly} {
 		t, err := time.Parse(layout, text)
@@ -60,13 +58,13 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 	}
 	ago, err := time.ParseDuration(text)
 	if err != nil || ago < 0 {
-		return time.Time{}, fmt.Errorf("%.40q is no time: write 2026-03-04T05:06:07Z, 2026-03-04, or how "+
-			"long ago it is, such as 72h", text)
+		return time.Time{}, fmt.Errorf("invalid time %.40q: write 2026-03-04T05:06:07Z, 2026-03-04, or an "+
+			"age such as 72h", text)
 	}
 	return now.Add(-ago), nil
 }
 
-// Matches reports whether a record is meant.
+// Matches reports whether the filter selects rec.
 func (f Filter) Matches(rec investigation.Record) bool {
 	switch {
 	case f.Machine != "" && !isMachine(rec.Action, f.Machine),
@@ -87,7 +85,7 @@ func isMachine(a investigation.Action, name string) bool {
 		(strings.EqualFold(a.ComputerDNSName, name) || strings.EqualFold(short, name))
 }
 
-// isState takes archived and notCollected for what became of the package, announced or not.
+// isState compares archived and notCollected with the outcome, whether announced or not.
 func isState(rec investigation.Record, state string) bool {
 	switch state {
 	case string(investigation.StateArchived):
@@ -99,7 +97,7 @@ func isState(rec investigation.Record, state string) bool {
 	}
 }
 
-// Select returns the records that are meant, the oldest first.
+// Select returns the records that match f, oldest first.
 func Select(records []investigation.Record, f Filter) []investigation.Record {
 	var some []investigation.Record
 	for _, rec := range records {
@@ -111,18 +109,18 @@ func Select(records []investigation.Record, f Filter) []investigation.Record {
 	return some
 }
 
-// ErrNoPair says that there are not two packages to be compared.
+// ErrNoPair reports that the selected records do not contain two packages of one host.
 var ErrNoPair error = noPair{}
 
 type noPair struct{}
 
-func (noPair) Error() string { return "there is no pair of packages" }
+func (noPair) Error() string { return "no pair of packages to compare" }
 
-// Advice says how to find out what there is.
-func (noPair) Advice() string { return "packhorse list --machine NAME shows what there is of the host" }
+// Advice says how to list the packages of a host.
+func (noPair) Advice() string { return "packhorse list --machine NAME shows the packages of that host" }
 
-// NewestPair returns the two newest archived packages among selected records, the older first. All
-// have to be of one host. Errors wrap [ErrNoPair].
+// NewestPair returns the two newest archived packages in records, the older one first. All packages must be
+// of the same host. Errors wrap [ErrNoPair].
 func NewestPair(records []investigation.Record) ([]investigation.Record, error) {
 	var archived []investigation.Record
 	machines := map[string]bool{}
@@ -134,18 +132,18 @@ func NewestPair(records []investigation.Record) ([]investigation.Record, error) 
 	}
 	switch {
 	case len(machines) > 1:
-		return nil, fmt.Errorf("%w: %d hosts have that name; give the machine id", ErrNoPair, len(machines))
+		return nil, fmt.Errorf("%w: %d hosts have that name: pass the machine id instead", ErrNoPair, len(machines))
 	case len(archived) < 2:
-		return nil, fmt.Errorf("%w: of this host the ledger has %d archived, and it takes two", ErrNoPair,
+		return nil, fmt.Errorf("%w: the ledger has %d archived for this host, and two are needed", ErrNoPair,
 			len(archived))
 	}
 	return archived[len(archived)-2:], nil
 }
 
-// Table writes the records for a person.
+// Table writes the records as a table for people.
 func Table(out io.Writer, records []investigation.Record) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "CREATED\tHOST\tASKED FOR BY\tCASE\tSTATE\tSIZE\tKEY\n")
+	fmt.Fprint(w, "CREATED\tHOST\tREQUESTED BY\tCASE\tSTATE\tSIZE\tKEY\n")
 	var strangers []string
 	for _, rec := range records {
 		size := "–"
@@ -157,7 +155,8 @@ func Table(out io.Writer, records []investigation.Record) error {
 			console.Clean(cmp.Or(rec.CaseID, "–")), console.Outcome(rec), size,
 			console.CleanLine(cmp.Or(rec.Receipt.Key, rec.ManifestKey, "–")))
 		for _, found := range rec.Strangers.List() {
-			strangers = append(strangers, fmt.Sprintf("Stranger  %s, %d bytes, %s\n          in a place of %s, found %s",
+			strangers = append(strangers, fmt.Sprintf(
+				"Stranger  %s, %d bytes, %s\n          stored in place of a file of %s, found %s",
 				console.CleanLine(found.Key), found.Size,
 				console.CleanLine(cmp.Or(found.SHA256, found.Note, "SHA-256 not known")),
 				console.CleanLine(cmp.Or(rec.ComputerDNSName, rec.MachineID)),
@@ -205,7 +204,7 @@ type line struct {
 	StrangersMore int                      `json:"strangersMore,omitempty"`
 }
 
-// JSON writes one object a line; its "event" is "record".
+// JSON writes one object per line; its "event" is "record".
 func JSON(out io.Writer, records []investigation.Record) error {
 	for _, rec := range records {
 		err := console.WriteJSON(out, line{

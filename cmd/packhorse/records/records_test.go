@@ -82,14 +82,14 @@ func TestSelect(t *testing.T) {
 	}
 	for _, bad := range []string{"", "yesterday", "-3h", "2026-13-01"} {
 		if _, err := records.ParseTime(bad, now); err == nil {
-			t.Errorf("the time %q was taken", bad)
+			t.Errorf("the time %q was accepted", bad)
 		}
 	}
 	if got, err := records.ParseState("NOTcollected"); err != nil || got != "notCollected" {
 		t.Errorf("state: %q, %v", got, err)
 	}
 	if _, err := records.ParseState("lost"); err == nil {
-		t.Error("a state that there is not was taken")
+		t.Error("an unknown state was accepted")
 	}
 }
 
@@ -120,7 +120,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{"2026-03-01 12:00:00Z  fin-ws-17.contoso.com", "hr?[2J",
 		"not collected: TimeOut", "3.0 MiB", "packages/1.zip"} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("there is no %q in\n%s", want, out.String())
+			t.Errorf("%q is missing in\n%s", want, out.String())
 		}
 	}
 	out.Reset()
@@ -129,7 +129,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestStrangers: what the ledger names in an action's places is listed with it.
+// TestStrangers: strangers stored in an action's places are listed with the action.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	rec := record("a", "fin-ws-17.contoso.com", "x", "", 1, true)
@@ -143,14 +143,14 @@ func TestStrangers(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Stranger  packages/a.zip, 7 bytes, " + strings.Repeat("5", 64), "8 bytes, it is too large",
-		"in a place of fin-ws-17.contoso.com, found 2026-03-10 12:00:00Z",
+		"stored in place of a file of fin-ws-17.contoso.com, found 2026-03-10 12:00:00Z",
 	} {
 		if !strings.Contains(table.String(), want) {
-			t.Errorf("there is no %q in %s", want, table.String())
+			t.Errorf("%q is missing in %s", want, table.String())
 		}
 	}
 	if strings.Contains(table.String(), "\x1b") {
-		t.Error("a key can steer the terminal")
+		t.Error("a key can control the terminal")
 	}
 	if !strings.Contains(lines.String(), `"strangers":[{"key":"packages/a.zip","versionId":"v1","size":7,`) {
 		t.Errorf("got %s", lines.String())
@@ -160,6 +160,6 @@ func TestStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(table.String(), "Stranger") {
-		t.Errorf("a stranger of nothing: %s", table.String())
+		t.Errorf("unexpected stranger: %s", table.String())
 	}
 }

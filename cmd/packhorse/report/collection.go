@@ -9,24 +9,24 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// collection describes how the object was obtained.
+// collection describes how the package was obtained.
 func (w writer) collection() Section {
 	c := w.m.Collection
 	s := Section{Title: "How it was collected"}
 	switch {
 	case w.m.Object == nil:
-		s.Paragraphs = []string{fmt.Sprintf("It was tried %s.", times(c.Attempts))}
+		s.Paragraphs = []string{fmt.Sprintf("Packhorse tried %s.", times(c.Attempts))}
 	case c.Attempts > 1:
-		s.Paragraphs = []string{fmt.Sprintf("Attempt number %d brought it.", c.Attempts)}
+		s.Paragraphs = []string{fmt.Sprintf("Attempt number %d succeeded.", c.Attempts)}
 	default:
-		s.Paragraphs = []string{"The first attempt brought it."}
+		s.Paragraphs = []string{"The first attempt succeeded."}
 	}
 	exchange := func(what string, e *manifest.Exchange) {
 		if e == nil {
 			return
 		}
 		s.Facts = append(s.Facts,
-			Fact{what, fmt.Sprintf("%s (%s), asked %s, answered after %s", clean(e.Host),
+			Fact{what, fmt.Sprintf("%s (%s), requested %s, answered after %s", clean(e.Host),
 				clean(cmp.Or(e.TLSVersion, "not encrypted")), when(e.AskedAt),
 				e.AnsweredAt.Sub(e.AskedAt).Round(time.Millisecond)), false})
 		ids := strings.Trim(clean(e.RequestID)+" / "+clean(e.CorrelationID), "/ ")

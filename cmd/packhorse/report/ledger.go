@@ -10,8 +10,8 @@ import (
 	"packhorse/internal/verify"
 )
 
-// ledgerWriter writes the report if the manifest cannot be read. The ledger is not signed: it says what
-// to look for, and proves nothing.
+// ledgerWriter writes the report if the manifest cannot be read. The ledger is not signed: it tells people
+// what to look for, but proves nothing.
 type ledgerWriter struct {
 	s   *verify.Subject
 	rec investigation.Record
@@ -21,9 +21,9 @@ type ledgerWriter struct {
 func (w ledgerWriter) report() Report {
 	a := w.rec.Action
 	r := Report{
-		Title:    "What the ledger knows of an investigation package",
+		Title:    "Ledger entry of an investigation package",
 		Subtitle: "Host " + clean(cmp.Or(a.ComputerDNSName, a.MachineID)),
-		Footer:   fmt.Sprintf("Made by packhorse custody on %s from the ledger.", when(w.sum.EndedAt)),
+		Footer:   fmt.Sprintf("Created by packhorse custody on %s from the ledger.", when(w.sum.EndedAt)),
 	}
 	if a.CaseID != "" {
 		r.Subtitle += ", case " + clean(a.CaseID)
@@ -31,7 +31,7 @@ func (w ledgerWriter) report() Report {
 	r.Class, r.Verdict = verdictOf(w.sum)
 	r.Sections = []Section{w.what(), w.verification(), w.stored(), w.sealed()}
 	if lines := w.strangers(); len(lines) > 0 {
-		r.Sections = append(r.Sections, Section{Title: "What else lies in its place", Lines: lines})
+		r.Sections = append(r.Sections, Section{Title: "Foreign files stored in its place", Lines: lines})
 	}
 	r.Sections = append(r.Sections, w.advice())
 	return r
@@ -42,9 +42,9 @@ func (w ledgerWriter) what() Section {
 	return Section{
 		Title: "What this is",
 		Paragraphs: []string{fmt.Sprintf("%s asked Microsoft Defender for Endpoint on %s for an investigation "+
-			"package of this computer. Its signed record (manifest) cannot be read. What follows is what the "+
-			"ledger kept of it; that is not signed, and proves nothing by itself.",
-			quoted(cmp.Or(a.Requestor, "somebody unnamed")), when(a.CreatedAt))},
+			"package of this computer. The signed record (manifest) cannot be read. This report shows the "+
+			"ledger entry instead, which is not signed and proves nothing by itself.",
+			quoted(cmp.Or(a.Requestor, "an unknown requestor")), when(a.CreatedAt))},
 		Facts: []Fact{
 			{"Machine id", clean(a.MachineID), true}, {"Tenant id", clean(a.TenantID), true},
 			{"Action id", clean(a.ActionID), true}, {"Comment", quoted(a.RequestorComment), false},
@@ -54,27 +54,27 @@ func (w ledgerWriter) what() Section {
 }
 
 func (w ledgerWriter) verification() Section {
-	s := Section{Title: "Result of checking it now", Lines: problemLines(w.sum)}
+	s := Section{Title: "Result of verifying it now", Lines: problemLines(w.sum)}
 	for _, r := range w.s.Results {
 		s.Facts = append(s.Facts, Fact{string(r.Check), checkWord(r), false})
 	}
 	return s
 }
 
-// stored describes the stored object according to the receipt.
+// stored describes the stored object, according to the receipt.
 func (w ledgerWriter) stored() Section {
 	receipt, at := w.rec.Receipt, w.rec.ArchivedAt
-	s := Section{Title: "What was stored, by the ledger"}
+	s := Section{Title: "What was stored, according to the ledger"}
 	if receipt.Key == "" {
 		receipt = w.rec.Quarantine
-		s.Paragraphs = []string{"There is no package: " + reasonText(w.rec.Reason)}
+		s.Paragraphs = []string{"The package was not collected: " + reasonText(w.rec.Reason)}
 	}
 	if receipt.Key == "" {
 		return s
 	}
 	s.Facts = []Fact{
 		{"Bucket", clean(receipt.Bucket), true}, {"Key", clean(receipt.Key), true},
-		{"Version", clean(cmp.Or(receipt.VersionID, "none: the bucket keeps no versions")), receipt.VersionID != ""},
+		{"Version", clean(cmp.Or(receipt.VersionID, "none: the bucket is not versioned")), receipt.VersionID != ""},
 		{"SHA-256", clean(receipt.SHA256), true},
 		{"Size and CRC-32C", fmt.Sprintf("%d bytes (%s), %s", receipt.Size, console.Bytes(receipt.Size),
 			clean(receipt.CRC32C)), false},
@@ -83,15 +83,15 @@ func (w ledgerWriter) stored() Section {
 	return s
 }
 
-// sealed says which manifest should be there.
+// sealed describes the manifest that the ledger expects.
 func (w ledgerWriter) sealed() Section {
 	seal, key := w.rec.Seal, w.rec.ManifestKey
 	if w.rec.Quarantine.Key != "" && w.s.Covers(w.rec.Quarantine.Key) {
 		seal, key = w.rec.QuarantineSeal, investigation.Key(w.rec.Quarantine.Key).Manifest()
 	}
-	s := Section{Title: "The record that belongs there, by the ledger"}
+	s := Section{Title: "The expected record, according to the ledger"}
 	if seal.Sequence == 0 {
-		s.Paragraphs = []string{"The ledger has sealed no record yet: none is missing."}
+		s.Paragraphs = []string{"The ledger has not sealed a record yet, so none is missing."}
 		return s
 	}
 	s.Facts = []Fact{
@@ -104,14 +104,14 @@ func (w ledgerWriter) sealed() Section {
 func (w ledgerWriter) strangers() []string {
 	var lines []string
 	for _, found := range w.rec.Strangers.List() {
-		lines = append(lines, strangerLine(ofLedger(found), "The ledger names it."))
+		lines = append(lines, strangerLine(ofLedger(found), "The ledger lists it."))
 	}
 	return lines
 }
 
 func (w ledgerWriter) advice() Section {
 	return Section{Title: "What to do", Paragraphs: []string{fmt.Sprintf("Look for %s and its signature in "+
-		"earlier versions of the object, in backups and in copies that were handed out: the true one has the "+
-		"SHA-256 above. With both files put back, packhorse custody reports on the package again.",
+		"earlier versions of the object, in backups and in copies you gave away. The genuine record has the "+
+		"SHA-256 above. Once you restore both files, packhorse custody can report on the package again.",
 		path.Base(w.s.ManifestKey))}}
 }

@@ -1,9 +1,8 @@
-// Package report describes one piece of evidence in words that a lawyer can read: as text, and as a
-// self-contained HTML page.
+// Package report writes a chain-of-custody report on one piece of evidence for readers such as lawyers: as
+// text, or as a self-contained HTML page.
 //
-// [New] makes the report of a verified subject; [Report.Text] and [Report.HTML] write it. Comments,
-// names and error texts in a manifest come from outside: control characters are removed from them
-// first.
+// [New] builds the report of a verified subject; [Report.Text] and [Report.HTML] write it. Comments, names
+// and error texts in a manifest come from outside: New removes control characters from them.
 package report
 
 import (
@@ -20,7 +19,7 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Report is one piece of evidence in words. All its texts are clean.
+// Report describes one piece of evidence. Its texts are free of control characters.
 type Report struct {
 	Title    string
 	Subtitle string
@@ -30,7 +29,7 @@ type Report struct {
 	Footer   string
 }
 
-// Section is a part of a report: sentences, then facts, then lines, then commands.
+// Section is one part of a report: paragraphs, then facts, lines and commands.
 type Section struct {
 	Title      string
 	Paragraphs []string
@@ -44,21 +43,21 @@ type Section struct {
 type Fact struct {
 	Name  string
 	Value string
-	Code  bool // set in a monospaced font
+	// Step is a command to type and its expected output.
+	Code bool // set in a monospaced font
 }
 
-// Step is a command to type and the expected result.
 type Step struct {
 	Do     string
 	Expect string
 }
 
-// ErrNoManifest says that there is nothing to report: the manifest cannot be read, and no ledger has a
-// record of the action.
-var ErrNoManifest = errors.New("there is no manifest to report of, and no ledger that knows the action")
+// ErrNoManifest reports that the manifest cannot be read and that the ledger, if there is one, does not
+// know the action.
+// New builds the report of the subject that key belongs to. If the subject's manifest cannot be read, the
+// report is about its ledger entry.
+var ErrNoManifest = errors.New("no readable manifest, and no ledger entry for the action")
 
-// New makes the report of the subject under key in a summary. If its manifest cannot be read, the
-// report says what the ledger knows.
 func New(sum verify.Summary, key string) (Report, error) {
 	s := find(sum, key)
 	switch {
@@ -71,7 +70,7 @@ func New(sum verify.Summary, key string) (Report, error) {
 	return Report{}, fmt.Errorf("%s: %w", clean(key), ErrNoManifest)
 }
 
-// find returns the subject under the key, or the one that has the key among its places.
+// find returns the subject with this key or, failing that, one that may store its object under it.
 func find(sum verify.Summary, key string) *verify.Subject {
 	var closest *verify.Subject
 	for i := range sum.Subjects {
@@ -91,19 +90,19 @@ func isOf(s *verify.Subject, key string) bool {
 		investigation.SignatureKey(s.ManifestKey) == key
 }
 
-// writer writes a report from the manifest.
+// writer writes the report of a manifest.
 type writer struct {
 	s   *verify.Subject
 	m   manifest.Manifest
 	sum verify.Summary
-	// asked is the key whose report was requested.
+	// asked is the key the user named.
+	// clean removes control characters from foreign text.
+	// when formats a time with the month spelled out, so nobody mistakes the day for it.
 	asked string
 }
 
-// clean makes text from outside harmless.
 func clean(text string) string { return console.CleanLine(text) }
 
-// when formats an instant so that nobody mistakes the day for the month.
 func when(t time.Time) string {
 	if t.IsZero() {
 		return "not known"
@@ -124,7 +123,7 @@ func (w writer) report() Report {
 	titles := map[manifest.Outcome]string{
 		manifest.OutcomeArchived:     "Chain of custody of an investigation package",
 		manifest.OutcomeNotCollected: "Record of an investigation package that was not collected",
-		manifest.OutcomeQuarantined:  "Chain of custody of what came in place of an investigation package",
+		manifest.OutcomeQuarantined:  "Chain of custody of a file received in place of an investigation package",
 	}
 	subtitle := "Host " + w.host()
 	if w.m.Action.CaseID != "" {
@@ -132,7 +131,7 @@ func (w writer) report() Report {
 	}
 	r := Report{
 		Title: titles[w.m.Outcome], Subtitle: subtitle,
-		Footer: fmt.Sprintf("Made by packhorse custody on %s from %s.", when(w.sum.EndedAt),
+		Footer: fmt.Sprintf("Created by packhorse custody on %s from %s.", when(w.sum.EndedAt),
 			path.Base(w.s.ManifestKey)),
 	}
 	if w.m.Simulated {
@@ -153,45 +152,46 @@ func (w writer) report() Report {
 	return r
 }
 
-// what describes the evidence in sentences.
+// what explains in sentences what the package is.
 func (w writer) what() Section {
 	a := w.m.Action
 	var paragraphs []string
 	if w.m.Simulated {
 		paragraphs = []string{"This is a simulation. The tenant, the computer and the file were made up to try " +
-			"Packhorse out; the record is evidence of nothing but that."}
+			"Packhorse out; this record is not evidence."}
 	}
 	asked := fmt.Sprintf("%s asked Microsoft Defender for Endpoint on %s for an investigation package of "+
 		"the computer %s: a file in which Defender gathers the state of a computer (running programs, "+
-		"network connections, logs) for an investigation.", quoted(cmp.Or(a.Requestor, "somebody unnamed")),
+		"network connections, logs) for an investigation.", quoted(cmp.Or(a.Requestor, "an unknown requestor")),
 		when(a.CreatedAt), w.host())
-	why := "No reason was written down."
+	why := "No reason was given."
 	if a.RequestorComment != "" {
-		why = fmt.Sprintf("The reason written down was %s.", quoted(a.RequestorComment))
+		why = fmt.Sprintf("The reason given was %s.", quoted(a.RequestorComment))
 	}
 	var came string
 	switch w.m.Outcome {
 	case manifest.OutcomeArchived:
-		came = fmt.Sprintf("Defender was done on %s. Packhorse, the program that made this record, fetched "+
-			"the file from Microsoft and stored it as it came, without unpacking it. The file is %s (%d "+
-			"bytes) large.", when(a.CompletedAt), console.Bytes(w.m.Object.Size), w.m.Object.Size)
+		came = fmt.Sprintf("Defender finished on %s. Packhorse, the program that created this record, "+
+			"downloaded the file from Microsoft and stored it unchanged, without unpacking it. The file "+
+			"size is %s (%d bytes).", when(a.CompletedAt), console.Bytes(w.m.Object.Size), w.m.Object.Size)
 	case manifest.OutcomeQuarantined:
-		came = "Defender said that the package was there, but what its download service gave out is no " +
-			"package. It is kept, unchanged and apart from the packages, because it shows what came."
+		came = "Defender reported that the package was ready, but the file that its download service " +
+			"returned is not a package. That file is kept, unchanged and separate from the packages, as a " +
+			"record of what was received."
 	default:
-		came = "There is no such package: " + reasonText(w.m.NotCollected.Reason) + " This record shows " +
-			"that it was asked for, and why it is not there."
+		came = "The package was not collected: " + reasonText(w.m.NotCollected.Reason) + " This record " +
+			"shows that it was requested, and why it is missing."
 		if w.m.NotCollected.Message != "" {
-			came += fmt.Sprintf(" In the program's words: %s.", quoted(w.m.NotCollected.Message))
+			came += fmt.Sprintf(" Packhorse logged: %s.", quoted(w.m.NotCollected.Message))
 		}
 		if q := w.m.NotCollected.Quarantine; q != nil {
-			came += " What came in its place is kept as " + clean(q.Key) + "."
+			came += " The file received in its place is stored as " + clean(q.Key) + "."
 		}
 	}
 	facts := []Fact{
-		{"Machine id", clean(a.MachineID), true}, {"Asked in", clean(cmp.Or(a.RequestSource, "not known")), false},
+		{"Machine id", clean(a.MachineID), true}, {"Requested in", clean(cmp.Or(a.RequestSource, "not known")), false},
 		{"Action id", clean(a.ID), true}, {"Status", clean(string(a.Status)), false},
-		{"Tenant id", clean(a.TenantID), true}, {"Case", clean(cmp.Or(a.CaseID, "none named")), false},
+		{"Tenant id", clean(a.TenantID), true}, {"Case", clean(cmp.Or(a.CaseID, "none")), false},
 	}
 	return Section{
 		Title: "What this is", Paragraphs: append(paragraphs, asked+" "+why, came), Facts: facts, Pairs: true,
@@ -207,23 +207,23 @@ func reasonText(reason investigation.Reason) string {
 	case investigation.ReasonCancelled:
 		return "the request was cancelled in Defender."
 	case investigation.ReasonExpired:
-		return "Defender had collected it, but did not give it out any more."
+		return "Defender had collected it, but no longer offers it."
 	case investigation.ReasonInvalid:
-		return "what Defender gave out, again and again, is not a package."
+		return "Defender repeatedly returned a file that is not a package."
 	default:
 		return clean(string(reason)) + "."
 	}
 }
 
-// storage says where the object is and how it is protected from deletion.
+// storage describes where the object is stored and how it is protected from deletion.
 func (w writer) storage() Section {
 	o := w.m.Object
 	s := Section{Title: "Where it is stored", Facts: []Fact{
 		{"Bucket", clean(o.Bucket), true}, {"Key", clean(o.Key), true},
-		{"Version", clean(cmp.Or(o.VersionID, "none: the bucket keeps no versions")), o.VersionID != ""},
+		{"Version", clean(cmp.Or(o.VersionID, "none: the bucket is not versioned")), o.VersionID != ""},
 		{"SHA-256", clean(o.SHA256), true},
 		{"Size and CRC-32C", fmt.Sprintf("%d bytes, %s", o.Size, clean(o.CRC32C)), false},
-		{"Kept from deletion", retention(o.Retention), false},
+		{"Deletion lock", retention(o.Retention), false},
 	}}
 	if c := w.m.Content; c != nil {
 		names := make([]string, len(c.TopLevel))
@@ -233,7 +233,7 @@ func (w writer) storage() Section {
 		s.Facts = append(s.Facts, Fact{"Content", fmt.Sprintf("%d entries, %s when unpacked: %s", c.Entries,
 			console.Bytes(c.UncompressedSize), strings.Join(names, ", ")), false})
 		for _, remark := range c.Remarks {
-			s.Lines = append(s.Lines, "Whoever unpacks it should know: "+clean(remark))
+			s.Lines = append(s.Lines, "Before you unpack it: "+clean(remark))
 		}
 	}
 	return s
@@ -241,7 +241,7 @@ func (w writer) storage() Section {
 
 func retention(r *manifest.Retention) string {
 	if r == nil {
-		return "nothing is recorded"
+		return "not recorded"
 	}
 	var parts []string
 	if r.Mode != "" {
@@ -250,18 +250,18 @@ func retention(r *manifest.Retention) string {
 	if r.LegalHold {
 		parts = append(parts, "legal hold")
 	}
-	return cmp.Or(strings.Join(parts, "; "), "nothing is recorded")
+	return cmp.Or(strings.Join(parts, "; "), "not recorded")
 }
 
-// place gives the record's place in the chain, who made it, and with which software.
+// place describes the position of the record in the chain, its author and the software.
 func (w writer) place() Section {
 	m := w.m
 	facts := []Fact{
 		{"Number in the chain", fmt.Sprintf("%d, sealed %s", m.Chain.Sequence, when(m.Custody.SealedAt)), false},
 		{"SHA-256 of this record", w.s.Digest, true},
-		{"SHA-256 of the one before", clean(cmp.Or(m.Chain.Previous, "none: it is the first")),
+		{"SHA-256 of the previous record", clean(cmp.Or(m.Chain.Previous, "none: this is the first")),
 			m.Chain.Previous != ""},
-		{"Signing key", clean(m.Signature.KeyID), true}, {"  kept as", clean(m.Signature.Key), true},
+		{"Signing key", clean(m.Signature.KeyID), true}, {"  stored as", clean(m.Signature.Key), true},
 		{"Written by", clean(cmp.Or(m.Custody.Principal, "not known")), false},
 		{"Software", strings.TrimSpace(fmt.Sprintf("%s %s %s", clean(m.Software.Name),
 			clean(m.Software.Version), clean(m.Software.Commit))), false},
@@ -277,17 +277,17 @@ func (w writer) place() Section {
 	}
 	return Section{
 		Title: "The record and its place in the chain",
-		Paragraphs: []string{"The record is signed, and names the SHA-256 of the record before it: none can be " +
-			"changed, taken out or put in without a sign, except at the end. Whether the chain is whole " +
-			"is checked with packhorse verify --tenant."},
+		Paragraphs: []string{"The record is signed and contains the SHA-256 of the previous record. Changing, " +
+			"removing or inserting a record is therefore detectable, except at the end of the chain. To " +
+			"check the whole chain, run packhorse verify --tenant."},
 		Facts: facts,
 	}
 }
 
 func limits() Section {
 	return Section{Title: "What this does not show", Paragraphs: []string{
-		"It shows that the file is the one that Packhorse received and stored, and that the record was " +
-			"signed by whoever had the key. It does not show that the computer told Defender the truth, " +
-			"nor that the clocks of the machines were right, and it is as good as the care that was " +
-			"taken of the signing key."}}
+		"It shows that the file is the one that Packhorse received and stored, and that a holder of the " +
+			"signing key signed the record. It does not show that the computer told Defender the truth, " +
+			"or that the clocks involved were right. It is only as trustworthy as the protection of the " +
+			"signing key."}}
 }

@@ -9,12 +9,12 @@ import (
 	"packhorse/internal/manifest"
 )
 
-// strangers lists the other objects that are, or were, under the evidence's keys.
+// strangers lists foreign objects that are or were stored where the evidence belongs.
 func (w writer) strangers() (Section, bool) {
-	s := Section{Title: "What else lies in its place"}
+	s := Section{Title: "Foreign files stored in its place"}
 	if !isOf(w.s, w.asked) {
-		s.Paragraphs = append(s.Paragraphs, fmt.Sprintf("You asked for %s. No manifest that you can trust "+
-			"speaks of a file under that key. This report is on the evidence of the same request.", clean(w.asked)))
+		s.Paragraphs = append(s.Paragraphs, fmt.Sprintf("You asked for %s, but no trusted manifest "+
+			"describes a file with that key. This report is about the evidence of the same request.", clean(w.asked)))
 	}
 	seen := map[string]bool{}
 	add := func(found manifest.Stranger, by string) {
@@ -30,23 +30,23 @@ func (w writer) strangers() (Section, bool) {
 			add(manifest.Stranger{
 				Key: f.Key, VersionID: f.Stranger.VersionID, Size: f.Stranger.Size, SHA256: f.Stranger.SHA256,
 				Note: f.Stranger.Note,
-			}, "It lies there now.")
+			}, "It is stored there now.")
 		}
 	}
 	for _, found := range w.m.Strangers {
-		add(found, "The record names it.")
+		add(found, "The record lists it.")
 	}
 	if w.s.Record != nil {
 		for _, found := range w.s.Record.Strangers.List() {
-			add(ofLedger(found), "The ledger names it.")
+			add(ofLedger(found), "The ledger lists it.")
 		}
 	}
 	if w.m.StrangersMore > 0 {
 		s.Lines = append(s.Lines, fmt.Sprintf("The record counts %d more.", w.m.StrangersMore))
 	}
 	if len(s.Lines) > 0 {
-		s.Paragraphs = append(s.Paragraphs, "Somebody else put files where Packhorse stores its own. They were "+
-			"neither used nor changed, and nothing in this report is about their content.")
+		s.Paragraphs = append(s.Paragraphs, "Someone else stored files where Packhorse stores its own. Packhorse "+
+			"neither used nor changed them, and this report does not describe their content.")
 	}
 	return s, len(s.Paragraphs) > 0
 }

@@ -7,36 +7,36 @@ import (
 	"packhorse/internal/verify"
 )
 
-// verdictOf states the verdict and when it was reached.
+// verdictOf describes the verdict and its time.
 func verdictOf(sum verify.Summary) (class, text string) {
 	verdict, at := sum.Verdict(), when(sum.EndedAt)
 	switch verdict {
 	case verify.Pass:
-		text = fmt.Sprintf("PASS on %s: everything that the record calls for was checked, and agrees.", at)
+		text = fmt.Sprintf("PASS on %s: everything the record calls for was checked, and agrees.", at)
 	case verify.Partial:
 		text = fmt.Sprintf("PARTIAL on %s: %s.", at, clean(sum.Headline()))
 	default:
-		text = fmt.Sprintf("%s on %s: %s. Do not rely on what follows before that is explained.", verdict, at,
+		text = fmt.Sprintf("%s on %s: %s. Do not rely on this report until that is explained.", verdict, at,
 			clean(sum.Headline()))
 	}
 	return string(verdict), text
 }
 
-// verification lists the checks that were just made.
+// verification lists the checks just made.
 func (w writer) verification() Section {
 	about := map[verify.Check]string{
-		verify.CheckManifest:   "The record (manifest) is complete and lies where it belongs",
-		verify.CheckSignature:  "Its digital signature is by the key it names",
-		verify.CheckObject:     "The file is there, and its SHA-256 is the recorded one",
+		verify.CheckManifest:   "The record (manifest) is complete and in its place",
+		verify.CheckSignature:  "Its digital signature was made with the key it names",
+		verify.CheckObject:     "The file exists and has the recorded SHA-256",
 		verify.CheckVersion:    "The file was neither replaced nor deleted in the archive",
 		verify.CheckLock:       "The file is locked against deletion as recorded",
-		verify.CheckQuarantine: "What came in its place is kept, and unchanged",
-		verify.CheckLedger:     "The independent ledger says the same",
+		verify.CheckQuarantine: "The file received in its place is stored, unchanged",
+		verify.CheckLedger:     "The independent ledger agrees",
 	}
 	if w.m.Object == nil {
-		about[verify.CheckObject] = "There is indeed no file"
+		about[verify.CheckObject] = "No file is stored, as recorded"
 	}
-	s := Section{Title: "Result of checking it now", Pairs: true}
+	s := Section{Title: "Result of verifying it now", Pairs: true}
 	for _, r := range w.s.Results {
 		word := checkWord(r)
 		if r.Why != "" {
@@ -46,13 +46,13 @@ func (w writer) verification() Section {
 	}
 	s.Lines = problemLines(w.sum)
 	if w.sum.KeyNotTrusted() {
-		s.Paragraphs = []string{"The public key was taken from the archive itself. Hold its id (below) " +
-			"against a copy that was kept elsewhere."}
+		s.Paragraphs = []string{"The public key was taken from the archive itself. Compare its id (below) " +
+			"with a copy kept elsewhere."}
 	}
 	return s
 }
 
-// checkWord returns the result of a check in words.
+// checkWord describes the result of a check.
 func checkWord(r verify.Result) string {
 	word := map[verify.Verdict]string{
 		verify.VerdictOK: "agrees", verify.VerdictMismatch: "DOES NOT AGREE",
@@ -67,7 +67,7 @@ func checkWord(r verify.Result) string {
 	return word
 }
 
-// problemLines lists each problem with its consequences.
+// problemLines describes each problem and its consequences.
 func problemLines(sum verify.Summary) []string {
 	var lines []string
 	for _, p := range sum.Problems {
@@ -80,7 +80,7 @@ func problemLines(sum verify.Summary) []string {
 			for _, f := range p.Because {
 				also = append(also, clean(string(f.Check)+": "+f.What))
 			}
-			line += ". So also: " + strings.Join(also, "; ")
+			line += ". It also causes: " + strings.Join(also, "; ")
 		}
 		lines = append(lines, line+".")
 	}

@@ -8,13 +8,13 @@ import (
 	"packhorse/internal/verify"
 )
 
-// without gives the commands that check the evidence without Packhorse. People paste them, so they
-// contain only verified names.
+// without lists commands that check the evidence without Packhorse. People paste them, so they contain only
+// names that verified.
 func (w writer) without() Section {
 	s := Section{Title: "How to check it without Packhorse"}
 	if w.sum.Verdict() == verify.Fail || w.s.Result(verify.CheckSignature).Verdict != verify.VerdictOK {
-		s.Paragraphs = []string{"The commands are left out, because it did not verify: they would have names " +
-			"in them that nobody vouches for. docs/evidence.md has them in general."}
+		s.Paragraphs = []string{"The commands are omitted because the evidence did not verify: they would " +
+			"contain names that are not trustworthy. docs/evidence.md shows the general commands."}
 		return s
 	}
 	manifest := console.ShellQuote(path.Base(w.s.ManifestKey))
@@ -23,11 +23,11 @@ func (w writer) without() Section {
 		signature = console.ShellQuote(path.Base(w.s.SignatureKey))
 	}
 	key := console.ShellQuote(w.m.Signature.KeyID + ".pem")
-	s.Paragraphs = []string{"Put the files and the public key into one folder: the one from " +
-		investigation.SigningKeysFolder + " of the archive, or better a copy that was kept elsewhere."}
+	s.Paragraphs = []string{"Put the files and the public key in one folder. Take the key from " +
+		investigation.SigningKeysFolder + " in the archive or, better, from a copy kept elsewhere."}
 	s.Steps = []Step{
 		{"openssl pkey -pubin -in " + key + " \\\n    -outform DER | sha256sum",
-			"prints the id of the key, which is the name of its file"},
+			"prints the key id, which is also the name of the key file"},
 		{"openssl dgst -sha256 \\\n    -verify " + key + " \\\n    -signature " + signature +
 			" \\\n    " + manifest,
 			"prints: Verified OK"},
@@ -35,7 +35,7 @@ func (w writer) without() Section {
 	}
 	if o := w.m.Object; o != nil {
 		s.Steps = append(s.Steps, Step{"sha256sum " + console.ShellQuote(path.Base(w.s.Key)),
-			"prints, as in the manifest: " + clean(o.SHA256)})
+			"prints the value in the manifest: " + clean(o.SHA256)})
 	}
 	return s
 }

@@ -16,8 +16,8 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// Judgement is the simulator's judgement of a run: whether it kept Defender's rules, and whether what it
-// stored equals what was served.
+// Judgement is the simulator's judgement of a run: whether it kept Defender's rules and stored the same bytes
+// that the simulator served.
 type Judgement struct {
 	Passed           bool
 	PackageURICalls  int
@@ -28,19 +28,20 @@ type Judgement struct {
 	FilesDifferent   int
 	Leaks            int
 	BrokenRules      []string // never nil
-	ServedBeforeThis int      // archived by an earlier run: not compared
+	ServedBeforeThis int      // archived by an earlier run, so not compared
 }
 
-// Stored is what a run left behind.
+// Stored describes the results of a run.
 type Stored struct {
 	Records []investigation.Record
 	Folder  string // the data folder, searched for links
 
-	// File returns the file of a stored object. Nil: objects are not files of this machine.
+	// File returns the path of a stored object. It is nil if objects are not files on this machine.
 	File func(investigation.Receipt) string
 }
 
-// Judge compares what the simulator saw with what is stored, and searches ledger and manifests for links.
+// Judge compares the requests and packages of the simulator with the stored results, and searches the data
+// folder for leaked links.
 func (t *Tenant) Judge(stored Stored) (*Judgement, error) {
 	verdict := t.server.Judge().Verdict()
 	j := &Judgement{
@@ -48,7 +49,7 @@ func (t *Tenant) Judge(stored Stored) (*Judgement, error) {
 		MostInAnyMinute: max(verdict.MostInAnyMinute, verdict.MostInAlignedMin),
 		PerMinute:       mdesim.Defaults().PackageURILimits.PerMinute,
 		Leaks:           verdict.Leaks,
-		BrokenRules:     append([]string{}, verdict.BrokenRules...), // in JSON a list, and not null
+		BrokenRules:     append([]string{}, verdict.BrokenRules...), // an empty list in JSON instead of null
 	}
 	served := map[string]mdesim.Served{}
 	for _, package_ := range verdict.Served {
@@ -80,14 +81,14 @@ func (t *Tenant) Judge(stored Stored) (*Judgement, error) {
 	return j, err
 }
 
-// sumOf hashes the stored file. For an object that is not a file here it trusts the receipt.
+// sumOf hashes the stored file. If objects are not files on this machine, it trusts the receipt.
 func (s Stored) sumOf(receipt investigation.Receipt) (sum string, err error) {
 	if s.File == nil {
 		return receipt.SHA256, nil
 	}
 	file, err := os.Open(s.File(receipt))
 	if err != nil {
-		return "", fmt.Errorf("read what was stored: %w", err)
+		return "", fmt.Errorf("read the stored package: %w", err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	digest := sha256.New()
@@ -95,7 +96,7 @@ func (s Stored) sumOf(receipt investigation.Receipt) (sum string, err error) {
 	return hex.EncodeToString(digest.Sum(nil)), err
 }
 
-// leaks counts the links that were written down anywhere in the data folder but in a package.
+// leaks counts links found in files of the data folder other than packages.
 func (s Stored) leaks(links []string) (int, error) {
 	packages := map[string]bool{}
 	for _, rec := range s.Records {

@@ -12,7 +12,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// ledger knows every action as done, or none.
+// ledger reports every action as done, or knows none.
 type ledger struct{ done bool }
 
 func (l ledger) Load(_ context.Context, ids []investigation.ID) ([]investigation.Record, error) {
@@ -27,7 +27,7 @@ func (l ledger) Load(_ context.Context, ids []investigation.ID) ([]investigation
 	return found, nil
 }
 
-// resume returns the plan that a tenant in the folder is served by.
+// resume returns the plan of the tenant served from a folder.
 func resume(t *testing.T, dir string, actions int, l ledger) (plan string) {
 	t.Helper()
 	path := filepath.Join(dir, simulation.PlanFile)
@@ -45,27 +45,27 @@ func resume(t *testing.T, dir string, actions int, l ledger) (plan string) {
 	return string(text)
 }
 
-// TestResume: a plan stands until all of its actions are done, whatever is asked for.
+// TestResume: a plan is kept until all of its actions are done, whatever the caller asks for.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := resume(t, dir, 1, ledger{})
 	if again := resume(t, dir, 3, ledger{}); again != first {
-		t.Errorf("the plan was %s, and is %s", first, again)
+		t.Errorf("the plan changed from %s to %s", first, again)
 	}
 	if next := resume(t, dir, 3, ledger{done: true}); next == first {
-		t.Errorf("a plan that is over goes on: %s", next)
+		t.Errorf("a finished plan was resumed: %s", next)
 	}
 	path := filepath.Join(dir, simulation.PlanFile)
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := simulation.Resume(t.Context(), path, 1, nil, ledger{}); err == nil {
-		t.Error("a damaged plan was taken")
+		t.Error("a damaged plan was accepted")
 	}
 }
 
-// TestJudge: what nobody served is not compared, and a link anywhere but in a package is a leak.
+// TestJudge: packages that the simulator did not serve are not compared, and a link outside a package is a leak.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	plan := simulation.Plan{Seed: 1, StartedAt: time.Now(), Actions: 1, Sizes: []int64{1024}}

@@ -16,7 +16,7 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// PlanFile is the plan's name in a data folder. An interrupted run continues with the tenant it had.
+// PlanFile is the name of the plan in a data folder. It lets an interrupted run continue with the same tenant.
 const PlanFile = "simulation.json"
 
 // TenantID is the id of every simulated tenant, in this process or another.
@@ -27,14 +27,14 @@ type Plan struct {
 	Seed      uint64    `json:"seed"`
 	StartedAt time.Time `json:"startedAt"`
 	Actions   int       `json:"actions"`
-	Sizes     []int64   `json:"sizes,omitempty"` // bytes, in turn; none: mixed
+	Sizes     []int64   `json:"sizes,omitempty"` // in bytes, used in turn; empty means mixed
 }
 
 func (p Plan) scenario() []mdesim.Action {
 	return mdesim.Scenario(p.Actions, p.Seed, p.StartedAt, p.Sizes)
 }
 
-// Ledger loads what a run knows of actions.
+// Ledger loads the records of actions.
 type Ledger interface {
 	Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error)
 }
@@ -54,8 +54,8 @@ func resume(ctx context.Context, path string, actions int, sizes []int64, ledger
 	return plan, plan.save(path)
 }
 
-// over reports whether every action of the plan is done. The zero plan is over. An action whose record
-// makes no sense is not done.
+// over reports whether every action of the plan is done. The zero plan is over. An action with a malformed
+// record is not done.
 func (p Plan) over(ctx context.Context, ledger Ledger) (bool, error) {
 	var ids []investigation.ID
 	for _, a := range p.scenario() {
@@ -80,7 +80,7 @@ func loadPlan(path string) (Plan, error) {
 	var plan Plan
 	err = json.Unmarshal(text, &plan)
 	if err != nil {
-		return Plan{}, fmt.Errorf("understand %s (delete it to begin a new one): %w", path, err)
+		return Plan{}, fmt.Errorf("parse %s (delete it to start a new simulation): %w", path, err)
 	}
 	return plan, nil
 }
@@ -95,6 +95,6 @@ func (p Plan) save(path string) error {
 
 func randomSeed() uint64 {
 	var b [8]byte
-	_, _ = rand.Read(b[:]) // it never fails
+	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails
 	return binary.LittleEndian.Uint64(b[:])
 }

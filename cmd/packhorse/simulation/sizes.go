@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Sizes is a flag: sizes of packages in bytes, written with binary units.
+// Sizes is a flag value: package sizes in bytes, written with binary units.
 type Sizes []int64
 
 var sizeUnits = []struct {
@@ -14,7 +14,7 @@ var sizeUnits = []struct {
 	bytes  int64
 }{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"B", 1}, {"", 1}}
 
-// sizeMax is more than any service keeps for a package, and keeps the arithmetic from overflowing.
+// sizeMax exceeds the size of any real package and prevents integer overflow.
 const sizeMax = 1 << 40 // bytes
 
 // Set parses "SIZE[,SIZE…]". Each call adds to the list.
@@ -29,7 +29,7 @@ func (l *Sizes) Set(text string) error {
 	return nil
 }
 
-// String writes the list as Set reads it.
+// String formats the list in the syntax of Set.
 func (l *Sizes) String() string {
 	parts := make([]string, len(*l))
 	for i, size := range *l {
@@ -53,5 +53,5 @@ func parseSize(text string) (int64, error) {
 		}
 		return n * unit.bytes, nil
 	}
-	return 0, fmt.Errorf("%q is no size: write bytes or a binary unit, such as 300KiB, 64MiB or 2GiB", text)
+	return 0, fmt.Errorf("invalid size %q: write bytes or a binary unit, such as 300KiB, 64MiB or 2GiB", text)
 }

@@ -18,7 +18,7 @@ func TestSizes(t *testing.T) {
 	}
 	for _, bad := range []string{"", "x", "-1", "0", "1.5GiB", "2GB", "1,", "9999999GiB"} {
 		if err := new(simulation.Sizes).Set(bad); err == nil {
-			t.Errorf("%q was taken for a size", bad)
+			t.Errorf("%q was accepted as a size", bad)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package simulation runs a simulated Defender tenant in this process: Resume for a run of this
-// process, which a judge compares with what was stored, and Serve for clients in other processes.
+// Package simulation runs a simulated Defender tenant in this process. Resume serves a run in the same
+// process and can judge it afterwards; Serve serves clients in other processes.
 package simulation
 
 import (
@@ -14,8 +14,8 @@ type Tenant struct {
 	server *mdesim.Server
 }
 
-// Resume serves the tenant of the plan in the file as long as some of its actions are not done. Otherwise
-// it writes a new plan with so many actions, and packages of these sizes in turn.
+// Resume serves the tenant of the plan file at path while some of its actions are not done. Otherwise it
+// writes a new plan with the given number of actions and packages of these sizes, used in turn.
 func Resume(ctx context.Context, path string, actions int, sizes []int64, ledger Ledger) (*Tenant, error) {
 	plan, err := resume(ctx, path, actions, sizes, ledger)
 	if err != nil {
@@ -40,13 +40,13 @@ func Serve(ctx context.Context, api, download string, plan Plan) (*Tenant, error
 // Close stops serving.
 func (t *Tenant) Close() error { return t.server.Close() }
 
-// APIURL is where the tenant is served.
+// APIURL returns the URL of the API and of the token endpoint.
 func (t *Tenant) APIURL() string { return t.server.APIURL }
 
-// RootPEM is the root certificate of the tenant's servers.
+// RootPEM returns the root certificate of the tenant's servers.
 func (t *Tenant) RootPEM() []byte { return t.server.CAPEM }
 
-// Environ returns the settings of a client as "NAME=value", but for the root certificate.
+// Environ returns the settings of a client as "NAME=value", without the root certificate.
 func (t *Tenant) Environ() []string {
 	config := mdesim.Defaults()
 	return []string{

@@ -12,35 +12,34 @@ import (
 )
 
 const (
-	// stepsFailedMax is how many steps may fail with no good sweep between before a pipeline that was
-	// asked to end when idle gives up instead: with nobody watching, waiting for good would look
-	// like working. A step in which nothing was due proves nothing, so it is not counted.
+	// stepsFailedMax is the number of failed steps, without a successful sweep between them, after which a
+	// pipeline in until-idle mode gives up: nobody watches it, and waiting forever would look like working.
+	// Steps in which nothing was due prove nothing, so they neither count nor reset the count.
 	stepsFailedMax = 10
 
-	// failurePause keeps a failing step from being repeated at once.
+	// failurePause is the delay before a failed step is repeated.
 	failurePause = 5 * time.Second
 
-	// startPauseMax bounds the pause between two tries at the start, which begins at failurePause and
-	// doubles.
+	// startPauseMax bounds the pause between attempts to start, which begins at failurePause and doubles.
 	startPauseMax = time.Minute
 )
 
-// Patience is how a process that starts waits for what is not there yet: a service that is down now
-// is ridden out like one that goes down later.
+// Patience retries at startup: a service that is down when the process starts is waited for, just like one
+// that goes down later.
 type Patience struct {
-	UntilIdle bool // nobody watches: give up after stepsFailedMax failures
+	UntilIdle bool // give up after stepsFailedMax failures, because nobody watches
 
-	// Mendable reports whether an error is a setting or a credential that was refused: then waiting
-	// does not help.
+	// Mendable reports whether an error is a wrong setting or a rejected credential: waiting does not help
+	// then.
 	Mendable func(error) bool
 
 	Now    func() time.Time
 	Logger *slog.Logger
 }
 
-// Await calls try until it succeeds, or ends with its error where that is mendable, or with the
-// context's. Each failure is logged. The next try comes no earlier than a
-// *[investigation.PostponedError] asks for. A budget that is spent is not a failure.
+// Await calls try until it succeeds. It returns early if the error is mendable or the context ends. It logs
+// each failed attempt and waits at least as long as a *[investigation.PostponedError] asks for. A spent
+// budget does not count as a failure.
 func (p Patience) Await(ctx context.Context, try func(context.Context) error) error {
 	between := failurePause
 	for failed := 0; ; {
@@ -58,9 +57,9 @@ func (p Patience) Await(ctx context.Context, try func(context.Context) error) er
 			between = min(2*between, startPauseMax)
 		}
 		if p.UntilIdle && failed == stepsFailedMax {
-			return fmt.Errorf("%d tries to start did not succeed: %w", failed, err)
+			return fmt.Errorf("could not start after %d attempts: %w", failed, err)
 		}
-		p.Logger.WarnContext(ctx, "the start has to wait, trying again",
+		p.Logger.WarnContext(ctx, "cannot start yet, trying again",
 			slog.Time("until", next.UTC().Truncate(time.Second)), slog.String("error", err.Error()))
 		err = pause.For(ctx, next.Sub(p.Now()))
 		if err != nil {
@@ -69,7 +68,7 @@ func (p Patience) Await(ctx context.Context, try func(context.Context) error) er
 	}
 }
 
-// wait returns after d, or when woken, or with the context's error.
+// wait returns after d or when woken, or with the context's error if that ends first.
 func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,5 +1,5 @@
-// Package pipeline runs both use cases in one process: a loop of the poller's steps fills a queue, and a
-// few workers fetch or conclude what is in it.
+// Package pipeline runs both use cases in one process: the poller fills a queue step by step, and a few
+// workers fetch or conclude the queued actions.
 package pipeline
 
 import (
@@ -15,17 +15,18 @@ import (
 )
 
 const (
-	// badMax bounds what is logged of records that make no sense: a new one changes the words.
+	// badMax bounds how many different errors about malformed records are logged. The error names all of
+	// them, so each new record makes it different.
 	badMax = 100
 
-	// stepPauseMax bounds the sleep between steps: another process on the same data folder may
-	// have changed the ledger.
+	// stepPauseMax bounds the pause between steps, because another process may change the ledger of the same
+	// data folder.
 	stepPauseMax = 15 * time.Second
 )
 
-// Config is everything a pipeline is made of.
+// Config holds the parts and settings of a pipeline.
 type Config struct {
-	// What the use cases reach.
+	// Dependencies of the use cases.
 	Defender Defender
 	Ledger   Ledger
 	Archive  fetch.Archive
@@ -33,20 +34,20 @@ type Config struct {
 	Custody  fetch.Custody
 	Budget   poll.Budget // of links
 
-	// Whose packages are fetched, and how they are found.
+	// The tenant, and how its packages are found.
 	TenantID  string
-	Simulated bool // the tenant is a simulator's
+	Simulated bool // whether the tenant is simulated
 	Cases     investigation.CasePattern
 	Lookback  time.Duration // how far back the tenant's actions are listed
-	Every     time.Duration // the pause between sweeps while something is young or ready
+	Every     time.Duration // pause between sweeps while an action is young or ready
 
-	// How they are stored.
-	Prefix   string        // before every object key
-	Lease    time.Duration // how long a killed process's package lies idle
+	// How packages are stored.
+	Prefix   string        // of every object key
+	Lease    time.Duration // how long the package of a killed process stays claimed
 	NewOwner func() string
 
-	// Mendable reports whether an error is a setting or a credential that was refused: waiting does not
-	// help, and a pipeline that never swept ends with it.
+	// Mendable reports whether an error is a wrong setting or a rejected credential. Waiting does not help
+	// then: before its first successful sweep, the pipeline ends with such an error.
 	Mendable func(error) bool
 
 	Reporter Reporter
@@ -67,10 +68,10 @@ type Pipeline struct {
 	now       func() time.Time
 	logger    *slog.Logger
 
-	bad map[string]bool // what was logged of records that make no sense
+	bad map[string]bool // errors about malformed records that were logged
 }
 
-// New wires both use cases to each other and to the reporter.
+// New connects both use cases to each other and to the reporter.
 func New(c Config) *Pipeline {
 	b := newBus(c.Reporter)
 	ledger := reportedLedger{Ledger: c.Ledger, reporter: c.Reporter}
@@ -107,17 +108,16 @@ func New(c Config) *Pipeline {
 	}
 }
 
-// ErrStopped says that the context ended before the process was idle.
+// ErrStopped reports that the context ended before the pipeline was idle.
 var ErrStopped = errors.New("stopped before everything was done; run again to go on")
 
-// Run works until the context ends or, with untilIdle, until nothing is left to do. Until a first
-// sweep succeeds nothing else is done: a setting or a credential that is refused shows there, and ends
-// the process before anything is written. Every other failure is logged and tried again, then and
-// later. Records that make no sense keep nothing from being done; with untilIdle they are the error at
-// the end ([investigation.ErrBadRecord]).
+// Run works until the context ends or, with untilIdle, until nothing is left to do. It starts with a sweep: a
+// wrong setting or a rejected credential shows there and ends the run before anything is written. Run logs
+// and retries every other failure, during and after the first sweep. Malformed records do not stop the work
+// on others; with untilIdle, Run reports them at the end ([investigation.ErrBadRecord]).
 //
-// On return no fetch is under way. A context that ends is a clean stop: nil, or ErrStopped where
-// the process was to go on until idle.
+// When Run returns, all fetches have ended. If the context ends, Run returns nil or, with untilIdle,
+// ErrStopped.
 func (p *Pipeline) Run(ctx context.Context, untilIdle bool) error {
 	p.reporter.Began(p.simulated)
 	err := p.firstSweep(ctx, untilIdle)
@@ -138,8 +138,7 @@ func (p *Pipeline) Run(ctx context.Context, untilIdle bool) error {
 	return Interrupted(untilIdle)
 }
 
-// Interrupted is what comes of a process whose context ended: nil, or ErrStopped where it was to go
-// on until idle.
+// Interrupted returns the error of a pipeline whose context ended: ErrStopped with untilIdle, otherwise nil.
 func Interrupted(untilIdle bool) error {
 	if untilIdle {
 		return ErrStopped
@@ -147,20 +146,20 @@ func Interrupted(untilIdle bool) error {
 	return nil
 }
 
-// firstSweep sweeps until that succeeds once: what the ledger knows without a sweep may be nothing.
-// An earlier run may just have spent the budget of listing, or Defender may be down: both pass.
+// firstSweep sweeps until one sweep succeeds, because the ledger may be empty until then. An earlier run may
+// just have spent the budget for listing, or Defender may be down; both are temporary.
 func (p *Pipeline) firstSweep(ctx context.Context, untilIdle bool) error {
 	patience := Patience{UntilIdle: untilIdle, Mendable: p.mendable, Now: p.now, Logger: p.logger}
 	return patience.Await(ctx, func(ctx context.Context) error {
 		err := p.poller.Sweep(ctx)
 		if errors.Is(err, investigation.ErrBadRecord) {
-			return nil // the sweep is done with all others; the steps that follow tell of these
+			return nil // all other records are done; the steps report these
 		}
 		return err
 	})
 }
 
-// loop takes the poller's steps. It returns nil when idle, else what ended it.
+// loop runs the poller's steps. It returns nil when idle, otherwise the error that ended it.
 func (p *Pipeline) loop(ctx context.Context, untilIdle bool) error {
 	failed := 0
 	for {
@@ -209,7 +208,7 @@ func (p *Pipeline) loop(ctx context.Context, untilIdle bool) error {
 	}
 }
 
-// tellBad logs records that make no sense, once in the same words.
+// tellBad logs an error about malformed records, unless it was logged before.
 func (p *Pipeline) tellBad(ctx context.Context, err error) {
 	text := err.Error()
 	if p.bad[text] || len(p.bad) >= badMax {
@@ -220,8 +219,8 @@ func (p *Pipeline) tellBad(ctx context.Context, err error) {
 		slog.String("error", text))
 }
 
-// idle reports whether nothing is ready, in flight or to be announced, and no waiting action is
-// young enough to become ready any moment. Beside true its error names the records that make no sense.
+// idle reports whether nothing is ready, in flight or unannounced, and every waiting action is too old to
+// become ready soon. If idle is true, the error names any malformed records.
 func (p *Pipeline) idle(ctx context.Context) (bool, error) {
 	records, bad := p.records.Records(ctx, p.tenantID)
 	if bad != nil {

@@ -21,7 +21,7 @@ import (
 
 const tenant = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
 
-// today runs f in a bubble whose clock shows a plausible date: before 2020 there were no packages.
+// today runs f in a bubble whose clock shows a plausible date: packages do not exist before 2020.
 func today(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -30,20 +30,20 @@ func today(t *testing.T, f func(*testing.T)) {
 	})
 }
 
-// world is all that a pipeline needs, in memory.
+// world holds all dependencies of a pipeline, in memory.
 type world struct {
 	*memory.Ledger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	actions []investigation.Action
-	rest    []investigation.Action // of what a listing shows first
+	rest    []investigation.Action // shown by the second listing
 	listed  int
-	list    func(n int) error // what the nth listing (from 1) comes to
+	list    func(n int) error // result of the nth listing (from 1)
 	stored  map[investigation.Key]int
-	room    func(size int64) error // what asking for room comes to
+	room    func(size int64) error // result of asking for room
 	links   int
 	signed  int
-	sign    func(n int) error // what the nth signature (from 1) comes to
+	sign    func(n int) error // result of the nth signature (from 1)
 	told    []string
 }
 
@@ -54,7 +54,7 @@ func newWorld(actions ...investigation.Action) *world {
 	}
 }
 
-// List shows what there is, and the rest with the next call.
+// List returns the actions, and the rest with the next call.
 func (s *world) List(_ context.Context, at investigation.Listing,
 	see func([]investigation.Action, []error) bool,
 ) (investigation.Listing, error) {
@@ -115,7 +115,7 @@ func (*world) StoreSignature(_ context.Context, key string, _ []byte, _ func([]b
 	return investigation.Placed{Key: key}, nil
 }
 
-// Sealer, Outcome and Quarantined make manifests of no interest.
+// Sealer, Outcome and Quarantined return dummy manifests.
 func (s *world) Sealer(context.Context, investigation.Stored) (investigation.Sealer, error) {
 	return s, nil
 }
@@ -145,10 +145,10 @@ func (s *world) Room(_ context.Context, _ investigation.ID, size int64) error {
 	return s.room(size)
 }
 
-// errRefused is what only a person can mend.
+// errRefused is an error that only a person can fix.
 var errRefused = errors.New("refused")
 
-// tell is the reporter, which writes down one word a fact.
+// tell is a reporter that records one word per event.
 func (s *world) tell(words ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +166,7 @@ func (s *world) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser {
 	return body
 }
 
-// action is one that Defender shows with the status, asked for age ago.
+// action returns an action with the status, requested age ago.
 func action(i int, status investigation.Status, age time.Duration) investigation.Action {
 	created := time.Now().UTC().Add(-age)
 	return investigation.Action{
@@ -176,7 +176,7 @@ func action(i int, status investigation.Status, age time.Duration) investigation
 	}
 }
 
-// pipeline wires the world. Its log goes to log.
+// pipeline returns a pipeline around the world that logs to log.
 func (s *world) pipeline(log io.Writer) *pipeline.Pipeline {
 	budget := ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
 	return pipeline.New(pipeline.Config{
@@ -217,8 +217,8 @@ func TestCarriesUntilIdle(t *testing.T) {
 	})
 }
 
-// A record that makes no sense, known before or since, keeps nothing from being carried. It is told
-// once, and is the error at the end.
+// A malformed record, present at the start or added later, does not stop other packages. It is logged once
+// and returned as the error at the end.
 func TestCarriesBesideADamagedRecord(t *testing.T) {
 	for name, damageAt := range map[string]int{"before the first sweep": 1, "later": 2} {
 		today(t, func(t *testing.T) {
@@ -241,13 +241,13 @@ func TestCarriesBesideADamagedRecord(t *testing.T) {
 				t.Errorf("%s: stored %v, told %q", name, s.stored, s.told)
 			}
 			if n := strings.Count(log.String(), "make no sense"); n < 1 || n > 3 {
-				t.Errorf("%s: it is told %d times: %s", name, n, log.String())
+				t.Errorf("%s: reported %d times: %s", name, n, log.String())
 			}
 		})
 	}
 }
 
-// A tenant with more actions than one sweep lists is not idle before the last of them was seen.
+// A tenant with more actions than one sweep lists is not idle until the last action was seen.
 func TestIdleWaitsForTheWholeListing(t *testing.T) {
 	today(t, func(t *testing.T) {
 		s := newWorld(action(1, "Failed", time.Hour))
@@ -256,12 +256,12 @@ func TestIdleWaitsForTheWholeListing(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(s.stored) != 1 {
-			t.Errorf("got %d packages, want the one that the second sweep shows", len(s.stored))
+			t.Errorf("got %d packages, want the one from the second sweep", len(s.stored))
 		}
 	})
 }
 
-// A waiting action keeps the process for as long as it is young, and not longer.
+// A waiting action keeps the process running only while it is young.
 func TestIdleWaitsForTheYoung(t *testing.T) {
 	today(t, func(t *testing.T) {
 		s := newWorld(action(1, "Pending", 20*time.Minute))
@@ -276,7 +276,7 @@ func TestIdleWaitsForTheYoung(t *testing.T) {
 	})
 }
 
-// With nobody watching, ten failures in a row end the process; ones that pass do not.
+// In until-idle mode ten failures in a row end the process; temporary ones do not.
 func TestGivesUp(t *testing.T) {
 	outage := errors.New("outage")
 	for failures, want := range map[int]error{9: nil, 1000: outage} {
@@ -296,8 +296,7 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
-// Likewise a process that cannot conclude anything any more ends, and says why; one that could not for
-// a while goes on.
+// A process that can no longer conclude any action also ends and says why; one that recovers goes on.
 func TestGivesUpConcluding(t *testing.T) {
 	outage := errors.New("the signing key is gone")
 	for failures, want := range map[int]error{6: nil, 1000: outage} {
@@ -318,13 +317,13 @@ func TestGivesUpConcluding(t *testing.T) {
 				t.Errorf("after %d failures: it took %v", failures, took)
 			}
 			if s.links != 1 {
-				t.Errorf("%d links were asked for", s.links)
+				t.Errorf("got %d requests for a link", s.links)
 			}
 		})
 	}
 }
 
-// An interruption is a clean end, unless there was something to be finished.
+// An interruption is a clean end, except in until-idle mode.
 func TestInterrupted(t *testing.T) {
 	for untilIdle, want := range map[bool]error{false: nil, true: pipeline.ErrStopped} {
 		today(t, func(t *testing.T) {

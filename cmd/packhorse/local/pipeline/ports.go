@@ -8,19 +8,19 @@ import (
 	"packhorse/internal/poll"
 )
 
-// Records lists everything the ledger knows of the tenant.
+// Records lists all records of a tenant.
 type Records interface {
 	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
-// Ledger is what both use cases need of the ledger, and the list of all it knows.
+// Ledger combines the ledger ports of both use cases and adds the list of all records.
 type Ledger interface {
 	poll.Ledger
 	fetch.Ledger
 	Records
 }
 
-// Defender is what both use cases need of the tenant.
+// Defender combines the Defender ports of both use cases.
 type Defender interface {
 	poll.Defender
 	fetch.Defender

@@ -7,7 +7,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// reportedLedger reports what the ledger learns.
+// reportedLedger reports observed and claimed actions.
 type reportedLedger struct {
 	Ledger
 	reporter Reporter
@@ -27,7 +27,7 @@ func (l reportedLedger) Change(ctx context.Context, id investigation.ID, c inves
 	return rec, err
 }
 
-// reportedArchive reports the bytes of every package as they pass.
+// reportedArchive reports the bytes of every package while they are stored.
 type reportedArchive struct {
 	fetch.Archive
 	reporter Reporter

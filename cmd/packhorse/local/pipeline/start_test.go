@@ -13,7 +13,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// TestFirstSweep: what passes is waited for, and said; what only a person can mend ends the process.
+// TestFirstSweep: temporary errors are logged and waited out; errors that only a person can fix end the process.
 func TestFirstSweep(t *testing.T) {
 	outage := errors.New("503 Service Unavailable")
 	postponed := func(err error) error {
@@ -21,8 +21,8 @@ func TestFirstSweep(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		fails   func() error // while failing
-		failing int          // so many listings
-		forGood bool         // not only until idle
+		failing int          // number of failing listings
+		forGood bool         // run without until-idle
 		want    error
 		took    time.Duration
 		said    int // lines of log
@@ -86,7 +86,7 @@ func TestFirstSweep(t *testing.T) {
 					t.Errorf("it took %v, want %v", took, test.took)
 				}
 				if said := strings.Count(log.String(), "trying again"); said != test.said {
-					t.Errorf("it said %d times that it tries again, want %d: %s", said, test.said, log.String())
+					t.Errorf("logged %d retries, want %d: %s", said, test.said, log.String())
 				}
 			})
 		})
@@ -112,8 +112,8 @@ func TestInterruptedAtTheStart(t *testing.T) {
 	}
 }
 
-// TestFullDisk: while there is no room no link is asked for, however long; then each package costs
-// one. A package that turns out too big for the disk is not stored, and counts no attempt.
+// TestFullDisk: while the disk is full Packhorse never requests a link; afterwards each package costs one. A
+// package that turns out too big for the disk is not stored and does not count as an attempt.
 func TestFullDisk(t *testing.T) {
 	for name, full := range map[string]func(size int64) bool{
 		"for any package": func(int64) bool { return true },
@@ -129,7 +129,7 @@ func TestFullDisk(t *testing.T) {
 				}
 				noRoom++
 				if full(investigation.SizeUnknown) && s.links != 0 {
-					t.Errorf("%s: %d links were asked for", name, s.links)
+					t.Errorf("%s: got %d requests for a link", name, s.links)
 				}
 				return &investigation.PostponedError{
 					RetryAt: time.Now().Add(time.Minute), Err: errors.New("the disk is full"),

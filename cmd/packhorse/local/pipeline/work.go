@@ -12,13 +12,12 @@ import (
 )
 
 const (
-	// fetchesMax is how many packages are fetched at once. Two may start each minute; more than two run at
-	// once only if a download takes over a minute, and then bandwidth is the bottleneck.
+	// fetchesMax is the maximum number of concurrent fetches. Two can start each minute, so more than two
+	// overlap only if a download takes over a minute, and then bandwidth is the bottleneck.
 	fetchesMax = 4
 
-	// concludePatience is how long conclusions may fail, with no success between, before a pipeline that
-	// was asked to end when idle gives up: a key or an archive that is gone does not come back by itself.
-	// Each is tried once a minute.
+	// concludePatience is how long conclusions may keep failing before a pipeline in until-idle mode gives up:
+	// a lost key or archive does not come back on its own. Each conclusion is retried once a minute.
 	concludePatience = 5 * time.Minute
 )
 
@@ -30,10 +29,10 @@ type workers struct {
 	now      func() time.Time
 	logger   *slog.Logger
 
-	wake chan struct{} // holds a token if a job has ended since somebody last looked
+	wake chan struct{} // holds a token if a job has ended since the loop last woke
 
-	mu           sync.Mutex // guards what follows
-	failingSince time.Time  // since when no conclusion succeeded; zero: the last one did
+	mu           sync.Mutex // guards the fields below
+	failingSince time.Time  // the first failed conclusion since the last success; zero if none
 	lastFailure  error
 }
 
@@ -45,7 +44,7 @@ func newWorkers(fetcher *fetch.Fetcher, b *bus, reporter Reporter, now func() ti
 	}
 }
 
-// start lets them work until the context ends, and returns how to wait for the end of their last jobs.
+// start runs the workers until the context ends. The returned function waits for their last jobs to end.
 func (w *workers) start(ctx context.Context) (wait func()) {
 	var all sync.WaitGroup
 	for range fetchesMax {
@@ -54,7 +53,7 @@ func (w *workers) start(ctx context.Context) (wait func()) {
 	return all.Wait
 }
 
-// work does one job after another.
+// work processes queued jobs one at a time.
 func (w *workers) work(ctx context.Context) {
 	for {
 		select {
@@ -69,14 +68,14 @@ func (w *workers) work(ctx context.Context) {
 			}
 			select {
 			case w.wake <- struct{}{}:
-			default: // the loop has not yet woken for the last one
+			default: // the loop has yet to wake for an earlier job
 			}
 		}
 	}
 }
 
-// carry fetches one package and reports what came of it, unless the bus has done so. A refusal is no
-// news: the event came twice, or another process was faster.
+// carry fetches one package and reports the outcome unless the bus already has. It ignores refusals: the event
+// came twice, or another process was faster.
 func (w *workers) carry(ctx context.Context, id investigation.ID) {
 	switch r := w.fetcher.Fetch(ctx, id); r.Outcome {
 	case fetch.OutcomePostponed:
@@ -84,12 +83,12 @@ func (w *workers) carry(ctx context.Context, id investigation.ID) {
 	case fetch.OutcomeArchived, fetch.OutcomeNotCollected:
 		w.concluded(ctx, id, r.Err)
 	case fetch.OutcomeFailed:
-		w.logger.ErrorContext(ctx, "a fetch ended without a trace in the ledger; its lease will run out",
+		w.logger.ErrorContext(ctx, "could not record the end of a fetch in the ledger; it is retried when its lease expires",
 			slog.String("actionId", id.ActionID), slog.String("error", r.Err.Error()))
 	}
 }
 
-// conclude records and announces what became of an action.
+// conclude records and announces the outcome of an action.
 func (w *workers) conclude(ctx context.Context, id investigation.ID) {
 	r := w.fetcher.Conclude(ctx, id)
 	if ctx.Err() == nil {
@@ -97,7 +96,7 @@ func (w *workers) conclude(ctx context.Context, id investigation.ID) {
 	}
 }
 
-// concluded remembers how a conclusion ended, and tells of one that failed.
+// concluded records the result of a conclusion and logs a failure.
 func (w *workers) concluded(ctx context.Context, id investigation.ID, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,7 +108,7 @@ func (w *workers) concluded(ctx context.Context, id investigation.ID, err error)
 		w.failingSince = w.now()
 	}
 	w.lastFailure = fmt.Errorf("conclude action %s: %w", id.ActionID, err)
-	w.logger.WarnContext(ctx, "an action could not be concluded, trying again in a minute",
+	w.logger.WarnContext(ctx, "could not conclude an action, trying again in a minute",
 		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
 }
 
@@ -120,5 +119,5 @@ func (w *workers) cannotConclude() error {
 	if w.failingSince.IsZero() || w.now().Sub(w.failingSince) < concludePatience {
 		return nil
 	}
-	return fmt.Errorf("for %v nothing could be concluded: %w", concludePatience, w.lastFailure)
+	return fmt.Errorf("could not conclude any action for %v: %w", concludePatience, w.lastFailure)
 }
