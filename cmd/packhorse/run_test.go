@@ -297,7 +297,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	_ = cmd.Wait() // the exit code is checked below
 	first.code, first.stderr = cmd.ProcessState.ExitCode(), stderr.String()
-	if first.code != exitFailed || !strings.Contains(first.stderr, "run again to go on") {
+	if first.code != exitFailed || !strings.Contains(first.stderr, "run again to continue") {
 		t.Errorf("interrupted: exit %d, %s", first.code, first.stderr)
 	}
 	if _, summary := jsonLines(t, first); summary.Open != 1 || summary.Archived != 0 {

@@ -94,7 +94,7 @@ func TestNothingReachedAtTheStart(t *testing.T) {
 		},
 		"unreachable authority, until idle": {
 			environ: []string{"DEFENDER_AUTHORITY_URL", closed}, args: []string{"--until-idle"},
-			code: exitFailed, says: []string{"connection refused", "run again to go on"},
+			code: exitFailed, says: []string{"connection refused", "run again to continue"},
 		},
 		"unreachable API": {
 			environ: []string{"DEFENDER_API_URL", closed}, says: []string{"connection refused"}, made: true,

@@ -33,7 +33,7 @@ func (p *Poller) dispatch(ctx context.Context, due []investigation.Record, did *
 	}
 	freeAt, err := p.budget.FreeAt(ctx)
 	if err != nil {
-		return next, fmt.Errorf("look at the budget: %w", err)
+		return next, fmt.Errorf("read the budget: %w", err)
 	}
 	allowed, nextSlot := room(freeAt, p.handed.readyAt(), now)
 	if len(ready) > allowed {

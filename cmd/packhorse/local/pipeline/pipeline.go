@@ -109,7 +109,7 @@ func New(c Config) *Pipeline {
 }
 
 // ErrStopped reports that the context ended before the pipeline was idle.
-var ErrStopped = errors.New("stopped before everything was done; run again to go on")
+var ErrStopped = errors.New("stopped before everything was done; run again to continue")
 
 // Run works until the context ends or, with untilIdle, until nothing is left to do. It starts with a sweep: a
 // wrong setting or a rejected credential shows there and ends the run before anything is written. Run logs
@@ -179,10 +179,10 @@ func (p *Pipeline) loop(ctx context.Context, untilIdle bool) error {
 		case err != nil:
 			failed++
 			next = p.now().Add(failurePause)
-			p.logger.WarnContext(ctx, "a step did not succeed, trying again",
+			p.logger.WarnContext(ctx, "a step failed, trying again",
 				slog.Int("failures", failed), slog.String("error", err.Error()))
 			if untilIdle && failed == stepsFailedMax {
-				return fmt.Errorf("%d steps in a row did not succeed: %w", failed, err)
+				return fmt.Errorf("%d steps in a row failed: %w", failed, err)
 			}
 		}
 		err = p.reportBudget(ctx)
@@ -215,7 +215,7 @@ func (p *Pipeline) tellBad(ctx context.Context, err error) {
 		return
 	}
 	p.bad[text] = true
-	p.logger.WarnContext(ctx, "records that make no sense are left alone, the others go on",
+	p.logger.WarnContext(ctx, "skipping malformed records; work on the others continues",
 		slog.String("error", text))
 }
 
@@ -247,7 +247,7 @@ func (p *Pipeline) idle(ctx context.Context) (bool, error) {
 func (p *Pipeline) reportBudget(ctx context.Context) error {
 	freeAt, err := p.budget.FreeAt(ctx)
 	if err != nil {
-		return fmt.Errorf("look at the budget: %w", err)
+		return fmt.Errorf("read the budget: %w", err)
 	}
 	p.reporter.Budget(freeAt)
 	return nil

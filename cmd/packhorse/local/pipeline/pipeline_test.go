@@ -240,7 +240,7 @@ func TestCarriesBesideADamagedRecord(t *testing.T) {
 			if len(s.stored) != 2 || strings.Count(strings.Join(s.told, "\n"), "decided ") != 3 {
 				t.Errorf("%s: stored %v, told %q", name, s.stored, s.told)
 			}
-			if n := strings.Count(log.String(), "make no sense"); n < 1 || n > 3 {
+			if n := strings.Count(log.String(), "malformed records"); n < 1 || n > 3 {
 				t.Errorf("%s: reported %d times: %s", name, n, log.String())
 			}
 		})

@@ -58,7 +58,7 @@ func TestFirstSweep(t *testing.T) {
 				}
 			}(), failing: 1000, want: errRefused, took: 5 * time.Second, said: 1,
 		},
-		"goes on with records that make no sense": {
+		"goes on with malformed records": {
 			fails: func() error { return investigation.ErrBadRecord }, failing: 1,
 		},
 	} {
