@@ -162,7 +162,7 @@ func (v *Verifier) tenant(ctx context.Context, scope Scope, id string, subjects 
 // tenantChain checks a tenant's chain. Every action that the ledger called done before the listing must be
 // in it; manifests sealed later are pending.
 func (v *Verifier) tenantChain(scope Scope, subjects []*Subject, then, now *snapshot) ([]Finding, Reach) {
-	links, there := linksOf(subjects)
+	links, there, unknown := linksOf(subjects)
 	var findings []Finding
 	var reach Reach
 	if now != nil {
@@ -196,6 +196,12 @@ func (v *Verifier) tenantChain(scope Scope, subjects []*Subject, then, now *snap
 			broken = append(broken, f)
 		} else {
 			reach.Ended = true
+		}
+	}
+	excuse(broken, unknown)
+	for _, s := range subjects {
+		if s.unread(CheckManifest) {
+			reach.Unread++
 		}
 	}
 	return append(findings, broken...), reach

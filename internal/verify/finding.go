@@ -287,6 +287,9 @@ type Reach struct {
 	Pending int   `json:"pending,omitempty"`
 	// Elsewhere counts the manifests that, by the ledger, are in another archive of the tenant.
 	Elsewhere int `json:"elsewhere,omitempty"`
+	// Unread counts the manifests that could not be read. Their places in the chain are only the ledger's word,
+	// or unknown.
+	Unread int `json:"unread,omitempty"`
 	// Ended: the ledger confirms that the chain ends here. Always false without a ledger.
 	Ended bool   `json:"ended"`
 	Why   string `json:"why,omitempty"` // if the chain was not checked

@@ -24,7 +24,8 @@ type paper struct {
 
 	signature        *placed // the one by a trusted key; else the first one to report on, or nil
 	signatureVersion string
-	signed           bool // by the trusted key that it names
+	signed           bool  // by the trusted key that it names
+	signatureUnread  error // why a signature that could be the true one cannot be read
 }
 
 func (p *paper) parsed() bool { return p.unread == nil && p.bad == nil }
@@ -124,7 +125,10 @@ func (v *Verifier) sign(ctx context.Context, f *family, p *paper) {
 		}
 		for _, version := range s.readable() {
 			text, err := readVersion(ctx, v.archive, *s.Object, version, signatureMax)
-			if err == nil && key.Verify(p.text, text) == nil {
+			switch {
+			case err != nil:
+				p.signatureUnread = err
+			case key.Verify(p.text, text) == nil:
 				p.signature, p.signatureVersion, p.signed = &f.signatures[i], version, true
 				return
 			}

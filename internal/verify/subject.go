@@ -37,7 +37,7 @@ func (v *Verifier) subject(ctx context.Context, inv inventory, r *resolved, u un
 	if !s.read {
 		return s
 	}
-	v.signature(ctx, &s, u)
+	v.signature(&s, u)
 	v.object(ctx, &s, inv, u)
 	v.versions(ctx, &s, u)
 	v.locks(ctx, &s, u)
@@ -147,7 +147,7 @@ func place(m manifest.Manifest, at investigation.KeyParts) (expected string, ok 
 }
 
 // signature checks the signature with the trusted key that the manifest names.
-func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
+func (v *Verifier) signature(s *Subject, u unit) {
 	p := u.paper
 	mismatch := func(what, expected, found string, unread bool) {
 		key := investigation.SignatureKey(s.ManifestKey)
@@ -180,13 +180,12 @@ func (v *Verifier) signature(ctx context.Context, s *Subject, u unit) {
 		s.Findings[len(s.Findings)-1].Headline = headlineForeign
 		return
 	}
-	text, err := readVersion(ctx, v.archive, *p.signature.Object, p.signatureVersion, signatureMax)
-	if err != nil {
+	if err := p.signatureUnread; err != nil {
 		mismatch("the signature cannot be read", "", err.Error(), !isWrong(err))
 		return
 	}
 	mismatch("the signature does not match this manifest and key", "a signature by the key "+key.ID,
-		fmt.Sprintf("%d bytes that do not verify", len(text)), false)
+		fmt.Sprintf("%d bytes that do not verify", p.signature.size(p.signatureVersion)), false)
 }
 
 // quarantines compares the quarantined objects that manifests name with those in the archive.
@@ -201,13 +200,20 @@ func (v *Verifier) quarantines(subjects []Subject, mismatch func(*Subject, Findi
 		say := func(what, expected, found string) {
 			mismatch(s, Finding{Check: CheckQuarantine, What: what, Expected: expected, Found: found})
 		}
+		unread := func(what, key string) {
+			mismatch(s, Finding{Check: CheckQuarantine, What: what, Expected: key, Unread: true})
+		}
 		switch {
+		case q != nil && q.unread(CheckManifest):
+			unread("the quarantine manifest cannot be read", named.ManifestKey)
 		case q == nil || q.Digest == "":
 			say("the quarantine manifest is missing", named.ManifestKey, "")
 		case q.Digest != named.ManifestSHA256:
 			say("the quarantine manifest differs", named.ManifestSHA256, q.Digest)
 		case q.Key != named.Key:
 			say("the quarantined object has a different key", named.Key, q.Key)
+		case q.unread(CheckObject):
+			unread("the quarantined object cannot be read", named.Key)
 		case q.objectSHA256 == "":
 			say("the quarantined object is missing", named.Key, "")
 		case q.objectSHA256 != named.SHA256:

@@ -64,6 +64,8 @@ func chain(r verify.Reach) string {
 		return "not checked"
 	case r.Length == 0:
 		return "none"
+	case r.Unread > 0:
+		return fmt.Sprintf("1 to %d, %d not read", r.Length, r.Unread)
 	case !r.Whole:
 		return fmt.Sprintf("1 to %d, broken", r.Length)
 	case r.Ended && r.Pending > 0:

@@ -210,6 +210,7 @@ func TestChainInWords(t *testing.T) {
 	}{
 		{verify.Reach{Why: "one tenant only"}, "not checked"},
 		{verify.Reach{Ended: true, Whole: true}, "none"},
+		{verify.Reach{Length: 7, Ended: true, Unread: 2}, "1 to 7, 2 not read"},
 		{verify.Reach{Length: 7, Ended: true}, "1 to 7, broken"},
 		{verify.Reach{Length: 7, Whole: true, Ended: true}, "1 to 7, whole"},
 		{verify.Reach{Length: 7, Whole: true}, "1 to 7, end unknown"},
