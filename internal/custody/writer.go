@@ -43,9 +43,9 @@ func NewWriter(signer Signer, bucket string, lock investigation.Lock,
 }
 
 // Sealer implements fetch.Custody.
-func (w *Writer) Sealer(ctx context.Context, stored investigation.Stored) (
-	investigation.Sealer, error,
-) {
+func (w *Writer) Sealer(ctx context.Context, collection investigation.Collection,
+	content investigation.Content,
+) (investigation.Sealer, error) {
 	key, err := w.signer.Current(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find the signing key: %w", err)
@@ -55,7 +55,7 @@ func (w *Writer) Sealer(ctx context.Context, stored investigation.Stored) (
 		return nil, fmt.Errorf("determine the writer's identity: %w", err)
 	}
 	return manifest.Facts{
-		Stored: stored, Bucket: w.bucket, Lock: w.lock, Key: key.KeyRef, Provenance: provenance,
+		Collection: collection, Content: content, Bucket: w.bucket, Lock: w.lock, Key: key.KeyRef, Provenance: provenance,
 		SealedAt: w.now(),
 	}.Sealer(), nil
 }

@@ -70,7 +70,7 @@ func testManifest(t *testing.T) []byte {
 func TestSealer(t *testing.T) {
 	t.Parallel()
 	w := writer(t)
-	sealer, err := w.Sealer(t.Context(), investigation.Stored{})
+	sealer, err := w.Sealer(t.Context(), investigation.Collection{}, investigation.Content{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestSealerWithoutProvenance(t *testing.T) {
 	t.Parallel()
 	w := custody.NewWriter(testKey(t), "contoso-evidence", investigation.Lock{},
 		func(context.Context) (manifest.Provenance, error) { return manifest.Provenance{}, errNobody }, time.Now)
-	if sealer, err := w.Sealer(t.Context(), investigation.Stored{}); !errors.Is(err, errNobody) {
+	if sealer, err := w.Sealer(t.Context(), investigation.Collection{}, investigation.Content{}); !errors.Is(err, errNobody) {
 		t.Errorf("got %v, %v", sealer, err)
 	}
 }

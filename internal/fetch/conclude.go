@@ -17,7 +17,7 @@ var ErrElsewhere = errors.New("the manifest belongs in another archive")
 // the same. An action that is done does not change. An action whose manifest belongs in another archive is
 // refused with [ErrElsewhere].
 func (f *Fetcher) Conclude(ctx context.Context, id investigation.ID) Result {
-	sealer, err := f.custody.Sealer(ctx, investigation.Stored{})
+	sealer, err := f.custody.Sealer(ctx, investigation.Collection{}, investigation.Content{})
 	if err != nil {
 		return Result{Outcome: OutcomeFailed, Err: fmt.Errorf("prepare the manifest of action %s: %w", id.ActionID, err)}
 	}

@@ -33,7 +33,7 @@ type keyless struct {
 	fails error
 }
 
-func (k keyless) Sealer(context.Context, investigation.Stored) (investigation.Sealer, error) {
+func (k keyless) Sealer(context.Context, investigation.Collection, investigation.Content) (investigation.Sealer, error) {
 	return oursOnly{}, k.fails
 }
 

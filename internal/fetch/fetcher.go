@@ -109,7 +109,7 @@ func (f *Fetcher) Fetch(ctx context.Context, id investigation.ID) Result {
 
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTimeout)
 	defer cancel()
-	sealer, err := f.custody.Sealer(after, stored)
+	sealer, err := f.custody.Sealer(after, stored.Collection, stored.Content)
 	if err != nil {
 		return f.giveBack(ctx, rec, stored, fmt.Errorf("prepare the manifest of action %s: %w", id.ActionID, err))
 	}
@@ -147,7 +147,7 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 		}
 		return Result{Outcome: OutcomePostponed, Record: given, Err: failure}
 	}
-	sealer, err := f.custody.Sealer(ctx, stored)
+	sealer, err := f.custody.Sealer(ctx, stored.Collection, stored.Content)
 	if err != nil {
 		return failed(fmt.Errorf("prepare the manifest of action %s: %w", rec.ActionID, err))
 	}

@@ -66,9 +66,10 @@ type Archive interface {
 
 // Custody makes and signs manifests.
 type Custody interface {
-	// Sealer returns a Sealer for the manifests of an action: for the stored package, for the quarantined
-	// object or, given the zero Stored, for neither.
-	Sealer(ctx context.Context, stored investigation.Stored) (investigation.Sealer, error)
+	// Sealer returns a Sealer for the manifests of an action. collection and content describe the object that
+	// is in the archive now; both are zero if nothing was stored.
+	Sealer(ctx context.Context, collection investigation.Collection, content investigation.Content) (
+		investigation.Sealer, error)
 
 	// Sign signs the manifest with the key that the manifest names.
 	Sign(ctx context.Context, manifest []byte) (signature []byte, err error)

@@ -13,8 +13,10 @@ const software = "packhorse"
 // Facts hold the parts of a manifest that are not in the record or the chain. The same facts, record and
 // head always make the same bytes.
 type Facts struct {
-	// Stored is the package or the quarantined object; it is zero if nothing came.
-	Stored     investigation.Stored
+	// Collection and Content describe the stored object; both are zero if nothing came. Its receipt is in
+	// the record.
+	Collection investigation.Collection
+	Content    investigation.Content
 	Bucket     string             // that holds the manifests
 	Lock       investigation.Lock // on the manifests
 	Key        KeyRef             // that signs them
@@ -45,19 +47,20 @@ type sealer struct{ Facts }
 // Bucket implements investigation.Sealer.
 func (s sealer) Bucket() string { return s.Facts.Bucket }
 
-var errOtherObject = errors.New("the stored object is not the one in the record")
+var errNoCollection = errors.New("how the stored object was collected is not known")
 
-// Outcome makes the manifest of the action's outcome. It follows head.
+// Outcome makes the manifest of the action's outcome. It follows head. It fails for a package without a
+// Collection: a manifest must not be silent about where its object came from.
 func (f Facts) Outcome(rec investigation.Record, head investigation.Head) ([]byte, error) {
 	m := f.begin(rec, head)
 	m.Strangers, m.StrangersMore = strangersOf(rec.Strangers), rec.Strangers.More()
 	if rec.Reason == "" {
-		if f.Stored.Receipt != rec.Receipt {
-			return nil, errOtherObject
+		if f.Collection == (investigation.Collection{}) {
+			return nil, errNoCollection
 		}
 		m.Outcome = OutcomeArchived
-		f.object(&m, rec)
-		m.Content = contentOf(f.Stored.Content)
+		f.object(&m, rec, rec.Receipt)
+		m.Content = contentOf(f.Content)
 		return canonical(m)
 	}
 	m.Outcome = OutcomeNotCollected
@@ -77,14 +80,14 @@ func (f Facts) Outcome(rec investigation.Record, head investigation.Head) ([]byt
 	return canonical(m)
 }
 
-// Quarantined makes the manifest of the quarantined object. It follows head.
+// Quarantined makes the manifest of the quarantined object. It follows head, and fails as Outcome does.
 func (f Facts) Quarantined(rec investigation.Record, head investigation.Head) ([]byte, error) {
-	if f.Stored.Receipt != rec.Quarantine {
-		return nil, errOtherObject
+	if f.Collection == (investigation.Collection{}) {
+		return nil, errNoCollection
 	}
 	m := f.begin(rec, head)
 	m.Outcome = OutcomeQuarantined
-	f.object(&m, rec)
+	f.object(&m, rec, rec.Quarantine)
 	return canonical(m)
 }
 
@@ -115,8 +118,8 @@ func (f Facts) begin(rec investigation.Record, head investigation.Head) Manifest
 
 // object fills in the object and how it was collected. Later attempts, which found the object already
 // stored, do not count as earlier ones. So the manifest is the same no matter which attempt makes it.
-func (f Facts) object(m *Manifest, rec investigation.Record) {
-	r, c := f.Stored.Receipt, f.Stored.Collection
+func (f Facts) object(m *Manifest, rec investigation.Record, r investigation.Receipt) {
+	c := f.Collection
 	m.Collection = &Collection{
 		Attempts: c.Attempt, Earlier: earlier(rec, c.Link.AskedAt),
 		Link: exchangeOf(c.Link), Download: exchangeOf(c.Download),

@@ -125,7 +125,7 @@ var provenance = manifest.Provenance{
 func facts(t *testing.T, s investigation.Stored) manifest.Facts {
 	t.Helper()
 	return manifest.Facts{
-		Stored: s, Bucket: "contoso-evidence", Key: testKey(t).KeyRef, Provenance: provenance,
+		Collection: s.Collection, Content: s.Content, Bucket: "contoso-evidence", Key: testKey(t).KeyRef, Provenance: provenance,
 		Lock:     investigation.Lock{Mode: "GOVERNANCE", For: 365 * 24 * time.Hour},
 		SealedAt: createdAt.Add(16 * time.Minute),
 	}
@@ -164,6 +164,24 @@ func archived(t *testing.T, rec investigation.Record) []byte {
 	}
 	rec, _ = seal(t, rec, stored(), investigation.Head{Sequence: 6, Digest: strings.Repeat("0f", 32)})
 	return []byte(rec.Seal.Manifest)
+}
+
+// A stored object without a known collection gets no manifest: it would be silent about where the object
+// came from.
+func TestObjectWithoutCollectionIsRefused(t *testing.T) {
+	unexplained := facts(t, investigation.Stored{Receipt: stored().Receipt, Content: stored().Content})
+	rec, err := investigation.Archive("worker-1", investigation.Arrival{
+		At: createdAt.Add(16 * time.Minute), Receipt: stored().Receipt,
+	}).Apply(fetching())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := unexplained.Outcome(rec, investigation.Head{}); err == nil {
+		t.Errorf("an archived package: got %s", text)
+	}
+	if text, err := unexplained.Quarantined(rec, investigation.Head{}); err == nil {
+		t.Errorf("a quarantined object: got %s", text)
+	}
 }
 
 func TestGolden(t *testing.T) {

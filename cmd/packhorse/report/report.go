@@ -24,7 +24,7 @@ type Report struct {
 	Title    string
 	Subtitle string
 	Class    string // the verdict: PASS, PARTIAL, FAIL or EMPTY
-	Verdict  string // the verdict, its date, and the reason
+	Verdict  string // the verdict, its time and its reason
 	Sections []Section
 	Footer   string
 }
@@ -34,7 +34,7 @@ type Section struct {
 	Title      string
 	Paragraphs []string
 	Facts      []Fact
-	Pairs      bool // the facts are short enough for two in a row
+	Pairs      bool // the facts are short enough for two per line
 	Lines      []string
 	Steps      []Step
 }
@@ -43,10 +43,10 @@ type Section struct {
 type Fact struct {
 	Name  string
 	Value string
-	// Step is a command to type and its expected output.
-	Code bool // set in a monospaced font
+	Code  bool // shown in a monospaced font
 }
 
+// Step is a command to type and its expected output.
 type Step struct {
 	Do     string
 	Expect string
@@ -54,10 +54,10 @@ type Step struct {
 
 // ErrNoManifest reports that the manifest cannot be read and that the ledger, if there is one, does not
 // know the action.
-// New builds the report of the subject that key belongs to. If the subject's manifest cannot be read, the
-// report is about its ledger entry.
 var ErrNoManifest = errors.New("no readable manifest, and no ledger entry for the action")
 
+// New builds the report of the subject that key belongs to. If the subject's manifest cannot be read, the
+// report is about its ledger entry.
 func New(sum verify.Summary, key string) (Report, error) {
 	s := find(sum, key)
 	switch {
@@ -96,13 +96,13 @@ type writer struct {
 	m   manifest.Manifest
 	sum verify.Summary
 	// asked is the key the user named.
-	// clean removes control characters from foreign text.
-	// when formats a time with the month spelled out, so nobody mistakes the day for it.
 	asked string
 }
 
+// clean removes control characters from foreign text.
 func clean(text string) string { return console.CleanLine(text) }
 
+// when formats a time with the month spelled out, so nobody mistakes the day for it.
 func when(t time.Time) string {
 	if t.IsZero() {
 		return "not known"

@@ -11,7 +11,7 @@ import (
 
 const (
 	factIndent = 2
-	nameMax    = 62 // the longest name, in characters, with its value on the same line
+	nameMax    = 62 // characters; longer names are not aligned, and their value follows a colon
 )
 
 // Text writes the report as text.

@@ -117,7 +117,7 @@ func (w *World) NotCollected(t testing.TB, n int, reason investigation.Reason, c
 func (w *World) Settle(t testing.TB, rec investigation.Record, stored investigation.Stored) {
 	t.Helper()
 	w.Now = w.Now.Add(time.Minute)
-	sealer, err := w.Writer.Sealer(t.Context(), stored)
+	sealer, err := w.Writer.Sealer(t.Context(), stored.Collection, stored.Content)
 	if err != nil {
 		t.Fatal(err)
 	}

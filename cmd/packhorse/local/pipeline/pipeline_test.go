@@ -116,7 +116,9 @@ func (*world) StoreSignature(_ context.Context, key string, _ []byte, _ func([]b
 }
 
 // Sealer, Outcome and Quarantined return dummy manifests.
-func (s *world) Sealer(context.Context, investigation.Stored) (investigation.Sealer, error) {
+func (s *world) Sealer(context.Context, investigation.Collection, investigation.Content) (
+	investigation.Sealer, error,
+) {
 	return s, nil
 }
 
