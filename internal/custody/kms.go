@@ -73,7 +73,7 @@ func (k *KMS) Find(ctx context.Context, ref manifest.KeyRef) (manifest.Key, erro
 // signature must not be found only years later.
 func (k *KMS) Sign(ctx context.Context, ref manifest.KeyRef, digest []byte) ([]byte, error) {
 	if len(digest) != sha256.Size {
-		panic(fmt.Sprintf("custody: %d bytes are no SHA-256 digest", len(digest)))
+		panic(fmt.Sprintf("custody: %d bytes are not a SHA-256 digest", len(digest)))
 	}
 	key, err := k.Find(ctx, ref)
 	if err != nil {
