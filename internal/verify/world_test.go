@@ -32,3 +32,6 @@ func runOn(t testing.TB, a verify.Archive, trust verify.Trust, ledger verify.Led
 	t.Helper()
 	return verifytest.RunOn(t, a, trust, ledger, scope)
 }
+
+// versionGone is a delete marker.
+func versionGone() verifytest.Version { return verifytest.Version{ID: "gone", Deleted: true} }
