@@ -189,15 +189,20 @@ func TestIrregularFilesAreNeverOpened(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	trust := w.Trust(t)
-	for suffix, check := range map[string]verify.Check{
-		".zip": verify.CheckObject, ".json": verify.CheckManifest, ".json.sig": verify.CheckSignature,
+	w.Store.Put("packages/notes.txt", []byte("x"), investigation.Retention{})
+	for k, check := range map[string]verify.Check{
+		key(prefix, 2, ".zip"):            verify.CheckObject,
+		key(prefix, 2, ".json"):           verify.CheckManifest,
+		key(prefix, 2, ".json.sig"):       verify.CheckSignature,
+		key("quarantine/", 5, ".bin"):     verify.CheckObject,
+		key("not-collected/", 4, ".json"): verify.CheckManifest,
+		"packages/notes.txt":              verify.CheckStray,
 	} {
-		k := key(prefix, 2, suffix)
 		sum := runOn(t, irregular{w.Store, k, "a symbolic link"}, trust, w.Book, verify.Scope{})
 		if sum.Verdict() != verify.Fail || !slices.ContainsFunc(sum.Findings, func(f verify.Finding) bool {
-			return f.Key == k && f.Check == check && !f.Unread && strings.Contains(f.Found, "a symbolic link")
+			return f.Key == k && f.Check == check && !f.Unread && strings.Contains(f.What+f.Found, "a symbolic link")
 		}) {
-			t.Errorf("%s: %s, %v", suffix, sum.Verdict(), sum.Findings)
+			t.Errorf("%s: %s, %v", k, sum.Verdict(), sum.Findings)
 		}
 	}
 	for k := range w.Store.Objects {
