@@ -204,10 +204,10 @@ func TestNoEvidence(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	empty := t.TempDir()
 	for _, c := range []struct {
-		args []string
-		says string
-		hint string
-		code int
+		args   []string
+		says   string
+		advice string
+		code   int
 	}{
 		{[]string{"verify", "--data", data}, "no archive found in", "--from s3://NAME", exitFailed},
 		{[]string{"custody", "x", "--data", data}, "no archive found in", "--from s3://NAME", exitFailed},
@@ -219,7 +219,7 @@ func TestNoEvidence(t *testing.T) {
 	} {
 		got := inProcess(nil, c.args...)
 		if got.code != c.code || got.stdout != "" || !strings.Contains(got.stderr, c.says) ||
-			!strings.Contains(got.stderr, c.hint) {
+			!strings.Contains(got.stderr, c.advice) {
 			t.Errorf("%q: %+v", c.args, got)
 		}
 	}

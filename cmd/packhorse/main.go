@@ -61,7 +61,7 @@ func (m Main) Run(args []string) int {
 	}
 	fmt.Fprintf(m.Stderr, "packhorse: %s\n", console.CleanText(err.Error()))
 	if advice := advice.For(err); advice != "" {
-		fmt.Fprintf(m.Stderr, "hint: %s\n", advice)
+		fmt.Fprintf(m.Stderr, "advice: %s\n", advice)
 	}
 	return exitCode(err)
 }

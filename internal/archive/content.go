@@ -14,8 +14,8 @@ type content struct {
 	declared int64 // bytes, or investigation.SizeUnknown
 }
 
-func newContent(declared int64, judge bool) *content {
-	return &content{Stream: zipinspect.NewStream(judge), declared: declared}
+func newContent(declared int64, inspect bool) *content {
+	return &content{Stream: zipinspect.NewStream(inspect), declared: declared}
 }
 
 // whole returns the package's content if it is as long as declared and a ZIP.

@@ -47,8 +47,8 @@ func statusOf(err error) int {
 	return answer.HTTPStatusCode()
 }
 
-// hints advise on the S3 errors that a person can fix.
-var hints = map[string]string{
+// remedies are the advice for the S3 errors that a person can fix.
+var remedies = map[string]string{
 	"AccessDenied":                 "may this principal use the bucket, and the key it is encrypted with?",
 	"Forbidden":                    "may this principal use the bucket, and the key it is encrypted with?",
 	"NoSuchBucket":                 "create the bucket, or name another one",
@@ -67,7 +67,7 @@ var hints = map[string]string{
 // explain names the operation and the object, and adds advice if there is any.
 func (a *Archive) explain(doing, key string, err error) error {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		return a.advise(doing, key, err, hints[api.ErrorCode()])
+		return a.advise(doing, key, err, remedies[api.ErrorCode()])
 	}
 	return a.advise(doing, key, err, "")
 }
@@ -75,7 +75,7 @@ func (a *Archive) explain(doing, key string, err error) error {
 // explainPut explains a failed request that writes o. Locks and tags need more permissions.
 func (a *Archive) explainPut(doing string, o object, err error) error {
 	if isUnlockable(err) {
-		return a.advise(doing, o.key, err, unlockableHint)
+		return a.advise(doing, o.key, err, unlockableAdvice)
 	}
 	if statusOf(err) != statusForbidden || o.rights() == "" {
 		return a.explain(doing, o.key, err)
@@ -84,7 +84,7 @@ func (a *Archive) explainPut(doing string, o object, err error) error {
 	if !ok || api.ErrorCode() != "AccessDenied" {
 		return a.explain(doing, o.key, err)
 	}
-	return a.advise(doing, o.key, err, hints["AccessDenied"]+" It needs s3:PutObject"+o.rights())
+	return a.advise(doing, o.key, err, remedies["AccessDenied"]+" It needs s3:PutObject"+o.rights())
 }
 
 // rights lists the permissions that writing the object takes besides s3:PutObject.
@@ -102,13 +102,13 @@ func (o *object) rights() string {
 	return rights
 }
 
-func (a *Archive) advise(doing, key string, err error, hint string) error {
+func (a *Archive) advise(doing, key string, err error, advice string) error {
 	object := "s3://" + a.bucket
 	if key != "" {
 		object += "/" + key
 	}
-	if hint != "" {
-		err = fmt.Errorf("%w (%s)", err, hint)
+	if advice != "" {
+		err = fmt.Errorf("%w (%s)", err, advice)
 	}
 	return investigation.Because(investigation.CauseArchive, fmt.Errorf("%s %s: %w", doing, object, err))
 }

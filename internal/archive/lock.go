@@ -41,12 +41,12 @@ func (a *Archive) lockable(ctx context.Context) error {
 		out.ObjectLockConfiguration.ObjectLockEnabled == types.ObjectLockEnabledEnabled {
 		return nil
 	}
-	return fmt.Errorf("s3://%s %w: %s", a.bucket, errUnlockable, unlockableHint)
+	return fmt.Errorf("s3://%s %w: %s", a.bucket, errUnlockable, unlockableAdvice)
 }
 
 var errUnlockable = errors.New("has no Object Lock")
 
-const unlockableHint = "create the bucket with Object Lock, or set OBJECT_LOCK_MODE=NONE and no legal hold"
+const unlockableAdvice = "create the bucket with Object Lock, or set OBJECT_LOCK_MODE=NONE and no legal hold"
 
 // isUnlockable reports whether S3 answered that the bucket lacks Object Lock. For a put with a
 // lock, only the message says so.

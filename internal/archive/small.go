@@ -147,7 +147,7 @@ func (a *Archive) readSmall(ctx context.Context, v listedVersion) (body []byte, 
 	return body, nil
 }
 
-// passed returns the content of bytes that are not judged.
+// passed returns the content of bytes that are not checked.
 func passed(body []byte) *content {
 	c := newContent(int64(len(body)), false)
 	_, _ = c.Write(body) // a hash never fails

@@ -58,7 +58,7 @@ func (a *Archive) Store(ctx context.Context, place investigation.Placement,
 		return a.upload(ctx, c, whole, quarantined, pkg.Body, buffer)
 	}
 	defer a.buffers.put(buffer)
-	arrived, err := judge(c, whole, quarantined)
+	arrived, err := classify(c, whole, quarantined)
 	if err != nil {
 		return investigation.Stored{}, err
 	}
@@ -92,9 +92,9 @@ type arrived struct {
 	notAPackage error // why it goes to quarantine; nil for a package
 }
 
-// judge decides what passed through c. It returns an error if it is not stored at all: it is
+// classify decides what passed through c. It returns an error if it is not stored at all: it is
 // incomplete, or it is not a package and has no quarantine.
-func judge(c *content, whole, quarantined object) (arrived, error) {
+func classify(c *content, whole, quarantined object) (arrived, error) {
 	contains, err := c.whole()
 	switch {
 	case err == nil:

@@ -322,7 +322,7 @@ func TestAnotherWriter(t *testing.T) {
 
 // Whatever fails on the way, the upload is aborted; if that fails too, the error reports both.
 func TestFailedOnTheWay(t *testing.T) {
-	for code, hint := range map[string]string{
+	for code, advice := range map[string]string{
 		"AccessDenied": "may this principal", "NoSuchBucket": "create the bucket",
 		"InsufficientStorage": "free some space",
 	} {
@@ -335,7 +335,7 @@ func TestFailedOnTheWay(t *testing.T) {
 				return nil
 			}
 			_, err := store(t.Context(), b, body, int64(len(body)))
-			if err == nil || !strings.Contains(err.Error(), hint) ||
+			if err == nil || !strings.Contains(err.Error(), advice) ||
 				!strings.Contains(err.Error(), string(key)) {
 				t.Errorf("%s of %s: the error does not help: %v", code, op, err)
 			}

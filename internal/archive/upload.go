@@ -55,7 +55,7 @@ func (t *transfer) commit(ctx context.Context, c *content, whole, quarantined ob
 	if err != nil {
 		return investigation.Stored{}, err
 	}
-	arrived, err := judge(c, whole, quarantined)
+	arrived, err := classify(c, whole, quarantined)
 	if err != nil {
 		return investigation.Stored{}, err
 	}

@@ -85,7 +85,7 @@ func (k *KMS) Sign(ctx context.Context, ref manifest.KeyRef, digest []byte) ([]b
 		SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sign with KMS key %q: %w%s", key.Name, err, kmsHint(err))
+		return nil, fmt.Errorf("sign with KMS key %q: %w%s", key.Name, err, kmsAdvice(err))
 	}
 	if !ecdsa.VerifyASN1(key.Public, digest, out.Signature) {
 		return nil, fmt.Errorf("sign with KMS key %q: KMS returned a signature that this key does not verify",
@@ -107,7 +107,7 @@ func (k *KMS) get(ctx context.Context, name string) (manifest.Key, error) {
 	}
 	out, err := k.client.GetPublicKey(ctx, &kms.GetPublicKeyInput{KeyId: aws.String(name)})
 	if err != nil {
-		return manifest.Key{}, fmt.Errorf("get the public key of KMS key %q: %w%s", name, err, kmsHint(err))
+		return manifest.Key{}, fmt.Errorf("get the public key of KMS key %q: %w%s", name, err, kmsAdvice(err))
 	}
 	key, err := kmsKey(out)
 	if err != nil {
@@ -135,8 +135,8 @@ func kmsKey(out *kms.GetPublicKeyOutput) (manifest.Key, error) {
 	return manifest.NewKey(aws.ToString(out.KeyId), public)
 }
 
-// kmsHint advises on an error of KMS, if the cause is known.
-func kmsHint(err error) string {
+// kmsAdvice advises on an error of KMS, if the cause is known.
+func kmsAdvice(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return " (KMS did not answer in time: can this host reach it?)"
 	}

@@ -294,7 +294,7 @@ func TestKMSWaitsNoLongerThanWanted(t *testing.T) {
 }
 
 func TestKMSFailuresSayWhatToDo(t *testing.T) {
-	for code, hint := range map[string]string{
+	for code, advice := range map[string]string{
 		"NotFoundException":             "SIGNING_KEY_ID",
 		"AccessDeniedException":         "kms:GetPublicKey and kms:Sign",
 		"DisabledException":             "enable it",
@@ -310,8 +310,8 @@ func TestKMSFailuresSayWhatToDo(t *testing.T) {
 		signer := s.signer(alias)
 		s.codes = []string{code, "", code}
 		_, err := signer.Current(t.Context())
-		if err == nil || !strings.Contains(err.Error(), hint) || !strings.Contains(err.Error(), alias) {
-			t.Errorf("%s: got %v, want it to say %q and the key", code, err, hint)
+		if err == nil || !strings.Contains(err.Error(), advice) || !strings.Contains(err.Error(), alias) {
+			t.Errorf("%s: got %v, want it to say %q and the key", code, err, advice)
 		}
 		// Failures are not cached.
 		key, err := signer.Current(t.Context())
@@ -319,9 +319,9 @@ func TestKMSFailuresSayWhatToDo(t *testing.T) {
 			t.Fatalf("%s: the failure was cached: %v", code, err)
 		}
 		signature, err := signer.Sign(t.Context(), key.KeyRef, digestOf("x"))
-		if err == nil || signature != nil || !strings.Contains(err.Error(), hint) ||
+		if err == nil || signature != nil || !strings.Contains(err.Error(), advice) ||
 			!strings.Contains(err.Error(), arn) {
-			t.Errorf("%s, signing: got %v, want it to say %q and the key", code, err, hint)
+			t.Errorf("%s, signing: got %v, want it to say %q and the key", code, err, advice)
 		}
 		if _, err := signer.Sign(t.Context(), key.KeyRef, digestOf("x")); err != nil {
 			t.Errorf("%s: the signing failure was cached: %v", code, err)

@@ -24,17 +24,17 @@ const messageBytesMax = 500
 type Error struct {
 	Code    int    // the number after AADSTS; 0 if Entra ID sent none or was not reached
 	Message string // the first line from Entra ID, or the obstacle
-	Hint    string // how to fix it; may be empty
+	Advice  string // how to fix it; may be empty
 
 	passing bool  // likely to pass without anyone's help
 	cause   error // the network error, if there was one
 }
 
 func (e *Error) Error() string {
-	if e.Hint == "" {
+	if e.Advice == "" {
 		return e.Message
 	}
-	return e.Message + "; " + e.Hint
+	return e.Message + "; " + e.Advice
 }
 
 // Passing reports whether the failure is likely to pass without anyone's help: Entra ID was not
@@ -54,9 +54,9 @@ const (
 	codeSecretExpired = 7000222
 )
 
-// hintOf returns advice for people. Microsoft says that codes may change. Source: the error code
+// adviceFor returns advice for people. Microsoft says that codes may change. Source: the error code
 // reference in the Entra documentation.
-func hintOf(code int) string {
+func adviceFor(code int) string {
 	switch code {
 	case codeSecretWrong:
 		return "the client secret is wrong: set the secret's value (not its ID), and make sure it belongs to this" +
@@ -85,7 +85,7 @@ func hintOf(code int) string {
 func errNoSecret() *Error {
 	return &Error{
 		Message: "the client secret is empty",
-		Hint:    "set DEFENDER_CLIENT_SECRET, or give the secret of DEFENDER_SECRET_ID a value",
+		Advice:  "set DEFENDER_CLIENT_SECRET, or give the secret of DEFENDER_SECRET_ID a value",
 	}
 }
 
@@ -97,14 +97,14 @@ func explain(ctx context.Context, err, network error, secret string) error {
 	case network != nil && untrusted(network):
 		return &Error{
 			Message: clean(fmt.Sprintf("the authority's certificate is not trusted: %v", network), secret),
-			Hint: "if a proxy inspects TLS, set DEFENDER_CA_PEM to its root certificate;" +
+			Advice: "if a proxy inspects TLS, set DEFENDER_CA_PEM to its root certificate;" +
 				" also check DEFENDER_AUTHORITY_URL",
 			cause: network,
 		}
 	case network != nil:
 		return &Error{
 			Message: clean(fmt.Sprintf("the authority cannot be reached: %v", network), secret),
-			Hint:    "check the network, the proxy and DEFENDER_AUTHORITY_URL",
+			Advice:  "check the network, the proxy and DEFENDER_AUTHORITY_URL",
 			passing: true, cause: network,
 		}
 	case ok && failed.RawResponse != nil:
@@ -123,7 +123,7 @@ func explain(ctx context.Context, err, network error, secret string) error {
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		return &Error{
 			Message: clean("the authority's answer cannot be used: "+line, secret),
-			Hint:    "check DEFENDER_AUTHORITY_URL",
+			Advice:  "check DEFENDER_AUTHORITY_URL",
 		}
 	}
 }
@@ -154,7 +154,7 @@ func parseRefusal(status int, body []byte, secret string) *Error {
 		refused.Code, _ = strconv.Atoi(found[1]) // nine digits always fit
 	}
 	if !refused.passing || refused.Code != 0 {
-		refused.Hint = hintOf(refused.Code)
+		refused.Advice = adviceFor(refused.Code)
 	}
 	return refused
 }
@@ -189,7 +189,7 @@ func checkRoles(token string) error {
 	}
 	return &Error{
 		Message: "the token grants no application permission",
-		Hint: "grant the app registration Machine.Read.All (or, as documented since 2025," +
+		Advice: "grant the app registration Machine.Read.All (or, as documented since 2025," +
 			" Machine.ReadWrite.All) of WindowsDefenderATP as application permission, with admin" +
 			" consent",
 	}

@@ -87,12 +87,12 @@ func clientSecretOf(value string) (secret, problem string) {
 func (v *Vault) unusable(problem string) *Error {
 	return &Error{
 		Message: fmt.Sprintf("the secret %s cannot be used: %s", v.id, problem),
-		Hint:    `give it the client secret's value, bare or as {"client_secret": "…"}`,
+		Advice:  `give it the client secret's value, bare or as {"client_secret": "…"}`,
 	}
 }
 
-// vaultHints say how to fix an error. Source: the errors of GetSecretValue in the API reference.
-var vaultHints = map[string]string{
+// vaultAdvice say how to fix an error. Source: the errors of GetSecretValue in the API reference.
+var vaultAdvice = map[string]string{
 	"ResourceNotFoundException": "it does not exist here or is still empty: check" +
 		" DEFENDER_SECRET_ID and the region",
 	"AccessDeniedException":   "allow secretsmanager:GetSecretValue on it, and kms:Decrypt on its key",
@@ -102,11 +102,11 @@ var vaultHints = map[string]string{
 
 func (v *Vault) explain(err error) error {
 	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok || vaultHints[api.ErrorCode()] == "" {
+	if !ok || vaultAdvice[api.ErrorCode()] == "" {
 		return fmt.Errorf("get the secret %s: %w", v.id, err)
 	}
 	return &Error{
 		Message: fmt.Sprintf("the secret %s cannot be read: %s", v.id, api.ErrorCode()),
-		Hint:    vaultHints[api.ErrorCode()], cause: err,
+		Advice:  vaultAdvice[api.ErrorCode()], cause: err,
 	}
 }

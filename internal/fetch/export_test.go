@@ -15,10 +15,10 @@ var CauseOf = causeOf
 // Theirs marks an error as Defender's, like the steps of a fetch.
 var Theirs = theirs
 
-// Judge exports the verdict for its table test.
+// Judge exports the consequence for its table test.
 func Judge(rec investigation.Record, failure error, now time.Time) (
 	investigation.Reason, investigation.Release,
 ) {
-	v := judge(rec, failure, now)
+	v := consequenceOf(rec, failure, now)
 	return v.reason, v.release
 }

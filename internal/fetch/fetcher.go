@@ -138,10 +138,10 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTimeout)
 	defer cancel()
 
-	verdict := judge(rec, failure, f.now())
-	verdict.release.Strangers = rec.Strangers
-	if verdict.reason == "" {
-		given, err := f.ledger.Change(ctx, rec.ID, investigation.GiveBack(rec.Owner, verdict.release))
+	consequence := consequenceOf(rec, failure, f.now())
+	consequence.release.Strangers = rec.Strangers
+	if consequence.reason == "" {
+		given, err := f.ledger.Change(ctx, rec.ID, investigation.GiveBack(rec.Owner, consequence.release))
 		if err != nil {
 			return failed(err)
 		}
@@ -152,7 +152,7 @@ func (f *Fetcher) giveBack(ctx context.Context, rec investigation.Record,
 		return failed(fmt.Errorf("prepare the manifest of action %s: %w", rec.ActionID, err))
 	}
 	closed, err := f.ledger.Seal(ctx, rec.ID, investigation.Close(rec.Owner, investigation.Closing{
-		At: f.now(), Reason: verdict.reason, Message: verdict.release.Message, Quarantine: stored.Receipt,
+		At: f.now(), Reason: consequence.reason, Message: consequence.release.Message, Quarantine: stored.Receipt,
 		Strangers: rec.Strangers,
 	}), sealer)
 	if err != nil {

@@ -46,9 +46,9 @@ const (
 	userAgent = "packhorse"
 )
 
-// permissionHint follows every 401 and 403. Since 2025-11 Microsoft documents Machine.ReadWrite.All
+// permissionAdvice follows every 401 and 403. Since 2025-11 Microsoft documents Machine.ReadWrite.All
 // for every call made here; before that, Machine.Read.All was documented as enough.
-const permissionHint = "the app registration needs the application permission Machine.Read.All" +
+const permissionAdvice = "the app registration needs the application permission Machine.Read.All" +
 	" or, if that is refused, Machine.ReadWrite.All of WindowsDefenderATP, with admin consent;" +
 	" and the token's audience must be the API's (DEFENDER_SCOPE)"
 
@@ -148,7 +148,7 @@ func (c *Client) refused(e *StatusError) error {
 		return &investigation.PostponedError{
 			RetryAt: c.now().Add(credentialPause),
 			Err: investigation.Because(investigation.CauseForbidden,
-				fmt.Errorf("%w; %s", e, permissionHint)),
+				fmt.Errorf("%w; %s", e, permissionAdvice)),
 		}
 	default:
 		return e

@@ -189,9 +189,9 @@ func TestRefusalsOfTheAPI(t *testing.T) {
 				} else if _, ok := errors.AsType[*investigation.PostponedError](err); ok {
 					t.Errorf("postponed: %v", err)
 				}
-				hinted := strings.Contains(err.Error(), "Machine.ReadWrite.All")
-				if want := tt.status == 401 || tt.status == 403; hinted != want {
-					t.Errorf("names the permissions: %t, want %t: %v", hinted, want, err)
+				advised := strings.Contains(err.Error(), "Machine.ReadWrite.All")
+				if want := tt.status == 401 || tt.status == 403; advised != want {
+					t.Errorf("names the permissions: %t, want %t: %v", advised, want, err)
 				}
 			}
 		})

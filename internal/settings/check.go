@@ -86,12 +86,12 @@ type check struct {
 }
 
 // wrong records a problem with a variable, but only the first one.
-func (c *check) wrong(variable, hint string) {
+func (c *check) wrong(variable, mistake string) {
 	known := func(p Problem) bool { return p.Variable == variable }
 	if slices.ContainsFunc(c.problems, known) {
 		return
 	}
-	c.problems = append(c.problems, describe(variable, c.environ[variable], hint))
+	c.problems = append(c.problems, describe(variable, c.environ[variable], mistake))
 }
 
 // needs reports whether the program requires a variable.
@@ -109,17 +109,17 @@ func (c *check) unreadable(err error) {
 			panic("settings: a field has an unsupported type: " + one.Error())
 		}
 		field, _ := reflect.TypeFor[Settings]().FieldByName(bad.Name)
-		c.wrong(field.Tag.Get("env"), hintOf(bad.Err))
+		c.wrong(field.Tag.Get("env"), mistakeOf(bad.Err))
 	}
 }
 
-// hintOf returns the error's text if it is known not to quote the value.
-func hintOf(err error) string {
+// mistakeOf returns the error's text if it is known not to quote the value.
+func mistakeOf(err error) string {
 	if errors.Is(err, ErrBadLinkHost) || errors.Is(err, errBadRoot) {
 		return err.Error()
 	}
 	if errors.Is(err, investigation.ErrBadCasePattern) {
-		return casePatternHint(err)
+		return casePatternMistake(err)
 	}
 	return ""
 }
@@ -146,11 +146,11 @@ const guidLength = 36
 func (c *check) guid(variable string, value *string) {
 	canonical, err := investigation.CanonicalID(*value)
 	if err != nil || len(canonical) != guidLength {
-		hint := ""
+		mistake := ""
 		if strings.TrimSpace(*value) != *value {
-			hint = "remove the white space around it"
+			mistake = "remove the white space around it"
 		}
-		c.wrong(variable, hint)
+		c.wrong(variable, mistake)
 	}
 	*value = canonical
 }
@@ -182,11 +182,11 @@ func (c *check) credential(s *Settings, where place) {
 	}
 	secret := s.ClientSecret.Reveal()
 	if where == onOneMachine && secret == "" {
-		hint := ""
+		mistake := ""
 		if s.SecretID != "" {
-			hint = varSecretID + " is for AWS only: the command line does not read Secrets Manager"
+			mistake = varSecretID + " is for AWS only: the command line does not read Secrets Manager"
 		}
-		c.wrong(varClientSecret, hint)
+		c.wrong(varClientSecret, mistake)
 	}
 	_, notID := investigation.CanonicalID(secret)
 	switch {

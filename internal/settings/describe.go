@@ -59,7 +59,7 @@ var expectations = map[string]expectation{
 const guidExample = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
 
 // describe returns the problem with a variable's value.
-func describe(variable, value, hint string) Problem {
+func describe(variable, value, mistake string) Problem {
 	expected, ok := expectations[variable]
 	if !ok {
 		panic("settings: unknown variable " + variable)
@@ -69,7 +69,7 @@ func describe(variable, value, hint string) Problem {
 		given = shape
 	}
 	return Problem{
-		Variable: variable, Expected: expected.text, Example: expected.example, Given: given(value), Hint: hint,
+		Variable: variable, Expected: expected.text, Example: expected.example, Given: given(value), Mistake: mistake,
 	}
 }
 

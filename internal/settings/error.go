@@ -19,7 +19,7 @@ type Problem struct {
 	Given    string // describes the value; shows its text only if it cannot be a secret
 	Expected string // a noun phrase
 	Example  string // a valid value
-	Hint     string // the likely mistake; may be empty
+	Mistake  string // the likely mistake; may be empty
 }
 
 func (e *Error) Error() string {
@@ -39,8 +39,8 @@ func (e *Error) Error() string {
 // String returns the problem on one line.
 func (p Problem) String() string {
 	text := fmt.Sprintf("%s %s: want %s, such as %s", p.Variable, p.Given, p.Expected, p.Example)
-	if p.Hint != "" {
-		text += " (" + p.Hint + ")"
+	if p.Mistake != "" {
+		text += " (" + p.Mistake + ")"
 	}
 	return text
 }

@@ -71,8 +71,8 @@ func (c *check) evidence(s *Settings) {
 	}
 }
 
-// casePatternHint says why a pattern is invalid without quoting it.
-func casePatternHint(err error) string {
+// casePatternMistake says why a pattern is invalid without quoting it.
+func casePatternMistake(err error) string {
 	if bad, ok := errors.AsType[*syntax.Error](err); ok {
 		return bad.Code.String()
 	}

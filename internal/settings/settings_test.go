@@ -60,7 +60,7 @@ func problems(t *testing.T, err error) []settings.Problem {
 			t.Errorf("the problem %+v is incomplete", p)
 		}
 		line := p.String()
-		for _, part := range []string{p.Variable, p.Given, p.Expected, p.Example, p.Hint} {
+		for _, part := range []string{p.Variable, p.Given, p.Expected, p.Example, p.Mistake} {
 			if !strings.Contains(line, part) {
 				t.Errorf("%q does not say %q", line, part)
 			}

@@ -226,14 +226,14 @@ func TestEvidence(t *testing.T) {
 		s.CasePattern.Find("INC-4711") != "" {
 		t.Errorf("the case pattern is not the configured one: %v", err)
 	}
-	for value, hint := range map[string]string{
+	for value, mistake := range map[string]string{
 		"(INC": "missing closing )", `(?<!A)INC`: "invalid named capture",
 		strings.Repeat("a", 1001): "1001 bytes, at most 1000 are allowed",
 		"INC-\n":                  "it contains control characters, such as a line break",
 	} {
 		_, err := settings.ParsePoll(with(onAWS(), "CASE_PATTERN", value))
-		if found := problems(t, err); !strings.Contains(found[0].Hint, hint) {
-			t.Errorf("%.20q: the hint is %q, want %q", value, found[0].Hint, hint)
+		if found := problems(t, err); !strings.Contains(found[0].Mistake, mistake) {
+			t.Errorf("%.20q: the mistake is %q, want %q", value, found[0].Mistake, mistake)
 		}
 	}
 	// Programs other than the fetch function do not require it, but still reject an invalid one.
@@ -258,7 +258,7 @@ func TestCredentialOfTheCommandLine(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		environ map[string]string
-		hint    string
+		mistake string
 	}{
 		"none": {map[string]string{}, ""},
 		"id only": {map[string]string{"DEFENDER_SECRET_ID": secretID},
@@ -275,8 +275,8 @@ func TestCredentialOfTheCommandLine(t *testing.T) {
 		_, err := settings.ParseCLI(environ)
 		found := problems(t, err)
 		if len(found) != 1 || found[0].Variable != "DEFENDER_CLIENT_SECRET" ||
-			!strings.Contains(found[0].Hint, c.hint) || (c.hint == "" && found[0].Hint != "") {
-			t.Errorf("%s: got %+v, want a hint like %q", name, found, c.hint)
+			!strings.Contains(found[0].Mistake, c.mistake) || (c.mistake == "" && found[0].Mistake != "") {
+			t.Errorf("%s: got %+v, want a mistake like %q", name, found, c.mistake)
 		}
 		if text := environ["DEFENDER_CLIENT_SECRET"]; text != "" && strings.Contains(err.Error(), text) {
 			t.Errorf("%s: the error shows the secret: %v", name, err)

@@ -72,7 +72,7 @@ func (v *Verifier) noObject(s *Subject, inv inventory, u unit) {
 }
 
 // read streams an object through the inspection.
-func (v *Verifier) read(ctx context.Context, o *Object, version string, judge bool) (
+func (v *Verifier) read(ctx context.Context, o *Object, version string, check bool) (
 	i zipinspect.Inspection, err error,
 ) {
 	body, err := v.archive.Open(ctx, o.Key, version)
@@ -80,7 +80,7 @@ func (v *Verifier) read(ctx context.Context, o *Object, version string, judge bo
 		return zipinspect.Inspection{}, err
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	return zipinspect.Inspect(v.reporter.Reading(o.Key, o.Size, obedient{ctx, body}), judge)
+	return zipinspect.Inspect(v.reporter.Reading(o.Key, o.Size, obedient{ctx, body}), check)
 }
 
 // obedient is a reader that fails once its context ends.

@@ -2,7 +2,7 @@ package zipinspect
 
 import "packhorse/internal/investigation"
 
-// Check judges a whole stream that comes in pieces of at most step bytes.
+// Check checks a whole stream that comes in pieces of at most step bytes.
 func Check(stream []byte, step int) (investigation.Content, error) {
 	s := NewStream(true)
 	for len(stream) > 0 {

@@ -234,7 +234,7 @@ func TestInspect(t *testing.T) {
 	}
 	got, err = zipinspect.Inspect(bytes.NewReader(body[:2000]), false)
 	if err != nil || got.NotAPackage != nil || !reflect.DeepEqual(got.Content, investigation.Content{}) {
-		t.Errorf("not judged: got %+v, %v", got, err)
+		t.Errorf("not checked: got %+v, %v", got, err)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 const quotedMax = 100
 
 // Names come from a machine that an attacker may control, and from the program that made the ZIP.
-// They are judged by what a careless unpacking program would make of them, on any system.
+// What counts is what a careless unpacking program would make of them, on any system.
 
 // leadsOut reports whether a name refers to a place outside the folder it is unpacked in.
 func leadsOut(name []byte) bool {

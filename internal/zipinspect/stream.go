@@ -30,11 +30,11 @@ type Stream struct {
 	zip  *zipTail // nil: no ZIP check
 }
 
-// NewStream returns an empty Stream. With judge it also checks whether the bytes are a ZIP, which
+// NewStream returns an empty Stream. With check it also tests whether the bytes are a ZIP, which
 // takes up to 8 MiB of memory.
-func NewStream(judge bool) *Stream {
+func NewStream(check bool) *Stream {
 	s := &Stream{sha: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
-	if judge {
+	if check {
 		s.zip = &zipTail{}
 	}
 	return s
@@ -61,7 +61,7 @@ func (s *Stream) SHA256() string { return hex.EncodeToString(s.sha.Sum(nil)) }
 func (s *Stream) CRC32C() string { return base64.StdEncoding.EncodeToString(s.crc.Sum(nil)) }
 
 // Content describes the bytes so far as a complete stream. The error wraps
-// investigation.ErrNotAPackage if they are not a whole ZIP. A Stream that does not judge returns
+// investigation.ErrNotAPackage if they are not a whole ZIP. A Stream that does not check returns
 // the zero Content.
 func (s *Stream) Content() (investigation.Content, error) {
 	if s.zip == nil {
@@ -77,14 +77,14 @@ type Inspection struct {
 	CRC32C  string // base64 of the big-endian sum
 	Content investigation.Content
 	// NotAPackage says why the bytes are not a package, and wraps investigation.ErrNotAPackage. It
-	// is nil if they are a package, or were not judged.
+	// is nil if they are a package, or were not checked.
 	NotAPackage error
 }
 
-// Inspect reads r to its end and describes it; with judge it also describes the package's content.
+// Inspect reads r to its end and describes it; with check it also describes the package's content.
 // The error is r's.
-func Inspect(r io.Reader, judge bool) (Inspection, error) {
-	s := NewStream(judge)
+func Inspect(r io.Reader, check bool) (Inspection, error) {
+	s := NewStream(check)
 	_, err := io.Copy(s, r)
 	if err != nil {
 		return Inspection{}, fmt.Errorf("read the bytes to inspect: %w", err)

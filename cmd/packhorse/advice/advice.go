@@ -19,9 +19,9 @@ type adviser interface {
 }
 
 // For returns advice for err, or an empty string. It covers the environment, such as network, proxy and
-// disk, and returns nothing if err already contains a more specific hint from Entra ID.
+// disk, and returns nothing if err already contains a more specific advice from Entra ID.
 func For(err error) string {
-	if refused, ok := errors.AsType[*entra.Error](err); ok && refused.Hint != "" {
+	if refused, ok := errors.AsType[*entra.Error](err); ok && refused.Advice != "" {
 		return ""
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {

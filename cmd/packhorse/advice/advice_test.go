@@ -20,7 +20,7 @@ type knowing string
 func (knowing) Error() string    { return "it is broken" }
 func (k knowing) Advice() string { return string(k) }
 
-// TestFor: an error's own advice comes first, a hint in the error itself is not repeated, and unknown errors
+// TestFor: an error's own advice comes first, a advice in the error itself is not repeated, and unknown errors
 // get no advice.
 func TestFor(t *testing.T) {
 	t.Parallel()
@@ -32,7 +32,7 @@ func TestFor(t *testing.T) {
 		{fmt.Errorf("open: %w", knowing("mend it")), "mend it"},
 		{errors.Join(knowing("mend it"), syscall.ENOSPC), "mend it"},
 		{errors.Join(knowing(""), syscall.ENOSPC), "the disk is full"},
-		{errors.Join(&entra.Error{Hint: "make a new secret"}, syscall.ECONNREFUSED), ""},
+		{errors.Join(&entra.Error{Advice: "make a new secret"}, syscall.ECONNREFUSED), ""},
 		{errors.Join(&entra.Error{}, syscall.ECONNREFUSED), "HTTPS_PROXY"},
 		{x509.UnknownAuthorityError{}, "DEFENDER_CA_PEM"},
 		{x509.HostnameError{Certificate: new(x509.Certificate)}, "DEFENDER_API_URL"},

@@ -37,16 +37,16 @@ func (e *theirError) Unwrap() error { return e.err }
 
 func theirs(err error) error { return &theirError{err: err} }
 
-// verdict says what a failure means for the action: it is closed for the reason or, if the reason is
+// consequence says what a failure means for the action: it is closed for the reason or, if the reason is
 // empty, released.
-type verdict struct {
+type consequence struct {
 	reason  investigation.Reason
 	release investigation.Release // its Message serves both
 }
 
-// judge decides what a failure means for a claimed action. Nothing else decides that.
-func judge(rec investigation.Record, failure error, now time.Time) verdict {
-	v := verdict{release: investigation.Release{At: now, Message: brief(failure)}}
+// consequenceOf decides what a failure means for a claimed action. Nothing else decides that.
+func consequenceOf(rec investigation.Record, failure error, now time.Time) consequence {
+	v := consequence{release: investigation.Release{At: now, Message: brief(failure)}}
 	postponed, isPostponed := errors.AsType[*investigation.PostponedError](failure)
 	_, isTheirs := errors.AsType[*theirError](failure)
 	switch {
