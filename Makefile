@@ -41,11 +41,15 @@ run: build ## archive packages of a simulated tenant end to end, on this machine
 build: ## build ./bin/packhorse
 	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o $(CURDIR)/bin/packhorse .
 
+# The local cloud mostly waits (deploying, the budget's minute), so it runs beside the other tests.
 .PHONY: test
-test: $(VENV)/.installed ## run every test with the race detector, then the functions in the local cloud
-	@start=$$SECONDS; \
-	for module in $(MODULES); do echo "== go test -race $$module"; (cd $$module && go test -race ./...); done; \
-	echo "== the local cloud"; $(MAKE) --no-print-directory cloud-test; \
+test: $(VENV)/.installed ## run every test: with the race detector, and the functions in the local cloud
+	@start=$$SECONDS; failed=; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	$(MAKE) --no-print-directory cloud-test >"$$log" 2>&1 & cloud=$$!; \
+	for module in $(MODULES); do echo "== go test -race $$module"; \
+	  (cd $$module && go test -race ./...) || failed=$$module; done; \
+	echo "== the local cloud"; wait $$cloud || failed=cloud; cat "$$log"; \
+	[ -z "$$failed" ] || { echo "make test: failed in $$((SECONDS - start)) s"; exit 1; }; \
 	echo "make test: green in $$((SECONDS - start)) s"
 
 # Nouns and use cases reach nothing: no SDK, and only the budget's transport knows HTTP.
