@@ -53,7 +53,7 @@ test: $(VENV)/.installed ## run every test: with the race detector, and the func
 	echo "make test: green in $$((SECONDS - start)) s"
 
 # Nouns and use cases reach nothing: no SDK, and only the budget's transport knows HTTP.
-CORE := $(addprefix ./internal/,investigation zipinspect manifest event poll fetch verify)
+CORE := $(addprefix ./internal/,investigation tenant zipinspect manifest event poll fetch verify doctor status)
 
 .PHONY: check
 check: $(LINT) ## format, vet, lint, import rules, tidy modules: silent when green

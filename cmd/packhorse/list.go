@@ -16,7 +16,7 @@ import (
 
 // listOptions are the flags of `packhorse list`.
 type listOptions struct {
-	filter       records.Filter
+	filter       investigation.Filter
 	since, until string
 	newestPair   bool
 	data         string
@@ -119,7 +119,7 @@ func readLedger(ctx context.Context, o listOptions) (_ []investigation.Record, e
 }
 
 func showRecords(cmd *cobra.Command, all []investigation.Record, o listOptions) (err error) {
-	some := records.Select(all, o.filter)
+	some := o.filter.Select(all)
 	if o.newestPair {
 		some, err = records.NewestPair(some)
 		if err != nil {

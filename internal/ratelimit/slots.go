@@ -44,7 +44,7 @@ func (s State) Lease(b Budget, owner string, now time.Time) (State, Decision) {
 	}
 	for i, slot := range s.Slots {
 		if slot.Owner == owner {
-			return s, Decision{Allowed: true, Slot: i, SendBy: slot.FreeAt.Add(-b.hold())}
+			return s, Decision{Allowed: true, Slot: i, SendBy: slot.FreeAt.Add(-b.Hold())}
 		}
 	}
 	if first := s.FreeAt(b)[0]; first.After(now) {
@@ -53,7 +53,7 @@ func (s State) Lease(b Budget, owner string, now time.Time) (State, Decision) {
 	next := s.grown(b.Slots())
 	i := slices.IndexFunc(next.Slots, func(slot Slot) bool { return !slot.FreeAt.After(now) })
 	sendBy := roundUp(now).Add(MaxCall)
-	next.Slots[i] = Slot{FreeAt: sendBy.Add(b.hold()), Owner: owner}
+	next.Slots[i] = Slot{FreeAt: sendBy.Add(b.Hold()), Owner: owner}
 	return next, Decision{Allowed: true, Slot: i, SendBy: sendBy}
 }
 
@@ -65,12 +65,12 @@ func (s State) Settle(b Budget, owner string, slot int, answeredAt time.Time) St
 	if slot < 0 || slot >= len(s.Slots) || s.Slots[slot].Owner != owner {
 		return s
 	}
-	leasedAt := s.Slots[slot].FreeAt.Add(-b.hold() - MaxCall)
+	leasedAt := s.Slots[slot].FreeAt.Add(-b.Hold() - MaxCall)
 	if answeredAt.Before(leasedAt) {
 		answeredAt = leasedAt
 	}
 	next := s.grown(len(s.Slots))
-	next.Slots[slot].FreeAt = roundUp(answeredAt).Add(b.hold())
+	next.Slots[slot].FreeAt = roundUp(answeredAt).Add(b.Hold())
 	return next
 }
 
@@ -97,8 +97,8 @@ func (s State) FreeAt(b Budget) []time.Time {
 	return free[len(free)-b.Slots():]
 }
 
-// hold returns how long a slot stays spent after its answer.
-func (b Budget) hold() time.Duration { return b.Window() + Guard }
+// Hold returns how long a slot stays spent after its answer.
+func (b Budget) Hold() time.Duration { return b.Window() + Guard }
 
 // grown returns a copy of s with at least n slots.
 func (s State) grown(n int) State {

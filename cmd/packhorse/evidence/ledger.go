@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -100,4 +101,24 @@ func (l *Ledger) All(ctx context.Context, tenantID string) ([]investigation.Reco
 		all, bad = append(all, records...), append(bad, err)
 	}
 	return all, errors.Join(bad...)
+}
+
+// Find returns the records that the filter selects, newest first. If some are malformed, it returns all others
+// and an error that wraps investigation.ErrBadRecord.
+func (l *Ledger) Find(ctx context.Context, filter investigation.Filter) ([]investigation.Record, error) {
+	all, err := l.All(ctx, filter.TenantID)
+	return filter.Select(all), err
+}
+
+// Open returns the records that are not done, oldest first; otherwise it is like Find.
+func (l *Ledger) Open(ctx context.Context, tenantID string) ([]investigation.Record, error) {
+	all, err := l.All(ctx, tenantID)
+	var open []investigation.Record
+	for _, rec := range all {
+		if rec.State != investigation.StateDone {
+			open = append(open, rec)
+		}
+	}
+	slices.SortStableFunc(open, investigation.ByCreation)
+	return open, err
 }

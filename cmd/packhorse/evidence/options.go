@@ -1,6 +1,11 @@
 package evidence
 
-import "strings"
+import (
+	"context"
+	"strings"
+
+	"packhorse/cmd/packhorse/stack"
+)
 
 // Scheme is the prefix of a bucket URL.
 const Scheme = "s3://"
@@ -13,6 +18,21 @@ type Options struct {
 	DataGiven  bool     // use its ledger and keys even if From names another archive
 	Table      string   // the DynamoDB table of the ledger; empty means the ledger in the data folder
 	Endpoint   string   // URL of the S3 service with the bucket; empty means AWS
+	Stack      string   // a deployed stack, whose bucket, ledger and keys are meant; excludes the others
+	TenantID   string   // of the stack's tenant; set by Resolve
+}
+
+// Resolve looks up what the stack's bucket and ledger are called, if a stack is named.
+func (o *Options) Resolve(ctx context.Context) error {
+	if o.Stack == "" {
+		return nil
+	}
+	s, err := stack.Open(ctx, o.Stack)
+	if err != nil {
+		return err
+	}
+	o.From, o.Table, o.TenantID = Scheme+s.Outputs[stack.OutputBucket], s.Outputs[stack.OutputLedger], s.TenantID()
+	return nil
 }
 
 // InS3 reports whether From is the URL of a bucket.

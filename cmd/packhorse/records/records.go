@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,17 +13,7 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Filter selects records. Empty fields match everything.
-type Filter struct {
-	Machine   string // an id, a DNS name, or the name without its domain; in any case
-	Requestor string // in any case
-	Case      string // in any case
-	State     string // one of investigation's, a reason, or "archived" and "notCollected" as outcomes
-	Since     time.Time
-	Until     time.Time
-}
-
-// States lists the values of Filter.State.
+// States lists the values of investigation.Filter.State.
 func States() []string {
 	var states []string
 	for _, state := range investigation.States() {
@@ -64,51 +53,6 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 	return now.Add(-ago), nil
 }
 
-// Matches reports whether the filter selects rec.
-func (f Filter) Matches(rec investigation.Record) bool {
-	switch {
-	case f.Machine != "" && !isMachine(rec.Action, f.Machine),
-		f.Requestor != "" && !strings.EqualFold(rec.Requestor, f.Requestor),
-		f.Case != "" && !strings.EqualFold(rec.CaseID, f.Case),
-		f.State != "" && !isState(rec, f.State),
-		!f.Since.IsZero() && rec.CreatedAt.Before(f.Since),
-		!f.Until.IsZero() && !rec.CreatedAt.Before(f.Until):
-		return false
-	default:
-		return true
-	}
-}
-
-func isMachine(a investigation.Action, name string) bool {
-	short, _, _ := strings.Cut(a.ComputerDNSName, ".")
-	return strings.EqualFold(a.MachineID, name) || a.ComputerDNSName != "" &&
-		(strings.EqualFold(a.ComputerDNSName, name) || strings.EqualFold(short, name))
-}
-
-// isState compares archived and notCollected with the outcome, whether announced or not.
-func isState(rec investigation.Record, state string) bool {
-	switch state {
-	case string(investigation.StateArchived):
-		return rec.Receipt.Key != ""
-	case string(investigation.StateNotCollected):
-		return rec.Reason != ""
-	default:
-		return string(rec.State) == state || string(rec.Reason) == state
-	}
-}
-
-// Select returns the records that match f, oldest first.
-func Select(records []investigation.Record, f Filter) []investigation.Record {
-	var some []investigation.Record
-	for _, rec := range records {
-		if f.Matches(rec) {
-			some = append(some, rec)
-		}
-	}
-	slices.SortStableFunc(some, investigation.ByCreation)
-	return some
-}
-
 // ErrNoPair reports that the selected records do not contain two packages of one host.
 var ErrNoPair error = noPair{}
 
@@ -119,8 +63,8 @@ func (noPair) Error() string { return "no pair of packages to compare" }
 // Advice says how to list the packages of a host.
 func (noPair) Advice() string { return "packhorse list --machine NAME shows the packages of that host" }
 
-// NewestPair returns the two newest archived packages in records, the older one first. All packages must be
-// of the same host. Errors wrap [ErrNoPair].
+// NewestPair returns the two newest archived packages in records, which are sorted newest first, the older
+// one first. All packages must be of the same host. Errors wrap [ErrNoPair].
 func NewestPair(records []investigation.Record) ([]investigation.Record, error) {
 	var archived []investigation.Record
 	machines := map[string]bool{}
@@ -137,7 +81,7 @@ func NewestPair(records []investigation.Record) ([]investigation.Record, error) 
 		return nil, fmt.Errorf("%w: the ledger has %d archived for this host, and two are needed", ErrNoPair,
 			len(archived))
 	}
-	return archived[len(archived)-2:], nil
+	return []investigation.Record{archived[1], archived[0]}, nil
 }
 
 // Table writes the records as a table for people.

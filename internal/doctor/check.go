@@ -1,0 +1,119 @@
+// Package doctor checks whether an installation is set up right and works: each [Check] looks at one thing
+// and says what it found and what to do about it.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// State is the result of a check.
+type State string
+
+const (
+	// OK means that what was checked is as it should be.
+	OK State = "ok"
+	// Warning means that it works today, but somebody should look at it.
+	Warning State = "warning"
+	// Failed means that Packhorse cannot do its work, or that evidence is not protected as configured.
+	Failed State = "failed"
+	// Skipped means that the check could not be made; the finding says why. It proves nothing.
+	Skipped State = "skipped"
+)
+
+// Check looks at one thing.
+type Check struct {
+	Name  string   // stable and unique, such as "bucket.lock"
+	Area  string   // the heading it is shown under, such as "Evidence bucket"
+	Looks string   // what it looks at, one line for the documentation
+	After []string // names of checks that must not have failed or been skipped; otherwise this one is skipped
+
+	// Run looks. It does not change anything and does not spend a call of the budget for links. A failure to
+	// look is a Skipped finding that says why.
+	Run func(ctx context.Context) Finding
+}
+
+// Finding is what a check found.
+type Finding struct {
+	State  State
+	Text   string // what was found, one line, with the values
+	Advice string // what to do, ready to paste; empty if nothing is to be done
+}
+
+// Result is a check together with its finding.
+type Result struct {
+	Check
+	Finding
+}
+
+// Good builds a finding that all is well.
+func Good(format string, args ...any) Finding {
+	return Finding{State: OK, Text: fmt.Sprintf(format, args...)}
+}
+
+// Warn builds a warning.
+func Warn(advice, format string, args ...any) Finding {
+	return Finding{State: Warning, Text: fmt.Sprintf(format, args...), Advice: advice}
+}
+
+// Fail builds a failure.
+func Fail(advice, format string, args ...any) Finding {
+	return Finding{State: Failed, Text: fmt.Sprintf(format, args...), Advice: advice}
+}
+
+// Skip builds the finding of a check that could not be made.
+func Skip(advice, format string, args ...any) Finding {
+	return Finding{State: Skipped, Text: fmt.Sprintf(format, args...), Advice: advice}
+}
+
+// Run makes the checks side by side, each after those it names, and returns their results in the order given.
+// It calls told, one call at a time, when a result is known.
+func Run(ctx context.Context, checks []Check, told func(Result)) []Result {
+	results := make([]Result, len(checks))
+	done := make(map[string]chan struct{}, len(checks))
+	for _, check := range checks {
+		done[check.Name] = make(chan struct{})
+	}
+	index := make(map[string]int, len(checks))
+	for i, check := range checks {
+		index[check.Name] = i
+	}
+	var mu sync.Mutex // one result is told at a time
+	var all sync.WaitGroup
+	for i, check := range checks {
+		all.Go(func() {
+			defer close(done[check.Name])
+			finding, waited := check.wait(ctx, done, func(name string) State { return results[index[name]].State })
+			if waited {
+				finding = check.Run(ctx)
+			}
+			results[i] = Result{check, finding}
+			mu.Lock()
+			defer mu.Unlock()
+			told(results[i])
+		})
+	}
+	all.Wait()
+	return results
+}
+
+// wait waits for the checks that come before. It returns a Skipped finding if one of them did not succeed.
+// Checks that are not part of this run do not count.
+func (c Check) wait(ctx context.Context, done map[string]chan struct{}, state func(string) State) (Finding, bool) {
+	for _, name := range c.After {
+		before, ok := done[name]
+		if !ok {
+			continue
+		}
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return Skip("", "interrupted"), false
+		}
+		if s := state(name); s == Failed || s == Skipped {
+			return Skip("", "needs %s, which %s", name, map[State]string{Failed: "failed", Skipped: "was skipped"}[s]), false
+		}
+	}
+	return Finding{}, true
+}
