@@ -63,6 +63,7 @@ type Archived struct {
 	Sequence         int64     `json:"sequence"` // of the manifest in the tenant's chain
 	// Strangers occupied the action's places in the archive, and are not Packhorse's.
 	Strangers []Stranger `json:"strangers"`
+	Plain     Plain      `json:"plain"`
 }
 
 // Stranger is an object that Packhorse did not store, in a place where it stores something.
@@ -95,6 +96,7 @@ type NotCollected struct {
 	QuarantineKey    string               `json:"quarantineKey"` // of the object that came instead, or empty
 	// Strangers occupied the action's places in the archive, and are not Packhorse's.
 	Strangers []Stranger `json:"strangers"`
+	Plain     Plain      `json:"plain"`
 }
 
 // NewWork returns the work for an action.
@@ -112,7 +114,7 @@ func NewArchived(r investigation.Record) Archived {
 		ArchivedAt: r.ArchivedAt.UTC(), Bucket: r.Receipt.Bucket, Key: r.Receipt.Key,
 		VersionID: r.Receipt.VersionID, Size: r.Receipt.Size, SHA256: r.Receipt.SHA256,
 		ManifestKey: r.ManifestKey, ManifestSHA256: r.Seal.Digest, Sequence: r.Seal.Sequence,
-		Strangers: strangersOf(r),
+		Strangers: strangersOf(r), Plain: plainOf(r),
 	}
 }
 
@@ -132,7 +134,7 @@ func NewNotCollected(r investigation.Record) NotCollected {
 		RequestorComment: r.RequestorComment, CaseID: r.CaseID, CreatedAt: r.CreatedAt.UTC(),
 		CompletedAt: r.CompletedAt().UTC(), Reason: r.Reason, Message: r.Message,
 		ManifestKey: r.ManifestKey, ManifestSHA256: r.Seal.Digest, Sequence: r.Seal.Sequence,
-		QuarantineKey: r.Quarantine.Key, Strangers: strangersOf(r),
+		QuarantineKey: r.Quarantine.Key, Strangers: strangersOf(r), Plain: plainOf(r),
 	}
 }
 

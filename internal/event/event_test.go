@@ -127,10 +127,10 @@ func TestFields(t *testing.T) {
 		"ready": {event.Work{}, "version tenantId actionId"},
 		"archived": {event.Archived{}, "version tenantId actionId machineId computerDnsName " +
 			"requestor requestorComment caseId requestSource createdAt completedAt archivedAt bucket key " +
-			"versionId size sha256 manifestKey manifestSha256 sequence strangers"},
+			"versionId size sha256 manifestKey manifestSha256 sequence strangers plain host requestor caseId"},
 		"not collected": {event.NotCollected{}, "version tenantId actionId machineId " +
 			"computerDnsName requestor requestorComment caseId createdAt completedAt reason message " +
-			"manifestKey manifestSha256 sequence quarantineKey strangers"},
+			"manifestKey manifestSha256 sequence quarantineKey strangers plain host requestor caseId"},
 	} {
 		text, err := json.Marshal(c.empty)
 		if err != nil {
@@ -145,10 +145,10 @@ func TestFields(t *testing.T) {
 			}
 			switch token {
 			case json.Delim('{'):
-				depth++
+				depth, key = depth+1, true
 				continue
 			case json.Delim('}'):
-				depth--
+				depth, key = depth-1, true
 				continue
 			}
 			if key {
