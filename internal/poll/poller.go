@@ -137,7 +137,7 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 		began := p.now()
 		err := p.sweep(ctx, &s)
 		swept = err == nil && len(s.failed.named) == 0 && p.listing.Done
-		s.did.swept(p.now().Sub(began))
+		s.did.swept(p.now().Sub(began), swept)
 		if !errors.Is(err, investigation.ErrBudgetSpent) { // not a failure: a later step continues
 			s.add(err)
 		}
