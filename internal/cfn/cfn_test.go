@@ -15,7 +15,7 @@ Parameters:
   Days: {Type: Number, MinValue: 1, MaxValue: 9}
 Conditions:
   Named: !Not [!Equals [!Ref Name, ""]]
-  Long: !Not [!Equals [!Join ["", !Split ["a", !Ref Name]], !Ref Name]]
+  Long: !Equals [!Ref Days, "9"]
   Both: !And [!Condition Named, !Condition Long]
   Either: !Or [!Condition Named, !Equals [!Ref Days, "1"]]
 Rules:

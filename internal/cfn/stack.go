@@ -193,12 +193,6 @@ func (d deployment) call(name string, argument any) (any, error) {
 		return fmt.Sprint(!slices.Contains(arguments, any("false"))), nil
 	case name == "Fn::Or":
 		return fmt.Sprint(slices.Contains(arguments, any("true"))), nil
-	case name == "Fn::Join" && len(arguments) == 2:
-		var parts []string
-		for _, part := range sliceOf(arguments[1]) {
-			parts = append(parts, fmt.Sprint(part))
-		}
-		return strings.Join(parts, fmt.Sprint(arguments[0])), nil
 	case name == "Fn::Equals" && len(arguments) == 2:
 		return fmt.Sprint(arguments[0] == arguments[1]), nil
 	case name == "Fn::Not" && len(arguments) == 1:

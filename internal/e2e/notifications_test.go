@@ -250,7 +250,8 @@ func TestMessagesUseHarmlessValues(t *testing.T) {
 func TestNotify(t *testing.T) {
 	for notify, want := range map[string][]string{
 		"archived": {"archived"}, "notCollected": {"notCollected"}, "strangers": {"strangers"},
-		"archived,notCollected": {"archived", "notCollected"}, "strangers,archived": {"archived", "strangers"},
+		"archived,notCollected": {"archived", "notCollected"}, "archived,strangers": {"archived", "strangers"},
+		"notCollected,strangers":          {"notCollected", "strangers"},
 		"archived,notCollected,strangers": {"archived", "notCollected", "strangers"},
 	} {
 		stack := deploy(t, map[string]string{"Notify": notify, "NotificationEmail": "soc@contoso.com"})
@@ -266,7 +267,7 @@ func TestNotify(t *testing.T) {
 		}
 	}
 	for parameters, takes := range map[[2]string]bool{
-		{"Notify", ""}: false, {"Notify", "archived, strangers"}: false, {"Notify", "everything"}: false,
+		{"Notify", ""}: false, {"Notify", "strangers,archived"}: false, {"Notify", "archived, strangers"}: false, {"Notify", "everything"}: false,
 		{"NotificationEmail", "soc@contoso.com"}: true, {"NotificationEmail", "a@b.c,d@e.f"}: false,
 		{"NotificationEmail", "nobody"}: false, {"NotificationFormat", "html"}: false, {"NotificationFormat", "chat"}: true,
 		{"NotificationTopicArn", theTopic}: true, {"NotificationTopicArn", "alarms"}: false,
