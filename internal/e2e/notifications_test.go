@@ -39,13 +39,14 @@ func announced(t *testing.T) map[string]map[string]any {
 		Message: hostile, ArchivedAt: at, ManifestKey: "packages/t/m/a.json",
 		Receipt: investigation.Receipt{Bucket: "EvidenceBucket", Key: "packages/t/m/a.zip", Size: 5, SHA256: "9f86"},
 	}
-	archived := event.NewArchived(rec)
+	detail := func(rec investigation.Record) any { _, detail := event.Of(rec); return detail }
+	archived := detail(rec)
 	rec.Strangers = investigation.Strangers("").Add(investigation.Stranger{
 		Key: "packages/t/m/a~1.zip", VersionID: hostile, FoundAt: at, Note: hostile,
 	})
-	beside := event.NewArchived(rec)
+	beside := detail(rec)
 	rec.Reason, rec.Receipt = investigation.ReasonExpired, investigation.Receipt{}
-	instead := event.NewNotCollected(rec)
+	instead := detail(rec)
 	rec.Strangers = ""
 	all := map[string]map[string]any{}
 	for name, e := range map[string]struct {
@@ -53,7 +54,7 @@ func announced(t *testing.T) map[string]map[string]any {
 		detail     any
 	}{
 		"archived": {event.TypeArchived, archived}, "archived beside a stranger": {event.TypeArchived, beside},
-		"not collected":                   {event.TypeNotCollected, event.NewNotCollected(rec)},
+		"not collected":                   {event.TypeNotCollected, detail(rec)},
 		"not collected beside a stranger": {event.TypeNotCollected, instead},
 		"ready":                           {event.TypeReady, event.NewWork(rec.ID)},
 	} {

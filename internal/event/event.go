@@ -63,7 +63,8 @@ type Archived struct {
 	Sequence         int64     `json:"sequence"` // of the manifest in the tenant's chain
 	// Strangers occupied the action's places in the archive, and are not Packhorse's.
 	Strangers []Stranger `json:"strangers"`
-	Plain     Plain      `json:"plain"`
+	// Plain is set by [Of], for what is put on the bus.
+	Plain Plain `json:"plain,omitzero"`
 }
 
 // Stranger is an object that Packhorse did not store, in a place where it stores something.
@@ -96,7 +97,8 @@ type NotCollected struct {
 	QuarantineKey    string               `json:"quarantineKey"` // of the object that came instead, or empty
 	// Strangers occupied the action's places in the archive, and are not Packhorse's.
 	Strangers []Stranger `json:"strangers"`
-	Plain     Plain      `json:"plain"`
+	// Plain is set by [Of], for what is put on the bus.
+	Plain Plain `json:"plain,omitzero"`
 }
 
 // NewWork returns the work for an action.
@@ -114,7 +116,7 @@ func NewArchived(r investigation.Record) Archived {
 		ArchivedAt: r.ArchivedAt.UTC(), Bucket: r.Receipt.Bucket, Key: r.Receipt.Key,
 		VersionID: r.Receipt.VersionID, Size: r.Receipt.Size, SHA256: r.Receipt.SHA256,
 		ManifestKey: r.ManifestKey, ManifestSHA256: r.Seal.Digest, Sequence: r.Seal.Sequence,
-		Strangers: strangersOf(r), Plain: plainOf(r),
+		Strangers: strangersOf(r),
 	}
 }
 
@@ -134,14 +136,18 @@ func NewNotCollected(r investigation.Record) NotCollected {
 		RequestorComment: r.RequestorComment, CaseID: r.CaseID, CreatedAt: r.CreatedAt.UTC(),
 		CompletedAt: r.CompletedAt().UTC(), Reason: r.Reason, Message: r.Message,
 		ManifestKey: r.ManifestKey, ManifestSHA256: r.Seal.Digest, Sequence: r.Seal.Sequence,
-		QuarantineKey: r.Quarantine.Key, Strangers: strangersOf(r), Plain: plainOf(r),
+		QuarantineKey: r.Quarantine.Key, Strangers: strangersOf(r),
 	}
 }
 
 // Of returns the type and detail of the event for a finished record: archived or not collected.
-func Of(r investigation.Record) (detailType string, detail any) {
+func Of(r investigation.Record) (string, any) {
 	if r.Reason != "" {
-		return TypeNotCollected, NewNotCollected(r)
+		detail := NewNotCollected(r)
+		detail.Plain = plainOf(r)
+		return TypeNotCollected, detail
 	}
-	return TypeArchived, NewArchived(r)
+	detail := NewArchived(r)
+	detail.Plain = plainOf(r)
+	return TypeArchived, detail
 }

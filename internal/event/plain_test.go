@@ -17,7 +17,7 @@ var plainForm = regexp.MustCompile(`^[\p{L}\p{Nd} .\-_@+=/#?]{1,100}$`)
 func plainOf(host, requestor, caseID string) event.Plain {
 	rec := archived()
 	rec.ComputerDNSName, rec.Requestor, rec.CaseID = host, requestor, caseID
-	return event.NewArchived(rec).Plain
+	return announced(rec).(event.Archived).Plain
 }
 
 func TestPlain(t *testing.T) {
@@ -42,7 +42,7 @@ func TestPlain(t *testing.T) {
 		}
 	}
 	rec := notCollected()
-	if got := event.NewNotCollected(rec).Plain; got.Host != rec.ComputerDNSName || got.Requestor != rec.Requestor ||
+	if got := announced(rec).(event.NotCollected).Plain; got.Host != rec.ComputerDNSName || got.Requestor != rec.Requestor ||
 		got.CaseID != rec.CaseID {
 		t.Errorf("got %+v", got)
 	}
@@ -71,7 +71,7 @@ func FuzzPlain(f *testing.F) {
 func TestPlainOfNothing(t *testing.T) {
 	t.Parallel()
 	want := event.Plain{Host: "unknown", Requestor: "unknown", CaseID: "none"}
-	if got := event.NewArchived(investigation.Record{}).Plain; got != want {
+	if got := announced(investigation.Record{}).(event.Archived).Plain; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
