@@ -100,13 +100,13 @@ func (o *listOptions) check(cmd *cobra.Command, now time.Time) (err error) {
 	return nil
 }
 
-// listRecords runs `packhorse list`. It lists every valid record; its error names the malformed ones.
+// listRecords runs `packhorse list`. It lists every valid record that matches; its error names malformed ones.
 func listRecords(cmd *cobra.Command, o listOptions) error {
-	all, err := readLedger(cmd.Context(), o)
+	some, err := readLedger(cmd.Context(), o)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 		return err
 	}
-	return errors.Join(showRecords(cmd, all, o), err)
+	return errors.Join(showRecords(cmd, some, o), err)
 }
 
 func readLedger(ctx context.Context, o listOptions) (_ []investigation.Record, err error) {
@@ -115,11 +115,12 @@ func readLedger(ctx context.Context, o listOptions) (_ []investigation.Record, e
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, ledger.Close()) }()
-	return ledger.All(ctx, o.tenant)
+	filter := o.filter
+	filter.TenantID = o.tenant
+	return ledger.Find(ctx, filter)
 }
 
-func showRecords(cmd *cobra.Command, all []investigation.Record, o listOptions) (err error) {
-	some := o.filter.Select(all)
+func showRecords(cmd *cobra.Command, some []investigation.Record, o listOptions) (err error) {
 	if o.newestPair {
 		some, err = records.NewestPair(some)
 		if err != nil {

@@ -146,6 +146,18 @@ func (m *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.
 	return all, err
 }
 
+// Open returns the tenant's records that are not done, in the order of [investigation.ByCreation].
+func (m *Ledger) Open(ctx context.Context, tenantID string) ([]investigation.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list the open records: %w", err)
+	}
+	open, err := m.find(func(id investigation.ID, rec investigation.Record) bool {
+		return id.TenantID == tenantID && rec.State != investigation.StateDone
+	})
+	slices.SortFunc(open, investigation.ByCreation)
+	return open, err
+}
+
 // change keeps the record and the head that decide returns, or neither.
 func (m *Ledger) change(ctx context.Context, id investigation.ID, c investigation.Change,
 	decide func(investigation.Record, investigation.Head) (investigation.Record, investigation.Head, error),

@@ -13,7 +13,8 @@ import (
 
 // Summary is the result of a run.
 type Summary struct {
-	Records   []investigation.Record // all of the tenant's records in the ledger
+	Records   []investigation.Record // of the tenant: those that the run finished or left open, at least
+	Earlier   int                    // how many were done before the run and are not among them
 	StartedAt time.Time
 	EndedAt   time.Time
 	// Locate returns where to find a receipt's object: a path or an s3:// URL.
@@ -59,7 +60,7 @@ type counts struct {
 }
 
 func (s Summary) counts() counts {
-	var c counts
+	c := counts{Earlier: s.Earlier}
 	for _, rec := range s.Records {
 		switch {
 		case rec.State == investigation.StateDone && rec.AnnouncedAt.Before(s.StartedAt):

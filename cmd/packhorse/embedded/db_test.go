@@ -37,7 +37,7 @@ func newDB(t *testing.T) *embedded.DB {
 func TestOpenIsDurable(t *testing.T) {
 	db := newDB(t)
 	for name, want := range map[string]string{
-		"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000", "user_version": "2",
+		"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000", "user_version": "3",
 	} {
 		got, err := db.Pragma(t.Context(), name)
 		if err != nil || got != want {
@@ -93,7 +93,7 @@ func TestOpenRelativePathSurvivesChdir(t *testing.T) {
 	if _, err := db.Pragma(ctx, "user_version"); err == nil {
 		t.Error("a cancelled query got an answer")
 	}
-	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "2" {
+	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "3" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if _, err := os.Stat(filepath.Join(elsewhere, "packhorse.db")); !errors.Is(err, fs.ErrNotExist) {
@@ -135,8 +135,8 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 			write(t, path, "x")
 		}, true, "not a database"},
 		{"a later schema", func(t *testing.T, path string) {
-			prepare(t, path, "PRAGMA user_version = 3")
-		}, true, "schema version 3 and this program knows 2"},
+			prepare(t, path, "PRAGMA user_version = 4")
+		}, true, "schema version 4 and this program knows 3"},
 		{"another program's, of the same version", func(t *testing.T, path string) {
 			prepare(t, path, "DROP TABLE actions", "CREATE TABLE films (title)")
 		}, true, "another program's"},
@@ -195,7 +195,7 @@ func TestOpenFailsInAReadOnlyFolder(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "packhorse.db")
 		if existing {
-			prepare(t, path, "PRAGMA user_version = 2")
+			prepare(t, path, "PRAGMA user_version = 3")
 		}
 		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)
