@@ -18,6 +18,7 @@ import (
 type evidenceFlags struct {
 	evidence.Options
 
+	newest   bool           // take the newest of several packages
 	require  []string       // as given on the command line
 	required []verify.Check // checks that must not be skipped
 }
@@ -31,7 +32,9 @@ func (f *evidenceFlags) add(cmd *cobra.Command) {
 		"check signatures with the public keys in this `FILE` (PEM; repeatable)")
 	flags.StringVar(&f.Data, "data", datafolder.Default, "data directory `DIR`, which holds the archive, ledger and keys")
 	flags.StringVar(&f.Table, "ledger", "", "compare the archive with this DynamoDB `TABLE`")
+	flags.StringVar(&f.Stack, "stack", "", "read the bucket and ledger of the deployed stack with this `NAME`")
 	flags.StringVar(&f.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
+	flags.BoolVar(&f.newest, "newest", false, "if the host or case has several packages, take the newest")
 	flags.StringSliceVar(&f.require, "require", nil,
 		"fail (exit 1) if one of these `CHECKS` was needed but could not be made: all, or a list such as version,lock")
 }
@@ -39,6 +42,9 @@ func (f *evidenceFlags) add(cmd *cobra.Command) {
 // check completes the options and rejects flags that contradict each other.
 func (f *evidenceFlags) check(cmd *cobra.Command) error {
 	f.DataGiven = cmd.Flags().Changed("data")
+	if f.Stack != "" && (f.From != "" || f.Table != "" || f.DataGiven) {
+		return usage(cmd, errors.New("--stack excludes --from, --ledger and --data"))
+	}
 	if f.Endpoint != "" && !f.InS3() {
 		return usage(cmd, errors.New("--s3-endpoint requires --from s3://BUCKET"))
 	}
