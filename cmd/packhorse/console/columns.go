@@ -26,7 +26,7 @@ func Host(a investigation.Action) string { return host(a) }
 const gap = "  "
 
 // Grid is a table with aligned columns. Unlike text/tabwriter, which counts characters, it also aligns
-// wide ones. Cells MUST be clean. The zero Grid has no limit.
+// wide ones. Text MUST be clean. The zero Grid has no limit.
 type Grid struct {
 	Width  int   // the most columns a row may take; 0 means no limit
 	Shrink []int // the cells that are shortened to fit, by index; no other cell is ever shortened
@@ -36,10 +36,13 @@ type Grid struct {
 
 // shrunkMin is the least that is left of a shortened cell. Rows are wider than asked for if that does not
 // suffice.
-const shrunkMin = 8
+const shrunkMin = 6
 
-// Row adds a row.
+// Row adds a row of at least two cells.
 func (g *Grid) Row(cells ...string) { g.rows = append(g.rows, cells) }
+
+// Line adds a line of text below the last row. It is cut to the width, and does not widen any column.
+func (g *Grid) Line(text string) { g.rows = append(g.rows, []string{text}) }
 
 // WriteTo writes the rows, with no spaces after the last cell.
 func (g *Grid) WriteTo(out io.Writer) (int64, error) {
@@ -47,6 +50,10 @@ func (g *Grid) WriteTo(out io.Writer) (int64, error) {
 	var text strings.Builder
 	for _, row := range g.rows {
 		line := ""
+		if len(row) == 1 {
+			text.WriteString(strings.TrimRight(g.cut(row[0]), " ") + "\n")
+			continue
+		}
 		for i, cell := range row {
 			cell = cut(cell, widths[i], "…")
 			line += cell + strings.Repeat(" ", widths[i]-measure.StringWidth(cell)) + gap
@@ -57,10 +64,21 @@ func (g *Grid) WriteTo(out io.Writer) (int64, error) {
 	return int64(n), err
 }
 
+// cut shortens text to the width.
+func (g *Grid) cut(text string) string {
+	if g.Width == 0 {
+		return text
+	}
+	return cut(text, g.Width, "…")
+}
+
 // widths returns how many columns each cell of a row takes: the widest shrinkable one gives way first.
 func (g *Grid) widths() []int {
 	var widths []int
 	for _, row := range g.rows {
+		if len(row) == 1 {
+			continue
+		}
 		for i, cell := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)

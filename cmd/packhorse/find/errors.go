@@ -84,15 +84,14 @@ func (q Query) notFound(ctx context.Context, ledger Ledger) error {
 
 // Error says what was searched. It is safe for a terminal.
 func (e *NotFoundError) Error() string {
-	text := fmt.Sprintf("no package found for %q: ", console.Clean(e.Text))
-	if e.Where == "" {
-		text += "the ledger"
-	} else {
-		text += console.CleanLine(e.Where)
+	text := fmt.Sprintf("no package found for %q", console.Clean(e.Text))
+	if e.Where != "" {
+		text += " in " + console.CleanLine(e.Where)
 	}
-	text += " does not have an action id that begins so, nor a host or case of that name"
 	if _, ok := ActionOf(e.Text); ok {
-		text = strings.Replace(text, "an action id that begins so, nor a host or case of that name", "its action", 1)
+		text += ": the ledger does not have its action"
+	} else {
+		text += ": it is not a host, a case, an archive key or the beginning of an action id there"
 	}
 	if e.TenantID != "" {
 		text += ", of tenant " + e.TenantID
@@ -115,12 +114,14 @@ func (e *NotFoundError) Advice() string {
 const (
 	// nearestMax is how many similar names an error suggests.
 	nearestMax = 3
+	// partMin is the length of the shortest part of a name that makes it similar.
+	partMin = 3
 	// nameMax is how much of a name is compared, in characters.
 	nameMax = 64
 )
 
-// nearest returns the hosts and cases whose names are most similar to text, best first. Up to a third of the
-// characters may differ.
+// nearest returns the hosts and cases whose names are most similar to text, best first. Text may be a part of
+// the name, or up to a third of the characters may differ.
 func nearest(text string, records []investigation.Record) []string {
 	type candidate struct {
 		name     string
@@ -130,14 +131,20 @@ func nearest(text string, records []investigation.Record) []string {
 	known := map[string]bool{}
 	text = string(runes(strings.ToLower(text)))
 	for _, rec := range records {
-		short, _, _ := strings.Cut(rec.ComputerDNSName, ".")
-		for _, name := range []string{short, rec.ComputerDNSName, rec.CaseID} {
+		host := rec.ComputerDNSName
+		if !strings.Contains(text, ".") {
+			host, _, _ = strings.Cut(host, ".")
+		}
+		for _, name := range []string{host, rec.CaseID} {
 			folded := strings.ToLower(name)
 			if name == "" || known[folded] {
 				continue
 			}
 			known[folded] = true
 			d := distance(text, folded)
+			if len(text) >= partMin && strings.Contains(folded, text) {
+				d = 1
+			}
 			if d <= max(1, len([]rune(text))/3) {
 				near = append(near, candidate{name, d})
 			}

@@ -69,6 +69,13 @@ func Some(ctx context.Context, ledger Ledger, q Query) ([]investigation.Record, 
 	return found.records, nil
 }
 
+// All returns everything that the text names, newest first, however ambiguous. Its error is a
+// [*NotFoundError] if there is nothing.
+func All(ctx context.Context, ledger Ledger, q Query) ([]investigation.Record, error) {
+	found, err := search(ctx, ledger, q)
+	return found.records, err
+}
+
 // newest returns the newest record with an object in the archive or, if none has one, the newest.
 func newest(records []investigation.Record) investigation.Record {
 	for _, rec := range records {

@@ -180,6 +180,7 @@ func TestNotFound(t *testing.T) {
 	all := ledger{records: records()}
 	for text, advice := range map[string]string{
 		"fin-ws-18":              "did you mean fin-ws-17? packhorse list",
+		"fin":                    "did you mean fin-ws-17? ",
 		"FIN-WS17":               "did you mean fin-ws-17? packhorse list",
 		"INC-471":                "did you mean INC-4711, INC-4712? packhorse list",
 		"fin-ws-17.contoso.org":  "did you mean fin-ws-17.contoso.com? ",
