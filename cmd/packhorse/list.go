@@ -144,14 +144,14 @@ const screenLimit = 50
 // listRecords runs `packhorse list`. It lists every valid record; its error names the malformed ones.
 func listRecords(cmd *cobra.Command, o listOptions, now time.Time) error {
 	some, err := readLedger(cmd.Context(), o)
-	if err != nil && !errors.Is(err, investigation.ErrBadRecord) || none(err) {
+	if err != nil && !errors.Is(err, investigation.ErrBadRecord) || isNotFound(err) {
 		return err
 	}
 	return errors.Join(showRecords(cmd, some, o, now), err)
 }
 
-// none reports whether err says that the ledger has nothing of a name.
-func none(err error) bool {
+// isNotFound reports whether err says that the ledger has nothing of a name.
+func isNotFound(err error) bool {
 	_, ok := errors.AsType[*find.NotFoundError](err)
 	return ok
 }

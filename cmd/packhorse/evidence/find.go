@@ -31,6 +31,17 @@ func (e *NoObjectError) Error() string {
 // Advice says how to see why.
 func (e *NoObjectError) Advice() string { return "packhorse show " + e.Record.ActionID + " shows why" }
 
+// NoPackageError reports an action without a package in the archive.
+type NoPackageError struct{ Record investigation.Record }
+
+func (e *NoPackageError) Error() string {
+	return fmt.Sprintf("action %s does not have a package: it is %s", e.Record.ActionID,
+		cmp.Or(string(e.Record.Reason), string(e.Record.State)))
+}
+
+// Advice says how to see why.
+func (e *NoPackageError) Advice() string { return "packhorse show " + e.Record.ActionID + " shows why" }
+
 // Key returns the archive key that the query's text names: a key, an s3:// URL, the path of a file in the
 // archive's folder or, if there is a ledger, anything that [find.One] finds. Its errors are a
 // [NoSuchKeyError], a [NoObjectError] and those of [find.One].
@@ -54,16 +65,19 @@ func (e *Evidence) Key(ctx context.Context, q find.Query) (string, error) {
 }
 
 // file returns the key that a key, URL or path names.
-func (e *Evidence) file(argument string) (string, bool) {
+func (e *Evidence) file(argument string) (string, bool) { return e.archive.file(argument, e.started) }
+
+// file returns the key that a key, a URL or a path names; a relative path begins at the folder started.
+func (a openArchive) file(argument, started string) (string, bool) {
 	path := argument
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(e.started, path)
+		path = filepath.Join(started, path)
 	}
 	if rest, ok := strings.CutPrefix(argument, Scheme); ok {
 		_, argument, _ = strings.Cut(rest, "/")
 	}
-	if e.archive.folder != "" { // first: a path also parses as a key, with the folder as its prefix
-		relative, err := filepath.Rel(e.archive.folder, path)
+	if a.folder != "" { // first: a path also parses as a key, with the folder as its prefix
+		relative, err := filepath.Rel(a.folder, path)
 		key := filepath.ToSlash(relative)
 		if _, isKey := investigation.ParseKey(key); err == nil && isKey {
 			return key, true

@@ -69,24 +69,39 @@ func outcome(rec investigation.Record) string {
 // JSON writes one object per line; its "event" is "record". now is the time of the lines.
 func JSON(out io.Writer, records []investigation.Record, now time.Time) error {
 	for _, rec := range records {
-		l := line{
-			Event: "record", Version: event.Version, Time: now.UTC(), TenantID: rec.TenantID, ActionID: rec.ActionID,
-			MachineID: rec.MachineID, ComputerDNSName: rec.ComputerDNSName, Requestor: rec.Requestor,
-			RequestorComment: rec.RequestorComment, CaseID: rec.CaseID, RequestSource: rec.RequestSource,
-			Status: string(rec.Status), State: string(rec.State), Outcome: outcome(rec), Reason: string(rec.Reason),
-			Message: rec.Message, Attempts: rec.Attempts, CreatedAt: rec.CreatedAt, CompletedAt: rec.CompletedAt(),
-			DueAt: rec.DueAt, ArchivedAt: rec.ArchivedAt, AnnouncedAt: rec.AnnouncedAt, Bucket: rec.Receipt.Bucket,
-			Key: rec.Receipt.Key, VersionID: rec.Receipt.VersionID, Size: rec.Receipt.Size,
-			SHA256: rec.Receipt.SHA256, ManifestKey: rec.ManifestKey, Quarantine: rec.Quarantine.Key,
-			Sequence: rec.Seal.Sequence, Strangers: rec.Strangers.List(), StrangersMore: rec.Strangers.More(),
-		}
-		if l.Strangers == nil {
-			l.Strangers = []investigation.Stranger{}
-		}
-		err := console.WriteJSON(out, l)
+		err := console.WriteJSON(out, lineOf(rec, now))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// PackageJSON writes one object about one package; its "event" is "package". It has the fields of a line of
+// [JSON], and contents, which is null if the package does not exist or cannot be read.
+func PackageJSON(out io.Writer, rec investigation.Record, now time.Time, contents any) error {
+	l := lineOf(rec, now)
+	l.Event = "package"
+	return console.WriteJSON(out, struct {
+		line
+		Contents any `json:"contents"`
+	}{l, contents})
+}
+
+func lineOf(rec investigation.Record, now time.Time) line {
+	l := line{
+		Event: "record", Version: event.Version, Time: now.UTC(), TenantID: rec.TenantID, ActionID: rec.ActionID,
+		MachineID: rec.MachineID, ComputerDNSName: rec.ComputerDNSName, Requestor: rec.Requestor,
+		RequestorComment: rec.RequestorComment, CaseID: rec.CaseID, RequestSource: rec.RequestSource,
+		Status: string(rec.Status), State: string(rec.State), Outcome: outcome(rec), Reason: string(rec.Reason),
+		Message: rec.Message, Attempts: rec.Attempts, CreatedAt: rec.CreatedAt, CompletedAt: rec.CompletedAt(),
+		DueAt: rec.DueAt, ArchivedAt: rec.ArchivedAt, AnnouncedAt: rec.AnnouncedAt, Bucket: rec.Receipt.Bucket,
+		Key: rec.Receipt.Key, VersionID: rec.Receipt.VersionID, Size: rec.Receipt.Size,
+		SHA256: rec.Receipt.SHA256, ManifestKey: rec.ManifestKey, Quarantine: rec.Quarantine.Key,
+		Sequence: rec.Seal.Sequence, Strangers: rec.Strangers.List(), StrangersMore: rec.Strangers.More(),
+	}
+	if l.Strangers == nil {
+		l.Strangers = []investigation.Stranger{}
+	}
+	return l
 }

@@ -344,3 +344,55 @@ func TestKeysAndMore(t *testing.T) {
 		}
 	}
 }
+
+// TestDetail: every fact has a line, and no text from outside controls the terminal or makes a line of its own.
+func TestDetail(t *testing.T) {
+	t.Parallel()
+	rec := record("3f2a81c0-0000-4000-8000-000000000001", "h\x1b[2J", "eve\r\nCustody    verified", "INC-1\n", 1, true)
+	rec.TenantID, rec.RequestorComment, rec.RequestSource = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11", "why\u202e", "Portal"
+	rec.ArchivedAt, rec.AnnouncedAt, rec.ManifestKey, rec.Attempts, rec.ExpiredLinks = now, now, "packages/m.json", 2, 1
+	rec.Seal = investigation.Seal{Sequence: 7, Digest: strings.Repeat("d", 64)}
+	rec.Receipt.Bucket, rec.Receipt.VersionID, rec.Receipt.SHA256 = "evidence", "v1", strings.Repeat("5", 64)
+	rec.Receipt.Retention = investigation.Retention{Mode: "COMPLIANCE", Until: now, LegalHold: true}
+	rec.Journal = rec.Journal.Add(now, "the link failed")
+	rec.Strangers = rec.Strangers.Add(investigation.Stranger{Key: "packages/x.zip", Size: 7, Note: "too large", FoundAt: now})
+	var out bytes.Buffer
+	if err := records.Detail(&out, rec, "the ledger \x1bL", now); err != nil {
+		t.Fatal(err)
+	}
+	want := `Package     3f2a81c0-0000-4000-8000-000000000001
+Host        h [2J, machine aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+Requested   2026-03-09 12:00:00Z by eve  Custody    verified (Portal)
+Comment     why` + " " + `
+Case        INC-1` + " " + `
+Tenant      7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11
+State       archived 2026-03-10 12:00:00Z, announced 2026-03-10 12:00:00Z
+Note        a stranger lies in its place
+Attempts    2, and 1 with a link that had expired
+            2026-03-10 12:00:00Z the link failed
+Stored      s3://evidence/packages/3f2a81c0-0000-4000-8000-000000000001.zip
+  version   v1
+  size      3.0 MiB (3145728 bytes)
+  SHA-256   5555555555555555555555555555555555555555555555555555555555555555
+  lock      COMPLIANCE until 2026-03-10 12:00:00Z, legal hold
+Manifest    packages/m.json
+            number 7 of the tenant's chain
+  SHA-256   dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd
+Stranger    packages/x.zip, 7 bytes, found 2026-03-10 12:00:00Z
+  SHA-256   too large
+Source      the ledger  L
+Custody     not checked: packhorse verify 3f2a81c0-0000-4000-8000-000000000001
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	out.Reset()
+	if err := records.Detail(&out, record("a", "h", "", "", 0, false), "the ledger", now); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"Custody", "Stored", "Manifest", "Attempts"} {
+		if strings.Contains(out.String(), bad) {
+			t.Errorf("unexpected %s in %s", bad, out.String())
+		}
+	}
+}
