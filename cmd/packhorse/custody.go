@@ -45,6 +45,8 @@ and paths are found.`,
 	}
 	o.add(cmd)
 	cmd.Flags().StringVar(&html, "html", "", "also write the report as an HTML page to this `FILE`")
+	cmd.ValidArgsFunction = completePackage
+	completeFlags(cmd)
 	return cmd
 }
 

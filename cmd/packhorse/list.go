@@ -65,6 +65,8 @@ pipe, it shows all of them, and shortens only what is wider than 40 columns. Tim
 		},
 	}
 	o.add(cmd)
+	cmd.ValidArgsFunction = completePackage
+	completeFlags(cmd)
 	return cmd
 }
 
@@ -141,7 +143,7 @@ func (o *listOptions) parse(cmd *cobra.Command, now time.Time) (err error) {
 // screenLimit is how many packages list shows on a terminal unless told otherwise.
 const screenLimit = 50
 
-// listRecords runs `packhorse list`. It lists every valid record; its error names the malformed ones.
+// listRecords runs `packhorse list`. It lists every valid record that matches; its error names malformed ones.
 func listRecords(cmd *cobra.Command, o listOptions, now time.Time) error {
 	some, err := readLedger(cmd.Context(), o)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) || isNotFound(err) {
@@ -157,7 +159,7 @@ func isNotFound(err error) bool {
 }
 
 // countedMax bounds how many packages are counted beyond those that are shown.
-const countedMax = 10_000
+const countedMax = 2_000
 
 // readLedger returns the records to show and, if there are more, up to countedMax of those.
 func readLedger(ctx context.Context, o listOptions) (_ []investigation.Record, err error) {

@@ -24,7 +24,7 @@ archive is a bucket, it also checks versions and locks. Verify checks everything
 mismatch. It changes nothing and unpacks nothing.
 
 PACKAGE limits it to one package: an action id or its beginning, a host, a case, or the key, s3:// URL or
-path of a file in the archive. Without a ledger, only keys, URLs and paths are found.
+path of a file in the archive.
 
 Without --from, verify reads the archive, ledger and keys in the data directory. --from takes a folder
 copied from an archive, which needs neither AWS nor a ledger, or a bucket, which is read with your AWS
@@ -50,7 +50,6 @@ Verdicts and exit codes:
   packhorse verify --from /mnt/copy --pub key.pem  a copied folder, offline
   packhorse verify --from s3://my-evidence --ledger packhorse-ledger --pub key.pem
   packhorse verify --from /mnt/copy --pub key.pem --require signature,object,chain
-  packhorse verify --tenant 7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11
   packhorse verify --json | jq 'select(.event == "mismatch")'`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -71,6 +70,8 @@ Verdicts and exit codes:
 	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify only the tenant with this `ID`")
 	cmd.Flags().BoolVar(&all, "all", false, "verify everything (the default)")
 	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object per line to standard output")
+	cmd.ValidArgsFunction = completePackage
+	completeFlags(cmd)
 	return cmd
 }
 

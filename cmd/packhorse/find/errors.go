@@ -74,12 +74,22 @@ type NotFoundError struct {
 	Nearest  []string // the hosts and cases with similar names, the most similar first
 }
 
-// notFound reads the whole ledger to find similar names.
+// notFound looks through the names of all hosts and cases for similar ones.
 func (q Query) notFound(ctx context.Context, ledger Ledger) error {
-	e := &NotFoundError{Text: q.Text, Where: q.Where, TenantID: q.TenantID}
-	all, _ := ledger.Find(ctx, investigation.Filter{TenantID: q.TenantID}) // without them, there is less to suggest
-	e.Nearest = nearest(q.Text, all)
-	return e
+	var names []string
+	for _, field := range []investigation.Field{investigation.FieldHost, investigation.FieldCase} {
+		values, _ := ledger.Values(ctx, investigation.Beginning{ // without them, there is less to suggest
+			TenantID: q.TenantID, Field: field, Limit: comparedMax,
+		})
+		for _, value := range values {
+			name := value.Text
+			if field == investigation.FieldHost && !strings.Contains(q.Text, ".") {
+				name, _, _ = strings.Cut(name, ".")
+			}
+			names = append(names, name)
+		}
+	}
+	return &NotFoundError{Text: q.Text, Where: q.Where, TenantID: q.TenantID, Nearest: nearest(q.Text, names)}
 }
 
 // Error says what was searched. It is safe for a terminal.
@@ -116,13 +126,15 @@ const (
 	nearestMax = 3
 	// partMin is the length of the shortest part of a name that makes it similar.
 	partMin = 3
+	// comparedMax is how many hosts, and how many cases, are compared.
+	comparedMax = 100_000
 	// nameMax is how much of a name is compared, in characters.
 	nameMax = 64
 )
 
 // nearest returns the hosts and cases whose names are most similar to text, best first. Text may be a part of
 // the name, or up to a third of the characters may differ.
-func nearest(text string, records []investigation.Record) []string {
+func nearest(text string, names []string) []string {
 	type candidate struct {
 		name     string
 		distance int
@@ -130,34 +142,28 @@ func nearest(text string, records []investigation.Record) []string {
 	var near []candidate
 	known := map[string]bool{}
 	text = string(runes(strings.ToLower(text)))
-	for _, rec := range records {
-		host := rec.ComputerDNSName
-		if !strings.Contains(text, ".") {
-			host, _, _ = strings.Cut(host, ".")
+	for _, name := range names {
+		folded := strings.ToLower(name)
+		if name == "" || known[folded] {
+			continue
 		}
-		for _, name := range []string{host, rec.CaseID} {
-			folded := strings.ToLower(name)
-			if name == "" || known[folded] {
-				continue
-			}
-			known[folded] = true
-			d := distance(text, folded)
-			if len(text) >= partMin && strings.Contains(folded, text) {
-				d = 1
-			}
-			if d <= max(1, len([]rune(text))/3) {
-				near = append(near, candidate{name, d})
-			}
+		known[folded] = true
+		d := distance(text, folded)
+		if len(text) >= partMin && strings.Contains(folded, text) {
+			d = 1
+		}
+		if d <= max(1, len([]rune(text))/3) {
+			near = append(near, candidate{name, d})
 		}
 	}
 	slices.SortStableFunc(near, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name))
 	})
-	var names []string
+	var best []string
 	for _, c := range near[:min(nearestMax, len(near))] {
-		names = append(names, c.name)
+		best = append(best, c.name)
 	}
-	return names
+	return best
 }
 
 // distance returns how many characters must be inserted, removed or replaced to turn a into b.

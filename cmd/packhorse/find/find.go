@@ -17,10 +17,11 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Ledger holds the records. If some are malformed, Find MUST return all others and an error that wraps
+// Ledger holds the records. If some are malformed, it MUST return all others and an error that wraps
 // investigation.ErrBadRecord.
 type Ledger interface {
 	Find(ctx context.Context, filter investigation.Filter) ([]investigation.Record, error)
+	Values(ctx context.Context, beginning investigation.Beginning) ([]investigation.Value, error)
 }
 
 // Query says what to find. Only Text is required.

@@ -34,6 +34,10 @@ func (l ledger) Find(_ context.Context, f investigation.Filter) ([]investigation
 	return f.Select(l.records), l.err
 }
 
+func (l ledger) Values(_ context.Context, b investigation.Beginning) ([]investigation.Value, error) {
+	return b.Values(investigation.Filter{}.Select(l.records)), l.err
+}
+
 // rec returns an archived package requested n minutes after another.
 func rec(tenant, id, host, caseID string, n int) investigation.Record {
 	r := investigation.Record{State: investigation.StateDone, Action: investigation.Action{
