@@ -139,8 +139,10 @@ func tenants(ctx context.Context, ledger *evidence.Ledger, _, typed string) []co
 	return slices.DeleteFunc(all, func(id string) bool { return !strings.HasPrefix(id, strings.ToLower(typed)) })
 }
 
-// completeFlags completes the flags that a command has of those with values in the ledger.
-func completeFlags(cmd *cobra.Command) {
+// completeFor completes the argument of a command that takes a package, and the flags that it has of those with
+// known values. Call it after the flags are defined.
+func completeFor(cmd *cobra.Command) {
+	cmd.ValidArgsFunction = completePackage
 	for name, c := range map[string]cobra.CompletionFunc{
 		"machine":   complete(values(investigation.FieldHost)),
 		"requestor": complete(values(investigation.FieldRequestor)),

@@ -45,8 +45,7 @@ and paths are found.`,
 	}
 	o.add(cmd)
 	cmd.Flags().StringVar(&html, "html", "", "also write the report as an HTML page to this `FILE`")
-	cmd.ValidArgsFunction = completePackage
-	completeFlags(cmd)
+	completeFor(cmd)
 	return cmd
 }
 

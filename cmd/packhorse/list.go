@@ -65,8 +65,7 @@ pipe, it shows all of them, and shortens only what is wider than 40 columns. Tim
 		},
 	}
 	o.add(cmd)
-	cmd.ValidArgsFunction = completePackage
-	completeFlags(cmd)
+	completeFor(cmd)
 	return cmd
 }
 

@@ -71,8 +71,7 @@ checks the SHA-256, the signature and the chain.`,
 	flags.BoolVar(&o.force, "force", false, "write the file to a terminal even if it is not plain text")
 	flags.IntVar(&o.limit, "limit", 0, "list at most `N` files; 0 means all (default: 40 on a terminal, all in a pipe)")
 	flags.BoolVar(&o.json, "json", false, "write one JSON object, with all files")
-	cmd.ValidArgsFunction = completePackage
-	completeFlags(cmd)
+	completeFor(cmd)
 	return cmd
 }
 

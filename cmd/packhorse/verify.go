@@ -70,8 +70,7 @@ Verdicts and exit codes:
 	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify only the tenant with this `ID`")
 	cmd.Flags().BoolVar(&all, "all", false, "verify everything (the default)")
 	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object per line to standard output")
-	cmd.ValidArgsFunction = completePackage
-	completeFlags(cmd)
+	completeFor(cmd)
 	return cmd
 }
 

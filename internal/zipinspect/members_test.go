@@ -241,3 +241,41 @@ func TestCopyFails(t *testing.T) {
 type writerOf func([]byte) (int, error)
 
 func (w writerOf) Write(p []byte) (int, error) { return w(p) }
+
+// FuzzDirectory: whatever the bytes are, the directory read by ranges is that of the stream, or an error; and no
+// member unpacks to more than it declares.
+func FuzzDirectory(f *testing.F) {
+	f.Add(packed(f, "a/b.txt", "some text, some text, some text", "c", ""))
+	f.Add(many(f, 3, "comment"))
+	f.Add(zipOf(f, 100))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		open := func(offset, length int64) (io.ReadCloser, error) {
+			if offset < 0 || length < 0 || length > int64(len(file))-offset {
+				return nil, errors.New("outside")
+			}
+			return io.NopCloser(bytes.NewReader(file[offset : offset+length])), nil
+		}
+		want, err := zipinspect.Inspect(bytes.NewReader(file), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := zipinspect.ReadDirectory(open, int64(len(file)))
+		if (err == nil) != (want.NotAPackage == nil) || !reflect.DeepEqual(d.Content, want.Content) {
+			t.Fatalf("got %+v, %v; want %+v", d, err, want)
+		}
+		for _, m := range d.Members {
+			var out countingWriter
+			err := d.Copy(&out, open, m)
+			if int64(out) > m.Size || err == nil && int64(out) != m.Size {
+				t.Fatalf("%d bytes of %d: %v", out, m.Size, err)
+			}
+		}
+	})
+}
+
+type countingWriter int64
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	*w += countingWriter(len(p))
+	return len(p), nil
+}
