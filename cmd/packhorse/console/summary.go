@@ -99,15 +99,15 @@ func (s Summary) table(out io.Writer) error {
 	if s.Simulated {
 		fmt.Fprintf(out, "\n%s\n", simulation)
 	}
-	var g grid
-	g.row("HOST", "REQUESTED BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
+	var g Grid
+	g.Row("HOST", "REQUESTED BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
 	for _, rec := range s.current() {
 		size, took := "–", "–"
 		if rec.Receipt.Key != "" {
 			size = Bytes(rec.Receipt.Size)
 			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
 		}
-		g.row(host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
+		g.Row(host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
 	}
 	fmt.Fprintln(out)
 	_, err := g.WriteTo(out)
