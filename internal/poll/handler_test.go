@@ -75,6 +75,7 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	poller := poll.New(poll.Config{
 		Defender:   w,
 		Ledger:     w.ledger,
+		Health:     w.ledger,
 		Bus:        w,
 		Budget:     w,
 		TenantID:   tenantID,

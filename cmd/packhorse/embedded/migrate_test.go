@@ -93,7 +93,7 @@ func TestVersionOneIsMigrated(t *testing.T) {
 	}
 	all.Wait()
 	db := openDB(t, path)
-	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "3" {
+	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "4" {
 		t.Errorf("got version %q, %v", got, err)
 	}
 	if got, err := db.Text(t.Context(), "SELECT name FROM budgets"); err != nil || got != "b" {

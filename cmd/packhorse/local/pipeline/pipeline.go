@@ -94,6 +94,7 @@ func New(c Config) *Pipeline {
 		poller: poll.New(poll.Config{
 			Defender:   c.Defender,
 			Ledger:     ledger,
+			Health:     c.Ledger,
 			Bus:        b,
 			Budget:     c.Budget,
 			TenantID:   c.TenantID,

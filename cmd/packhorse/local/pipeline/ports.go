@@ -18,6 +18,7 @@ type OpenRecords interface {
 type Ledger interface {
 	poll.Ledger
 	fetch.Ledger
+	poll.HealthStore
 	OpenRecords
 }
 
