@@ -37,7 +37,7 @@ func DecodeRow(tenantID string, raw []byte) (investigation.Action, bool, error) 
 // ParsePage reads a page of the test's tenant and returns its number of rows.
 func ParsePage(body io.Reader) (rows int, nextLink string, err error) {
 	c := &Client{now: time.Now}
-	p := c.newPage(time.Time{}, func([]investigation.Action, []error) bool { return true })
+	p := c.newPage(investigation.Listing{}, func([]investigation.Action, []error) bool { return true })
 	err = p.readFrom(body)
 	return p.read, p.nextLink, err
 }

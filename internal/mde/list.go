@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path"
 	"strconv"
@@ -74,8 +75,11 @@ func (c *Client) readPage(ctx context.Context, at investigation.Listing, see See
 	if err != nil {
 		return at, false, err
 	}
-	page := c.newPage(at.Since, see)
+	page := c.newPage(at, see)
 	_, err = c.call(ctx, c.lister, target, page.readFrom)
+	if answer, ok := errors.AsType[*StatusError](err); ok && answer.Status == http.StatusBadRequest && at.Also != "" {
+		err = fmt.Errorf("%w: %w", investigation.ErrCannotAsk, err)
+	}
 	page.flush()
 	if err != nil {
 		return at, false, err
@@ -121,7 +125,7 @@ func (c *Client) pageAt(at investigation.Listing) (*url.URL, error) {
 		return follow(c.api(), c.api(), at.Next)
 	}
 	target := c.api("machineactions")
-	target.RawQuery = listQuery(at.Since, at.Rows)
+	target.RawQuery = listQuery(at)
 	return target, nil
 }
 
@@ -185,16 +189,23 @@ func follow(api, current *url.URL, link string) (*url.URL, error) {
 	return next, nil
 }
 
-// listQuery selects the actions created since an instant. The time is rounded down to the second;
-// the reader drops rows before since. Spaces are sent as %20 because not every OData parser accepts
-// a plus.
-func listQuery(since time.Time, skip int) string {
-	filter := fmt.Sprintf("type eq '%s' and creationDateTimeUtc ge %s",
-		investigation.TypeCollectPackage, since.UTC().Format(time.RFC3339))
+// listQuery selects the actions created since an instant, and those asked for by id. The time is rounded down
+// to the second; the reader drops rows before since. Spaces are sent as %20 because not every OData parser
+// accepts a plus. Both properties are documented as filterable.
+func listQuery(at investigation.Listing) string {
+	created := "creationDateTimeUtc ge " + at.Since.UTC().Format(time.RFC3339)
+	if at.Also != "" {
+		created = "(" + created
+		for _, id := range at.Asked() {
+			created += " or id eq '" + id + "'" // canonical: hexadecimal digits and hyphens
+		}
+		created += ")"
+	}
+	filter := fmt.Sprintf("type eq '%s' and %s", investigation.TypeCollectPackage, created)
 	query := "$filter=" + strings.ReplaceAll(url.QueryEscape(filter), "+", "%20") +
 		"&$top=" + strconv.Itoa(pageRows)
-	if skip > 0 {
-		query += "&$skip=" + strconv.Itoa(skip)
+	if at.Rows > 0 {
+		query += "&$skip=" + strconv.Itoa(at.Rows)
 	}
 	return query
 }

@@ -54,7 +54,7 @@ var (
 // page reads one list response and passes its rows on in batches as they arrive.
 type page struct {
 	tenantID string
-	since    time.Time
+	listing  investigation.Listing
 	now      func() time.Time
 	see      Seer
 
@@ -74,9 +74,9 @@ type page struct {
 	held    int // bytes
 }
 
-func (c *Client) newPage(since time.Time, see Seer) *page {
+func (c *Client) newPage(at investigation.Listing, see Seer) *page {
 	return &page{
-		tenantID: c.tenantID, since: since, now: c.now, see: see,
+		tenantID: c.tenantID, listing: at, now: c.now, see: see,
 		until: c.now().Add(pageTimeMax), sum: sha256.New(),
 	}
 }
@@ -182,7 +182,7 @@ func (p *page) row() error {
 		p.odd = append(p.odd, odd)
 		p.held += itemBytes + excerptBytesMax
 	}
-	if ok && !a.CreatedAt.Before(p.since) {
+	if ok && p.listing.Lists(a) {
 		p.actions = append(p.actions, a)
 		p.held += itemBytes + len(a.ComputerDNSName) + len(a.Requestor) + len(a.RequestorComment) +
 			len(a.RequestSource) + len(a.Status)

@@ -84,6 +84,7 @@ func (o *observation) one(ctx context.Context, a investigation.Action,
 		o.step.did.observed(before, after)
 		p.memory.remember(a, after)
 	}
+	p.follow.saw(a, after)
 	if after == investigation.StateWaiting && o.now.Sub(a.CreatedAt) < YoungFor {
 		p.listedNew = true
 	}

@@ -54,6 +54,7 @@ type Poller struct {
 
 	health    health
 	memory    memory
+	follow    follow
 	listing   investigation.Listing // under way, or the last one
 	listedNew bool                  // that listing has shown a young waiting action
 	odd       map[string]bool       // errors of invalid rows that were logged
@@ -75,7 +76,7 @@ type Config struct {
 
 	// Cases finds the case id in a requestor's comment.
 	Cases investigation.CasePattern
-	// Lookback bounds a sweep: it lists the actions created within this time.
+	// Lookback bounds the whole listings: they show the actions created within this time.
 	Lookback time.Duration
 	// SweepEvery is the pause between sweeps while actions are young or ready. Otherwise it is a minute.
 	SweepEvery time.Duration
@@ -89,7 +90,7 @@ func New(c Config) *Poller {
 	return &Poller{
 		defender: c.Defender, ledger: c.Ledger, healths: c.Health, bus: c.Bus, budget: c.Budget, tenantID: c.TenantID,
 		cases: c.Cases, lookback: c.Lookback, sweepEvery: c.SweepEvery, now: c.Now, logger: c.Logger,
-		memory: newMemory(), odd: map[string]bool{}, handed: handovers{},
+		memory: newMemory(), follow: newFollow(), odd: map[string]bool{}, handed: handovers{},
 	}
 }
 

@@ -20,8 +20,10 @@ const (
 	oddMax = 1000
 )
 
-// Sweep lists the tenant's actions and tells the ledger what changed. It costs one list call per page and
-// one write per changed action; it also reads actions that the Poller does not remember from the ledger.
+// Sweep lists the tenant's actions and tells the ledger what changed. The first sweep, and one every ten
+// minutes, lists the whole look-back; those in between list what is new, and what is known to be waiting. It
+// costs one list call per page and one write per changed action; it also reads actions that the Poller does
+// not remember from the ledger.
 // If a tenant has more actions than a sweep has time or calls for, the next sweep continues where this one
 // ended.
 //
@@ -41,9 +43,11 @@ func (p *Poller) sweep(ctx context.Context, s *step) error {
 	now := p.now()
 	p.sweptAt = now
 	if !p.listing.UnderWay() {
-		p.listing = investigation.NewListing(now.Add(-p.lookback))
+		p.listing = p.follow.begin(now, p.lookback)
 		p.listedNew = false
-		p.memory.begin()
+		if p.follow.whole {
+			p.memory.begin()
+		}
 	}
 	o := observation{poller: p, now: now, until: now.Add(sweepMax), step: s}
 	at, err := p.defender.List(ctx, p.listing, func(batch []investigation.Action, odd []error) bool {
@@ -53,12 +57,21 @@ func (p *Poller) sweep(ctx context.Context, s *step) error {
 	p.listing = at
 	p.young = p.young || p.listedNew
 	switch postponed, ok := errors.AsType[*investigation.PostponedError](err); {
+	case errors.Is(err, investigation.ErrCannotAsk):
+		p.follow.refuse()
+		p.listing, p.sweptAt = investigation.Listing{}, time.Time{} // the next step lists everything
+		p.logger.WarnContext(ctx, "Defender does not list actions by id; every sweep lists the whole look-back instead",
+			slog.String("error", err.Error()))
+		return nil
 	case ok: // the listing continues at that time
 		p.postponed = postponed.RetryAt
 	case err != nil, o.broken:
 		p.listing = investigation.Listing{} // start over, because new actions come first
 	case at.Done:
-		p.memory.end()
+		p.follow.end(p.lookback)
+		if p.follow.whole {
+			p.memory.end()
+		}
 		p.young = p.listedNew
 	}
 	if err != nil {
