@@ -169,7 +169,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			return err
 		},
 		"Scan": func(ctx context.Context, l *ledger.Ledger) error {
-			_, err := l.Records(ctx, tenant)
+			_, err := l.Tenants(ctx)
 			return err
 		},
 		"Query": func(ctx context.Context, l *ledger.Ledger) error {

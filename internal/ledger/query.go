@@ -196,14 +196,9 @@ func (l *Ledger) page(ctx context.Context, tenantID string, lane investigation.L
 	return ids, out.LastEvaluatedKey, nil
 }
 
-// Records returns all of the tenant's records, in order of creation. It skips invalid items; the
-// error names each of them and wraps [ErrStranger], and the records returned with it are all the
-// others.
-//
-// It reads the whole table, even if the tenant's share is small: one read unit for every 4 KB. It
-// is meant for listing and verifying an archive. The functions do not use it, and their roles do
-// not allow it.
-func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
+// scanRecords returns the tenant's records in order of creation from a table without the index by tenant. It
+// reads the whole table, even if the tenant's share is small: one read unit for every 4 KB.
+func (l *Ledger) scanRecords(ctx context.Context, tenantID string) ([]investigation.Record, error) {
 	items, err := l.scan(ctx, &dynamodb.ScanInput{
 		FilterExpression: aws.String("begins_with(#pk, :tenant) AND NOT #pk IN (:head, :begun)"),
 		ExpressionAttributeValues: item{

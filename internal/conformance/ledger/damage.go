@@ -60,7 +60,7 @@ func testDamage(t *testing.T, b *bench) {
 		b.spoil(t, damaged, d.field, d.value)
 		for name, l := range map[string]Ledger{"one": b.ledger, "other": b.other} {
 			t.Logf("in the %s ledger, with %v as %s:", name, d.value, d.field)
-			b.looksPast(l, damaged, first, last)
+			b.looksPast(l, damaged, first, last, d.field == "createdAt" && d.value == nil)
 		}
 		b.refusesAll(damaged)
 
@@ -81,7 +81,9 @@ func testDamage(t *testing.T, b *bench) {
 
 // looksPast fails unless every query of the tenant returns these two records, and an error that names the
 // damaged one.
-func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID) {
+//
+// unlisted says that Records need not name the invalid record: an index by creation time leaves it out.
+func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID, unlisted bool) {
 	b.t.Helper()
 	want := []investigation.Record{b.model[first], b.model[last]}
 	byDue := func(x, y investigation.Record) int { return x.DueAt.Compare(y.DueAt) }
@@ -98,7 +100,9 @@ func (b *bench) looksPast(l Ledger, damaged, first, last investigation.ID) {
 		},
 	} {
 		got, err := look()
-		b.isBad(name, damaged, err)
+		if name != "records" || !unlisted || err != nil {
+			b.isBad(name, damaged, err)
+		}
 		slices.SortFunc(got, byDue)
 		if !slices.Equal(got, want) {
 			b.t.Errorf("%s: got %v, want %v", name, brief(got), brief(want))

@@ -19,19 +19,54 @@ const (
 	Lane = "lane"
 	// DueAt is the index's sort key, a number: milliseconds since 1970.
 	DueAt = "dueAt"
+
+	// TenantIndex is the ledger's index of actions by TenantID and CreatedAt, both strings.
+	TenantIndex = "byTenant"
+	// TenantID is the index's partition key.
+	TenantID = "tenantId"
+	// CreatedAt is the index's sort key: RFC 3339, in UTC.
+	CreatedAt = "createdAt"
 )
 
 // Ledger returns the input that creates a ledger table with the given name.
 func Ledger(name string) *dynamodb.CreateTableInput {
 	table := Budget(name)
 	table.AttributeDefinitions = append(table.AttributeDefinitions,
-		attribute(Lane, types.ScalarAttributeTypeS), attribute(DueAt, types.ScalarAttributeTypeN))
-	table.GlobalSecondaryIndexes = []types.GlobalSecondaryIndex{{
-		IndexName:  aws.String(DueIndex),
-		KeySchema:  []types.KeySchemaElement{key(Lane, types.KeyTypeHash), key(DueAt, types.KeyTypeRange)},
-		Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
-	}}
+		attribute(Lane, types.ScalarAttributeTypeS), attribute(DueAt, types.ScalarAttributeTypeN),
+		attribute(TenantID, types.ScalarAttributeTypeS), attribute(CreatedAt, types.ScalarAttributeTypeS))
+	table.GlobalSecondaryIndexes = []types.GlobalSecondaryIndex{
+		index(DueIndex, Lane, DueAt), index(TenantIndex, TenantID, CreatedAt),
+	}
 	return table
+}
+
+// OldLedger is Ledger as it was before it had the index by tenant.
+func OldLedger(name string) *dynamodb.CreateTableInput {
+	table := Ledger(name)
+	table.GlobalSecondaryIndexes = table.GlobalSecondaryIndexes[:1]
+	table.AttributeDefinitions = table.AttributeDefinitions[:3]
+	return table
+}
+
+// Upgrade returns the change that gives an old ledger table the index by tenant, as the template does.
+func Upgrade(name string) *dynamodb.UpdateTableInput {
+	added := index(TenantIndex, TenantID, CreatedAt)
+	return &dynamodb.UpdateTableInput{
+		TableName: aws.String(name), AttributeDefinitions: Ledger(name).AttributeDefinitions,
+		GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{{
+			Create: &types.CreateGlobalSecondaryIndexAction{
+				IndexName: added.IndexName, KeySchema: added.KeySchema, Projection: added.Projection,
+			},
+		}},
+	}
+}
+
+func index(name, hash, sort string) types.GlobalSecondaryIndex {
+	return types.GlobalSecondaryIndex{
+		IndexName:  aws.String(name),
+		KeySchema:  []types.KeySchemaElement{key(hash, types.KeyTypeHash), key(sort, types.KeyTypeRange)},
+		Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
+	}
 }
 
 // Budget returns the input that creates a budget table with the given name.
