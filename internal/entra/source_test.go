@@ -71,17 +71,20 @@ func startAuthority(t *testing.T) *authority {
 	}
 }
 
-func (a *authority) source() *entra.TokenSource {
-	return entra.NewTokenSource(a.application, func(_ context.Context, refused string) (string, error) {
-		if refused == "" {
-			a.reads++
-		}
-		return a.secret, nil
-	}, a.base, a.clock.now)
+// Read and Previous make the authority's secret a store.
+func (a *authority) Read(_ context.Context, again bool) (string, error) {
+	if !again {
+		a.reads++
+	}
+	return a.secret, nil
 }
 
-func (a *authority) sourceOf(v *entra.Vault) *entra.TokenSource {
-	return entra.NewTokenSource(a.application, v.Secret, a.base, a.clock.now)
+func (*authority) Previous(context.Context) (string, error) { return "", nil }
+
+func (a *authority) source() *entra.TokenSource { return a.sourceOf(a) }
+
+func (a *authority) sourceOf(store entra.Store) *entra.TokenSource {
+	return entra.NewTokenSource(a.application, entra.NewClientSecret(store, "here"), a.base, a.clock.now)
 }
 
 func (a *authority) tokenCalls() int { return a.Judge().Verdict().Calls[mdesim.KindToken] }
@@ -147,7 +150,7 @@ func TestRefusals(t *testing.T) {
 			[]string{"consent"},
 		},
 		"empty secret": {
-			func(a *authority) { a.secret = "" }, 0, []string{"DEFENDER_SECRET_ID"},
+			func(a *authority) { a.secret = "" }, 0, []string{"it is empty", "client secret's value"},
 		},
 		"unreachable": {
 			func(a *authority) { a.application.AuthorityURL = "https://127.0.0.1:1" }, 0, []string{"refused"},
