@@ -70,7 +70,7 @@ func adviceFor(code int, values string) string {
 		return "the client secret has expired: create a new one in the app registration and set it"
 	case codeCertificateUnknown:
 		return "upload the certificate to the app registration (Certificates & secrets): " + values
-	case codeFederationUnknown, 700211, 700212, 700213:
+	case codeFederationUnknown, 700211, 700212, 700213, 7002137, 7002138:
 		return "give the app registration a federated credential (Certificates & secrets, Federated credentials," +
 			" Other issuer) with exactly these values: " + values
 	case 700016:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -94,7 +95,22 @@ func IdentityOf(token string) Identity {
 	} else {
 		_ = json.Unmarshal(claims.Audience, &one) // otherwise it stays empty
 	}
-	return Identity{clean(claims.Issuer), clean(claims.Subject), clean(one)}
+	return Identity{shown(issuerForm, claims.Issuer), shown(subjectForm, claims.Subject), shown(audienceForm, one)}
+}
+
+// The forms of what AWS's tokens say. They leave no room for a link to a package or for a token.
+var (
+	issuerForm   = regexp.MustCompile(`^https://[A-Za-z0-9.-]{1,200}(/[A-Za-z0-9._-]{1,100}){0,3}/?$`)
+	subjectForm  = regexp.MustCompile(`^arn:[a-z-]+:(iam|sts)::[0-9]{1,12}:[A-Za-z0-9+=,.@_/-]{1,600}$`)
+	audienceForm = regexp.MustCompile(`^api://[A-Za-z0-9-]{1,100}$`)
+)
+
+// shown returns text if it has the form.
+func shown(form *regexp.Regexp, text string) string {
+	if form.MatchString(text) {
+		return text
+	}
+	return "(not readable)"
 }
 
 // explain adds advice. Source: the errors of GetWebIdentityToken and AssumeRole in the API reference.
@@ -107,7 +123,7 @@ func (f *Federation) explain(err error) error {
 	if f.role != "" {
 		as = "the role " + f.role
 	}
-	advice := ""
+	var advice string
 	switch api.ErrorCode() {
 	case "OutboundWebIdentityFederationDisabled", "OutboundWebIdentityFederationDisabledException":
 		advice = "an administrator turns it on once for the account: aws iam enable-outbound-web-identity-federation"

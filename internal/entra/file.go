@@ -14,7 +14,7 @@ type File string
 
 // Read implements [Store].
 func (f File) Read(context.Context, bool) (string, error) {
-	text, err := os.ReadFile(string(f))
+	text, err := os.ReadFile(string(f)) //nolint:gosec // the user chooses the file
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", &Error{Message: fmt.Sprintf("the file %s does not exist", string(f)), Advice: "check its path", cause: err}

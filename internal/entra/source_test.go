@@ -46,8 +46,15 @@ type authority struct {
 
 func startAuthority(t *testing.T) *authority {
 	t.Helper()
+	return startAuthorityOf(t, func(*mdesim.Config) {})
+}
+
+func startAuthorityOf(t *testing.T, change func(*mdesim.Config)) *authority {
+	t.Helper()
 	clock := &clock{at: time.Now()}
-	server, err := mdesim.Start(t.Context(), mdesim.Defaults(), clock.now, "127.0.0.1:0", "127.0.0.1:0")
+	config := mdesim.Defaults()
+	change(&config)
+	server, err := mdesim.Start(t.Context(), config, clock.now, "127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +68,6 @@ func startAuthority(t *testing.T) *authority {
 			t.Error(err)
 		}
 	})
-	config := mdesim.Defaults()
 	return &authority{
 		Server: server, clock: clock, base: base, secret: config.ClientSecret,
 		application: entra.Application{
