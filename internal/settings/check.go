@@ -23,7 +23,7 @@ const (
 	varScope         = "DEFENDER_SCOPE"
 	varLinkHosts     = "DEFENDER_LINK_HOSTS"
 	varCAPEM         = "DEFENDER_CA_PEM"
-	varCredential    = "DEFENDER_CREDENTIAL"
+	varCredential    = VarCredential
 	varIdentityRole  = "DEFENDER_IDENTITY_ROLE"
 	varCertFile      = "DEFENDER_CERTIFICATE_FILE"
 	varCertSecretID  = "DEFENDER_CERTIFICATE_SECRET_ID"

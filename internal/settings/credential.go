@@ -11,6 +11,9 @@ import (
 	"packhorse/internal/tenant"
 )
 
+// VarCredential is the variable that says how the app proves who it is.
+const VarCredential = "DEFENDER_CREDENTIAL"
+
 // TenantCredential returns how the app proves who it is, and where that is kept. The client secret itself, if
 // it is set, is in [Settings.ClientSecret].
 func (s Settings) TenantCredential() tenant.Credential {

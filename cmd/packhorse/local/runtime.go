@@ -101,7 +101,11 @@ func (r *Runtime) prepare(ctx context.Context, logger *slog.Logger) error {
 	var err error
 	r.simulated = r.options.Simulate > 0
 	if !r.simulated {
-		r.settings, err = settings.ParseCLI(settings.Map(r.options.Environ))
+		environ := settings.Map(r.options.Environ)
+		if r.options.Credential != "" {
+			environ[settings.VarCredential] = string(r.options.Credential)
+		}
+		r.settings, err = settings.ParseCLI(environ)
 		if err != nil {
 			return err
 		}
@@ -148,7 +152,7 @@ func (r *Runtime) Close() error {
 
 // simulate starts the simulated tenant and applies its settings.
 func (r *Runtime) simulate(ctx context.Context) (err error) {
-	r.tenant, err = simulation.Resume(ctx, filepath.Join(r.options.Data, simulation.PlanFile),
+	r.tenant, err = simulation.Resume(ctx, r.options.Data, r.options.Credential,
 		r.options.Simulate, r.options.Sizes, r.ledger)
 	if err != nil {
 		return fmt.Errorf("start the simulator: %w", err)
@@ -226,7 +230,7 @@ func (r *Runtime) credential(ctx context.Context) (entra.Credential, error) {
 	}
 	if identity.Credential.UsesAWS() {
 		var err error
-		identity.AWS, err = awsConfig(ctx)
+		identity.AWS, err = r.awsConfig(ctx)
 		if err != nil {
 			return nil, err
 		}

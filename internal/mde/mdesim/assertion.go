@@ -89,6 +89,9 @@ func parseAssertion(text string) (assertion, bool) {
 
 // checkAssertion returns why Entra ID refuses the assertion of a token request, or nil.
 func (s *Simulator) checkAssertion(kind, text, tenant string) *refusal {
+	s.mu.Lock()
+	s.presented = append(s.presented, text)
+	s.mu.Unlock()
 	a, ok := parseAssertion(text)
 	switch {
 	case kind != assertionType || !ok:
@@ -98,6 +101,13 @@ func (s *Simulator) checkAssertion(kind, text, tenant string) *refusal {
 	default:
 		return s.checkFederation(a)
 	}
+}
+
+// Assertions returns every assertion presented so far. They must not be found anywhere else.
+func (s *Simulator) Assertions() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.presented)
 }
 
 // checkCertificate checks an assertion that the app signed itself.

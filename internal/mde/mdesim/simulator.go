@@ -74,6 +74,7 @@ type Simulator struct {
 
 	registration Registration
 	assertions   map[string]bool // issuer and jti of those accepted
+	presented    []string        // the assertions themselves, accepted or not
 }
 
 // New returns a tenant without actions.
