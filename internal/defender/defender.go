@@ -105,6 +105,9 @@ func (a *App) SignIn(ctx context.Context) error {
 	return err
 }
 
+// Standing returns the proof that Entra ID accepted last, or the zero value before the first token.
+func (a *App) Standing() entra.Standing { return a.tokens.Standing() }
+
 // Client is one tenant's Defender. Every call except a download is counted and carries a token.
 type Client struct {
 	*mde.Client

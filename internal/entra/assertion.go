@@ -73,10 +73,7 @@ func (c *KeyCertificate) Proofs(ctx context.Context, a Application, _ bool) ([]P
 	}
 	key, ok := public.(*rsa.PublicKey)
 	if !ok {
-		return nil, &Error{
-			Message: "the key in DEFENDER_CERTIFICATE_KEY_ID is not an RSA key, and Entra ID accepts no other",
-			Advice:  "make a key with --key-spec RSA_2048 --key-usage SIGN_VERIFY",
-		}
+		return nil, errNotRSA()
 	}
 	var proofs []Proof
 	for _, certificate := range valid {
@@ -99,6 +96,13 @@ func (c *KeyCertificate) Proofs(ctx context.Context, a Application, _ bool) ([]P
 		}
 	}
 	return proofs, nil
+}
+
+func errNotRSA() *Error {
+	return &Error{
+		Message: "the KMS key is not an RSA key, and Entra ID accepts no other",
+		Advice:  "make one: aws kms create-key --key-spec RSA_2048 --key-usage SIGN_VERIFY",
+	}
 }
 
 // assertion returns a signed JWT. Source:
@@ -136,17 +140,17 @@ var kmsAdvice = map[string]string{
 	"AccessDeniedException":         "allow kms:Sign and kms:GetPublicKey on it",
 	"DisabledException":             "enable it: aws kms enable-key --key-id ID",
 	"KMSInvalidStateException":      "it may be marked for deletion: aws kms cancel-key-deletion --key-id ID",
-	"InvalidKeyUsageException":      "make a key with --key-spec RSA_2048 --key-usage SIGN_VERIFY",
-	"UnsupportedOperationException": "make a key with --key-spec RSA_2048 --key-usage SIGN_VERIFY",
+	"InvalidKeyUsageException":      "make one: aws kms create-key --key-spec RSA_2048 --key-usage SIGN_VERIFY",
+	"UnsupportedOperationException": "make one: aws kms create-key --key-spec RSA_2048 --key-usage SIGN_VERIFY",
 }
 
 func explainKMS(err error) error {
 	api, ok := errors.AsType[smithy.APIError](err)
 	if !ok || kmsAdvice[api.ErrorCode()] == "" {
-		return fmt.Errorf("sign with the key in DEFENDER_CERTIFICATE_KEY_ID: %w", err)
+		return fmt.Errorf("sign with the KMS key of the certificate: %w", err)
 	}
 	return &Error{
-		Message: "the key in DEFENDER_CERTIFICATE_KEY_ID cannot sign: " + api.ErrorCode(),
+		Message: "the KMS key of the certificate cannot sign: " + api.ErrorCode(),
 		Advice:  kmsAdvice[api.ErrorCode()], cause: err,
 	}
 }

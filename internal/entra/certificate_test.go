@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 
 	"packhorse/internal/entra"
@@ -175,5 +177,64 @@ func TestCertificateRefusals(t *testing.T) {
 				t.Errorf("%s: the error shows %q: %v", name, hidden, err)
 			}
 		}
+	}
+}
+
+// keyStore is KMS with one key.
+type keyStore struct{ key crypto.Signer }
+
+func (s keyStore) GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
+	der, err := x509.MarshalPKIXPublicKey(s.key.Public())
+	return &kms.GetPublicKeyOutput{PublicKey: der}, err
+}
+
+func (s keyStore) Sign(_ context.Context, in *kms.SignInput, _ ...func(*kms.Options)) (*kms.SignOutput, error) {
+	if in.MessageType != types.MessageTypeDigest {
+		return nil, &smithy.GenericAPIError{Code: "ValidationException"}
+	}
+	var options crypto.SignerOpts = crypto.SHA256
+	if in.SigningAlgorithm == types.SigningAlgorithmSpecRsassaPssSha256 {
+		options = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
+	}
+	signature, err := s.key.Sign(rand.Reader, in.Message, options)
+	return &kms.SignOutput{Signature: signature}, err
+}
+
+// TestSelfSigned: a certificate of a key that stays in KMS proves the app, once it is registered.
+func TestSelfSigned(t *testing.T) {
+	t.Parallel()
+	a := startAuthority(t)
+	now := a.clock.now()
+	key := entra.NewKMSKey(keyStore{newKey(t)}, "alias/app")
+	made, err := key.SelfSigned(t.Context(), "packhorse", now, now.AddDate(1, 0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, rest := pem.Decode(made.PEM)
+	if block == nil || len(rest) > 0 {
+		t.Fatalf("got %q", made.PEM)
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := certificate.CheckSignature(certificate.SignatureAlgorithm, certificate.RawTBSCertificate, certificate.Signature); err != nil {
+		t.Errorf("the certificate did not sign itself: %v", err)
+	}
+	a.register(t, certificate)
+	source := entra.NewTokenSource(a.application, entra.NewKeyCertificate(key, string(made.PEM), a.clock.now), a.base, a.clock.now)
+	if _, err := source.Token(t.Context()); err != nil {
+		t.Errorf("its token: %v", err)
+	}
+	if got := source.Standing(); !got.Expires.Equal(certificate.NotAfter) || !strings.Contains(got.Name, made.Thumbprint) {
+		t.Errorf("its standing: %+v", got)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = entra.NewKMSKey(keyStore{curve}, "alias/app").SelfSigned(t.Context(), "packhorse", now, now.AddDate(1, 0, 0))
+	if refused, ok := errors.AsType[*entra.Error](err); !ok || !strings.Contains(refused.Advice, "RSA_2048") {
+		t.Errorf("a key of the wrong kind: %v", err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -24,6 +25,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 const (
@@ -88,7 +90,24 @@ type TokenSource struct {
 	failure   error // of the last request; nil after a success
 	failedAt  time.Time
 
+	standing atomic.Pointer[Standing] // nil before the first token
+
 	unknownSince time.Time // the first of the refusals in a row because the federated credential is unknown
+}
+
+// Standing is the proof that Entra ID accepted last.
+type Standing struct {
+	Kind    tenant.Kind
+	Name    string    // what people know it by
+	Expires time.Time // zero if unknown, or if it never does
+}
+
+// Standing returns the proof that Entra ID accepted last, or the zero value before the first token.
+func (s *TokenSource) Standing() Standing {
+	if last := s.standing.Load(); last != nil {
+		return *last
+	}
+	return Standing{}
 }
 
 // NewTokenSource returns a TokenSource without a token. It asks for the credential's proofs for every
@@ -194,6 +213,9 @@ func (s *TokenSource) request(ctx context.Context) (azcore.AccessToken, error) {
 			}
 			tried[proof.id] = true
 			token, err := s.requestWith(ctx, proof)
+			if err == nil {
+				s.standing.Store(&Standing{Kind: s.credential.Kind(), Name: proof.Name, Expires: proof.Expires})
+			}
 			failed, ok := errors.AsType[*Error](err)
 			if !ok || !failed.ofCredential() {
 				return token, err
