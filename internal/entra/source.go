@@ -51,6 +51,7 @@ const (
 	// to reach the authority, which needs nobody.
 	refusedPause     = 5 * time.Minute
 	unreachablePause = time.Minute
+	learningPause    = 2 * time.Minute // for a federated credential to be known
 
 	// failureMemory is how long callers get the last failure without a new request: a hundred packages
 	// that wait for a token must not cause a hundred failed sign-ins a minute.
@@ -163,6 +164,9 @@ func (s *TokenSource) renew(ctx context.Context) error {
 		pause, cause := unreachablePause, investigation.CauseCredential
 		if failed, ok := errors.AsType[*Error](err); ok && failed.passing {
 			cause = investigation.CauseNetwork
+			if failed.Code == codeFederationUnknown {
+				pause = learningPause
+			}
 		} else if ok {
 			pause = refusedPause
 		}
