@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"packhorse/functions/internal/metrics"
 	"packhorse/internal/defender"
@@ -48,8 +47,10 @@ func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts
 	if err != nil {
 		return Parts{}, err
 	}
-	vault := entra.NewVault(secretsmanager.NewFromConfig(cfg), s.SecretID, time.Now)
-	app := defender.NewApp(tenantOf(s, vault.Secret), defender.Transport(roots), time.Now)
+	credential := defender.NewCredential(defender.Identity{
+		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), AWS: cfg,
+	}, time.Now)
+	app := defender.NewApp(tenantOf(s, credential), defender.Transport(roots), time.Now)
 	client, err := app.Client(defender.Counters{
 		Links: meter.Counter(dynamocounter.New(db, s.BudgetTable, time.Now)),
 		// Only the poll function lists. Its environment counts in memory, because a shared counter
@@ -66,10 +67,10 @@ func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts
 }
 
 // tenantOf returns the tenant of the settings.
-func tenantOf(s settings.Settings, secret entra.Secret) defender.Tenant {
+func tenantOf(s settings.Settings, credential entra.Credential) defender.Tenant {
 	return defender.Tenant{
 		ID: s.TenantID, ClientID: s.ClientID, APIURL: s.APIURL, AuthorityURL: s.AuthorityURL,
-		Scope: s.Scope, LinkHosts: s.LinkHosts, Secret: secret,
+		Scope: s.Scope, LinkHosts: s.LinkHosts, Credential: credential,
 		Links: defender.Limits{PerMinute: s.PackageURIPerMinute, PerHour: s.PackageURIPerHour},
 	}
 }
