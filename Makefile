@@ -12,6 +12,7 @@ MODULES := . cmd/packhorse
 LINT := $(CURDIR)/bin/golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+COMMIT_TIME ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
 
 # The data folder of `make run`, a simulation. Packages, ledger and budget outlive the process.
 DATA ?= packhorse-simulation
@@ -39,7 +40,14 @@ run: build ## archive packages of a simulated tenant end to end, on this machine
 
 .PHONY: build
 build: ## build ./bin/packhorse
-	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o $(CURDIR)/bin/packhorse .
+	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT) \
+	  -X main.commitTime=$(COMMIT_TIME)" -o $(CURDIR)/bin/packhorse .
+
+# Man pages and completions have the date of the commit: the same source gives the same files.
+MANUALS ?= bin/manuals
+.PHONY: manuals
+manuals: build ## write man pages and shell completions to bin/manuals
+	@rm -rf $(MANUALS) && ./bin/packhorse man $(MANUALS)
 
 # The local cloud mostly waits (deploying, the budget's minute), so it runs beside the other tests.
 .PHONY: test

@@ -13,14 +13,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/advice"
+	"packhorse/cmd/packhorse/build"
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/local"
 	"packhorse/internal/settings"
 )
 
-// version and commit are set by the linker.
-var version, commit = "unknown", "unknown"
+// These are set by the linker.
+var version, commit, commitTime = build.Unknown, build.Unknown, build.Unknown
 
 // Exit codes.
 const (
@@ -60,7 +61,7 @@ func (m Main) Run(args []string) int {
 		return exitDone
 	}
 	fmt.Fprintf(m.Stderr, "packhorse: %s\n", console.CleanText(err.Error()))
-	if advice := advice.For(err); advice != "" {
+	if advice := advice.For(err); advice != "" && !isQuiet(root) {
 		fmt.Fprintf(m.Stderr, "advice: %s\n", advice)
 	}
 	return exitCode(err)
@@ -102,11 +103,14 @@ exactly once, hashed and verified.`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          usageArgs(cobra.NoArgs),
+		Args:          usageArgs(knownCommand),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(usage)
+	root.SetFlagErrorFunc(usageOfFlags)
 	root.AddCommand(runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
-		simulateCommand(), verifyCommand(), listCommand(), showCommand(), custodyCommand(), publicKeyCommand())
+		simulateCommand(), verifyCommand(m.Environ), listCommand(), showCommand(), custodyCommand(), publicKeyCommand(),
+		versionCommand(), settingsTopic(), manCommand())
+	addHabits(root)
+	setDataDefaults(root, settings.Map(m.Environ))
 	return root
 }

@@ -40,6 +40,8 @@ Optional settings for locking evidence and for recognizing case ids in comments:
   OBJECT_LOCK_DAYS        retention in days, 365 by default
   CASE_PATTERN            a regular expression; by default ids such as INC-4711 are recognized
 
+packhorse help settings lists every variable, also for proxies, regional hosts and a lower budget.
+
 Run stores a manifest and its signature next to each package. It signs with DIR/signing-key.pem and
 creates that key if it does not exist. packhorse verify checks all of it.
 
@@ -97,7 +99,7 @@ func completeRun(cmd *cobra.Command, o *local.Options) error {
 // run runs `packhorse run`.
 func run(cmd *cobra.Command, o local.Options, json bool) (err error) {
 	ctx, startedAt := cmd.Context(), time.Now()
-	screen := openRunScreen(cmd, json)
+	screen := openRunScreen(cmd, o.Environ, json)
 	defer screen.close()
 
 	runtime, err := local.Open(ctx, o, screen.logger)

@@ -50,6 +50,7 @@ var exampleForm = regexp.MustCompile(`packhorse ((?:[^ |>;\n]+ ?)+)`)
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	root := Main{}.command()
+	root.InitDefaultHelpCmd()
 	seen := 0
 	for _, cmd := range append(root.Commands(), root) {
 		for _, match := range exampleForm.FindAllStringSubmatch(cmd.Example, -1) {
@@ -101,6 +102,17 @@ func TestUsage(t *testing.T) {
 		says string
 	}{
 		{[]string{"fly"}, `unknown command "fly"`},
+		{[]string{"lsit"}, `unknown command "lsit" for "packhorse": did you mean list?`},
+		{[]string{"veri"}, `did you mean verify?`},
+		{[]string{"list", "--mashine", "x"}, "unknown flag: --mashine: did you mean --machine?"},
+		{[]string{"run", "--until"}, "unknown flag: --until: did you mean --until-idle?"},
+		{[]string{"run", "--qiet"}, "unknown flag: --qiet: did you mean --quiet?"},
+		{[]string{"list", "--state", "notcolected"}, ": did you mean notCollected?"},
+		{[]string{"verify", "--require", "singature"}, ": did you mean signature?"},
+		{[]string{"run", "--log-level", "warning"}, "write one of debug, info, warn, error: did you mean warn?"},
+		{[]string{"run", "--log-format", "xml"}, "write one of text, json"},
+		{[]string{"man"}, "accepts 1 arg"},
+		{[]string{"version", "now"}, `unknown command "now"`},
 		{[]string{"--fly"}, "unknown flag: --fly"},
 		{[]string{"run", "now"}, `unknown command "now"`},
 		{[]string{"run", "--fly"}, "unknown flag: --fly"},

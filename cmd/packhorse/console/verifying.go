@@ -6,6 +6,7 @@ import (
 	"io"
 	"path"
 	"sync"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -32,6 +33,8 @@ func (Quiet) Found(verify.Finding) {}
 // read), stranger (Packhorse did not store it, and it contradicts no record) or, in the last line,
 // verified.
 type VerifyJSON struct {
+	now func() time.Time
+
 	mu     sync.Mutex // guards what follows
 	out    io.Writer
 	failed error // the first failed write; nothing is written after it
@@ -39,7 +42,9 @@ type VerifyJSON struct {
 
 // NewVerifyJSON returns a reporter that writes to out. [VerifyJSON.Summary] returns the first write
 // error.
-func NewVerifyJSON(out io.Writer) *VerifyJSON { return &VerifyJSON{out: out} }
+func NewVerifyJSON(out io.Writer, now func() time.Time) *VerifyJSON {
+	return &VerifyJSON{now: now, out: out}
+}
 
 func (j *VerifyJSON) write(line any) {
 	j.mu.Lock()
@@ -131,6 +136,7 @@ const barFrom = 16 << 20
 // Findings scroll above. Close MUST be called before anything else writes to the terminal.
 type VerifyBars struct {
 	progress *mpb.Progress
+	color    Color
 
 	mu    sync.Mutex // guards what follows
 	total *mpb.Bar
@@ -138,10 +144,13 @@ type VerifyBars struct {
 }
 
 // NewVerifyBars starts drawing on out, which MUST be a terminal.
-func NewVerifyBars(out io.Writer) *VerifyBars { return newVerifyBars(mpb.WithOutput(out)) }
+func NewVerifyBars(out io.Writer, color Color) *VerifyBars {
+	return newVerifyBars(color, onTerminal(out))
+}
 
-func newVerifyBars(output mpb.ContainerOption) *VerifyBars {
+func newVerifyBars(color Color, output mpb.ContainerOption) *VerifyBars {
 	return &VerifyBars{
+		color:    color,
 		progress: mpb.New(output, mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
 		open:     map[*mpb.Bar]bool{},
 	}
@@ -212,17 +221,17 @@ func (b *VerifyBars) Checked(verify.Subject) {}
 
 // Found scrolls a line.
 func (b *VerifyBars) Found(f verify.Finding) {
-	word := "FAIL  "
+	word, paint := "FAIL", b.color.bad
 	switch {
 	case f.Kind == verify.KindStranger:
-		word = "STRANGER  "
+		word = "STRANGER"
 	case f.Unread:
-		word = "NOT READ  "
+		word, paint = "NOT READ", b.color.caution
 	}
-	line := CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
+	text := CleanLine(fmt.Sprintf("  %s %s: %s", f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
 		cmp.Or(f.Headline, f.What)))
 	// Only the first line: the final table has all of it, sorted by cause. After Close the write fails.
-	_, _ = io.WriteString(b.progress, cut(line, foundMax, "")+"\n")
+	_, _ = io.WriteString(b.progress, paint(word)+cut(text, foundMax-len(word), "")+"\n")
 }
 
 // Columns of an 80-column terminal.

@@ -51,7 +51,7 @@ func TestVerifyJSONFields(t *testing.T) {
 				"durationSeconds verdict headline problems incomplete strangers tenantsPresent"},
 	} {
 		var out bytes.Buffer
-		tt.tell(console.NewVerifyJSON(&out))
+		tt.tell(console.NewVerifyJSON(&out, clock))
 		if got := fields(t, out.String()); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
@@ -69,7 +69,7 @@ func TestVerifyJSONLines(t *testing.T) {
 		"empty": {Where: "/evidence", Scope: verify.Scope{TenantID: tenantID}},
 	} {
 		var out bytes.Buffer
-		j := console.NewVerifyJSON(&out)
+		j := console.NewVerifyJSON(&out, clock)
 		j.Begin(len(s.Subjects), s.Bytes)
 		for _, sub := range s.Subjects {
 			if got := j.Reading(sub.Key, sub.Bytes, &out); got != &out {
@@ -102,7 +102,7 @@ func TestVerifyJSONSaysOK(t *testing.T) {
 		{"empty", verify.Summary{Scope: verify.Scope{TenantID: tenantID}}, `"ok":false,`},
 	} {
 		var out bytes.Buffer
-		if err := console.NewVerifyJSON(&out).Summary(tt.summary); err != nil || !strings.Contains(out.String(), tt.want) {
+		if err := console.NewVerifyJSON(&out, clock).Summary(tt.summary); err != nil || !strings.Contains(out.String(), tt.want) {
 			t.Errorf("%s: got %s (%v), want %s", tt.name, out.String(), err, tt.want)
 		}
 	}
@@ -112,7 +112,7 @@ func TestVerifyJSONSaysOK(t *testing.T) {
 func TestVerifyJSONTellsTheFirstFailure(t *testing.T) {
 	t.Parallel()
 	out := &full{takes: 1}
-	j := console.NewVerifyJSON(out)
+	j := console.NewVerifyJSON(out, clock)
 	for range 3 {
 		j.Checked(subject(1))
 	}

@@ -70,25 +70,6 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.1f %s", size, suffix)
 }
 
-// budgetLine says how many calls of the budget are free and when the next one will be. freeAt is in
-// ascending order, and empty until the budget was first read.
-func budgetLine(freeAt []time.Time, now time.Time) string {
-	if len(freeAt) == 0 {
-		return "starting"
-	}
-	free := 0
-	for _, at := range freeAt {
-		if !at.After(now) {
-			free++
-		}
-	}
-	line := fmt.Sprintf("budget: %d of %d calls free", free, len(freeAt))
-	if free < len(freeAt) {
-		line += fmt.Sprintf(", next in %s", freeAt[free].Sub(now).Round(time.Second))
-	}
-	return line
-}
-
 // simulation tells people that no real tenant is involved.
 const simulation = "SIMULATION: the tenant and its packages are made up; nothing here is evidence"
 
