@@ -62,7 +62,7 @@ func (m Main) Run(args []string) int {
 	}
 	fmt.Fprintf(m.Stderr, "packhorse: %s\n", console.CleanText(err.Error()))
 	if advice := advice.For(err); advice != "" && !isQuiet(root) {
-		fmt.Fprintf(m.Stderr, "advice: %s\n", advice)
+		fmt.Fprintf(m.Stderr, "advice: %s\n", console.CleanText(advice))
 	}
 	return exitCode(err)
 }

@@ -25,13 +25,13 @@ DIR/completions. Their date is that of the commit, so the same source gives the 
 	}
 }
 
-const manualMode = 0o755 // folders that everybody may read
+const manualMode = 0o755 // of folders that everybody may read
 
 // writeManuals writes the man pages and completions.
 func writeManuals(root *cobra.Command, dir string) error {
 	pages, completions := filepath.Join(dir, "man1"), filepath.Join(dir, "completions")
 	for _, folder := range []string{pages, completions} {
-		err := os.MkdirAll(folder, manualMode) //nolint:gosec // they are public
+		err := os.MkdirAll(folder, manualMode)
 		if err != nil {
 			return fmt.Errorf("make the folder of the manuals: %w", err)
 		}

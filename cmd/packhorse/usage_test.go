@@ -108,7 +108,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--until"}, "unknown flag: --until: did you mean --until-idle?"},
 		{[]string{"run", "--qiet"}, "unknown flag: --qiet: did you mean --quiet?"},
 		{[]string{"list", "--state", "notcolected"}, ": did you mean notCollected?"},
-		{[]string{"verify", "--require", "singature"}, ": did you mean signature?"},
+		{[]string{"verify", "--require", "signatur"}, ": did you mean signature?"},
 		{[]string{"run", "--log-level", "warning"}, "write one of debug, info, warn, error: did you mean warn?"},
 		{[]string{"run", "--log-format", "xml"}, "write one of text, json"},
 		{[]string{"man"}, "accepts 1 arg"},

@@ -39,17 +39,11 @@ func (p meter) line(width int) string {
 	default:
 		numbers = fmt.Sprintf("%*s", sizeWidth, Bytes(p.current))
 	}
-	room := width - len(numbers) - 2*len(gap)
-	host, bar := hostMax, barMax
-	switch {
-	case !p.began, width < barParts:
-		host, bar = min(hostMax, max(width-len(numbers)-len(gap), 1)), 0
-	default:
+	host, bar := min(hostMax, max(width-len(numbers)-len(gap), 1)), 0
+	if p.began && width >= barParts {
+		room := width - len(numbers) - 2*len(gap) // for the host and the bar
 		host = min(hostMax, max(hostMin, room-barMin-(room-barMin-hostMin)/3))
 		bar = min(barMax, max(room-host, 0))
-	}
-	if !p.began && width >= allParts { // in the same column as the bars of others
-		host = min(hostMax, max(hostMin, host))
 	}
 	name := cut(p.host, host, "…")
 	line := name + strings.Repeat(" ", host-measure.StringWidth(name)) + gap

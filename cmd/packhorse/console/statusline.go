@@ -89,20 +89,20 @@ func ago(t, now time.Time) string { return Span(max(0, now.Sub(t))) + " ago" }
 
 // half returns half of the unit in which Span shows d, to round an estimate up rather than down.
 func half(d time.Duration) time.Duration {
-	if d < inSeconds {
+	if d < spanMinutes {
 		return time.Second / 2
 	}
 	return time.Minute / 2
 }
 
-// inSeconds is the shortest duration that Span shows in minutes: "1 min" would be too rough.
-const inSeconds = 2 * time.Minute
+// spanMinutes is the shortest duration that Span shows in minutes: "1 min" would be too rough.
+const spanMinutes = 2 * time.Minute
 
 // Span formats a duration in words a person would use: 90 s, 6 min, 2 h 5 min, 3 d 4 h.
 func Span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
-	case d < inSeconds:
+	case d < spanMinutes:
 		return fmt.Sprintf("%d s", d/time.Second)
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", d/time.Minute)
