@@ -6,7 +6,6 @@ import (
 	"io"
 	"path"
 	"sync"
-	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -28,105 +27,6 @@ func (Quiet) Checked(verify.Subject) {}
 
 // Found implements verify.Reporter.
 func (Quiet) Found(verify.Finding) {}
-
-// VerifyJSON writes one JSON object per line. Its "event" is checked, mismatch, unread (it could not be
-// read), stranger (Packhorse did not store it, and it contradicts no record) or, in the last line,
-// verified.
-type VerifyJSON struct {
-	now func() time.Time
-
-	mu     sync.Mutex // guards what follows
-	out    io.Writer
-	failed error // the first failed write; nothing is written after it
-}
-
-// NewVerifyJSON returns a reporter that writes to out. [VerifyJSON.Summary] returns the first write
-// error.
-func NewVerifyJSON(out io.Writer, now func() time.Time) *VerifyJSON {
-	return &VerifyJSON{now: now, out: out}
-}
-
-func (j *VerifyJSON) write(line any) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.failed == nil {
-		j.failed = WriteJSON(j.out, line)
-	}
-}
-
-// Begin implements verify.Reporter.
-func (j *VerifyJSON) Begin(int, int64) {}
-
-// Reading implements verify.Reporter.
-func (j *VerifyJSON) Reading(_ string, _ int64, body io.Reader) io.Reader { return body }
-
-// Checked writes a line with the results of the checks.
-func (j *VerifyJSON) Checked(s verify.Subject) {
-	j.write(struct {
-		Event       string          `json:"event"`
-		Key         string          `json:"key"`
-		ManifestKey string          `json:"manifestKey"`
-		TenantID    string          `json:"tenantId"`
-		Outcome     string          `json:"outcome,omitempty"`
-		Sequence    int64           `json:"sequence,omitempty"`
-		Bytes       int64           `json:"bytes"`
-		OK          bool            `json:"ok"`
-		Host        string          `json:"host,omitempty"`
-		Case        string          `json:"case,omitempty"`
-		Checks      []verify.Result `json:"checks"`
-	}{
-		"checked", s.Key, s.ManifestKey, s.TenantID, string(s.Manifest.Outcome), s.Manifest.Chain.Sequence,
-		s.Bytes, s.OK(), s.Manifest.Action.ComputerDNSName, s.Manifest.Action.CaseID, s.Results,
-	})
-}
-
-// Found writes a line with the finding.
-func (j *VerifyJSON) Found(f verify.Finding) {
-	event := "mismatch"
-	switch {
-	case f.Kind == verify.KindStranger:
-		event = "stranger"
-	case f.Unread:
-		event = "unread"
-	}
-	j.write(struct {
-		Event string `json:"event"`
-		verify.Finding
-	}{event, f})
-}
-
-// Summary writes the last line. It returns the first error met while writing any line.
-func (j *VerifyJSON) Summary(s verify.Summary) error {
-	wrong := len(s.Findings) - len(s.Strangers)
-	j.write(struct {
-		Event           string              `json:"event"`
-		OK              bool                `json:"ok"`
-		Archive         string              `json:"archive"`
-		Manifests       int                 `json:"manifests"`
-		Bytes           int64               `json:"bytes"`
-		Findings        int                 `json:"findings"`
-		Ledger          bool                `json:"ledger"`
-		Tenants         []verify.Tenant     `json:"tenants"`
-		Keys            []verify.TrustedKey `json:"keys"`
-		KeysCame        bool                `json:"keysFromArchive"`
-		Others          int                 `json:"otherObjects"`
-		Remarks         []string            `json:"remarks"`
-		DurationSeconds float64             `json:"durationSeconds"`
-		Verdict         verify.Overall      `json:"verdict"`
-		Headline        string              `json:"headline"`
-		Problems        []verify.Problem    `json:"problems"`
-		Incomplete      []verify.Gap        `json:"incomplete"`
-		Strangers       int                 `json:"strangers"`
-		Present         []string            `json:"tenantsPresent"`
-	}{
-		"verified", wrong == 0 && s.Verdict() != verify.Empty, s.Where, len(s.Subjects), s.Bytes, wrong, s.Ledger,
-		s.Tenants, s.Keys, s.KeysCame, s.Others, s.Remarks, s.EndedAt.Sub(s.StartedAt).Seconds(),
-		s.Verdict(), s.Headline(), s.Problems, s.Gaps, len(s.Strangers), s.Present,
-	})
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.failed
-}
 
 // barFrom is the size from which an object gets its own bar, in bytes. The bars of smaller ones would
 // only flicker.
@@ -255,6 +155,5 @@ func (b *VerifyBars) Close() {
 
 var (
 	_ verify.Reporter = Quiet{}
-	_ verify.Reporter = (*VerifyJSON)(nil)
 	_ verify.Reporter = (*VerifyBars)(nil)
 )

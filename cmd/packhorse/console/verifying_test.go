@@ -37,17 +37,17 @@ func TestVerifyJSONFields(t *testing.T) {
 		want string
 	}{
 		{"checked", func(j *console.VerifyJSON) { j.Checked(signed()) },
-			"event key manifestKey tenantId outcome sequence bytes ok host case checks" + results},
+			"event time version key manifestKey tenantId actionId machineId computerDnsName outcome sequence bytes ok host case checks" + results},
 		{"checked", func(j *console.VerifyJSON) { j.Checked(subject(1)) }, // with an unreadable manifest
-			"event key manifestKey tenantId bytes ok checks" + results},
+			"event time version key manifestKey tenantId actionId machineId computerDnsName bytes ok checks" + results},
 		{"mismatch", func(j *console.VerifyJSON) { j.Found(wrong().Findings[0]) },
-			"event key tenantId check what expected headline host case"},
+			"event time version key tenantId check what expected headline host case actionId machineId computerDnsName"},
 		{"unread", func(j *console.VerifyJSON) { j.Found(wrong().Findings[3]) },
-			"event key tenantId check what found unread host"},
+			"event time version key tenantId check what found unread host actionId machineId computerDnsName"},
 		{"stranger", func(j *console.VerifyJSON) { j.Found(beside().Strangers[0]) },
-			"event key check what host kind stranger key versionId size sha256 known"},
+			"event time version key check what host kind stranger key versionId size sha256 known actionId machineId computerDnsName"},
 		{"verified", func(j *console.VerifyJSON) { _ = j.Summary(verify.Summary{}) },
-			"event ok archive manifests bytes findings ledger tenants keys keysFromArchive otherObjects remarks " +
+			"event time version ok archive manifests bytes findings ledger tenants keys keysFromArchive otherObjects remarks " +
 				"durationSeconds verdict headline problems incomplete strangers tenantsPresent"},
 	} {
 		var out bytes.Buffer
