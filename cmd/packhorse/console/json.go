@@ -154,7 +154,7 @@ func (j *JSON) Postponed(rec investigation.Record, err error) {
 func (j *JSON) Swept(err error) {
 	message := ""
 	if err != nil {
-		message = err.Error()
+		message = investigation.Redact(err.Error())
 	}
 	j.write(struct {
 		Head

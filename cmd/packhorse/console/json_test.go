@@ -182,6 +182,21 @@ func TestJSONBudget(t *testing.T) {
 	}
 }
 
+// TestJSONSweptKeepsSecrets: whatever a failed sweep says, links and tokens do not reach the line.
+func TestJSONSweptKeepsSecrets(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	console.NewJSON(&out, clock).Swept(errors.New("get https://a.blob.core.windows.net/p.zip?sig=c2VjcmV0: Bearer eyJhbGciOi.eyJ.c2ln"))
+	for _, secret := range []string{"c2VjcmV0", "eyJ", "p.zip"} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("got %s, with %q", out.String(), secret)
+		}
+	}
+	if !strings.Contains(out.String(), `"ok":false,"message":"get `) {
+		t.Errorf("got %s", out.String())
+	}
+}
+
 // TestJSONLeavesTheBodyAlone: Download returns the same reader, which keeps its other methods available.
 func TestJSONLeavesTheBodyAlone(t *testing.T) {
 	t.Parallel()
