@@ -72,7 +72,8 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 		"exit once nothing is ready, in flight or unannounced, and every waiting action is at least 30 minutes old")
 	flags.BoolVar(&json, "json", false, "write one JSON object per line to standard output")
 	flags.StringVar(&o.Data, "data", "",
-		"data directory `DIR` (default "+datafolder.Default+"; with --simulate, "+datafolder.DefaultSimulation+")")
+		"data directory `DIR` (by default PACKHORSE_DATA, or "+datafolder.Default+"; with --simulate, "+
+			datafolder.DefaultSimulation+")")
 	flags.StringVar(&o.Bucket, "bucket", "", "store packages in the bucket `NAME` instead of the data directory")
 	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
 	return cmd

@@ -2,6 +2,7 @@ package console
 
 import (
 	"io"
+	"sync/atomic"
 
 	"github.com/vbauerster/cupwriter"
 	"github.com/vbauerster/mpb/v8"
@@ -12,13 +13,21 @@ import (
 type fitted struct {
 	mpb.ConsoleWriter
 
-	height int      // of the terminal; mpb asks for the size before it draws a frame
-	rows   [][]byte // of the frame that is being drawn
+	columns atomic.Int64 // of the terminal; 0 before the first frame
+	height  int          // of the terminal; mpb asks for the size before it draws a frame
+	rows    [][]byte     // of the frame that is being drawn
 }
 
 // onTerminal returns the console of a terminal.
-func onTerminal(out io.Writer) mpb.ContainerOption {
-	return mpb.WithConsoleWriter(&fitted{ConsoleWriter: cupwriter.New(out, false)})
+func onTerminal(out io.Writer) *fitted { return &fitted{ConsoleWriter: cupwriter.New(out, false)} }
+
+// whole returns a line that does not wrap: what does not fit is cut off, and with it the colors.
+func (f *fitted) whole(line string) string {
+	width := int(f.columns.Load())
+	if width == 0 || columns(line) <= width {
+		return line
+	}
+	return cut(plain(line), width, "…")
 }
 
 // rowsMax is the height that mpb is told: more than all bars together.
@@ -28,6 +37,7 @@ const rowsMax = 1 << 10
 // stays empty, because some terminals wrap a line that fills it.
 func (f *fitted) GetTermSize() (width, height int, err error) {
 	width, f.height, err = f.ConsoleWriter.GetTermSize()
+	f.columns.Store(int64(width))
 	return max(width-1, 1), rowsMax, err
 }
 

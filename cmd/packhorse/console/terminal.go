@@ -31,6 +31,7 @@ const (
 type Terminal struct {
 	now    func() time.Time
 	color  Color
+	size   *fitted
 	screen *mpb.Progress
 	status *mpb.Bar
 	stands atomic.Pointer[standing] // replaced under mu
@@ -59,10 +60,10 @@ func NewTerminal(out io.Writer, now func() time.Time, color Color) *Terminal {
 	return newTerminal(now, color, onTerminal(out))
 }
 
-func newTerminal(now func() time.Time, color Color, console mpb.ContainerOption) *Terminal {
+func newTerminal(now func() time.Time, color Color, console *fitted) *Terminal {
 	t := &Terminal{
-		now: now, color: color,
-		screen: mpb.New(console, mpb.WithAutoRefresh()),
+		now: now, color: color, size: console,
+		screen: mpb.New(mpb.WithConsoleWriter(console), mpb.WithAutoRefresh()),
 		bars:   map[string]*packageBar{},
 	}
 	t.stands.Store(&standing{})
@@ -106,7 +107,7 @@ func (t *Terminal) show() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, line := range t.burst.lines() {
-		t.println(line)
+		t.println(t.size.whole(line))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -306,8 +307,9 @@ func TestTerminalClosed(t *testing.T) {
 func TestStatusLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 81, height: 24}
-		now := at
-		term := console.NewTerminalOn(s, func() time.Time { return now })
+		var later atomic.Int64 // nanoseconds after at
+		clock := func() time.Time { return at.Add(time.Duration(later.Load())) }
+		term := console.NewTerminalOn(s, clock)
 		defer term.Close()
 		expect := func(want string) {
 			t.Helper()
@@ -337,9 +339,9 @@ func TestStatusLine(t *testing.T) {
 			expect(tt.want)
 		}
 		term.Swept(nil)
-		now = now.Add(4 * time.Second)
+		later.Add(int64(4 * time.Second))
 		expect("last sweep 4 s ago · next slot in 27 s")
-		term.Queue(12, now.Add(6*time.Minute+5*time.Second))
+		term.Queue(12, clock().Add(6*time.Minute+5*time.Second))
 		expect("12 queued · ETA 6 min · last sweep 4 s ago · next slot in 27 s")
 		s.resize(60)
 		expect("12 queued · ETA 6 min · next slot in 27 s")
@@ -351,15 +353,15 @@ func TestStatusLine(t *testing.T) {
 		expect("12 q…")
 		s.resize(120)
 		term.Swept(errors.New("x"))
-		now = now.Add(2 * time.Minute)
+		later.Add(int64(2 * time.Minute))
 		expect("12 queued · ETA 4 min · sweep failed 2 min ago · last sweep 2 min ago · budget: 2 of 2 calls free")
 		term.Swept(nil)
-		term.Queue(2000, now.Add(16*time.Hour+40*time.Minute))
+		term.Queue(2000, clock().Add(16*time.Hour+40*time.Minute))
 		expect("2,000 queued · ETA 16 h 40 min · last sweep 0 s ago · budget: 2 of 2 calls free")
 		term.Fetching(fetching("h", 1))
 		term.Decided(archived("h", 1))
 		expect("1,999 queued · ETA 16 h 40 min · last sweep 0 s ago · budget: 2 of 2 calls free")
-		term.Queue(1, now) // it is being asked for
+		term.Queue(1, clock()) // it is being asked for
 		expect("1 queued · last sweep 0 s ago · budget: 2 of 2 calls free")
 		term.Queue(0, time.Time{})
 		expect("last sweep 0 s ago · budget: 2 of 2 calls free")
@@ -425,6 +427,20 @@ func TestTerminalShowsALongBurstInParts(t *testing.T) {
 		term.Close()
 		if len(first) != 2 || first[0] != "100 ready" && first[0] != "101 ready" {
 			t.Errorf("got %q, want the first ten seconds and the rest", first)
+		}
+	})
+}
+
+// TestTerminalShortensSightings: a line about an action that was seen does not wrap.
+func TestTerminalShortensSightings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 50, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		defer term.Close()
+		s.shows()
+		term.Observed(ready("fin-ws-17.contoso.com"))
+		if got, _ := s.shows(); len(got) != 1 || got[0] != "ready         fin-ws-17.contoso.com, requested by…" {
+			t.Errorf("got %q", got)
 		}
 	})
 }

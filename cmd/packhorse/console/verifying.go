@@ -48,10 +48,10 @@ func NewVerifyBars(out io.Writer, color Color) *VerifyBars {
 	return newVerifyBars(color, onTerminal(out))
 }
 
-func newVerifyBars(color Color, output mpb.ContainerOption) *VerifyBars {
+func newVerifyBars(color Color, console *fitted) *VerifyBars {
 	return &VerifyBars{
 		color:    color,
-		progress: mpb.New(output, mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
+		progress: mpb.New(mpb.WithConsoleWriter(console), mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
 		open:     map[*mpb.Bar]bool{},
 	}
 }
