@@ -15,7 +15,7 @@ import (
 // a run with every outcome and of the commands that read its ledger and archive, are all there.
 func TestLinesAreDescribed(t *testing.T) {
 	t.Parallel()
-	set, err := strictschema.LoadSet(filepath.Join("..", "..", "docs", "lines"), "event")
+	set, err := strictschema.LoadSet(filepath.Join(startedIn, "..", "..", "docs", "lines"), "event")
 	if err != nil {
 		t.Fatal(err)
 	}
