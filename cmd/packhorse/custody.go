@@ -17,7 +17,7 @@ func custodyCommand() *cobra.Command {
 	var o evidenceFlags
 	var html string
 	cmd := &cobra.Command{
-		Use:   "custody KEY",
+		Use:   "custody PACKAGE",
 		Short: "Report on one package in words a lawyer can read",
 		Long: `Custody verifies one package and reports on it: what the package is, who requested it and why, how it
 was collected, where it is stored, which key signed its record, the result of verifying it just now,
@@ -27,9 +27,12 @@ also writes it as a single, self-contained page for printing.
 The verdict and exit code are those of packhorse verify for this one package (see packhorse verify
 --help). If the manifest cannot be read, the report shows what the ledger recorded instead.
 
-KEY is the key of a package, of the manifest of a package that was not collected, or of a quarantined
-object. A file path works too. packhorse list shows the keys.`,
-		Example: `  packhorse custody packages/TENANT/MACHINE/TIME_ACTION.zip --html report.html
+PACKAGE is an action id or its beginning, a host, a case, or the key, s3:// URL or path of a file in the
+archive: of a package, a manifest, a signature or a quarantined object. Without a ledger, only keys, URLs
+and paths are found.`,
+		Example: `  packhorse custody 3f2a81c0
+  packhorse custody fin-ws-17 --newest
+  packhorse custody packages/TENANT/MACHINE/TIME_ACTION.zip --html report.html
   packhorse custody not-collected/TENANT/MACHINE/TIME_ACTION.json --from s3://my-evidence --pub key.pem`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,6 +45,7 @@ object. A file path works too. packhorse list shows the keys.`,
 	}
 	o.add(cmd)
 	cmd.Flags().StringVar(&html, "html", "", "also write the report as an HTML page to this `FILE`")
+	completeFor(cmd)
 	return cmd
 }
 

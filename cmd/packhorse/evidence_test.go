@@ -26,7 +26,7 @@ func simulated(t *testing.T) (data string) {
 
 // record holds fields of a line of `packhorse list --json`.
 type record struct {
-	Event, Key, ManifestKey, ComputerDNSName, State, SHA256, TenantID string
+	Event, ActionID, Key, ManifestKey, ComputerDNSName, State, SHA256, TenantID string
 }
 
 func listed(t *testing.T, data string, args ...string) []record {

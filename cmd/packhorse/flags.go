@@ -18,27 +18,39 @@ import (
 type evidenceFlags struct {
 	evidence.Options
 
+	newest   bool           // take the newest of several packages
 	require  []string       // as given on the command line
 	required []verify.Check // checks that must not be skipped
 }
 
 // add registers the flags on a command that verifies.
 func (f *evidenceFlags) add(cmd *cobra.Command) {
+	f.addPlaces(cmd)
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.PublicKeys, "pub", nil,
+		"check signatures with the public keys in this `FILE` (PEM; repeatable)")
+	flags.StringSliceVar(&f.require, "require", nil,
+		"fail (exit 1) if one of these `CHECKS` was needed but could not be made: all, or a list such as version,lock")
+}
+
+// addPlaces registers the flags that say where archive and ledger are, and which of several packages is meant.
+func (f *evidenceFlags) addPlaces(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.From, "from", "",
 		"archive to read: `DIR|URL`, a copied folder or s3://BUCKET (default: the archive in the data directory)")
-	flags.StringArrayVar(&f.PublicKeys, "pub", nil,
-		"check signatures with the public keys in this `FILE` (PEM; repeatable)")
 	flags.StringVar(&f.Data, "data", datafolder.Default, "data directory `DIR`, which holds the archive, ledger and keys")
-	flags.StringVar(&f.Table, "ledger", "", "compare the archive with this DynamoDB `TABLE`")
+	flags.StringVar(&f.Table, "ledger", "", "use the ledger in this DynamoDB `TABLE`")
+	flags.StringVar(&f.Stack, "stack", "", "read the bucket and ledger of the deployed stack with this `NAME`")
 	flags.StringVar(&f.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
-	flags.StringSliceVar(&f.require, "require", nil,
-		"fail (exit 1) if one of these `CHECKS` was needed but could not be made: all, or a list such as version,lock")
+	flags.BoolVar(&f.newest, "newest", false, "if the host or case has several packages, take the newest")
 }
 
 // check completes the options and rejects flags that contradict each other.
 func (f *evidenceFlags) check(cmd *cobra.Command) error {
 	f.DataGiven = cmd.Flags().Changed("data")
+	if f.Stack != "" && (f.From != "" || f.Table != "" || f.DataGiven) {
+		return usage(cmd, errors.New("--stack excludes --from, --ledger and --data"))
+	}
 	if f.Endpoint != "" && !f.InS3() {
 		return usage(cmd, errors.New("--s3-endpoint requires --from s3://BUCKET"))
 	}

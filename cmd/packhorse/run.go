@@ -116,7 +116,7 @@ func run(cmd *cobra.Command, o local.Options, json bool) (err error) {
 		return runErr
 	}
 
-	result, err := runtime.Result(context.WithoutCancel(ctx)) // an interrupted run also shows its summary
+	result, err := runtime.Result(context.WithoutCancel(ctx), startedAt) // an interrupted run also shows its summary
 	if err != nil {
 		return errors.Join(runErr, err)
 	}
@@ -134,7 +134,7 @@ var errJudge = errors.New("the run broke a rule of the simulator: see the judge'
 
 func summaryOf(r local.Result, o local.Options, startedAt time.Time) console.Summary {
 	return console.Summary{
-		Records: r.Records, StartedAt: startedAt, EndedAt: time.Now(), Locate: r.Locate,
+		Records: r.Records, Earlier: r.Earlier, StartedAt: startedAt, EndedAt: time.Now(), Locate: r.Locate,
 		Evidence: console.Evidence{
 			Sequence: r.Head.Sequence, Digest: r.Head.Digest, KeyID: r.KeyID, Check: verification(r.Data, o),
 		},

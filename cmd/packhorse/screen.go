@@ -70,6 +70,19 @@ func terminalOf(out io.Writer) *os.File {
 	return file
 }
 
+// widthOf returns the columns of the terminal that out writes to, or 0 if it is not a terminal.
+func widthOf(out io.Writer) int {
+	terminal := terminalOf(out)
+	if terminal == nil {
+		return 0
+	}
+	width, _, err := term.GetSize(int(terminal.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
 func newLogger(out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

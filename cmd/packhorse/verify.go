@@ -7,6 +7,7 @@ import (
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/evidence"
+	"packhorse/cmd/packhorse/find"
 	"packhorse/internal/verify"
 )
 
@@ -15,12 +16,15 @@ func verifyCommand() *cobra.Command {
 	var scope verify.Scope
 	var all, json bool
 	cmd := &cobra.Command{
-		Use:   "verify [KEY]",
+		Use:   "verify [PACKAGE]",
 		Short: "Check that the evidence is unchanged and complete",
 		Long: `Verify rereads every object in an archive and compares it with its manifest, the manifest with its
 signature, each tenant's manifests with the chain they form, and everything with the ledger. If the
 archive is a bucket, it also checks versions and locks. Verify checks everything and reports every
 mismatch. It changes nothing and unpacks nothing.
+
+PACKAGE limits it to one package: an action id or its beginning, a host, a case, or the key, s3:// URL or
+path of a file in the archive.
 
 Without --from, verify reads the archive, ledger and keys in the data directory. --from takes a folder
 copied from an archive, which needs neither AWS nor a ledger, or a bucket, which is read with your AWS
@@ -42,15 +46,15 @@ Verdicts and exit codes:
 
 --require turns PARTIAL into a failure (exit 1) if a named check could not be made.`,
 		Example: `  packhorse verify                               everything in the data directory
+  packhorse verify 3f2a81c0                      one package, by its id
   packhorse verify --from /mnt/copy --pub key.pem  a copied folder, offline
   packhorse verify --from s3://my-evidence --ledger packhorse-ledger --pub key.pem
   packhorse verify --from /mnt/copy --pub key.pem --require signature,object,chain
-  packhorse verify --tenant 7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11
   packhorse verify --json | jq 'select(.event == "mismatch")'`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if n := len(args); n > 0 && (all || scope.TenantID != "") || all && scope.TenantID != "" {
-				return usage(cmd, errors.New("KEY, --tenant and --all are mutually exclusive"))
+				return usage(cmd, errors.New("PACKAGE, --tenant and --all are mutually exclusive"))
 			}
 			scope.TenantID, err = tenantFlag(cmd, scope.TenantID)
 			if err == nil {
@@ -66,6 +70,7 @@ Verdicts and exit codes:
 	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify only the tenant with this `ID`")
 	cmd.Flags().BoolVar(&all, "all", false, "verify everything (the default)")
 	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object per line to standard output")
+	completeFor(cmd)
 	return cmd
 }
 
@@ -89,15 +94,24 @@ func verifyEvidence(cmd *cobra.Command, o evidenceFlags, scope verify.Scope, arg
 func verifyOnce(cmd *cobra.Command, o evidenceFlags, scope verify.Scope, args []string,
 	reporter verify.Reporter,
 ) (_ verify.Summary, ledger string, err error) {
+	err = o.Resolve(cmd.Context())
+	if err != nil {
+		return verify.Summary{}, "", err
+	}
 	e, err := evidence.Open(cmd.Context(), o.Options)
 	if err != nil {
 		return verify.Summary{}, "", err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	if len(args) > 0 {
-		scope.Key, err = e.Key(args[0])
+		scope.Key, err = e.Key(cmd.Context(), find.Query{
+			Text: args[0], TenantID: o.TenantID, Newest: o.newest, Command: cmd.CommandPath(),
+		})
+		if notKey, ok := errors.AsType[*evidence.NoSuchKeyError](err); ok {
+			err = usage(cmd, notKey)
+		}
 		if err != nil {
-			return verify.Summary{}, "", usage(cmd, err)
+			return verify.Summary{}, "", err
 		}
 	}
 	summary, err := e.Verify(cmd.Context(), scope, reporter)

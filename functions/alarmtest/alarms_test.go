@@ -53,7 +53,9 @@ func happenings() []happening {
 		{"UndeliveredAlarm", "the function was throttled (nothing has to be replayed)",
 			undelivered(readyLetters)},
 		{"UndeliveredAlarm", "the policy of `AlarmTopicArn` does not let events.amazonaws.com publish",
-			undelivered(tamperingLetters)},
+			undelivered(lettersOf("TamperingRule"))},
+		{"UndeliveredAlarm", "the policy of `NotificationTopicArn` does not let events.amazonaws.com publish",
+			undelivered(lettersOf("ArchivedRule", "NotCollectedRule", "StrangerRule"))},
 	})
 }
 
@@ -76,6 +78,7 @@ func silences() []happening {
 			return none(s)
 		}},
 		{"PollSilentAlarm", "the account is out of concurrency", none},
+		{"SweepAgeAlarm", "ticks do not run at all", none},
 	}
 }
 
@@ -83,18 +86,18 @@ func failedTicks() []happening {
 	ticking := func(wrong func(s *site)) func(*site) []datum {
 		return func(s *site) []datum { wrong(s); return s.tick() }
 	}
-	return []happening{
-		{"PollErrorsAlarm", "the client secret has expired", ticking(func(s *site) {
+	var all []happening
+	for _, alarm := range []string{"PollErrorsAlarm", "SweepAgeAlarm"} { // such ticks run, and no sweep succeeds
+		all = append(all, happening{alarm, "the client secret has expired", ticking(func(s *site) {
 			s.tenant.SetFaults(mdesim.Faults{SecretExpired: true})
-		})},
-		{"PollErrorsAlarm", "Defender or Entra ID does not answer", ticking(func(s *site) {
+		})}, happening{alarm, "Defender or Entra ID does not answer", ticking(func(s *site) {
 			s.tenant.SetFaults(answering(mdesim.KindList, http.StatusServiceUnavailable))
-		})},
-		{"PollErrorsAlarm", "the ledger cannot be used", ticking(func(s *site) {
+		})}, happening{alarm, "the ledger cannot be used", ticking(func(s *site) {
 			s.addAction(time.Hour)
 			s.environ["LEDGER_TABLE"] = "absent"
-		})},
+		})})
 	}
+	return all
 }
 
 // carrying makes a fetch fail by setting a variable in its environment to a wrong value.
@@ -193,14 +196,16 @@ func strangers(s *site) []datum {
 	return numbers
 }
 
-// undelivered returns a case in which events end up in the queue of the rule that letters returns.
+// undelivered returns a case in which events end up in the queue of the rules that letters returns.
 // The stand-in drops undeliverable events, so the test puts the message there itself.
-func undelivered(letters func(cfn.Stack) any) func(*site) []datum {
+func undelivered(letters func(cfn.Stack) []any) func(*site) []datum {
 	return func(s *site) []datum {
-		stack := deploy(s.t, map[string]string{"AlarmTopicArn": topic})
-		config, _ := letters(stack).(map[string]any)
-		if arn, _ := config["Arn"].(string); !strings.HasSuffix(arn, ":UndeliveredQueue") {
-			s.t.Errorf("undelivered events go to %v", config)
+		stack := deploy(s.t, map[string]string{"AlarmTopicArn": topic, "NotificationTopicArn": topic})
+		for _, letter := range letters(stack) {
+			config, _ := letter.(map[string]any)
+			if arn, _ := config["Arn"].(string); !strings.HasSuffix(arn, ":UndeliveredQueue") {
+				s.t.Errorf("undelivered events go to %v", config)
+			}
 		}
 		cloud := localcloud.Cloud{Endpoint: os.Getenv("DYNAMODB_TEST_ENDPOINT")}
 		call := func(action string, input map[string]any, output any) {
@@ -226,18 +231,23 @@ func undelivered(letters func(cfn.Stack) any) func(*site) []datum {
 	}
 }
 
-// readyLetters and tamperingLetters return the dead-letter queues of the two rules.
-func readyLetters(stack cfn.Stack) any {
+// readyLetters and lettersOf return the dead-letter queues of rules.
+func readyLetters(stack cfn.Stack) []any {
 	events, _ := stack["FetchPackageFunction"].Properties["Events"].(map[string]any)
 	ready, _ := events["Ready"].(map[string]any)
 	properties, _ := ready["Properties"].(map[string]any)
-	return properties["DeadLetterConfig"]
+	return []any{properties["DeadLetterConfig"]}
 }
 
-func tamperingLetters(stack cfn.Stack) any {
-	targets, _ := stack["TamperingRule"].Properties["Targets"].([]any)
-	target, _ := targets[0].(map[string]any)
-	return target["DeadLetterConfig"]
+func lettersOf(rules ...string) func(cfn.Stack) []any {
+	return func(stack cfn.Stack) (all []any) {
+		for _, rule := range rules {
+			targets, _ := stack[rule].Properties["Targets"].([]any)
+			target, _ := targets[0].(map[string]any)
+			all = append(all, target["DeadLetterConfig"])
+		}
+		return all
+	}
 }
 
 // TestAlarms repeats each documented cause period after period, starting from a healthy day.
@@ -270,6 +280,23 @@ func TestAlarms(t *testing.T) {
 				t.Errorf("%+v does not go off: %v", alarm, periods[len(periods)-alarm.datapoints:])
 			}
 		})
+	}
+}
+
+// A tenant in which nothing happens is no reason for an alarm, nor is a new stack whose first sweep
+// has succeeded.
+func TestQuietIsNoAlarm(t *testing.T) {
+	stack := deploy(t, nil)
+	s := openSite(t, function{nameOf(stack, "PollFunction"), build(t, "poll"), tickTime}, function{})
+	quiet := s.tick()
+	for name, alarm := range alarms(t, stack) {
+		fresh := make([][]datum, alarm.periods-1, alarm.periods) // before the deployment nothing was written
+		if alarm.goesOff(t, append(fresh, quiet)) {
+			t.Errorf("%s goes off on a new stack: %v", name, quiet)
+		}
+		if alarm.goesOff(t, slices.Repeat([][]datum{quiet}, alarm.periods)) {
+			t.Errorf("%s goes off when nothing happens: %v", name, quiet)
+		}
 	}
 }
 

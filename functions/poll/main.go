@@ -47,6 +47,7 @@ func build(ctx context.Context, logger *slog.Logger) (
 	poller := poll.New(poll.Config{
 		Defender:   parts.Defender,
 		Ledger:     parts.Ledger,
+		Health:     parts.Ledger,
 		Bus:        parts.Bus,
 		Budget:     parts.Defender.Gauge,
 		TenantID:   s.TenantID,

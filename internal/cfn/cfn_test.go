@@ -15,6 +15,14 @@ Parameters:
   Days: {Type: Number, MinValue: 1, MaxValue: 9}
 Conditions:
   Named: !Not [!Equals [!Ref Name, ""]]
+  Long: !Equals [!Ref Days, "9"]
+  Both: !And [!Condition Named, !Condition Long]
+  Either: !Or [!Condition Named, !Equals [!Ref Days, "1"]]
+Rules:
+  Together:
+    Assertions:
+      - Assert: !Or [!Not [!Equals [!Ref Name, "z"]], !Equals [!Ref Days, "2"]]
+        AssertDescription: z needs two days
 Resources:
   Bucket:
     Type: AWS::S3::Bucket
@@ -25,6 +33,8 @@ Resources:
       List: &list [!GetAtt Bucket.Arn, !Sub "${Bucket.Arn}/${AWS::StackName}", {Fn::If: [Named, a, b]}]
       Again: *list
       Parts: !Split [",", !Sub "x,${Name}"]
+      Local: !Sub ["${Here}-${Days}", {Here: !If [Either, e, "-"]}]
+      Long: !If [Both, both, !Ref AWS::NoValue]
   Extra:
     Type: AWS::SNS::Topic
     Condition: Named
@@ -51,13 +61,14 @@ func TestDeploy(t *testing.T) {
 	list := []any{"arn:aws:s3:::Bucket", "arn:aws:s3:::Bucket/packhorse", "b"}
 	want := cfn.Stack{"Bucket": {
 		Type: "AWS::S3::Bucket", DeletionPolicy: "Retain",
-		Properties: map[string]any{"Days": "3", "List": list, "Again": list, "Parts": []any{"x", ""}},
+		Properties: map[string]any{"Days": "3", "List": list, "Again": list, "Parts": []any{"x", ""}, "Local": "--3"},
 	}}
 	if !reflect.DeepEqual(stack, want) {
 		t.Errorf("got %v, want %v", stack, want)
 	}
 	stack, err = load(t).Deploy(map[string]string{"Days": "9", "Name": "a,b"})
-	if err != nil || stack["Extra"].Type == "" || stack["Bucket"].Properties["Tag"] != "a,b" {
+	if err != nil || stack["Extra"].Type == "" || stack["Bucket"].Properties["Tag"] != "a,b" ||
+		stack["Bucket"].Properties["Local"] != "e-9" || stack["Bucket"].Properties["Long"] != "both" {
 		t.Errorf("got %v, %v", stack, err)
 	}
 }
@@ -65,7 +76,7 @@ func TestDeploy(t *testing.T) {
 func TestParametersThatAreNotAllowed(t *testing.T) {
 	for name, parameters := range map[string]map[string]string{
 		"missing": {}, "small": {"Days": "0"}, "large": {"Days": "10"}, "text": {"Days": "x"},
-		"pattern": {"Days": "1", "Name": "A"}, "unknown": {"Days": "1", "Other": ""},
+		"pattern": {"Days": "1", "Name": "A"}, "unknown": {"Days": "1", "Other": ""}, "combination": {"Days": "1", "Name": "z"},
 	} {
 		if stack, err := load(t).Deploy(parameters); err == nil {
 			t.Errorf("%s: got %v", name, stack)

@@ -3,6 +3,7 @@ package cfn
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -33,8 +34,8 @@ type deployment struct {
 	values   map[string]string
 }
 
-// Deploy returns the stack. Parameters without a default are required; a value that the template
-// does not allow is an error.
+// Deploy returns the stack. Parameters without a default are required; a value or a combination of
+// values that the template does not allow is an error.
 func (t *Template) Deploy(parameters map[string]string) (Stack, error) {
 	d := deployment{template: t, values: map[string]string{
 		"AWS::AccountId": Account, "AWS::Region": Region, "AWS::StackName": StackName,
@@ -55,6 +56,11 @@ func (t *Template) Deploy(parameters map[string]string) (Stack, error) {
 		}
 		d.values[name] = value
 	}
+	for name, rule := range t.assertions {
+		if err := d.assert(rule); err != nil {
+			return nil, fmt.Errorf("rule %s: %w", name, err)
+		}
+	}
 	stack := Stack{}
 	for name, description := range t.resources {
 		resource, err := d.resource(description)
@@ -66,6 +72,26 @@ func (t *Template) Deploy(parameters map[string]string) (Stack, error) {
 		}
 	}
 	return stack, nil
+}
+
+// assert checks the assertions of an entry of the section Rules.
+func (d deployment) assert(rule any) error {
+	fields, _ := rule.(map[string]any)
+	assertions := sliceOf(fields["Assertions"])
+	if len(assertions) == 0 || fields["RuleCondition"] != nil {
+		return fmt.Errorf("unsupported %v", rule)
+	}
+	for _, item := range assertions {
+		assertion, _ := item.(map[string]any)
+		holds, err := d.resolve(assertion["Assert"])
+		if err != nil {
+			return err
+		}
+		if holds != "true" {
+			return fmt.Errorf("%v", assertion["AssertDescription"])
+		}
+	}
+	return nil
 }
 
 // resource returns the zero Resource if the condition does not hold.
@@ -117,7 +143,7 @@ func (d deployment) resolve(value any) (any, error) {
 	case map[string]any:
 		if len(value) == 1 {
 			for name, argument := range value {
-				if name == "Ref" || strings.HasPrefix(name, "Fn::") {
+				if name == "Ref" || name == "Condition" || strings.HasPrefix(name, "Fn::") {
 					return d.call(name, argument)
 				}
 			}
@@ -155,8 +181,18 @@ func (d deployment) call(name string, argument any) (any, error) {
 		return d.ref(text)
 	case name == "Fn::GetAtt":
 		return d.attribute(text)
+	case name == "Condition":
+		holds, err := d.holds(text)
+		return fmt.Sprint(holds), err
+	case name == "Fn::Sub" && len(arguments) == 2:
+		local, _ := arguments[1].(map[string]any)
+		return d.substitute(fmt.Sprint(arguments[0]), local)
 	case name == "Fn::Sub":
-		return d.substitute(text)
+		return d.substitute(text, nil)
+	case name == "Fn::And":
+		return fmt.Sprint(!slices.Contains(arguments, any("false"))), nil
+	case name == "Fn::Or":
+		return fmt.Sprint(slices.Contains(arguments, any("true"))), nil
 	case name == "Fn::Equals" && len(arguments) == 2:
 		return fmt.Sprint(arguments[0] == arguments[1]), nil
 	case name == "Fn::Not" && len(arguments) == 1:
@@ -221,10 +257,14 @@ func (d deployment) attribute(path string) (any, error) {
 
 var variable = regexp.MustCompile(`\$\{([A-Za-z0-9:.]+)\}`)
 
-func (d deployment) substitute(text string) (any, error) {
+// substitute replaces the variables of a text; local ones are those of the call itself.
+func (d deployment) substitute(text string, local map[string]any) (any, error) {
 	var failure error
 	text = variable.ReplaceAllStringFunc(text, func(match string) string {
 		name := match[2 : len(match)-1]
+		if value, ok := local[name]; ok {
+			return fmt.Sprint(value)
+		}
 		find := d.ref
 		if strings.Contains(name, ".") {
 			find = d.attribute

@@ -22,6 +22,7 @@ type Template struct {
 	parameters map[string]any
 	conditions map[string]any
 	resources  map[string]any
+	assertions map[string]any // the section Rules, which may be missing
 	rules      map[string]Parameter
 }
 
@@ -59,6 +60,7 @@ func Load(path string) (*Template, error) {
 			return nil, fmt.Errorf("parse %s: section %s is missing", path, section)
 		}
 	}
+	t.assertions, _ = root["Rules"].(map[string]any)
 	for name, description := range t.parameters {
 		t.rules[name], err = parameterOf(description)
 		if err != nil {

@@ -72,7 +72,7 @@ func scenarios() []scenario {
 	return []scenario{
 		{
 			name: "A package", actions: 3, ends: "Succeeded", calls: 3, objects: 3, records: 3,
-			rows: []string{"list", "observe", "put Ready", "claim", "look", "lease", "package link", "settle",
+			rows: []string{"list", "observe", "health", "put Ready", "claim", "look", "lease", "package link", "settle",
 				"open link", "copy", "complete", "ledger archived", "manifest", "signature", "put Archived",
 				"ledger announced"},
 		},
@@ -227,6 +227,7 @@ func (w *world) pollOnce(ctx context.Context, p *proc) {
 	poller := poll.New(poll.Config{
 		Defender:   w.defender(p),
 		Ledger:     ledgerPort{w.ledger, p},
+		Health:     ledgerPort{w.ledger, p},
 		Bus:        busPort{p},
 		Budget:     ratelimit.NewGauge(w.counter, w.budget()),
 		TenantID:   w.config.TenantID,

@@ -15,6 +15,7 @@ import (
 	"packhorse/internal/investigation"
 	"packhorse/internal/memory"
 	"packhorse/internal/ratelimit"
+	"packhorse/internal/tenant"
 )
 
 // The columns of the failure table.
@@ -123,6 +124,10 @@ func (l ledgerPort) Seal(ctx context.Context, id investigation.ID, c investigati
 		return err
 	})
 	return rec, err
+}
+
+func (l ledgerPort) SetHealth(ctx context.Context, tenantID string, h tenant.Health) error {
+	return l.p.do("health", func() error { return l.Ledger.SetHealth(ctx, tenantID, h) })
 }
 
 // counterPort is one process's access to the link budget.

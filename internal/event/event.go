@@ -63,6 +63,8 @@ type Archived struct {
 	Sequence         int64     `json:"sequence"` // of the manifest in the tenant's chain
 	// Strangers occupied the action's places in the archive, and are not Packhorse's.
 	Strangers []Stranger `json:"strangers"`
+	// Plain is set by [Of], for what is put on the bus.
+	Plain Plain `json:"plain,omitzero"`
 }
 
 // Stranger is an object that Packhorse did not store, in a place where it stores something.
@@ -95,6 +97,8 @@ type NotCollected struct {
 	QuarantineKey    string               `json:"quarantineKey"` // of the object that came instead, or empty
 	// Strangers occupied the action's places in the archive, and are not Packhorse's.
 	Strangers []Stranger `json:"strangers"`
+	// Plain is set by [Of], for what is put on the bus.
+	Plain Plain `json:"plain,omitzero"`
 }
 
 // NewWork returns the work for an action.
@@ -137,9 +141,13 @@ func NewNotCollected(r investigation.Record) NotCollected {
 }
 
 // Of returns the type and detail of the event for a finished record: archived or not collected.
-func Of(r investigation.Record) (detailType string, detail any) {
+func Of(r investigation.Record) (string, any) {
 	if r.Reason != "" {
-		return TypeNotCollected, NewNotCollected(r)
+		detail := NewNotCollected(r)
+		detail.Plain = plainOf(r)
+		return TypeNotCollected, detail
 	}
-	return TypeArchived, NewArchived(r)
+	detail := NewArchived(r)
+	detail.Plain = plainOf(r)
+	return TypeArchived, detail
 }

@@ -83,12 +83,18 @@ func notCollected() investigation.Record {
 	return rec
 }
 
+// announced is what is put on the bus about a record.
+func announced(rec investigation.Record) any {
+	_, detail := event.Of(rec)
+	return detail
+}
+
 // details maps the golden files to their details.
 func details() map[string]any {
 	return map[string]any{
 		"ready.json":         event.NewWork(record().ID),
-		"archived.json":      event.NewArchived(archived()),
-		"not_collected.json": event.NewNotCollected(notCollected()),
+		"archived.json":      announced(archived()),
+		"not_collected.json": announced(notCollected()),
 	}
 }
 
@@ -145,10 +151,10 @@ func TestFields(t *testing.T) {
 			}
 			switch token {
 			case json.Delim('{'):
-				depth++
+				depth, key = depth+1, true
 				continue
 			case json.Delim('}'):
-				depth--
+				depth, key = depth-1, true
 				continue
 			}
 			if key {

@@ -64,7 +64,7 @@ func (h *Handler) answer(ctx context.Context, id investigation.ID, r Result) (An
 		return h.archived(ctx, answer, r), nil
 	case OutcomeNotCollected:
 		h.logger.WarnContext(ctx, "the package was not collected", slog.String("actionId", id.ActionID),
-			slog.String("reason", string(rec.Reason)), slog.String("message", rec.Message))
+			slog.String("reason", string(rec.Reason)), slog.String("explanation", rec.Message))
 		answer.Reason = string(rec.Reason)
 	case OutcomeConcluded:
 		h.logger.InfoContext(ctx, "the action is concluded", slog.String("actionId", id.ActionID),

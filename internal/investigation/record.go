@@ -55,6 +55,11 @@ func ByCreation(a, b Record) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ActionID, b.ActionID))
 }
 
+// AnnouncedSince reports whether the outcome was announced at t or later.
+func (r Record) AnnouncedSince(t time.Time) bool {
+	return r.State == StateDone && !r.AnnouncedAt.Before(t)
+}
+
 // Lane sorts the due work. Live packages come before the backlog; decided actions have a lane of their
 // own, so that a backlog of days does not hold them up.
 type Lane string

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 // Ledger is a ledger in memory, for tests. It is strict: like every ledger it refuses an invalid record, and
@@ -18,12 +19,14 @@ type Ledger struct {
 	mu      sync.Mutex // guards what follows
 	records map[investigation.ID]investigation.Record
 	heads   map[string]investigation.Head // by tenant
+	healths map[string]tenant.Health
 }
 
 // NewLedger returns an empty ledger.
 func NewLedger() *Ledger {
 	return &Ledger{
 		records: map[investigation.ID]investigation.Record{}, heads: map[string]investigation.Head{},
+		healths: map[string]tenant.Health{},
 	}
 }
 
@@ -134,6 +137,27 @@ func (m *Ledger) Head(ctx context.Context, tenantID string) (investigation.Head,
 	return m.heads[tenantID], nil
 }
 
+// Health implements poll.HealthStore.
+func (m *Ledger) Health(ctx context.Context, tenantID string) (tenant.Health, error) {
+	if err := ctx.Err(); err != nil {
+		return tenant.Health{}, fmt.Errorf("read the health: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.healths[tenantID], nil
+}
+
+// SetHealth implements poll.HealthStore.
+func (m *Ledger) SetHealth(ctx context.Context, tenantID string, h tenant.Health) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("write the health: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.healths[tenantID] = h
+	return nil
+}
+
 // Records returns all records of the tenant in the order of [investigation.ByCreation].
 func (m *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
 	if err := ctx.Err(); err != nil {
@@ -144,6 +168,18 @@ func (m *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.
 	})
 	slices.SortFunc(all, investigation.ByCreation)
 	return all, err
+}
+
+// Open returns the tenant's records that are not done, in the order of [investigation.ByCreation].
+func (m *Ledger) Open(ctx context.Context, tenantID string) ([]investigation.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list the open records: %w", err)
+	}
+	open, err := m.find(func(id investigation.ID, rec investigation.Record) bool {
+		return id.TenantID == tenantID && rec.State != investigation.StateDone
+	})
+	slices.SortFunc(open, investigation.ByCreation)
+	return open, err
 }
 
 // change keeps the record and the head that decide returns, or neither.

@@ -8,7 +8,9 @@ import (
 
 // Answer is the result of a tick. The metrics are derived from it.
 type Answer struct {
-	Sweeps              int     `json:"sweeps"`
+	Sweeps int `json:"sweeps"`
+	// Completed counts the sweeps that finished a listing and wrote all of it to the ledger.
+	Completed           int     `json:"completed"`
 	LongestSweepSeconds float64 `json:"longestSweepSeconds"`
 	Seen                int     `json:"seen"`         // actions that were new to the ledger
 	Ready               int     `json:"ready"`        // actions that became ready
@@ -26,6 +28,7 @@ type Answer struct {
 func (a Answer) and(next Answer) Answer {
 	return Answer{
 		Sweeps:              a.Sweeps + next.Sweeps,
+		Completed:           a.Completed + next.Completed,
 		LongestSweepSeconds: max(a.LongestSweepSeconds, next.LongestSweepSeconds),
 		Seen:                a.Seen + next.Seen,
 		Ready:               a.Ready + next.Ready,
@@ -37,8 +40,11 @@ func (a Answer) and(next Answer) Answer {
 	}
 }
 
-func (a *Answer) swept(took time.Duration) {
+func (a *Answer) swept(took time.Duration, completed bool) {
 	a.Sweeps++
+	if completed {
+		a.Completed++
+	}
 	a.LongestSweepSeconds = max(a.LongestSweepSeconds, took.Seconds())
 }
 

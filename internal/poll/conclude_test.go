@@ -67,6 +67,7 @@ func newBench(t *testing.T, failed int) *bench {
 	b.poller = poll.New(poll.Config{
 		Defender:   tenant,
 		Ledger:     b.ledger,
+		Health:     b.ledger,
 		Bus:        b.bus,
 		Budget:     b.bus,
 		TenantID:   tenantID,

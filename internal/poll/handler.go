@@ -36,7 +36,7 @@ func (h *Handler) Handle(ctx context.Context) (Answer, error) {
 	}
 	answer, err := h.poller.Tick(ctx, until)
 	h.logger.InfoContext(ctx, "the tick has ended", slog.Int("sweeps", answer.Sweeps),
-		slog.Int("handedOver", answer.HandedOver), slog.Int("due", answer.Due))
+		slog.Int("completed", answer.Completed), slog.Int("handedOver", answer.HandedOver), slog.Int("due", answer.Due))
 	if err != nil {
 		h.logger.ErrorContext(ctx, "the tick had failures; the failed work is due again",
 			slog.String("error", err.Error()))

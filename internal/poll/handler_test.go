@@ -75,6 +75,7 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	poller := poll.New(poll.Config{
 		Defender:   w,
 		Ledger:     w.ledger,
+		Health:     w.ledger,
 		Bus:        w,
 		Budget:     w,
 		TenantID:   tenantID,
@@ -140,7 +141,7 @@ func TestTickCounts(t *testing.T) {
 			t.Errorf("got %+v, %v; logged %s", answer, err, log)
 		}
 		answer.OldestReadySeconds = 0
-		want := poll.Answer{Sweeps: w.listed, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1,
+		want := poll.Answer{Sweeps: w.listed, Completed: w.listed, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1,
 			HandedOver: w.ready, Decided: w.decided, Due: 2}
 		if answer != want || w.ready < 2 || w.decided != 1 || w.listed < 2 {
 			t.Errorf("got %+v, want %+v", answer, want)

@@ -42,6 +42,7 @@ const (
 type Poller struct {
 	defender   Defender
 	ledger     Ledger
+	healths    HealthStore
 	bus        Bus
 	budget     Budget
 	tenantID   string
@@ -51,6 +52,7 @@ type Poller struct {
 	now        func() time.Time
 	logger     *slog.Logger
 
+	health    health
 	memory    memory
 	listing   investigation.Listing // under way, or the last one
 	listedNew bool                  // that listing has shown a young waiting action
@@ -66,6 +68,7 @@ type Poller struct {
 type Config struct {
 	Defender Defender
 	Ledger   Ledger
+	Health   HealthStore
 	Bus      Bus
 	Budget   Budget
 	TenantID string
@@ -84,7 +87,7 @@ type Config struct {
 // New returns a Poller for one tenant.
 func New(c Config) *Poller {
 	return &Poller{
-		defender: c.Defender, ledger: c.Ledger, bus: c.Bus, budget: c.Budget, tenantID: c.TenantID,
+		defender: c.Defender, ledger: c.Ledger, healths: c.Health, bus: c.Bus, budget: c.Budget, tenantID: c.TenantID,
 		cases: c.Cases, lookback: c.Lookback, sweepEvery: c.SweepEvery, now: c.Now, logger: c.Logger,
 		memory: newMemory(), odd: map[string]bool{}, handed: handovers{},
 	}
@@ -136,8 +139,9 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	if !p.now().Before(p.nextSweep()) {
 		began := p.now()
 		err := p.sweep(ctx, &s)
-		swept = err == nil && len(s.failed.named) == 0 && p.listing.Done
-		s.did.swept(p.now().Sub(began))
+		took := p.now().Sub(began)
+		swept = p.judge(ctx, &s, err)
+		s.did.swept(took, swept)
 		if !errors.Is(err, investigation.ErrBudgetSpent) { // not a failure: a later step continues
 			s.add(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 // Defender is the tenant whose actions are listed.
@@ -42,6 +43,16 @@ type Ledger interface {
 	// index that names them is not consistent.
 	Due(ctx context.Context, tenantID string, lane investigation.Lane, now time.Time, limit int) (
 		[]investigation.Record, error)
+}
+
+// HealthStore keeps how well the sweeps of each tenant work, for people who ask. The sweeps do not depend on it.
+type HealthStore interface {
+	// Health returns what was stored last, or the zero Health.
+	Health(ctx context.Context, tenantID string) (tenant.Health, error)
+
+	// SetHealth replaces it, even if somebody else stored another one in between: whoever sweeps next
+	// stores a newer one.
+	SetHealth(ctx context.Context, tenantID string, h tenant.Health) error
 }
 
 // Bus delivers events to the fetchers.

@@ -108,6 +108,7 @@ func TestOneActionDoesNotStopTheOthers(t *testing.T) {
 		p := poll.New(poll.Config{
 			Defender:   tenant,
 			Ledger:     ledger,
+			Health:     memory.NewLedger(),
 			Bus:        others,
 			Budget:     others,
 			TenantID:   tenantID,

@@ -30,7 +30,9 @@ const (
 // with all others.
 func (p *Poller) Sweep(ctx context.Context) error {
 	var s step
-	s.add(p.sweep(ctx, &s))
+	err := p.sweep(ctx, &s)
+	p.judge(ctx, &s, err)
+	s.add(err)
 	return s.err()
 }
 

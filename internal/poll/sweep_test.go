@@ -80,6 +80,7 @@ func pollerOf(t *testing.T, tenant poll.Defender, ledger poll.Ledger, log *strin
 	return poll.New(poll.Config{
 		Defender:   tenant,
 		Ledger:     ledger,
+		Health:     memory.NewLedger(),
 		Bus:        others,
 		Budget:     others,
 		TenantID:   tenantID,

@@ -3,31 +3,38 @@ package tenant
 
 import "time"
 
-// Health is how well the sweeps of a tenant work. The zero Health is a tenant that was never swept.
+// Health is how well the sweeps of a tenant work. The zero Health is a tenant that was never swept. Its times
+// are UTC and cut to milliseconds, the precision that every store keeps.
 type Health struct {
 	SweptAt      time.Time // the last successful sweep; zero if there was none
+	TriedAt      time.Time // the last sweep, successful or not
 	FailingSince time.Time // the first failed sweep since then; zero if the last one succeeded
 	Message      string    // why the last sweep failed; free of links and tokens
 }
 
-// Heartbeat is how often an unchanged Health is stored again, so that readers see that sweeps go on.
-const Heartbeat = time.Minute
+// Heartbeat is how often a Health is stored again while nothing changes, so that readers see that sweeps go
+// on. It is a little less than a minute, so that a poller that sweeps once a minute stores every sweep.
+const Heartbeat = 55 * time.Second
 
 // Succeeded returns the health after a successful sweep.
-func (Health) Succeeded(now time.Time) Health { return Health{SweptAt: now} }
+func (Health) Succeeded(now time.Time) Health {
+	now = cut(now)
+	return Health{SweptAt: now, TriedAt: now}
+}
 
 // Failed returns the health after a failed sweep.
 func (h Health) Failed(now time.Time, message string) Health {
-	h.Message = message
+	h.TriedAt, h.Message = cut(now), message
 	if h.FailingSince.IsZero() {
-		h.FailingSince = now
+		h.FailingSince = h.TriedAt
 	}
 	return h
 }
 
-// Worth reports whether h is worth storing over stored: the tenant began or stopped failing, fails for
-// another reason, or the heartbeat is due.
+// Worth reports whether h is worth storing over stored: the tenant began or stopped failing, or the heartbeat
+// is due. Another message alone is not, because some services put a new number into every answer.
 func (h Health) Worth(stored Health) bool {
-	return h.FailingSince != stored.FailingSince || h.Message != stored.Message ||
-		h.SweptAt.Sub(stored.SweptAt) >= Heartbeat
+	return h.FailingSince != stored.FailingSince || h.TriedAt.Sub(stored.TriedAt) >= Heartbeat
 }
+
+func cut(t time.Time) time.Time { return t.Round(0).UTC().Truncate(time.Millisecond) }

@@ -7,7 +7,7 @@ import (
 	"packhorse/internal/tenant"
 )
 
-// TestHealth: a change is stored at once, an unchanged health once a heartbeat.
+// TestHealth: the first failure and the first success are stored at once, everything else once a heartbeat.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
@@ -21,8 +21,9 @@ func TestHealth(t *testing.T) {
 		"next sweep":            {well.Succeeded(now.Add(tenant.Heartbeat - 1)), well, false},
 		"heartbeat":             {well.Succeeded(now.Add(tenant.Heartbeat)), well, true},
 		"first failure":         {ill, well, true},
-		"same failure":          {ill.Failed(now.Add(time.Hour), "refused"), ill, false},
-		"another failure":       {ill.Failed(now.Add(time.Hour), "down"), ill, true},
+		"next failure":          {ill.Failed(now.Add(10*time.Second), "refused"), ill, false},
+		"another failure":       {ill.Failed(now.Add(10*time.Second), "refused, number 7"), ill, false},
+		"failing on":            {ill.Failed(now.Add(tenant.Heartbeat+time.Second), "down"), ill, true},
 		"recovery":              {ill.Succeeded(now.Add(2 * time.Second)), ill, true},
 		"failed from the start": {tenant.Health{}.Failed(now, "refused"), tenant.Health{}, true},
 	} {
@@ -30,7 +31,12 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: got %t", name, got)
 		}
 	}
-	if again := ill.Failed(now.Add(time.Hour), "down"); again.FailingSince != now.Add(time.Second) || again.SweptAt != now {
-		t.Errorf("a second failure: %+v", again)
+	later := now.Add(time.Hour)
+	want := tenant.Health{SweptAt: now, FailingSince: now.Add(time.Second), TriedAt: later, Message: "down"}
+	if again := ill.Failed(later.Add(999), "down"); again != want {
+		t.Errorf("a second failure: %+v, want %+v", again, want)
+	}
+	if again := ill.Succeeded(later); again != (tenant.Health{SweptAt: later, TriedAt: later}) {
+		t.Errorf("after it: %+v", again)
 	}
 }

@@ -29,6 +29,8 @@ const (
 type entry struct {
 	name                             []byte
 	flags                            uint16
+	method                           uint16
+	crc                              uint32 // CRC-32 of the uncompressed bytes
 	mode                             uint32
 	compressed, uncompressed, offset uint64
 	volume                           uint16
@@ -51,6 +53,8 @@ func nextEntry(p []byte, number uint64) (entry, []byte, error) {
 	e := entry{
 		name:         p[directoryLength:name],
 		flags:        binary.LittleEndian.Uint16(p[8:]),
+		method:       binary.LittleEndian.Uint16(p[10:]),
+		crc:          binary.LittleEndian.Uint32(p[16:]),
 		mode:         binary.LittleEndian.Uint32(p[38:]) >> modeShift,
 		compressed:   uint64(binary.LittleEndian.Uint32(p[20:])),
 		uncompressed: uint64(binary.LittleEndian.Uint32(p[24:])),

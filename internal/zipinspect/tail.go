@@ -10,6 +10,7 @@ const tailMax = 8 << 20
 type zipTail struct {
 	first [4]byte
 	ring  []byte // the last bytes; once tailMax long it wraps at size % tailMax
+	whole bool   // the last bytes were read at once: ring does not wrap, whatever its length
 }
 
 // write takes p, which begins at the given offset of the stream.
@@ -41,6 +42,10 @@ func (t *zipTail) last(n, size int64) []byte {
 func (t *zipTail) slice(from, to, size int64) []byte {
 	if from < size-int64(len(t.ring)) || from < 0 || from >= to || to > size {
 		return nil
+	}
+	if t.whole {
+		start := size - int64(len(t.ring))
+		return t.ring[from-start : to-start]
 	}
 	begin, end := from%tailMax, to%tailMax
 	if begin < end {

@@ -13,7 +13,8 @@ import (
 
 // Summary is the result of a run.
 type Summary struct {
-	Records   []investigation.Record // all of the tenant's records in the ledger
+	Records   []investigation.Record // of the tenant: those that the run finished or left open, at least
+	Earlier   int                    // how many were done before the run and are not among them
 	StartedAt time.Time
 	EndedAt   time.Time
 	// Locate returns where to find a receipt's object: a path or an s3:// URL.
@@ -59,7 +60,7 @@ type counts struct {
 }
 
 func (s Summary) counts() counts {
-	var c counts
+	c := counts{Earlier: s.Earlier}
 	for _, rec := range s.Records {
 		switch {
 		case rec.State == investigation.StateDone && rec.AnnouncedAt.Before(s.StartedAt):
@@ -98,15 +99,15 @@ func (s Summary) table(out io.Writer) error {
 	if s.Simulated {
 		fmt.Fprintf(out, "\n%s\n", simulation)
 	}
-	var g grid
-	g.row("HOST", "REQUESTED BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
+	var g Grid
+	g.Row("HOST", "REQUESTED BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
 	for _, rec := range s.current() {
 		size, took := "–", "–"
 		if rec.Receipt.Key != "" {
 			size = Bytes(rec.Receipt.Size)
 			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
 		}
-		g.row(host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
+		g.Row(host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
 	}
 	fmt.Fprintln(out)
 	_, err := g.WriteTo(out)

@@ -113,15 +113,15 @@ func (v Verification) counts(out io.Writer) error {
 	if len(order) == 0 {
 		return nil
 	}
-	var g grid
-	g.row("CHECK", "OK", "WRONG", "NOT ESTABLISHED", "NOT CHECKED", "NOT NEEDED")
+	var g Grid
+	g.Row("CHECK", "OK", "WRONG", "NOT ESTABLISHED", "NOT CHECKED", "NOT NEEDED")
 	for _, check := range order {
 		row := []string{string(check)}
 		for _, verdict := range []verify.Verdict{verify.VerdictOK, verify.VerdictMismatch, verify.VerdictNotEstablished,
 			verify.VerdictNotChecked, notNeeded} {
 			row = append(row, strconv.Itoa(tallies[check][verdict]))
 		}
-		g.row(row...)
+		g.Row(row...)
 	}
 	fmt.Fprintln(out)
 	_, err := g.WriteTo(out)

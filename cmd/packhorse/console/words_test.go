@@ -76,7 +76,7 @@ func TestWordsFromOutside(t *testing.T) {
 			return j.Summary(verify.Summary{Where: trick()})
 		},
 		"list": func(out *bytes.Buffer) error {
-			return records.JSON(out, []investigation.Record{record(), refused()})
+			return records.JSON(out, []investigation.Record{record(), refused()}, now())
 		},
 	} {
 		var out bytes.Buffer
@@ -109,7 +109,7 @@ func TestWordsFromOutside(t *testing.T) {
 			return nil
 		},
 		"table of list": func(out *bytes.Buffer) error {
-			return records.Table(out, []investigation.Record{record(), refused()})
+			return records.Table(out, []investigation.Record{record(), refused()}, records.Layout{Now: now()})
 		},
 		"table of verify": func(out *bytes.Buffer) error {
 			return console.Verification{Summary: verify.Summary{

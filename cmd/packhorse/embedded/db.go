@@ -20,7 +20,7 @@ import (
 const (
 	// schemaVersion is written into the file. A file of a later version is refused rather than
 	// misread.
-	schemaVersion = 2
+	schemaVersion = 4
 
 	// busyTimeout is how long a transaction waits for those of other processes. One takes a few
 	// milliseconds, mostly for the disk.
@@ -33,35 +33,6 @@ const (
 	folderMode = 0o700
 	fileMode   = 0o600
 )
-
-// migrations returns the statements that upgrade a file: the i-th from version i to i+1, where version
-// 0 is an empty file. They were shipped and never change.
-func migrations() []string {
-	return []string{`
-CREATE TABLE actions (
-	tenant_id TEXT NOT NULL,
-	action_id TEXT NOT NULL,
-	lane      TEXT NOT NULL, -- empty: nothing to be done
-	due_at    INTEGER NOT NULL, -- milliseconds since 1970
-	record    TEXT NOT NULL, -- JSON
-	PRIMARY KEY (tenant_id, action_id)
-) WITHOUT ROWID;
-CREATE INDEX due ON actions (tenant_id, lane, due_at, action_id) WHERE lane <> '';
-CREATE TABLE budgets (
-	name  TEXT PRIMARY KEY,
-	state TEXT NOT NULL -- JSON
-) WITHOUT ROWID;
-`, `
-CREATE TABLE chains (
-	tenant_id TEXT PRIMARY KEY,
-	sequence  INTEGER NOT NULL, -- of the last manifest; the first has 1
-	digest    TEXT NOT NULL -- SHA-256 of its bytes, lower-case hexadecimal
-) WITHOUT ROWID;
-`}
-}
-
-// tables is the number of tables in a file of each version, from 0 on.
-func tables() [schemaVersion + 1]int { return [...]int{0, 2, 3} }
 
 // DB is the file that keeps the ledger and the budget. Several processes may open it at once, and
 // it is safe for concurrent use.
@@ -208,7 +179,7 @@ func (db *DB) migrate(ctx context.Context) error {
 			(SELECT user_version FROM pragma_user_version),
 			(SELECT count(*) FROM sqlite_schema WHERE type = 'table'),
 			(SELECT count(*) FROM sqlite_schema
-				WHERE type = 'table' AND name IN ('actions', 'budgets', 'chains'))`).
+				WHERE type = 'table' AND name IN ('actions', 'budgets', 'chains', 'healths'))`).
 			Scan(&version, &all, &ours)
 		switch {
 		case err != nil:
@@ -223,7 +194,7 @@ func (db *DB) migrate(ctx context.Context) error {
 			return nil
 		}
 		for _, migration := range migrations()[version:] {
-			_, err = tx.ExecContext(ctx, migration)
+			err = migration(ctx, tx)
 			if err != nil {
 				return err
 			}

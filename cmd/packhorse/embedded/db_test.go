@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"packhorse/cmd/packhorse/embedded"
+	"packhorse/internal/investigation"
+	health "packhorse/internal/tenant"
 )
 
 // openDB opens a database for the length of a test.
@@ -37,7 +39,7 @@ func newDB(t *testing.T) *embedded.DB {
 func TestOpenIsDurable(t *testing.T) {
 	db := newDB(t)
 	for name, want := range map[string]string{
-		"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000", "user_version": "2",
+		"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000", "user_version": "4",
 	} {
 		got, err := db.Pragma(t.Context(), name)
 		if err != nil || got != want {
@@ -93,7 +95,7 @@ func TestOpenRelativePathSurvivesChdir(t *testing.T) {
 	if _, err := db.Pragma(ctx, "user_version"); err == nil {
 		t.Error("a cancelled query got an answer")
 	}
-	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "2" {
+	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "4" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if _, err := os.Stat(filepath.Join(elsewhere, "packhorse.db")); !errors.Is(err, fs.ErrNotExist) {
@@ -135,8 +137,8 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 			write(t, path, "x")
 		}, true, "not a database"},
 		{"a later schema", func(t *testing.T, path string) {
-			prepare(t, path, "PRAGMA user_version = 3")
-		}, true, "schema version 3 and this program knows 2"},
+			prepare(t, path, "PRAGMA user_version = 5")
+		}, true, "schema version 5 and this program knows 4"},
 		{"another program's, of the same version", func(t *testing.T, path string) {
 			prepare(t, path, "DROP TABLE actions", "CREATE TABLE films (title)")
 		}, true, "another program's"},
@@ -144,7 +146,7 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 			prepare(t, path, "DROP TABLE budgets", "PRAGMA user_version = 0")
 		}, true, "another program's"},
 		{"another program's, of an earlier version", func(t *testing.T, path string) {
-			prepare(t, path, "DROP TABLE budgets", "DROP TABLE chains", "PRAGMA user_version = 1")
+			prepare(t, path, "DROP TABLE budgets", "DROP TABLE chains", "DROP TABLE healths", "PRAGMA user_version = 1")
 		}, true, "another program's"},
 		{"another program's, of a version below zero", func(t *testing.T, path string) {
 			prepare(t, path, "PRAGMA user_version = -1")
@@ -195,7 +197,7 @@ func TestOpenFailsInAReadOnlyFolder(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "packhorse.db")
 		if existing {
-			prepare(t, path, "PRAGMA user_version = 2")
+			prepare(t, path, "PRAGMA user_version = 4")
 		}
 		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)
@@ -279,5 +281,25 @@ func TestOpenTogetherSucceeds(t *testing.T) {
 		}
 		close(start)
 		all.Wait()
+	}
+}
+
+// TestMalformedHealth: the error names the tenant, and the next write mends the row.
+func TestMalformedHealth(t *testing.T) {
+	db := newDB(t)
+	ledger := embedded.NewLedger(db)
+	if _, err := db.Text(t.Context(), "INSERT INTO healths VALUES ('"+tenant+"', 'soon', 0, 0, '') RETURNING tenant_id"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := ledger.Health(t.Context(), tenant)
+	if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), tenant) {
+		t.Errorf("got %v", err)
+	}
+	want := health.Health{}.Succeeded(now)
+	if err := ledger.SetHealth(t.Context(), tenant, want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ledger.Health(t.Context(), tenant); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }

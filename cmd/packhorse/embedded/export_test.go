@@ -3,6 +3,9 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"testing"
+
+	"packhorse/internal/investigation"
 )
 
 // Pragma reads a setting of the connection.
@@ -23,4 +26,28 @@ func (db *DB) Text(ctx context.Context, query string) (string, error) {
 	var value string
 	err := db.sql.QueryRowContext(ctx, query).Scan(&value)
 	return value, err
+}
+
+// Plan returns how SQLite answers [Ledger.Find], step by step.
+func (l *Ledger) Plan(t *testing.T, f investigation.Filter) (steps []string) {
+	t.Helper()
+	statement, args := byKeys(keysOf(f.TenantID, f))
+	rows, err := l.db.sql.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := rows.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	return steps
 }

@@ -117,8 +117,11 @@ func (l *Ledger) inTransaction(ctx context.Context, id investigation.ID, c inves
 	return next, nil
 }
 
-// selectRows begins every query for records.
-const selectRows = "SELECT tenant_id, action_id, lane, due_at, record FROM actions "
+// selectRows begins a query for records.
+const selectRows = "SELECT " + rowColumns + " FROM actions "
+
+// rowColumns are what [actionRow.columns] reads.
+const rowColumns = "tenant_id, action_id, lane, due_at, record, " + indexColumns
 
 // noLimit asks a query for every record.
 const noLimit = math.MaxInt
@@ -128,29 +131,41 @@ const noLimit = math.MaxInt
 func (l *Ledger) query(ctx context.Context, limit int, statement string, args ...any) (
 	records []investigation.Record, err error,
 ) {
-	rows, err := l.db.sql.QueryContext(ctx, statement, args...)
-	if err != nil {
-		return nil, fmt.Errorf("query the ledger: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
 	var bad []error
-	for len(records) < limit && rows.Next() {
-		var row actionRow
-		err := rows.Scan(row.columns()...)
-		if err != nil {
-			return nil, fmt.Errorf("read the ledger: %w", err)
-		}
+	err = l.rows(ctx, statement, args, func(row *actionRow) bool {
 		rec, err := row.decode()
 		if err != nil {
 			bad = append(bad, err)
-			continue
+		} else {
+			records = append(records, rec)
 		}
-		records = append(records, rec)
-	}
-	if rows.Err() != nil {
-		return nil, fmt.Errorf("read the ledger: %w", rows.Err())
+		return len(records) < limit
+	})
+	if err != nil {
+		return nil, err
 	}
 	return records, errors.Join(bad...)
+}
+
+// rows passes each row to see, until that returns false.
+func (l *Ledger) rows(ctx context.Context, statement string, args []any, see func(*actionRow) bool) (err error) {
+	rows, err := l.db.sql.QueryContext(ctx, statement, args...)
+	if err != nil {
+		return fmt.Errorf("query the ledger: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for more := true; more && rows.Next(); {
+		var row actionRow
+		err := rows.Scan(row.columns()...)
+		if err != nil {
+			return fmt.Errorf("read the ledger: %w", err)
+		}
+		more = see(&row)
+	}
+	if rows.Err() != nil {
+		return fmt.Errorf("read the ledger: %w", rows.Err())
+	}
+	return nil
 }
 
 func loadRecord(ctx context.Context, q querier, id investigation.ID) (investigation.Record, error) {

@@ -2,8 +2,11 @@ package embedded_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -90,7 +93,7 @@ func TestVersionOneIsMigrated(t *testing.T) {
 	}
 	all.Wait()
 	db := openDB(t, path)
-	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "2" {
+	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "4" {
 		t.Errorf("got version %q, %v", got, err)
 	}
 	if got, err := db.Text(t.Context(), "SELECT name FROM budgets"); err != nil || got != "b" {
@@ -154,5 +157,112 @@ func TestMigrationIsAllOrNothing(t *testing.T) {
 		(SELECT count(*) FROM actions)`).Scan(&version, &actions)
 	if err != nil || version != 1 || actions != 3 {
 		t.Errorf("got version %d with %d actions, %v", version, actions, err)
+	}
+}
+
+// versionTwo has the statements with which version 2 upgraded a file of version 1, verbatim.
+const versionTwo = `
+CREATE TABLE chains (
+	tenant_id TEXT PRIMARY KEY,
+	sequence  INTEGER NOT NULL, -- of the last manifest; the first has 1
+	digest    TEXT NOT NULL -- SHA-256 of its bytes, lower-case hexadecimal
+) WITHOUT ROWID;
+PRAGMA user_version = 2;
+`
+
+// raw opens the file without migrating it, as another program would.
+func raw(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// dump returns every row of version 2, with the types of its values.
+func dump(t *testing.T, db *sql.DB) []string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `SELECT quote(tenant_id) || quote(action_id) || quote(lane) ||
+		quote(due_at) || quote(record) FROM actions ORDER BY 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := rows.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var all []string
+	for rows.Next() {
+		var row string
+		if err := rows.Scan(&row); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, row)
+	}
+	return all
+}
+
+// TestVersionTwoIsMigrated: every row is kept byte for byte, malformed ones and those with strange types
+// included; the records are found by index, the malformed rows named, and nothing is in the way of work.
+func TestVersionTwoIsMigrated(t *testing.T) {
+	path := oldFile(t)
+	old := raw(t, path)
+	statements := []string{versionTwo}
+	for i := range 1200 { // more than two batches
+		id := fmt.Sprintf("%040x", i)
+		statements = append(statements, fmt.Sprintf(`INSERT INTO actions VALUES ('%s', '%s', '', 0, '{`+oldFacts+
+			`,"computerDnsName":"Fin-%d.contoso.test","state":"waiting"}')`, tenant, id, id, "Pending", i%7))
+	}
+	bad := []string{"9a", "9b", "9c", "9d", "9e"}
+	for i, values := range []string{
+		"'%s', '%s', '', 0, 'x'", "'%s', '%s', '', 0, x'00ff'", "'%s', '%s', 'live', 'soon', '{}'",
+		"'%s', x'%s', '', 0, '{}'", "'%s', '%s', 7, 0.5, 'null'",
+	} {
+		statements = append(statements, fmt.Sprintf("INSERT INTO actions VALUES ("+values+")", tenant, bad[i]))
+	}
+	for _, statement := range statements {
+		if _, err := old.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%v: %.300s", err, statement)
+		}
+	}
+	before := dump(t, old)
+
+	db := openDB(t, path)
+	ledger := embedded.NewLedger(db)
+	if after := dump(t, old); !slices.Equal(before, after) || len(after) != 1208 {
+		t.Errorf("%d rows became %d, or they differ", len(before), len(after))
+	}
+	found, err := ledger.Find(t.Context(), investigation.Filter{Machine: "fin-3", TenantID: tenant})
+	if len(found) != 171 || !errors.Is(err, investigation.ErrBadRecord) ||
+		strings.Count(err.Error(), "the row of action") != len(bad) {
+		t.Errorf("found %d, %v", len(found), err)
+	}
+	for _, column := range []string{"state", "created_at", "host"} {
+		if got, err := db.Text(t.Context(), "SELECT count(*) FROM actions WHERE "+column+" = ''"); got != "5" {
+			t.Errorf("%s is empty in %s rows, %v", column, got, err)
+		}
+	}
+	open, _ := ledger.Open(t.Context(), tenant)
+	counts, _ := ledger.Counts(t.Context(), "", now)
+	if len(open) != 1203 || counts.ByState[investigation.StateWaiting] != 1200 {
+		t.Errorf("%d open, %+v", len(open), counts)
+	}
+	// A process of version 2 that still has the file open cannot leave columns that contradict the record.
+	_, err = old.ExecContext(t.Context(), `INSERT INTO actions (tenant_id, action_id, lane, due_at, record)
+		VALUES (?, ?, '', 0, '{}') ON CONFLICT (tenant_id, action_id) DO UPDATE SET
+			lane = excluded.lane, due_at = excluded.due_at, record = excluded.record`, tenant, found[0].ActionID)
+	if err == nil {
+		t.Error("the statement of version 2 was accepted")
+	}
+	if after := dump(t, old); !slices.Equal(before, after) {
+		t.Error("a refused statement changed a row")
 	}
 }

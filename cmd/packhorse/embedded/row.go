@@ -16,17 +16,32 @@ type actionRow struct {
 	id    investigation.ID
 	lane  investigation.Lane
 	dueAt string // may hold any text; a due time is a decimal integer
+	index indexRow
 	text  string
 }
 
 // columns are the scan destinations for selectRows.
 func (row *actionRow) columns() []any {
-	return []any{&row.id.TenantID, &row.id.ActionID, &row.lane, &row.dueAt, &row.text}
+	head := []any{&row.id.TenantID, &row.id.ActionID, &row.lane, &row.dueAt, &row.text}
+	return append(head, row.index.columns()...)
 }
 
 // decode returns the record in the row. An error wraps investigation.ErrBadRecord and names the
 // action.
 func (row *actionRow) decode() (investigation.Record, error) {
+	rec, err := row.decodeText()
+	if err != nil {
+		return investigation.Record{}, err
+	}
+	err = row.index.check(rec)
+	if err != nil {
+		return investigation.Record{}, row.bad(err)
+	}
+	return rec, nil
+}
+
+// decodeText is decode without regard to the columns of the index, which versions before 3 lack.
+func (row *actionRow) decodeText() (investigation.Record, error) {
 	var fields recordRow
 	err := json.Unmarshal([]byte(row.text), &fields)
 	if err != nil {
@@ -63,12 +78,40 @@ func saveRecord(ctx context.Context, tx *sql.Tx, rec investigation.Record) error
 	if err != nil {
 		return err
 	}
+	index := indexOf(rec)
+	done, err := saveProgress(ctx, tx, rec, &index, string(text))
+	if err != nil || done {
+		return err
+	}
 	_, err = tx.ExecContext(ctx, `
-		INSERT INTO actions (tenant_id, action_id, lane, due_at, record) VALUES (?, ?, ?, ?, ?)
+		INSERT INTO actions (tenant_id, action_id, lane, due_at, record, `+indexColumns+`)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (tenant_id, action_id) DO UPDATE SET
-			lane = excluded.lane, due_at = excluded.due_at, record = excluded.record`,
-		rec.TenantID, rec.ActionID, string(rec.Lane), toMillis(rec.DueAt), string(text))
+			lane = excluded.lane, due_at = excluded.due_at, record = excluded.record,
+			state = excluded.state, outcome = excluded.outcome, announced_at = excluded.announced_at,
+			created_at = excluded.created_at, machine_id = excluded.machine_id, host = excluded.host,
+			requestor = excluded.requestor, case_id = excluded.case_id`,
+		append([]any{rec.TenantID, rec.ActionID, string(rec.Lane), toMillis(rec.DueAt), string(text)},
+			index.values()...)...)
 	return err
+}
+
+// saveProgress writes the record if the row has its facts already, and otherwise returns false. SQLite
+// rewrites each index with a column that a statement sets, and most indexes have only facts.
+func saveProgress(ctx context.Context, tx *sql.Tx, rec investigation.Record, index *indexRow, text string) (
+	bool, error,
+) {
+	args := append([]any{string(rec.Lane), toMillis(rec.DueAt), text}, index.progress()...)
+	args = append(append(args, rec.TenantID, rec.ActionID), index.facts()...)
+	result, err := tx.ExecContext(ctx, `
+		UPDATE actions SET lane = ?, due_at = ?, record = ?, state = ?, outcome = ?, announced_at = ?
+		WHERE tenant_id = ? AND action_id = ?
+			AND created_at = ? AND machine_id = ? AND host = ? AND requestor = ? AND case_id = ?`, args...)
+	if err != nil {
+		return false, err
+	}
+	rows, err := result.RowsAffected()
+	return rows > 0, err
 }
 
 // recordRow is the stored form of an investigation.Record. It has its own names, so renaming a

@@ -16,6 +16,9 @@ import (
 type openArchive struct {
 	verify.Archive
 
+	ranges ranger // parts of the objects whose keys begin with root
+	root   string // what stands before the archive's keys there
+
 	folder string       // absolute; empty if the archive is in S3
 	close  func() error // nil if there is nothing to close
 }
@@ -67,7 +70,7 @@ func openData(ctx context.Context, data string) (openArchive, error) {
 		return openArchive{}, err
 	}
 	bucket := source.NewBucket(server.Client(), datafolder.Bucket, shown)
-	return openArchive{Archive: bucket, folder: folder, close: server.Close}, nil
+	return openArchive{Archive: bucket, ranges: bucket, folder: folder, close: server.Close}, nil
 }
 
 func (o Options) openBucket(ctx context.Context) (openArchive, error) {
@@ -76,15 +79,15 @@ func (o Options) openBucket(ctx context.Context) (openArchive, error) {
 	if err != nil {
 		return openArchive{}, err
 	}
-	archive := verify.Archive(source.NewBucket(client, bucket, Scheme+bucket))
+	archive := source.NewBucket(client, bucket, Scheme+bucket)
+	root := ""
 	if prefix != "" {
-		root, err := verify.Root(ctx, archive, prefix)
+		root, err = verify.Root(ctx, archive, prefix)
 		if err != nil {
 			return openArchive{}, fmt.Errorf("search %s for an archive: %w", o.From, err)
 		}
-		archive = verify.Under(archive, root)
 	}
-	return openArchive{Archive: archive}, nil
+	return openArchive{Archive: verify.Under(archive, root), ranges: archive, root: root}, nil
 }
 
 func openFolder(ctx context.Context, path string) (openArchive, error) {
@@ -103,6 +106,8 @@ func openFolder(ctx context.Context, path string) (openArchive, error) {
 	}
 	return openArchive{
 		Archive: verify.Under(folder, root),
+		ranges:  folder,
+		root:    root,
 		folder:  filepath.Join(absolute, filepath.FromSlash(root)),
 		close:   folder.Close,
 	}, nil

@@ -5,14 +5,10 @@ package evidence
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"packhorse/cmd/packhorse/source"
-	"packhorse/internal/investigation"
 	"packhorse/internal/verify"
 )
 
@@ -87,28 +83,4 @@ func (e *Evidence) Verify(ctx context.Context, scope verify.Scope, reporter veri
 		ledger = e.ledger
 	}
 	return verify.New(e.archive, e.trust, ledger, time.Now, reporter).Run(ctx, scope)
-}
-
-// Key returns the archive key that argument names. It may be a key, an s3:// URL, or the path of a file in
-// the archive's folder.
-func (e *Evidence) Key(argument string) (string, error) {
-	path := argument
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(e.started, path)
-	}
-	if rest, ok := strings.CutPrefix(argument, Scheme); ok {
-		_, argument, _ = strings.Cut(rest, "/")
-	}
-	if e.archive.folder != "" { // first: a path also parses as a key, with the folder as its prefix
-		relative, err := filepath.Rel(e.archive.folder, path)
-		key := filepath.ToSlash(relative)
-		if _, isKey := investigation.ParseKey(key); err == nil && isKey {
-			return key, nil
-		}
-	}
-	if _, isKey := investigation.ParseKey(argument); isKey {
-		return argument, nil
-	}
-	return "", fmt.Errorf("%.200q is not an archive key: write packages/TENANT/MACHINE/TIME_ACTION.zip "+
-		"(packhorse list shows the keys)", argument)
 }

@@ -9,6 +9,7 @@ import (
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/evidence"
+	"packhorse/cmd/packhorse/find"
 )
 
 const key = "packages/7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11/" +
@@ -57,12 +58,12 @@ func TestKey(t *testing.T) {
 	})
 	t.Chdir(t.TempDir()) // as the embedded server would
 	for _, argument := range []string{key, "s3://bucket/" + key, file, filepath.Join(filepath.Base(root), key)} {
-		if got, err := e.Key(argument); err != nil || got != key {
+		if got, err := e.Key(t.Context(), find.Query{Text: argument}); err != nil || got != key {
 			t.Errorf("%s: got %q, %v", argument, got, err)
 		}
 	}
 	for _, bad := range []string{"", "x", "s3://bucket", root, filepath.Join(root, "x.zip")} {
-		if got, err := e.Key(bad); err == nil {
+		if got, err := e.Key(t.Context(), find.Query{Text: bad}); err == nil {
 			t.Errorf("%q was accepted as the key %s", bad, got)
 		}
 	}

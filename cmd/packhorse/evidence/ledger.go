@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -14,7 +13,6 @@ import (
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/source"
-	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/verify"
 )
@@ -22,6 +20,7 @@ import (
 // Ledger is an open ledger. It MUST be closed.
 type Ledger struct {
 	verify.TenantsLedger
+	queries
 
 	Name  string       // display name
 	close func() error // nil if there is nothing to close
@@ -53,7 +52,8 @@ func OpenLedger(ctx context.Context, table, data string) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Ledger{TenantsLedger: embedded.NewLedger(db), Name: path, close: db.Close}, nil
+	ledger := embedded.NewLedger(db)
+	return &Ledger{TenantsLedger: ledger, queries: ledger, Name: path, close: db.Close}, nil
 }
 
 func openTable(ctx context.Context, table string) (*Ledger, error) {
@@ -64,10 +64,8 @@ func openTable(ctx context.Context, table string) (*Ledger, error) {
 	if aws.Region == "" {
 		return nil, errNoTableRegion
 	}
-	return &Ledger{
-		TenantsLedger: source.Ledger{TenantsLedger: ledger.New(dynamodb.NewFromConfig(aws), table)},
-		Name:          "DynamoDB table " + table,
-	}, nil
+	records := source.Ledger{TenantsLedger: ledger.New(dynamodb.NewFromConfig(aws), table)}
+	return &Ledger{TenantsLedger: records, queries: scanned{records}, Name: "DynamoDB table " + table}, nil
 }
 
 var errNoTableRegion = errors.New("AWS region not configured: set AWS_REGION to the region of the table")
@@ -78,47 +76,4 @@ func (l *Ledger) Close() error {
 		return nil
 	}
 	return l.close()
-}
-
-// All returns the records of a tenant or, with an empty id, of every tenant. If some are malformed, it
-// returns all others and an error that wraps investigation.ErrBadRecord.
-func (l *Ledger) All(ctx context.Context, tenantID string) ([]investigation.Record, error) {
-	tenants := []string{tenantID}
-	if tenantID == "" {
-		var err error
-		tenants, err = l.Tenants(ctx)
-		if err != nil {
-			return nil, err
-		}
-	}
-	var all []investigation.Record
-	var bad []error
-	for _, tenant := range tenants {
-		records, err := l.Records(ctx, tenant)
-		if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-			return nil, fmt.Errorf("read the records of tenant %s: %w", tenant, err)
-		}
-		all, bad = append(all, records...), append(bad, err)
-	}
-	return all, errors.Join(bad...)
-}
-
-// Find returns the records that the filter selects, newest first. If some are malformed, it returns all others
-// and an error that wraps investigation.ErrBadRecord.
-func (l *Ledger) Find(ctx context.Context, filter investigation.Filter) ([]investigation.Record, error) {
-	all, err := l.All(ctx, filter.TenantID)
-	return filter.Select(all), err
-}
-
-// Open returns the records that are not done, oldest first; otherwise it is like Find.
-func (l *Ledger) Open(ctx context.Context, tenantID string) ([]investigation.Record, error) {
-	all, err := l.All(ctx, tenantID)
-	var open []investigation.Record
-	for _, rec := range all {
-		if rec.State != investigation.StateDone {
-			open = append(open, rec)
-		}
-	}
-	slices.SortStableFunc(open, investigation.ByCreation)
-	return open, err
 }

@@ -1,15 +1,13 @@
-// Package records filters ledger records by host, requestor, case, state and time, and prints them.
+// Package records prints ledger records for people and scripts.
 package records
 
 import (
-	"cmp"
 	"fmt"
-	"io"
+	"regexp"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	"packhorse/cmd/packhorse/console"
 	"packhorse/internal/investigation"
 )
 
@@ -37,7 +35,7 @@ func ParseState(text string) (string, error) {
 	return "", fmt.Errorf("unknown state %.40q: write one of %s", text, strings.Join(States(), ", "))
 }
 
-// ParseTime parses a time: RFC 3339, a date (midnight UTC), or an age such as 72h.
+// ParseTime parses a time: RFC 3339, a date (midnight UTC), or an age such as 36h, 7d or 2w.
 func ParseTime(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04", time.DateOnly} {
 		t, err := time.Parse(layout, text)
@@ -45,12 +43,33 @@ func ParseTime(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	ago, err := time.ParseDuration(text)
-	if err != nil || ago < 0 {
+	age, err := parseAge(text)
+	if err != nil {
 		return time.Time{}, fmt.Errorf("invalid time %.40q: write 2026-03-04T05:06:07Z, 2026-03-04, or an "+
-			"age such as 72h", text)
+			"age such as 36h, 7d or 2w", text)
 	}
-	return now.Add(-ago), nil
+	return now.Add(-age), nil
+}
+
+// ageForm matches weeks, days, and what time.ParseDuration understands, in this order.
+var ageForm = regexp.MustCompile(`^(?:([0-9]{1,4})w)?(?:([0-9]{1,5})d)?([0-9].*)?$`)
+
+func parseAge(text string) (time.Duration, error) {
+	parts := ageForm.FindStringSubmatch(text)
+	if parts == nil || text == "" {
+		return 0, strconv.ErrSyntax
+	}
+	weeks, _ := strconv.Atoi(parts[1]) // zero if there are none
+	days, _ := strconv.Atoi(parts[2])
+	age := time.Duration(7*weeks+days) * 24 * time.Hour
+	if parts[3] == "" {
+		return age, nil
+	}
+	rest, err := time.ParseDuration(parts[3])
+	if err != nil || rest < 0 || age+rest < age {
+		return 0, strconv.ErrSyntax
+	}
+	return age + rest, nil
 }
 
 // ErrNoPair reports that the selected records do not contain two packages of one host.
@@ -82,88 +101,4 @@ func NewestPair(records []investigation.Record) ([]investigation.Record, error) 
 			len(archived))
 	}
 	return []investigation.Record{archived[1], archived[0]}, nil
-}
-
-// Table writes the records as a table for people.
-func Table(out io.Writer, records []investigation.Record) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "CREATED\tHOST\tREQUESTED BY\tCASE\tSTATE\tSIZE\tKEY\n")
-	var strangers []string
-	for _, rec := range records {
-		size := "–"
-		if rec.Receipt.Key != "" {
-			size = console.Bytes(rec.Receipt.Size)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", rec.CreatedAt.UTC().Format("2006-01-02 15:04:05Z"),
-			console.Clean(cmp.Or(rec.ComputerDNSName, rec.MachineID)), console.Clean(rec.Requestor),
-			console.Clean(cmp.Or(rec.CaseID, "–")), console.Outcome(rec), size,
-			console.CleanLine(cmp.Or(rec.Receipt.Key, rec.ManifestKey, "–")))
-		for _, found := range rec.Strangers.List() {
-			strangers = append(strangers, fmt.Sprintf(
-				"Stranger  %s, %d bytes, %s\n          stored in place of a file of %s, found %s",
-				console.CleanLine(found.Key), found.Size,
-				console.CleanLine(cmp.Or(found.SHA256, found.Note, "SHA-256 not known")),
-				console.CleanLine(cmp.Or(rec.ComputerDNSName, rec.MachineID)),
-				found.FoundAt.UTC().Format("2006-01-02 15:04:05Z")))
-		}
-	}
-	err := w.Flush()
-	if err != nil {
-		return err
-	}
-	for _, stranger := range strangers {
-		_, err = fmt.Fprintf(out, "\n%s\n", stranger)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// line is a record as JSON.
-type line struct {
-	Event            string    `json:"event"`
-	TenantID         string    `json:"tenantId"`
-	ActionID         string    `json:"actionId"`
-	MachineID        string    `json:"machineId"`
-	ComputerDNSName  string    `json:"computerDnsName"`
-	Requestor        string    `json:"requestor"`
-	RequestorComment string    `json:"requestorComment"`
-	CaseID           string    `json:"caseId"`
-	State            string    `json:"state"`
-	Reason           string    `json:"reason,omitempty"`
-	Message          string    `json:"message,omitempty"`
-	CreatedAt        time.Time `json:"createdAt"`
-	ArchivedAt       time.Time `json:"archivedAt,omitzero"`
-	Bucket           string    `json:"bucket,omitempty"`
-	Key              string    `json:"key,omitempty"`
-	VersionID        string    `json:"versionId,omitempty"`
-	Size             int64     `json:"size,omitempty"`
-	SHA256           string    `json:"sha256,omitempty"`
-	ManifestKey      string    `json:"manifestKey,omitempty"`
-	QuarantineKey    string    `json:"quarantineKey,omitempty"`
-	Sequence         int64     `json:"sequence,omitempty"`
-
-	Strangers     []investigation.Stranger `json:"strangers,omitempty"`
-	StrangersMore int                      `json:"strangersMore,omitempty"`
-}
-
-// JSON writes one object per line; its "event" is "record".
-func JSON(out io.Writer, records []investigation.Record) error {
-	for _, rec := range records {
-		err := console.WriteJSON(out, line{
-			Event: "record", TenantID: rec.TenantID, ActionID: rec.ActionID, MachineID: rec.MachineID,
-			ComputerDNSName: rec.ComputerDNSName, Requestor: rec.Requestor,
-			RequestorComment: rec.RequestorComment, CaseID: rec.CaseID, State: string(rec.State),
-			Reason: string(rec.Reason), Message: rec.Message, CreatedAt: rec.CreatedAt,
-			ArchivedAt: rec.ArchivedAt, Bucket: rec.Receipt.Bucket, Key: rec.Receipt.Key,
-			VersionID: rec.Receipt.VersionID, Size: rec.Receipt.Size, SHA256: rec.Receipt.SHA256,
-			ManifestKey: rec.ManifestKey, QuarantineKey: rec.Quarantine.Key, Sequence: rec.Seal.Sequence,
-			Strangers: rec.Strangers.List(), StrangersMore: rec.Strangers.More(),
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

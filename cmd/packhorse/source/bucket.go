@@ -147,7 +147,7 @@ func (b *Bucket) Open(ctx context.Context, key, version string) (io.ReadCloser, 
 	if version != "" {
 		in.VersionId = &version
 	}
-	out, err := b.s3.GetObject(ctx, in)
+	out, err := b.s3.GetObject(ctx, in, quiet)
 	if err != nil {
 		return nil, b.explain("read "+key, err)
 	}

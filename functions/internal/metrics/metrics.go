@@ -31,6 +31,7 @@ const (
 	PackagesReady        Name = "PackagesReady"        // actions that became ready
 	PackagesNotCollected Name = "PackagesNotCollected" // actions that ended without a package
 	SweepSeconds         Name = "SweepSeconds"         // a tick's longest sweep of the tenant
+	SweepsCompleted      Name = "SweepsCompleted"      // sweeps that saw the whole listing and recorded it
 	OldestReadySeconds   Name = "OldestReadySeconds"   // how long the oldest ready package has waited
 
 	PackagesArchived       Name = "PackagesArchived"
@@ -49,7 +50,7 @@ const (
 // Units maps each metric to its CloudWatch unit.
 var Units = map[Name]string{
 	PackagesSeen: "Count", PackagesReady: "Count", PackagesNotCollected: "Count",
-	SweepSeconds: "Seconds", OldestReadySeconds: "Seconds",
+	SweepSeconds: "Seconds", SweepsCompleted: "Count", OldestReadySeconds: "Seconds",
 	PackagesArchived: "Count", ArchivedBytes: "Bytes", ReadyToArchivedSeconds: "Seconds",
 	FetchesPostponed: "Count", FetchesBlocked: "Count", Strangers: "Count",
 	BudgetLeased: "Count", BudgetDenied: "Count", BudgetCooldowns: "Count",
@@ -77,6 +78,7 @@ func (m *Meter) Poll(answer poll.Answer) {
 	m.add(PackagesReady, float64(answer.Ready))
 	m.add(PackagesNotCollected, float64(answer.NotCollected))
 	m.add(SweepSeconds, answer.LongestSweepSeconds)
+	m.add(SweepsCompleted, float64(answer.Completed))
 	m.add(OldestReadySeconds, float64(answer.OldestReadySeconds))
 	m.write()
 }

@@ -38,10 +38,11 @@ func TestLines(t *testing.T) {
 	var log strings.Builder
 	meter := metrics.New(&log, "packhorse-poll", at)
 	meter.Poll(poll.Answer{
-		Sweeps: 6, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1, HandedOver: 2, Due: 4,
+		Sweeps: 6, Completed: 5, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1, HandedOver: 2, Due: 4,
 		OldestReadySeconds: 90,
 	})
-	meter.Poll(poll.Answer{Sweeps: 1, LongestSweepSeconds: 0.125}) // carries over nothing from the previous tick
+	// Nothing carries over from the previous tick, and a failed sweep does not count as completed.
+	meter.Poll(poll.Answer{Sweeps: 1, LongestSweepSeconds: 0.125})
 
 	meter = metrics.New(&log, "packhorse-fetch-package", at)
 	budget := ratelimit.Budget{Name: "b", PerMinute: 1, PerHour: 60}

@@ -18,6 +18,7 @@ import (
 type Ledger interface {
 	poll.Ledger
 	fetch.Ledger
+	poll.HealthStore
 
 	// Head returns the end of the tenant's chain of manifests, by a consistent read.
 	Head(ctx context.Context, tenantID string) (investigation.Head, error)
@@ -75,6 +76,7 @@ func Run(t *testing.T, open func(t *testing.T) (one, other Ledger, spoil Spoil))
 		{"one damaged record does not stop the others", testDamage},
 		{"an invalid action is not written", testBadAction},
 		{"a change to an invalid record is not written", testBadChange},
+		{"the health of two tenants", testHealth},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

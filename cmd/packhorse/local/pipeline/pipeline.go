@@ -60,7 +60,7 @@ type Pipeline struct {
 	poller    *poll.Poller
 	workers   *workers
 	budget    poll.Budget
-	records   Records
+	open      OpenRecords
 	tenantID  string
 	simulated bool
 	mendable  func(error) bool
@@ -68,7 +68,8 @@ type Pipeline struct {
 	now       func() time.Time
 	logger    *slog.Logger
 
-	bad map[string]bool // errors about malformed records that were logged
+	bad    map[string]bool // errors about malformed records that were logged
+	failed int             // steps, since the last sweep that succeeded
 }
 
 // New connects both use cases to each other and to the reporter.
@@ -93,6 +94,7 @@ func New(c Config) *Pipeline {
 		poller: poll.New(poll.Config{
 			Defender:   c.Defender,
 			Ledger:     ledger,
+			Health:     c.Ledger,
 			Bus:        b,
 			Budget:     c.Budget,
 			TenantID:   c.TenantID,
@@ -103,7 +105,7 @@ func New(c Config) *Pipeline {
 			Logger:     c.Logger,
 		}),
 		workers: newWorkers(fetcher, b, c.Reporter, c.Now, c.Logger),
-		budget:  c.Budget, records: c.Ledger, tenantID: c.TenantID, simulated: c.Simulated,
+		budget:  c.Budget, open: c.Ledger, tenantID: c.TenantID, simulated: c.Simulated,
 		mendable: c.Mendable, reporter: c.Reporter, now: c.Now, logger: c.Logger, bad: map[string]bool{},
 	}
 }
@@ -161,51 +163,53 @@ func (p *Pipeline) firstSweep(ctx context.Context, untilIdle bool) error {
 
 // loop runs the poller's steps. It returns nil when idle, otherwise the error that ended it.
 func (p *Pipeline) loop(ctx context.Context, untilIdle bool) error {
-	failed := 0
 	for {
-		progress, err := p.poller.Step(ctx)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		next := earlier(progress.Next, p.now().Add(stepPauseMax))
-		switch {
-		case progress.Bad:
-			p.tellBad(ctx, err)
-			if progress.Swept {
-				failed = 0
-			}
-		case progress.Swept && err == nil:
-			failed = 0
-		case err != nil:
-			failed++
-			next = p.now().Add(failurePause)
-			p.logger.WarnContext(ctx, "a step failed, trying again",
-				slog.Int("failures", failed), slog.String("error", err.Error()))
-			if untilIdle && failed == stepsFailedMax {
-				return fmt.Errorf("%d steps in a row failed: %w", failed, err)
-			}
-		}
-		err = p.reportBudget(ctx)
-		if err != nil {
+		next, idle, err := p.step(ctx, untilIdle)
+		if err != nil || idle {
 			return err
-		}
-		if untilIdle {
-			err = p.workers.cannotConclude()
-			if err != nil {
-				return err
-			}
-		}
-		if untilIdle && failed == 0 && !progress.Listing {
-			idle, err := p.idle(ctx)
-			if err != nil || idle {
-				return err
-			}
 		}
 		err = wait(ctx, next.Sub(p.now()), p.workers.wake)
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// step takes one step of the poller, and returns when the next one is due. With untilIdle it also reports whether
+// nothing is left to do; idle may come with an error that names malformed records. Any other error ends the loop.
+func (p *Pipeline) step(ctx context.Context, untilIdle bool) (next time.Time, idle bool, err error) {
+	progress, err := p.poller.Step(ctx)
+	if ctx.Err() != nil {
+		return time.Time{}, false, context.Cause(ctx)
+	}
+	next = earlier(progress.Next, p.now().Add(stepPauseMax))
+	switch {
+	case progress.Bad:
+		p.tellBad(ctx, err)
+		if progress.Swept {
+			p.failed = 0
+		}
+	case progress.Swept && err == nil:
+		p.failed = 0
+	case err != nil:
+		p.failed++
+		next = p.now().Add(failurePause)
+		p.logger.WarnContext(ctx, "a step failed, trying again",
+			slog.Int("failures", p.failed), slog.String("error", err.Error()))
+		if untilIdle && p.failed == stepsFailedMax {
+			return time.Time{}, false, fmt.Errorf("%d steps in a row failed: %w", p.failed, err)
+		}
+	}
+	err = p.reportBudget(ctx)
+	if err != nil || !untilIdle {
+		return next, false, err
+	}
+	err = p.workers.cannotConclude()
+	if err != nil || p.failed > 0 || progress.Listing {
+		return next, false, err
+	}
+	idle, err = p.idle(ctx)
+	return next, idle, err
 }
 
 // tellBad logs an error about malformed records, unless it was logged before.
@@ -222,22 +226,16 @@ func (p *Pipeline) tellBad(ctx context.Context, err error) {
 // idle reports whether nothing is ready, in flight or unannounced, and every waiting action is too old to
 // become ready soon. If idle is true, the error names any malformed records.
 func (p *Pipeline) idle(ctx context.Context) (bool, error) {
-	records, bad := p.records.Records(ctx, p.tenantID)
+	open, bad := p.open.Open(ctx, p.tenantID)
 	if bad != nil {
-		bad = fmt.Errorf("list the ledger's records: %w", bad)
+		bad = fmt.Errorf("list the ledger's open records: %w", bad)
 	}
 	if bad != nil && !errors.Is(bad, investigation.ErrBadRecord) {
 		return false, bad
 	}
 	now := p.now()
-	for _, rec := range records {
-		switch rec.State {
-		case investigation.StateDone:
-		case investigation.StateWaiting:
-			if now.Sub(rec.CreatedAt) < poll.YoungFor {
-				return false, nil
-			}
-		default:
+	for _, rec := range open {
+		if rec.State != investigation.StateWaiting || now.Sub(rec.CreatedAt) < poll.YoungFor {
 			return false, nil
 		}
 	}

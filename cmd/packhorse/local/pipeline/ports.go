@@ -8,16 +8,18 @@ import (
 	"packhorse/internal/poll"
 )
 
-// Records lists all records of a tenant.
-type Records interface {
-	Records(ctx context.Context, tenantID string) ([]investigation.Record, error)
+// OpenRecords lists the records of a tenant that are not done. Finished ones, which may be many, cost it nothing.
+// Its error names malformed records (investigation.ErrBadRecord) and comes with all others.
+type OpenRecords interface {
+	Open(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
-// Ledger combines the ledger ports of both use cases and adds the list of all records.
+// Ledger combines the ledger ports of both use cases and adds the list of open records.
 type Ledger interface {
 	poll.Ledger
 	fetch.Ledger
-	Records
+	poll.HealthStore
+	OpenRecords
 }
 
 // Defender combines the Defender ports of both use cases.

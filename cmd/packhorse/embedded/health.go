@@ -1,0 +1,56 @@
+package embedded
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
+)
+
+// versionFour adds how well the sweeps of each tenant work.
+const versionFour = `
+CREATE TABLE healths (
+	tenant_id     TEXT PRIMARY KEY,
+	swept_at      INTEGER NOT NULL, -- the last successful sweep, in milliseconds since 1970; 0 if there was none
+	tried_at      INTEGER NOT NULL, -- the last sweep
+	failing_since INTEGER NOT NULL, -- 0 if that succeeded
+	message       TEXT NOT NULL -- why it failed
+) WITHOUT ROWID;
+`
+
+// Health implements poll.HealthStore. The error wraps investigation.ErrBadRecord if the row is malformed.
+func (l *Ledger) Health(ctx context.Context, tenantID string) (tenant.Health, error) {
+	var valid bool
+	var swept, tried, since int64
+	var h tenant.Health
+	err := l.db.sql.QueryRowContext(ctx, `SELECT
+			typeof(swept_at) || typeof(tried_at) || typeof(failing_since) = 'integerintegerinteger',
+			CAST(swept_at AS INTEGER), CAST(tried_at AS INTEGER), CAST(failing_since AS INTEGER), message
+		FROM healths WHERE tenant_id = ?`, tenantID).Scan(&valid, &swept, &tried, &since, &h.Message)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return tenant.Health{}, nil
+	case err == nil && !valid:
+		err = fmt.Errorf("%w: a time is not a number", investigation.ErrBadRecord)
+	}
+	if err != nil {
+		return tenant.Health{}, fmt.Errorf("read the health of tenant %s: %w", tenantID, err)
+	}
+	h.SweptAt, h.TriedAt, h.FailingSince = fromMillis(swept), fromMillis(tried), fromMillis(since)
+	return h, nil
+}
+
+// SetHealth implements poll.HealthStore.
+func (l *Ledger) SetHealth(ctx context.Context, tenantID string, h tenant.Health) error {
+	_, err := l.db.sql.ExecContext(ctx, `INSERT INTO healths VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (tenant_id) DO UPDATE SET swept_at = excluded.swept_at, tried_at = excluded.tried_at,
+			failing_since = excluded.failing_since, message = excluded.message`,
+		tenantID, toMillis(h.SweptAt), toMillis(h.TriedAt), toMillis(h.FailingSince), h.Message)
+	if err != nil {
+		return fmt.Errorf("write the health of tenant %s: %w", tenantID, err)
+	}
+	return nil
+}
