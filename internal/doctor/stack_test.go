@@ -315,10 +315,13 @@ func TestBrokenStacks(t *testing.T) {
 			edit(&p.Sweeps, func(s *[]doctor.StackSweep) { (*s)[0].SweptAt = now.Add(-5*time.Minute - time.Second) })
 		}},
 		{"sweeps", doctor.Warning, "never swept", func(p *S) { p.Sweeps = still([]doctor.StackSweep{{Tenant: "t"}}) }},
-		{"sweeps", doctor.Failed, "t fails since 2026-03-04T05:06:07Z: no token; u was never swept", func(p *S) {
+		{"sweeps", doctor.Failed, "t fails since 2026-03-04T04:06:07Z: no token; u was never swept", func(p *S) {
 			p.Sweeps = still([]doctor.StackSweep{
-				{Tenant: "t", Health: tenant.Health{FailingSince: now, Message: "no token"}}, {Tenant: "u"},
+				{Tenant: "t", Health: tenant.Health{FailingSince: now.Add(-time.Hour), Message: "no token"}}, {Tenant: "u"},
 			})
+		}},
+		{"sweeps", doctor.Warning, "503", func(p *S) {
+			p.Sweeps = still([]doctor.StackSweep{{Tenant: "t", Health: tenant.Health{FailingSince: now, Message: "503"}}})
 		}},
 		{"packages", doctor.Warning, "4 objects in the archive are not Packhorse's: a, b, c and 1 more", func(p *S) {
 			p.Work = still(doctor.StackWork{Strangers: []string{"a", "b", "c", "d"}})

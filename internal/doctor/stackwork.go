@@ -133,7 +133,10 @@ func (w StackWanted) judgeSweeps(sweeps []StackSweep, now time.Time) Finding {
 	for _, s := range sweeps {
 		switch {
 		case !s.FailingSince.IsZero():
-			state = Failed
+			if now.Sub(s.FailingSince) > silentMax {
+				state = Failed
+			}
+			state = worse(state, Warning)
 			texts = append(texts, fmt.Sprintf("%s fails since %s: %s", s.Tenant, s.FailingSince.UTC().Format(time.RFC3339), s.Message))
 		case s.SweptAt.IsZero():
 			state = worse(state, Warning)

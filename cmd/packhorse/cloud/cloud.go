@@ -240,6 +240,16 @@ func number(text string) int {
 	return n
 }
 
+// Settings returns the settings that the fetch function runs with, for the checks of its tenant. Errors are those
+// of a Look, or a *settings.Error.
+func (c *Cloud) Settings(ctx context.Context) (settings.Settings, error) {
+	f, err := c.function(c.want.FetchName, func(map[string]string) error { return nil })(ctx)
+	if err != nil {
+		return settings.Settings{}, err
+	}
+	return settings.ParseFetch(f.Environment)
+}
+
 // once makes a Look that reads the first time only. Interruptions count: they end the whole run.
 func once[T any](look doctor.Look[T]) doctor.Look[T] {
 	var mu sync.Once

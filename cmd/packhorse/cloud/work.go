@@ -63,6 +63,15 @@ func (c *Cloud) alarms(ctx context.Context) ([]doctor.StackAlarm, error) {
 	return alarms, nil
 }
 
+// sweeps reads what the poll function keeps in the ledger about each tenant.
+func (c *Cloud) sweeps(ctx context.Context) ([]doctor.StackSweep, error) {
+	health, err := ledger.New(c.tables, c.want.Ledger).Health(ctx, c.want.Tenant)
+	if err != nil {
+		return nil, seen(err, "dynamodb:GetItem", "the table "+c.want.Ledger)
+	}
+	return []doctor.StackSweep{{Tenant: c.want.Tenant, Health: health}}, nil
+}
+
 func (c *Cloud) work(ctx context.Context) (doctor.StackWork, error) {
 	records, err := ledger.New(c.tables, c.want.Ledger).Records(ctx, c.want.Tenant)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
