@@ -379,7 +379,7 @@ func TestDeniedLooks(t *testing.T) {
 	}
 }
 
-// The doctor knows every denial of the template, whatever its parameters, and misses each that is gone or weaker.
+// The doctor knows every statement of the template, whatever its parameters, and misses each that is gone or weaker.
 func TestPoliciesAreTheTemplates(t *testing.T) {
 	t.Parallel()
 	const glass, writer = "arn:aws:iam::123456789012:role/glass", "arn:aws:iam::123456789012:role/writer"
@@ -416,9 +416,6 @@ func TestPoliciesAreTheTemplates(t *testing.T) {
 				t.Errorf("%s: %s", name, r.Text)
 			}
 			for i, s := range all {
-				if s["Effect"] != "Deny" {
-					continue
-				}
 				sid := s["Sid"].(string)
 				if r := judge(slices.Concat(all[:i], all[i+1:])); r.State != doctor.Failed || !strings.HasSuffix(r.Text, sid) {
 					t.Errorf("%s without %s: %s %s", name, sid, r.State, r.Text)
@@ -433,6 +430,25 @@ func TestPoliciesAreTheTemplates(t *testing.T) {
 					t.Errorf("%s with a weaker %s: %s %s", name, sid, r.State, r.Text)
 				}
 			}
+		}
+	}
+}
+
+// What somebody put into a function's environment by hand may be a secret.
+func TestAddedVariablesAreNotShown(t *testing.T) {
+	t.Parallel()
+	for _, lookback := range []string{"168h", "1h"} {
+		p := healthy(t)
+		edit(&p.Poll, func(f *doctor.StackFunction) {
+			f.Environment = map[string]string{
+				"DEFENDER_TENANT_ID": "t", "LOOKBACK": lookback, "DEFENDER_CLIENT_SECRET": "s3cret", "GOMEMLIMIT": "100MiB",
+			}
+			f.Settings = "DEFENDER_CLIENT_SECRET has 6 characters"
+		})
+		r := run(t, p)["poll.settings"]
+		if r.State != doctor.Failed || strings.Contains(r.Text+r.Advice, "s3cret") ||
+			!strings.HasSuffix(r.Advice, ` --environment '{"Variables":{"DEFENDER_TENANT_ID":"t","GOMEMLIMIT":"100MiB","LOOKBACK":"168h"}}'`) {
+			t.Errorf("%s: %s; %s", r.State, r.Text, r.Advice)
 		}
 	}
 }

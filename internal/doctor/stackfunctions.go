@@ -93,17 +93,38 @@ func (l lambda) judgeSettings(f StackFunction) Finding {
 		return Fail(paste("put them back", "%s", l.environmentCommand(f)), "%s: not as the stack was deployed: %s", l.name,
 			strings.Join(wrong, ", "))
 	}
-	if f.Settings != "" {
+	switch {
+	case f.Settings != "" && len(l.added(f)) > 0:
+		return Fail("take out what was added: "+l.environmentCommand(f), "%s: %s", l.name, f.Settings)
+	case f.Settings != "":
 		return Fail("deploy with other parameters: make deploy STACK="+shell(l.w.Name), "%s: %s", l.name, f.Settings)
+	default:
+		return Good("%s reads its %d variables", l.name, len(f.Environment))
 	}
-	return Good("%s reads its %d variables", l.name, len(f.Environment))
 }
 
-// environmentCommand sets the function's whole environment, because Lambda replaces all of it.
+// runtimeVariables are those of the template that are not settings.
+var runtimeVariables = []string{"GOMEMLIMIT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
+
+// added returns the variables that the template does not set. Their values may be secrets.
+func (l lambda) added(f StackFunction) []string {
+	var names []string
+	for name := range f.Environment {
+		if _, wanted := l.variables[name]; !wanted && !slices.Contains(runtimeVariables, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// environmentCommand sets the function's whole environment, because Lambda replaces all of it. It has only what
+// the template sets: the value of a variable that somebody added must not reach a screen.
 func (l lambda) environmentCommand(f StackFunction) string {
 	variables := map[string]string{}
-	for name, value := range f.Environment {
-		variables[name] = value
+	for _, name := range runtimeVariables {
+		if value, ok := f.Environment[name]; ok {
+			variables[name] = value
+		}
 	}
 	for name, value := range l.variables {
 		variables[name] = value

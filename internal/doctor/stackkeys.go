@@ -14,7 +14,7 @@ func keyChecks(p StackPorts, w StackWanted) []Check {
 		{
 			Name: "key.policy", Area: areaKeys, Looks: "whether the key's policy lets nobody disable or delete it",
 			Run: seeing(p.KeyPolicy, "", func(text string) Finding {
-				return w.judgePolicy(text, w.keyDenials(false), keyCommand(w.KeyARN))
+				return w.judgePolicy(text, w.keyStatements(false), keyCommand(w.KeyARN))
 			}),
 		},
 		{
@@ -36,7 +36,7 @@ func keyChecks(p StackPorts, w StackWanted) []Check {
 			Name: "signing.policy", Area: areaKeys,
 			Looks: "whether the signing key's policy lets only the fetch function sign",
 			Run: seeing(p.SigningKeyPolicy, "", func(text string) Finding {
-				return w.judgePolicy(text, w.keyDenials(true), keyCommand(w.SigningKeyARN))
+				return w.judgePolicy(text, w.keyStatements(true), keyCommand(w.SigningKeyARN))
 			}),
 		},
 	}

@@ -53,11 +53,12 @@ func (w StackWanted) bucketDenials() []statement {
 	}
 }
 
-// keyDenials are the denials of a key's policy in template.yaml.
-func (w StackWanted) keyDenials(signing bool) []statement {
-	deny := func(sid string, action any, condition map[string]any) statement {
+// keyStatements are the statements of a key's policy in template.yaml. What they allow counts too: without it
+// nobody could administer the key, or nobody sign.
+func (w StackWanted) keyStatements(signing bool) []statement {
+	says := func(sid, effect, principal string, action any, condition map[string]any) statement {
 		s := statement{
-			fieldSid: sid, fieldEffect: "Deny", fieldPrincipal: map[string]any{"AWS": "*"}, fieldAction: action,
+			fieldSid: sid, fieldEffect: effect, fieldPrincipal: map[string]any{"AWS": principal}, fieldAction: action,
 			fieldResource: "*",
 		}
 		if condition != nil {
@@ -65,12 +66,16 @@ func (w StackWanted) keyDenials(signing bool) []statement {
 		}
 		return s
 	}
-	denials := []statement{deny("OnlyBreakGlassTakesTheKeyAway",
-		[]string{"kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:DeleteImportedKeyMaterial"}, w.exceptBreakGlass())}
-	if signing {
-		denials = append(denials, deny("OnlyTheFunctionSigns", "kms:Sign", except(w.FetchRole)))
+	all := []statement{
+		says("TheAccountDecides", "Allow", "arn:"+w.Partition+":iam::"+w.Account+":root", "kms:*", nil),
+		says("OnlyBreakGlassTakesTheKeyAway", "Deny", "*",
+			[]string{"kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:DeleteImportedKeyMaterial"}, w.exceptBreakGlass()),
 	}
-	return denials
+	if signing {
+		all = append(all, says("SignManifests", "Allow", w.FetchRole, []string{"kms:GetPublicKey", "kms:Sign"}, nil),
+			says("OnlyTheFunctionSigns", "Deny", "*", "kms:Sign", except(w.FetchRole)))
+	}
+	return all
 }
 
 func except(principals ...string) map[string]any {
@@ -84,26 +89,26 @@ func (w StackWanted) exceptBreakGlass() map[string]any {
 	return except(w.BreakGlass)
 }
 
-// judgePolicy checks that a policy has every denial. Other statements are none of its business: a denial
+// judgePolicy checks that a policy has every statement of the template. Others are none of its business: a denial
 // outweighs whatever they allow. command sets a policy.
-func (w StackWanted) judgePolicy(text string, denials []statement, command func(policy string) string) Finding {
+func (w StackWanted) judgePolicy(text string, wanted []statement, command func(policy string) string) Finding {
 	var policy struct{ Statement []statement }
 	if err := json.Unmarshal([]byte(text), &policy); err != nil {
-		return Fail("put it back: "+command(w.policyText(denials)), "the policy cannot be read: %v", err)
+		return Fail("put it back: "+command(w.policyText(wanted)), "the policy cannot be read: %v", err)
 	}
 	var wrong []string
-	for _, denial := range denials {
-		if !slices.ContainsFunc(policy.Statement, denial.same) {
-			wrong = append(wrong, fmt.Sprint(denial[fieldSid]))
+	for _, want := range wanted {
+		if !slices.ContainsFunc(policy.Statement, want.same) {
+			wrong = append(wrong, fmt.Sprint(want[fieldSid]))
 		}
 	}
 	if len(wrong) == 0 {
-		return Good("has all %d denials of the template", len(denials))
+		return Good("has all %d statements of the template", len(wanted))
 	}
 	mended := slices.DeleteFunc(policy.Statement, func(s statement) bool {
-		return slices.ContainsFunc(denials, func(d statement) bool { return d[fieldSid] == s[fieldSid] })
+		return slices.ContainsFunc(wanted, func(d statement) bool { return d[fieldSid] == s[fieldSid] })
 	})
-	return Fail("put it back: "+command(w.policyText(append(mended, denials...))),
+	return Fail("put it back: "+command(w.policyText(append(mended, wanted...))),
 		"the policy lacks the template's %s", strings.Join(wrong, ", "))
 }
 
@@ -123,15 +128,24 @@ func (s statement) plain() map[string]any {
 		switch name {
 		case fieldSid, fieldEffect:
 		case fieldPrincipal:
-			if everybody, ok := value.(map[string]any); ok && len(everybody) == 1 && reflect.DeepEqual(list(everybody["AWS"]), []string{"*"}) {
-				value = "*"
-			}
-			plain[name] = value
+			plain[name] = plainPrincipal(value)
 		case fieldCondition:
 			plain[name] = plainCondition(value)
 		default:
 			plain[name] = list(value)
 		}
+	}
+	return plain
+}
+
+func plainPrincipal(value any) any {
+	kinds, ok := value.(map[string]any)
+	if !ok {
+		return map[string][]string{"AWS": list(value)} // "*" is everybody, like {"AWS": "*"}
+	}
+	plain := map[string][]string{}
+	for kind, principals := range kinds {
+		plain[kind] = list(principals)
 	}
 	return plain
 }

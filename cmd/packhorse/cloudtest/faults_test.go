@@ -84,7 +84,10 @@ func (p *patient) functionFaults() []fault {
 		return []string{"aws lambda update-function-configuration --function-name " + function + " --environment " +
 			word(map[string]any{"Variables": environ})}
 	}
+	withSecret := setting(fetch, "DEFENDER_CLIENT_SECRET", "in-the-open")
 	return []fault{
+		{name: "a secret in the environment", check: "fetch.settings", state: doctor.Failed, says: "DEFENDER_CLIENT_SECRET",
+			breaks: withSecret},
 		{name: "another tenant", check: "poll.settings", state: doctor.Failed, says: "DEFENDER_TENANT_ID",
 			breaks: setting(poll, "DEFENDER_TENANT_ID", "00000000-0000-4000-8000-000000000000")},
 		{name: "other link hosts", check: "fetch.settings", state: doctor.Failed, says: "DEFENDER_LINK_HOSTS",
