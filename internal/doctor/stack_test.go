@@ -96,6 +96,7 @@ func healthy(t *testing.T) doctor.StackPorts {
 		}),
 		Poll: still(function("pk-poll")), Fetch: still(function("pk-fetch")),
 		PollConcurrency: still(doctor.StackConcurrency{}), FetchConcurrency: still(doctor.StackConcurrency{}),
+		PollMay: still(doctor.StackPermissions{Of: 9}), FetchMay: still(doctor.StackPermissions{Of: 9}),
 		Account: still(doctor.StackAccount{Limit: 1000, Unreserved: 900}),
 		Schedule: still(doctor.StackSchedule{
 			Name: "pk-tick", Group: "default", Expression: "rate(1 minute)", Enabled: true, Target: arn + "pk-poll", Role: "role/tick",
@@ -222,6 +223,9 @@ func TestBrokenStacks(t *testing.T) {
 		{"fetch.concurrency", doctor.OK, "5 reserved", func(p *S) {
 			p.Want.FetchRate, p.FetchConcurrency = 5, still(doctor.StackConcurrency{Reserved: true, Limit: 5})
 		}},
+		{"fetch.permissions", doctor.Failed, "FetchPackageRole is not allowed s3:PutObject on x", func(p *S) {
+			p.FetchMay = still(doctor.StackPermissions{Lacks: []string{"s3:PutObject on x"}, Of: 9})
+		}},
 		{"account.concurrency", doctor.Warning, "only 9", func(p *S) {
 			p.Account = still(doctor.StackAccount{Limit: 10, Unreserved: 9})
 		}},
@@ -298,6 +302,9 @@ func TestBrokenStacks(t *testing.T) {
 		{"key.rotation", doctor.Warning, "enable-key-rotation", func(p *S) { p.KeyRotation = still(false) }},
 		{"key.policy", doctor.Failed, "OnlyBreakGlassTakesTheKeyAway", func(p *S) { p.KeyPolicy = still("{}") }},
 		{"poll.logs", doctor.Warning, "forever", func(p *S) { p.PollLogs = still(doctor.StackLogs{}) }},
+		{"fetch.logs", doctor.Failed, "create-log-group --log-group-name /aws/lambda/pk-fetch --kms-key-id data", func(p *S) {
+			p.Want.DataKey, p.FetchLogs = "data", failing[doctor.StackLogs](&doctor.MissingError{What: "the log group"})
+		}},
 		{"alarms", doctor.Warning, "what to do", func(p *S) {
 			edit(&p.Alarms, func(a *[]doctor.StackAlarm) {
 				*a = []doctor.StackAlarm{{Name: "silent", State: "ALARM", Description: "what to do", Notifies: true}}
@@ -310,6 +317,10 @@ func TestBrokenStacks(t *testing.T) {
 			p.Alarms = still([]doctor.StackAlarm{{Name: "silent", State: "OK"}})
 		}},
 		{"secret", doctor.Failed, "placeholder", func(p *S) { p.Secret = still(doctor.StackSecret{Placeholder: true}) }},
+		{"secret", doctor.Failed, "restore-secret", func(p *S) { p.Secret = still(doctor.StackSecret{Deleted: true}) }},
+		{"ledger.table", doctor.Failed, "restore-table-from-backup", func(p *S) {
+			p.Ledger = failing[doctor.StackTable](&doctor.MissingError{What: "the table"})
+		}},
 		{"secret", doctor.Failed, "it is binary", func(p *S) { p.Secret = still(doctor.StackSecret{Problem: "it is binary"}) }},
 		{"sweeps", doctor.Failed, "5 min ago", func(p *S) {
 			edit(&p.Sweeps, func(s *[]doctor.StackSweep) { (*s)[0].SweptAt = now.Add(-5*time.Minute - time.Second) })

@@ -32,6 +32,7 @@ type StackPorts struct {
 
 	Poll, Fetch                       Look[StackFunction]
 	PollConcurrency, FetchConcurrency Look[StackConcurrency]
+	PollMay, FetchMay                 Look[StackPermissions]
 	Account                           Look[StackAccount]
 
 	Schedule Look[StackSchedule]
@@ -84,6 +85,7 @@ type StackWanted struct {
 	BreakGlass            string   // an ARN, or empty
 	PollLogs, FetchLogs   string   // log groups
 	LogDays               int
+	DataKey               string // ARN of the key of the logs; empty for AWS's
 	Secret                string // ARN or name
 	PollPaused            bool   // PollState is DISABLED
 	Topic                 string // of the alarms; empty if nobody is told
@@ -114,6 +116,13 @@ type StackFunction struct {
 type StackConcurrency struct {
 	Reserved bool
 	Limit    int
+}
+
+// StackPermissions are what a function's role lacks of what the function needs, such as "dynamodb:Query on ARN", of
+// how many in all.
+type StackPermissions struct {
+	Lacks []string
+	Of    int
 }
 
 // StackAccount is how many invocations the account may have at a time.
@@ -184,6 +193,7 @@ type StackAlarm struct {
 // StackSecret says whether a client secret can be used, without the secret.
 type StackSecret struct {
 	Placeholder bool
+	Deleted     bool   // it is, but can still be restored
 	Problem     string // why the functions cannot read it; empty if they can
 }
 

@@ -14,7 +14,7 @@ func functionChecks(p StackPorts, w StackWanted) []Check {
 		reserved: w.PollRate, variables: w.PollVariables}
 	fetch := lambda{w: w, id: "fetch", word: "the fetch function", name: w.FetchName, arn: w.FetchARN, role: w.FetchRole,
 		reserved: w.FetchRate, variables: w.FetchVariables}
-	return append(append(poll.checks(p.Poll, p.PollConcurrency), fetch.checks(p.Fetch, p.FetchConcurrency)...),
+	return append(append(poll.checks(p.Poll, p.PollConcurrency, p.PollMay), fetch.checks(p.Fetch, p.FetchConcurrency, p.FetchMay)...),
 		Check{
 			Name: "account.concurrency", Area: areaFunctions,
 			Looks: "whether the account has unreserved concurrency left for the functions",
@@ -30,7 +30,7 @@ type lambda struct {
 	variables                 map[string]string // what its environment must say
 }
 
-func (l lambda) checks(look Look[StackFunction], concurrency Look[StackConcurrency]) []Check {
+func (l lambda) checks(look Look[StackFunction], concurrency Look[StackConcurrency], may Look[StackPermissions]) []Check {
 	return []Check{
 		{
 			Name: l.id + ".function", Area: areaFunctions,
@@ -46,6 +46,11 @@ func (l lambda) checks(look Look[StackFunction], concurrency Look[StackConcurren
 			Name: l.id + ".concurrency", Area: areaFunctions, After: []string{l.id + ".function"},
 			Looks: "whether " + l.word + " may run at all: its reserved concurrency",
 			Run:   seeing(concurrency, "", l.judgeConcurrency),
+		},
+		{
+			Name: l.id + ".permissions", Area: areaFunctions,
+			Looks: "whether the role of " + l.word + " may do what the function needs, by its own policies",
+			Run:   seeing(may, l.w.restore(), l.judgePermissions),
 		},
 	}
 }
@@ -149,6 +154,13 @@ func (l lambda) judgeConcurrency(c StackConcurrency) Finding {
 	default:
 		return Good("%s uses the account's pool", l.name)
 	}
+}
+
+func (l lambda) judgePermissions(p StackPermissions) Finding {
+	if len(p.Lacks) > 0 {
+		return Fail(l.w.restore(), "%s is not allowed %s", l.role[strings.LastIndexByte(l.role, '/')+1:], few(p.Lacks))
+	}
+	return Good("the role is allowed all %d things that it needs", p.Of)
 }
 
 func invocations(limit int) string {

@@ -1,9 +1,6 @@
 package doctor
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 func tableChecks(p StackPorts, w StackWanted) []Check {
 	ledger := table{w, "ledger", w.Ledger, "due(lane,dueAt)"}
@@ -20,9 +17,9 @@ type table struct {
 }
 
 func (t table) checks(look Look[StackTable], backups, ttl Look[bool]) []Check {
-	restore := fmt.Sprintf("restore it to a point in time into a new table, and deploy with Existing%sTable="+
-		" its name: aws dynamodb list-backups --table-name %s", map[string]string{"ledger": "Ledger", "budget": "Budget"}[t.word],
-		shell(t.name))
+	restore := paste("restore it; DynamoDB keeps what it had for 35 days", "aws dynamodb restore-table-from-backup"+
+		" --target-table-name %[1]s --backup-arn $(aws dynamodb list-backups --table-name %[1]s --backup-type ALL"+
+		" --query 'BackupSummaries[-1].BackupArn' --output text)", shell(t.name))
 	after := []string{t.word + ".table"}
 	all := []Check{{
 		Name: t.word + ".table", Area: areaTables,

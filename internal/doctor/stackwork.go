@@ -16,9 +16,13 @@ const namedMax = 3
 func logChecks(p StackPorts, w StackWanted) []Check {
 	logs := func(name, word, group string, look Look[StackLogs]) Check {
 		retain := fmt.Sprintf("aws logs put-retention-policy --log-group-name %s --retention-in-days %d", shell(group), w.LogDays)
+		create := "aws logs create-log-group --log-group-name " + shell(group)
+		if w.DataKey != "" {
+			create += " --kms-key-id " + shell(w.DataKey)
+		}
 		return Check{
 			Name: name, Area: areaLogs, Looks: "whether the log group of the " + word + " function exists, and keeps logs long enough",
-			Run: seeing(look, "create it again: aws logs create-log-group --log-group-name "+shell(group)+" && "+retain,
+			Run: seeing(look, "create it again: "+create+" && "+retain,
 				func(l StackLogs) Finding {
 					if l.Days != w.LogDays {
 						return Warn("put it back: "+retain, "%s keeps logs %s, the stack says %d days", group, days(l.Days), w.LogDays)
@@ -94,13 +98,13 @@ func workChecks(p StackPorts, w StackWanted) []Check {
 	return []Check{
 		{
 			Name: "secret", Area: areaSecret, Looks: "whether the client secret can be read, and is not the placeholder",
-			Run: seeing(p.Secret, w.restore(), w.judgeSecret),
+			Run: seeing(p.Secret, w.secretCommand(), w.judgeSecret),
 		},
 		{
 			Name: "sweeps", Area: areaWork, Looks: "when each tenant was last swept successfully",
 			After: []string{
 				"schedule", "poll.function", "poll.settings", "poll.concurrency", "account.concurrency", "ledger.table", "ledger.index",
-				"budget.table", "bus", "secret",
+				"budget.table", "bus", "secret", "poll.permissions",
 			},
 			Run: seeing(p.Sweeps, "", func(sweeps []StackSweep) Finding { return w.judgeSweeps(sweeps, p.Now()) }),
 		},
@@ -112,14 +116,20 @@ func workChecks(p StackPorts, w StackWanted) []Check {
 	}
 }
 
-func (w StackWanted) judgeSecret(s StackSecret) Finding {
-	set := paste("put the client secret's value into secret.txt, and store it",
+func (w StackWanted) secretCommand() string {
+	return paste("put the client secret's value into secret.txt, and store it",
 		"aws secretsmanager put-secret-value --secret-id %s --secret-string file://secret.txt", shell(w.Secret))
+}
+
+func (w StackWanted) judgeSecret(s StackSecret) Finding {
 	switch {
+	case s.Deleted:
+		return Fail(paste("restore it", "aws secretsmanager restore-secret --secret-id %s", shell(w.Secret)),
+			"the secret is marked for deletion")
 	case s.Placeholder:
-		return Fail(set, "the placeholder was never replaced: nothing can be archived")
+		return Fail(w.secretCommand(), "the placeholder was never replaced: nothing can be archived")
 	case s.Problem != "":
-		return Fail(set, "the functions cannot use it: %s", s.Problem)
+		return Fail(w.secretCommand(), "the functions cannot use it: %s", s.Problem)
 	default:
 		return Good("it is there, and not the placeholder")
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -48,6 +49,7 @@ type Cloud struct {
 	tables    *dynamodb.Client
 	objects   *s3.Client
 	keys      *kms.Client
+	roles     *iam.Client
 	secrets   *secretsmanager.Client
 	logs      *cloudwatchlogs.Client
 	metrics   *cloudwatch.Client
@@ -62,7 +64,7 @@ func Open(ctx context.Context, s *stack.Stack, now func() time.Time) *Cloud {
 		schedules: scheduler.NewFromConfig(cfg), events: eventbridge.NewFromConfig(cfg),
 		queues: sqs.NewFromConfig(cfg), tables: dynamodb.NewFromConfig(cfg),
 		objects: s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }),
-		keys:    kms.NewFromConfig(cfg), secrets: secretsmanager.NewFromConfig(cfg),
+		keys:    kms.NewFromConfig(cfg), secrets: secretsmanager.NewFromConfig(cfg), roles: iam.NewFromConfig(cfg),
 		logs: cloudwatchlogs.NewFromConfig(cfg), metrics: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
 			if o.BaseEndpoint != nil { // a stand-in for AWS, which may lack the binary protocol
 				o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
@@ -89,6 +91,7 @@ func (c *Cloud) Ports() doctor.StackPorts {
 			return err
 		}))),
 		PollConcurrency: c.concurrency(w.PollName), FetchConcurrency: c.concurrency(w.FetchName),
+		PollMay: listed(c, c.may(w.PollRole, c.pollNeeds())), FetchMay: listed(c, c.may(w.FetchRole, c.fetchNeeds())),
 		Account: c.account,
 
 		Schedule: c.schedule, Bus: c.bus, Rule: listed(c, c.rule), Queue: c.queue,
@@ -176,6 +179,7 @@ func (c *Cloud) wanted() doctor.StackWanted {
 		KeyARN:  out[stack.OutputKey], SigningKeyARN: out[stack.OutputSigningKey],
 		Writers: split(in["EvidenceWriters"]), BreakGlass: in["BreakGlassPrincipalArn"],
 		PollLogs: out[outputPollLogs], FetchLogs: out[outputFetchLogs], LogDays: number(in["LogRetentionDays"]),
+		DataKey: in["DataKeyArn"],
 		Secret: cmp.Or(in["DefenderSecretArn"], c.resources[resourceSecret].name), Topic: in["AlarmTopicArn"],
 	}
 	if w.Schedule == "." { // the resources could not be listed: as the template names it

@@ -20,7 +20,7 @@ var (
 	}
 	missingCodes = []string{
 		"ResourceNotFoundException", "NotFoundException", "NoSuchBucket", "NotFound", "NoSuchKey",
-		"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "TableNotFoundException",
+		"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "TableNotFoundException", "NoSuchEntity",
 	}
 )
 

@@ -48,6 +48,9 @@ const placeholder = "replace-me"
 // secret reads the secret as the functions do, and forgets it.
 func (c *Cloud) secret(ctx context.Context) (doctor.StackSecret, error) {
 	value, err := c.Vault().Secret(ctx, "")
+	if codeOf(err) == "InvalidRequestException" {
+		return doctor.StackSecret{Deleted: true}, nil
+	}
 	if codeOf(err) != "" {
 		return doctor.StackSecret{}, seen(err, "secretsmanager:GetSecretValue", "the value of the secret "+c.want.Secret)
 	}

@@ -4,6 +4,7 @@ package cloudtest
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"packhorse/internal/doctor"
@@ -84,6 +85,11 @@ func (p *patient) functionFaults() []fault {
 		return []string{"aws lambda update-function-configuration --function-name " + function + " --environment " +
 			word(map[string]any{"Variables": environ})}
 	}
+	var role string
+	var policy any
+	p.ask(&role, "lambda", "get-function-configuration", "--function-name", fetch, "--query", "Role")
+	role = path.Base(role)
+	p.ask(&policy, "iam", "get-role-policy", "--policy-name", "fetch-package", "--role-name", role, "--query", "PolicyDocument")
 	withSecret := setting(fetch, "DEFENDER_CLIENT_SECRET", "in-the-open")
 	return []fault{
 		{name: "a secret in the environment", check: "fetch.settings", state: doctor.Failed, says: "DEFENDER_CLIENT_SECRET",
@@ -97,6 +103,9 @@ func (p *patient) functionFaults() []fault {
 		{name: "another role", check: "fetch.function", state: doctor.Failed, says: "runs as",
 			breaks: []string{"aws lambda update-function-configuration --function-name " + fetch +
 				" --role arn:aws:iam::000000000000:role/other"}},
+		{name: "a role without its policy", check: "fetch.permissions", state: doctor.Failed, says: "is not allowed logs:CreateLogStream",
+			breaks: []string{"aws iam delete-role-policy --policy-name fetch-package --role-name " + role},
+			mends:  "aws iam put-role-policy --policy-name fetch-package --role-name " + role + " --policy-document " + word(policy)},
 		{name: "no concurrency", check: "fetch.concurrency", state: doctor.Failed, says: "may not run",
 			breaks: []string{"aws lambda put-function-concurrency --function-name " + fetch +
 				" --reserved-concurrent-executions 0"}},
@@ -105,7 +114,13 @@ func (p *patient) functionFaults() []fault {
 
 func (p *patient) tableFaults() []fault {
 	ledger, budget := p.outputs["LedgerTableName"], p.outputs["BudgetTableName"]
+	// The local cloud does not keep a backup of a deleted table, as DynamoDB does.
+	backup := "aws dynamodb create-backup --backup-name system --table-name " + ledger
+	unprotect := "aws dynamodb update-table --no-deletion-protection-enabled --table-name " + ledger
 	return []fault{
+		{name: "no ledger", check: "ledger.table", state: doctor.Failed, says: "does not exist",
+			breaks: []string{backup, unprotect, "aws dynamodb delete-table --table-name " + ledger},
+			then:   []string{"ledger.table", "ledger.backups"}},
 		{name: "no index", check: "ledger.index", state: doctor.Failed, says: "due(lane,dueAt)",
 			breaks: []string{"aws dynamodb update-table --table-name " + ledger +
 				` --global-secondary-index-updates '[{"Delete":{"IndexName":"due"}}]'`}},
@@ -183,6 +198,8 @@ func (p *patient) otherFaults() []fault {
 	return []fault{
 		{name: "the placeholder", check: "secret", state: doctor.Failed, says: "placeholder",
 			breaks: store(`{"client_secret":"replace-me"}`)},
+		{name: "secret deleted", check: "secret", state: doctor.Failed, says: "marked for deletion",
+			breaks: []string{"aws secretsmanager delete-secret --secret-id " + secret}},
 		{name: "a secret of another form", check: "secret", state: doctor.Failed, says: "client_secret",
 			breaks: store(`{"password":"x"}`)},
 		{name: "an alarm", check: "alarms", state: doctor.Warning, says: alarm,
