@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,12 +40,17 @@ func failing[T any](err error) doctor.Look[T] {
 	}
 }
 
+// template is parsed once, and deployed once without parameters.
+var (
+	template = sync.OnceValues(func() (*cfn.Template, error) { return cfn.Load("../../template.yaml") })
+	usual    = sync.OnceValues(func() (map[string]string, error) { return policies(nil) })
+)
+
 // policies returns the policies of the template, as JSON, with the parameters.
-func policies(t *testing.T, parameters map[string]string) map[string]string {
-	t.Helper()
-	template, err := cfn.Load("../../template.yaml")
+func policies(parameters map[string]string) (map[string]string, error) {
+	template, err := template()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	all := map[string]string{
 		"DefenderTenantId": "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11", "DefenderClientId": "2b7e1516-28ae-4d2a-abf7-158809cf4f3c",
@@ -54,7 +60,7 @@ func policies(t *testing.T, parameters map[string]string) map[string]string {
 	}
 	stack, err := template.Deploy(all)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	texts := map[string]string{}
 	for name, property := range map[string]string{
@@ -62,17 +68,20 @@ func policies(t *testing.T, parameters map[string]string) map[string]string {
 	} {
 		text, err := json.Marshal(stack[name].Properties[property])
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		texts[name] = string(text)
 	}
-	return texts
+	return texts, nil
 }
 
 // healthy returns a perfect stack, whose policies are the template's.
 func healthy(t *testing.T) doctor.StackPorts {
 	t.Helper()
-	texts := policies(t, nil)
+	texts, err := usual()
+	if err != nil {
+		t.Fatal(err)
+	}
 	environment := map[string]string{"DEFENDER_TENANT_ID": "t", "LOOKBACK": "168h"}
 	function := func(name string) doctor.StackFunction {
 		return doctor.StackFunction{
@@ -395,7 +404,11 @@ func TestPoliciesAreTheTemplates(t *testing.T) {
 	t.Parallel()
 	const glass, writer = "arn:aws:iam::123456789012:role/glass", "arn:aws:iam::123456789012:role/writer"
 	for _, parameters := range []map[string]string{nil, {"BreakGlassPrincipalArn": glass, "EvidenceWriters": writer}} {
-		for name, text := range policies(t, parameters) {
+		texts, err := policies(parameters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range texts {
 			var policy struct {
 				Version   string
 				Statement []map[string]any
