@@ -88,7 +88,7 @@ type StackWanted struct {
 	DataKey               string // ARN of the key of the logs; empty for AWS's
 	Secret                string // ARN or name
 	PollPaused            bool   // PollState is DISABLED
-	Topic                 string // of the alarms; empty if nobody is told
+	Topic                 string // or address that alarms are sent to; empty if nobody is told
 
 	// PollVariables and FetchVariables are what the functions' environments must say, by variable.
 	PollVariables, FetchVariables map[string]string

@@ -86,8 +86,9 @@ func (w StackWanted) judgeActions(alarms []StackAlarm) Finding {
 	case len(silent) == 0:
 		return Good("all %d alarms tell somebody", len(alarms))
 	case w.Topic == "":
-		return Warn("name an SNS topic: make deploy STACK="+shell(w.Name)+" PARAMETERS=AlarmTopicArn=…",
-			"%d of %d alarms tell nobody: AlarmTopicArn is not set", len(silent), len(alarms))
+		return Warn("name an address, or your SNS topic in AlarmTopicArn: make deploy STACK="+shell(w.Name)+
+			" PARAMETERS=NotificationEmail=soc@example.com",
+			"%d of %d alarms tell nobody: neither AlarmTopicArn nor NotificationEmail is set", len(silent), len(alarms))
 	default:
 		return Warn("turn them on: aws cloudwatch enable-alarm-actions --alarm-names "+strings.Join(silent, " "),
 			"tell nobody: %s", strings.Join(silent, ", "))

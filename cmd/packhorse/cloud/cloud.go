@@ -180,7 +180,7 @@ func (c *Cloud) wanted() doctor.StackWanted {
 		Writers: split(in["EvidenceWriters"]), BreakGlass: in["BreakGlassPrincipalArn"],
 		PollLogs: out[outputPollLogs], FetchLogs: out[outputFetchLogs], LogDays: number(in["LogRetentionDays"]),
 		DataKey: in["DataKeyArn"],
-		Secret:  cmp.Or(in["DefenderSecretArn"], c.resources[resourceSecret].name), Topic: in["AlarmTopicArn"],
+		Secret:  cmp.Or(in["DefenderSecretArn"], c.resources[resourceSecret].name), Topic: cmp.Or(in["AlarmTopicArn"], in["NotificationTopicArn"], in["NotificationEmail"]),
 	}
 	if w.Schedule == "." { // the resources could not be listed: as the template names it
 		w.Schedule = w.Name + "-tick"
