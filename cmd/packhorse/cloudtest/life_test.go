@@ -12,6 +12,7 @@ import (
 // that both share one budget. Both archive the packages of one tenant at the same time, and are
 // then deleted.
 func TestLifeOfTwoStacks(t *testing.T) {
+	t.Parallel()
 	tenant := openTenant(t)
 	a := openAccount(t)
 	bucketServer := openBucketServer(t)
