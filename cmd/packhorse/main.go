@@ -107,6 +107,6 @@ exactly once, hashed and verified.`,
 	}
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
-		simulateCommand(), verifyCommand(), listCommand(), showCommand(), getCommand(), custodyCommand(), publicKeyCommand())
+		simulateCommand(), verifyCommand(), listCommand(), showCommand(), getCommand(), exportCommand(), custodyCommand(), publicKeyCommand())
 	return root
 }
