@@ -226,7 +226,7 @@ func TestManuals(t *testing.T) {
 			}
 		}
 		cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) {
-			if !strings.Contains(strings.ReplaceAll(page, `\-`, "-"), "--"+flag.Name) {
+			if !flag.Hidden && !strings.Contains(strings.ReplaceAll(page, `\-`, "-"), "--"+flag.Name) {
 				t.Errorf("%s lacks --%s", name, flag.Name)
 			}
 		})

@@ -107,9 +107,20 @@ exactly once, hashed and verified.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(usageOfFlags)
-	root.AddCommand(runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
-		simulateCommand(), verifyCommand(m.Environ), listCommand(), showCommand(), custodyCommand(), publicKeyCommand(),
-		versionCommand(), settingsTopic(), manCommand())
+	root.AddCommand(
+		runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
+		simulateCommand(),
+		verifyCommand(m.Environ),
+		listCommand(),
+		showCommand(),
+		getCommand(m.Environ),
+		exportCommand(m.Environ),
+		custodyCommand(),
+		publicKeyCommand(),
+		versionCommand(),
+		settingsTopic(),
+		manCommand(),
+	)
 	addHabits(root)
 	setDataDefaults(root, settings.Map(m.Environ))
 	return root
