@@ -14,6 +14,7 @@ import (
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/embedded/ledgertest"
+	"packhorse/internal/mde/mdesim"
 	"packhorse/internal/tenant"
 )
 
@@ -166,5 +167,27 @@ func BenchmarkStatusCommand(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestStatusAfterARefusedSignIn: a run that cannot even sign in has failed to sweep, and the status says why.
+func TestStatusAfterARefusedSignIn(t *testing.T) {
+	t.Parallel()
+	s, data := simulator(t, action(1)), t.TempDir()
+	if got := packhorse(t, environment(s), "run", "--until-idle", "--data", data); got.code != exitDone {
+		t.Fatalf("exit %d: %s", got.code, got.stderr)
+	}
+	if got := inProcess(nil, "status", "--data", data); !strings.Contains(got.stdout, "Sweeps     the last one ") ||
+		!strings.HasPrefix(got.stdout, "Nothing to do.") {
+		t.Errorf("after a run: %s%s", got.stdout, got.stderr)
+	}
+	s.SetFaults(mdesim.Faults{SecretExpired: true})
+	if got := packhorse(t, environment(s), "run", "--until-idle", "--data", data); got.code == exitDone {
+		t.Fatalf("exit %d: %s", got.code, got.stderr)
+	}
+	got := inProcess(nil, "status", "--json", "--data", data)
+	if !strings.Contains(got.stdout, `"failingSince":`) || !strings.Contains(got.stdout, "AADSTS7000222") ||
+		strings.Contains(got.stdout, mdesim.Defaults().ClientSecret) {
+		t.Errorf("after a refusal: %s%s", got.stdout, got.stderr)
 	}
 }
