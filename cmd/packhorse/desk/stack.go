@@ -25,7 +25,10 @@ func openStack(ctx context.Context, o Options) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := dynamodb.NewFromConfig(s.AWS)
+	return ofStack(dynamodb.NewFromConfig(s.AWS), s, o)
+}
+
+func ofStack(db *dynamodb.Client, s *stack.Stack, o Options) (*Desk, error) {
 	records := &scanned{Ledger: ledger.New(db, s.Outputs[stack.OutputLedger])}
 	deployed := s.TenantID()
 	all := func(ctx context.Context) ([]string, error) {
