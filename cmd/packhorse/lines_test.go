@@ -35,6 +35,7 @@ func TestLinesAreDescribed(t *testing.T) {
 		{run, []string{"archived", "budget", "downloading", "fetching", "notCollected", "ready", "summary", "sweep", "waiting"}},
 		{inProcess(nil, "verify", "--json", "--data", data), []string{"checked", "verified"}},
 		{inProcess(nil, "list", "--json", "--data", data), []string{"record"}},
+		{inProcess(nil, "status", "--json", "--data", data), []string{"status"}},
 		{inProcess(nil, "show", "--json", "--data", data, action(1).ID), []string{"package"}},
 		{inProcess(nil, "list", "--json", "--data", data, "--case", "NONE"), nil},
 		{inProcess(nil, "verify", "--json", "--data", data, "--tenant", "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"),

@@ -127,7 +127,10 @@ const LineMax = 100
 
 // Fill breaks text into lines of at most LineMax columns. The first line starts with first, the others
 // with next.
-func Fill(text, first, next string) string {
+func Fill(text, first, next string) string { return FillTo(LineMax, text, first, next) }
+
+// FillTo is Fill for lines of another width.
+func FillTo(lineMax int, text, first, next string) string {
 	var out strings.Builder
 	out.WriteString(first)
 	width, fresh := measure.StringWidth(first), true
@@ -135,7 +138,7 @@ func Fill(text, first, next string) string {
 		n := measure.StringWidth(word)
 		switch {
 		case fresh:
-		case width+1+n > LineMax:
+		case width+1+n > lineMax:
 			out.WriteString("\n" + next)
 			width = measure.StringWidth(next)
 		default:
