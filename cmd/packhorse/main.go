@@ -108,7 +108,7 @@ exactly once, hashed and verified.`,
 	}
 	root.SetFlagErrorFunc(usageOfFlags)
 	root.AddCommand(runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
-		simulateCommand(), verifyCommand(m.Environ), listCommand(), showCommand(), custodyCommand(), publicKeyCommand(),
+		simulateCommand(), verifyCommand(m.Environ), listCommand(), showCommand(), getCommand(), custodyCommand(), publicKeyCommand(),
 		versionCommand(), settingsTopic(), manCommand())
 	addHabits(root)
 	setDataDefaults(root, settings.Map(m.Environ))
