@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,7 @@ type getOptions struct {
 	json bool
 }
 
-func getCommand() *cobra.Command {
+func getCommand(environ []string) *cobra.Command {
 	var o getOptions
 	cmd := &cobra.Command{
 		Use:   "get PACKAGE -o DIR",
@@ -53,7 +54,7 @@ The verdict and exit code are those of packhorse verify for this one package (se
 			if err != nil {
 				return err
 			}
-			return getPackage(cmd, o)
+			return getPackage(cmd, o, openVerifyScreen(cmd, environ, o.json))
 		},
 	}
 	o.add(cmd)
@@ -100,8 +101,7 @@ func outputFlag(cmd *cobra.Command, path string, missing error) (string, error) 
 }
 
 // getPackage runs `packhorse get`.
-func getPackage(cmd *cobra.Command, o getOptions) error {
-	screen := openVerifyScreen(cmd, o.json)
+func getPackage(cmd *cobra.Command, o getOptions, screen verifyScreen) error {
 	defer screen.close()
 	result, ledger, err := getOnce(cmd, o, screen.reporter)
 	screen.close()
@@ -110,7 +110,7 @@ func getPackage(cmd *cobra.Command, o getOptions) error {
 	}
 	switch {
 	case o.json:
-		err = result.JSON(cmd.OutOrStdout(), o.out)
+		err = result.JSON(cmd.OutOrStdout(), o.out, time.Now())
 	case len(result.Files) == 0:
 		err = screen.show(console.Verification{Summary: result.Summary, Ledger: ledger})
 	default:

@@ -108,8 +108,8 @@ exactly once, hashed and verified.`,
 	}
 	root.SetFlagErrorFunc(usageOfFlags)
 	root.AddCommand(runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
-		simulateCommand(), verifyCommand(m.Environ), listCommand(), showCommand(), getCommand(), custodyCommand(), publicKeyCommand(),
-		versionCommand(), settingsTopic(), manCommand())
+		simulateCommand(), verifyCommand(m.Environ), listCommand(), showCommand(), getCommand(m.Environ),
+		exportCommand(m.Environ), custodyCommand(), publicKeyCommand(), versionCommand(), settingsTopic(), manCommand())
 	addHabits(root)
 	setDataDefaults(root, settings.Map(m.Environ))
 	return root

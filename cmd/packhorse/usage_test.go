@@ -26,7 +26,7 @@ func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"--help"}, {"-h"}, {"run", "--help"}, {"simulate", "--help"}, {"help", "run"},
 		{"verify", "--help"}, {"custody", "--help"}, {"list", "--help"}, {"show", "--help"}, {"get", "--help"},
-		{"public-key", "--help"},
+		{"export", "--help"}, {"public-key", "--help"},
 	} {
 		got := inProcess(nil, args...)
 		if got.code != exitDone || got.stderr != "" {

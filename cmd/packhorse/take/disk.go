@@ -85,9 +85,16 @@ func (OS) Publish(draft, name string) error {
 	}
 }
 
-// publishFolder relies on rename, which replaces nothing but an empty folder by a folder.
+// publishFolder relies on rename, which replaces no folder with something in it.
 func publishFolder(draft, name string) error {
-	err := os.Rename(draft, name)
+	info, err := os.Lstat(name)
+	if err == nil && info.IsDir() {
+		err = syscall.Rmdir(name) // fails unless it is empty
+		if err != nil {
+			return &fs.PathError{Op: "publish", Path: name, Err: fs.ErrExist}
+		}
+	}
+	err = os.Rename(draft, name)
 	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.ENOTDIR) {
 		return &fs.PathError{Op: "publish", Path: name, Err: fs.ErrExist}
 	}
