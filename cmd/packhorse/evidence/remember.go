@@ -9,12 +9,25 @@ import (
 	"packhorse/internal/verify"
 )
 
-// Remember makes verifications ask the ledger once about each tenant. Call it before verifying many packages
-// one by one, if all of them are done: what changes in the meantime is not noticed.
+// Remember makes verifications of one key ask the ledger once about each tenant, and look at the record of their
+// action only: otherwise, exporting thousands of packages would go through all records for each. Call it before
+// verifying packages that are done; what changes in the meantime is not noticed.
 func (e *Evidence) Remember() {
 	if e.ledger != nil && e.asked == nil {
 		e.asked = &remembered{ledger: e.ledger, answers: map[string]*answer{}}
 	}
+}
+
+// ledgerFor returns the ledger to verify a scope against, or nil.
+func (e *Evidence) ledgerFor(scope verify.Scope) verify.Ledger {
+	if e.ledger == nil {
+		return nil
+	}
+	parts, ok := investigation.ParseKey(scope.Key)
+	if e.asked == nil || !ok {
+		return e.ledger
+	}
+	return narrowed{e.asked, parts.ActionID}
 }
 
 // remembered is a ledger that keeps its answers. Errors are not kept.
@@ -29,7 +42,7 @@ type remembered struct {
 type answer struct {
 	head       investigation.Head
 	headBad    error
-	records    []investigation.Record
+	records    map[string]investigation.Record // by action
 	recordsBad error
 }
 
@@ -44,7 +57,11 @@ func (r *remembered) of(ctx context.Context, tenantID string) (*answer, error) {
 	if a.headBad != nil && !errors.Is(a.headBad, investigation.ErrBadRecord) {
 		return nil, a.headBad
 	}
-	a.records, a.recordsBad = r.ledger.Records(ctx, tenantID)
+	records, bad := r.ledger.Records(ctx, tenantID)
+	a.recordsBad, a.records = bad, make(map[string]investigation.Record, len(records))
+	for _, rec := range records {
+		a.records[rec.ActionID] = rec
+	}
 	if a.recordsBad != nil && !errors.Is(a.recordsBad, investigation.ErrBadRecord) {
 		return nil, a.recordsBad
 	}
@@ -52,9 +69,15 @@ func (r *remembered) of(ctx context.Context, tenantID string) (*answer, error) {
 	return a, nil
 }
 
+// narrowed is a remembered ledger of one action. An invalid record anywhere is still reported.
+type narrowed struct {
+	all      *remembered
+	actionID string
+}
+
 // Head implements verify.Ledger.
-func (r *remembered) Head(ctx context.Context, tenantID string) (investigation.Head, error) {
-	a, err := r.of(ctx, tenantID)
+func (n narrowed) Head(ctx context.Context, tenantID string) (investigation.Head, error) {
+	a, err := n.all.of(ctx, tenantID)
 	if err != nil {
 		return investigation.Head{}, err
 	}
@@ -62,10 +85,14 @@ func (r *remembered) Head(ctx context.Context, tenantID string) (investigation.H
 }
 
 // Records implements verify.Ledger.
-func (r *remembered) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
-	a, err := r.of(ctx, tenantID)
+func (n narrowed) Records(ctx context.Context, tenantID string) ([]investigation.Record, error) {
+	a, err := n.all.of(ctx, tenantID)
 	if err != nil {
 		return nil, err
 	}
-	return a.records, a.recordsBad
+	rec, ok := a.records[n.actionID]
+	if !ok {
+		return nil, a.recordsBad
+	}
+	return []investigation.Record{rec}, a.recordsBad
 }

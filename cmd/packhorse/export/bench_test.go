@@ -41,8 +41,7 @@ func BenchmarkExport(b *testing.B) {
 	}
 	b.Cleanup(func() { _ = folder.Close() })
 	from := taketest.Source(folder, w.Trust(b), nil)
-	noise, body = nil, nil
-	w.Store = nil
+	w.Store = nil // it is on disk now
 
 	for _, ending := range []string{"", ".zip"} {
 		b.Run("export"+ending, func(b *testing.B) {

@@ -62,7 +62,7 @@ func run(t testing.TB, w *verifytest.World, path string, change func(*export.Opt
 // tree reads a folder, or a ZIP.
 func tree(t testing.TB, path string) map[string][]byte {
 	t.Helper()
-	files := fs.FS(os.DirFS(path))
+	files := os.DirFS(path)
 	if strings.HasSuffix(path, ".zip") {
 		z, err := zip.OpenReader(path)
 		if err != nil {

@@ -87,6 +87,9 @@ func One(ctx context.Context, from Source, key string, to Folder, reporter verif
 	if tap != nil && tap.Err() != nil {
 		return Result{}, &DiskError{to.Path, tap.Err()}
 	}
+	if ctx.Err() != nil {
+		return Result{}, &InterruptedError{to.Path, context.Cause(ctx)}
+	}
 	if err != nil {
 		return Result{}, err
 	}

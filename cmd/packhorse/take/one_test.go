@@ -297,6 +297,9 @@ func TestInterrupted(t *testing.T) {
 		_, err := take.One(ctx, source(t, w), packageKey(1), take.Folder{Disk: disk, Path: dir}, console.Quiet{})
 		cancel()
 		all := files(t, dir)
+		if stopped, ok := errors.AsType[*take.InterruptedError](err); err != nil && (!ok || stopped.Advice() == "") {
+			t.Errorf("effect %d: %v", n, err)
+		}
 		if body, ok := all[name1+".zip"]; ok && !bytes.Equal(body, w.Store.Body(packageKey(1))) || err == nil && !ok {
 			t.Errorf("effect %d: %v, %q", n, err, names(all))
 		}
