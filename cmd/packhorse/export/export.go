@@ -214,6 +214,9 @@ func (x *exporter) refused() bool { return len(x.failures) > 0 && !x.IncludeFail
 // judge reports whether the evidence of an action must not be handed over as verified, and why.
 func (x *exporter) judge(rec investigation.Record, sum verify.Summary, items []take.Item) (Failure, bool) {
 	f := Failure{Record: rec, Headline: sum.Headline()}
+	if len(sum.Problems) > 0 {
+		f.Headline = sum.Problems[0].Title() // the list names the host
+	}
 	unmade := sum.Unmade(x.from.Require)
 	verdict := sum.Verdict()
 	switch {

@@ -123,8 +123,7 @@ func (x *exporter) index(pending []investigation.Record) {
 		i.Verdict, i.Headline = sum.Verdict(), sum.Headline()
 	}
 	if i.Verdict == verify.Pass {
-		i.Headline = "each package agrees with everything that its record calls for; the chain of all records is not " +
-			"part of an export"
+		i.Headline = "each package agrees with its record; the chain is not part of an export"
 	}
 	i.Incomplete = append([]verify.Gap{}, sum.Gaps...)
 	i.Keys, i.Tenants, i.Pending = []Key{}, []string{}, []Pending{}

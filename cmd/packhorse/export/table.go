@@ -9,6 +9,12 @@ import (
 	"packhorse/internal/manifest"
 )
 
+// advice fits a terminal of 80 columns.
+const advice = `
+Tell the recipient these two kinds of fingerprints (Key, Sums) another way than
+with the export, such as by phone. CHECK.txt says what to do with them.
+`
+
 // Table writes what was exported, for people. path is where.
 func (r Result) Table(out io.Writer, path string) error {
 	i := r.Index
@@ -43,9 +49,7 @@ func (r Result) Table(out io.Writer, path string) error {
 	for n, key := range i.Keys {
 		text += label("Key", n) + key.ID + "\n"
 	}
-	text += label("SHA-256", 0) + r.SumsSHA256 + "  of SHA256SUMS\n\n" + console.Fill("Tell the recipient the fingerprints above "+
-		"another way than with the export, such as by phone. CHECK.txt says how to check everything with openssl and "+
-		"sha256sum alone.", "", "") + "\n"
+	text += label("Sums", 0) + r.SumsSHA256 + "\n         the SHA-256 of SHA256SUMS\n" + advice
 	_, err := fmt.Fprintf(out, "%s\n%s\n", text, console.Fill(console.CleanLine(string(i.Verdict)+": "+i.Headline), "", ""))
 	return err
 }
