@@ -21,7 +21,6 @@ import (
 
 // exportOptions are the flags of `packhorse export`.
 type exportOptions struct {
-	environ []string
 	evidenceFlags
 
 	names         []string // of packages
@@ -35,7 +34,7 @@ type exportOptions struct {
 }
 
 func exportCommand(environ []string) *cobra.Command {
-	o := exportOptions{environ: environ}
+	var o exportOptions
 	cmd := &cobra.Command{
 		Use:   "export [PACKAGE...] -o PATH",
 		Short: "Copy packages into a folder or ZIP to hand over, with all it takes to check them",
@@ -68,7 +67,7 @@ there: what could be checked agrees.`,
 			if err != nil {
 				return err
 			}
-			return exportPackages(cmd, o, now)
+			return exportPackages(cmd, o, now, openVerifyScreen(cmd, environ, o.json))
 		},
 	}
 	o.addAll(cmd)
@@ -140,8 +139,7 @@ func (o *exportOptions) take(cmd *cobra.Command, now time.Time) (err error) {
 }
 
 // exportPackages runs `packhorse export`.
-func exportPackages(cmd *cobra.Command, o exportOptions, now time.Time) error {
-	screen := openVerifyScreen(cmd, o.environ, o.json)
+func exportPackages(cmd *cobra.Command, o exportOptions, now time.Time, screen verifyScreen) error {
 	defer screen.close()
 	result, err := exportOnce(cmd, o, now, screen.reporter)
 	screen.close()

@@ -17,7 +17,6 @@ import (
 
 // getOptions are the flags of `packhorse get`.
 type getOptions struct {
-	environ []string
 	evidenceFlags
 
 	name string // of the package
@@ -26,7 +25,7 @@ type getOptions struct {
 }
 
 func getCommand(environ []string) *cobra.Command {
-	o := getOptions{environ: environ}
+	var o getOptions
 	cmd := &cobra.Command{
 		Use:   "get PACKAGE -o DIR",
 		Short: "Copy one package out of the archive, verified, with its signed record",
@@ -55,7 +54,7 @@ The verdict and exit code are those of packhorse verify for this one package (se
 			if err != nil {
 				return err
 			}
-			return getPackage(cmd, o)
+			return getPackage(cmd, o, openVerifyScreen(cmd, environ, o.json))
 		},
 	}
 	o.add(cmd)
@@ -102,8 +101,7 @@ func outputFlag(cmd *cobra.Command, path string, missing error) (string, error) 
 }
 
 // getPackage runs `packhorse get`.
-func getPackage(cmd *cobra.Command, o getOptions) error {
-	screen := openVerifyScreen(cmd, o.environ, o.json)
+func getPackage(cmd *cobra.Command, o getOptions, screen verifyScreen) error {
 	defer screen.close()
 	result, ledger, err := getOnce(cmd, o, screen.reporter)
 	screen.close()

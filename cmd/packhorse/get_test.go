@@ -20,7 +20,7 @@ import (
 func kept(t *testing.T) (data string) {
 	t.Helper()
 	dir := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), "tar", "--xattrs", "--xattrs-include=*", "-xzf", keptFolder, "-C", dir).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "tar", "--xattrs", "--xattrs-include=*", "-xzf", filepath.Join(startedIn, keptFolder), "-C", dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -162,9 +162,9 @@ func TestGetJSON(t *testing.T) {
 		got := packhorse(t, nil, "get", rec.ActionID, "-o", dir, "--data", data, "--json")
 		all := lines(got.stdout)
 		var last struct {
-			Version, Event, TenantID, ActionID, Host, Outcome, Folder, KeyID, Verdict string
-			KeyNotTrusted                                                             bool
-			Files                                                                     []struct {
+			Version, Event, TenantID, ActionID, ComputerDNSName, Outcome, Folder, KeyID, Verdict string
+			KeyNotTrusted                                                                        bool
+			Files                                                                                []struct {
 				What, Name, SHA256 string
 				Size               int64
 				Already            bool
@@ -172,7 +172,7 @@ func TestGetJSON(t *testing.T) {
 		}
 		err := json.Unmarshal([]byte(all[len(all)-1]), &last)
 		if err != nil || got.code != exitDone || last.Version != "1" || last.Event != "got" || last.TenantID != rec.TenantID ||
-			last.ActionID != rec.ActionID || last.Host != rec.ComputerDNSName || last.Folder != dir ||
+			last.ActionID != rec.ActionID || last.ComputerDNSName != rec.ComputerDNSName || last.Folder != dir ||
 			last.Verdict != "PASS" || last.KeyNotTrusted || len(last.Files) != 4 {
 			t.Fatalf("exit %d, %v: %s%s", got.code, err, got.stdout, got.stderr)
 		}

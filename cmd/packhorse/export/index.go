@@ -42,11 +42,11 @@ type Key struct {
 type Package struct {
 	ActionID       string          `json:"actionId"`
 	TenantID       string          `json:"tenantId"`
-	Host           string          `json:"host"`
+	Host           string          `json:"computerDnsName"`
 	MachineID      string          `json:"machineId"`
-	Case           string          `json:"case"`
+	Case           string          `json:"caseId"`
 	Requestor      string          `json:"requestor"`
-	Comment        string          `json:"comment"`
+	Comment        string          `json:"requestorComment"`
 	CreatedAt      time.Time       `json:"createdAt"`
 	Outcome        string          `json:"outcome"`
 	Reason         string          `json:"reason"`
@@ -82,7 +82,7 @@ type Files struct {
 type Pending struct {
 	ActionID  string    `json:"actionId"`
 	TenantID  string    `json:"tenantId"`
-	Host      string    `json:"host"`
+	Host      string    `json:"computerDnsName"`
 	CreatedAt time.Time `json:"createdAt"`
 	State     string    `json:"state"`
 }

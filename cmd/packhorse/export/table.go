@@ -8,6 +8,7 @@ import (
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/internal/manifest"
+	"packhorse/internal/verify"
 )
 
 // advice fits a terminal of 80 columns.
@@ -63,14 +64,47 @@ func label(word string, n int) string {
 	return fmt.Sprintf("%-9s", word)
 }
 
-// JSON writes one line with the event "exported". path is where.
+// exported is one action of the line "exported". index.json, in the export, has all about it.
+type exported struct {
+	TenantID        string `json:"tenantId"`
+	ActionID        string `json:"actionId"`
+	MachineID       string `json:"machineId"`
+	ComputerDNSName string `json:"computerDnsName"`
+	Outcome         string `json:"outcome"`
+	Failed          bool   `json:"failed"`
+	File            string `json:"file"`
+}
+
+// JSON writes one line with the event "exported"; docs/lines describes it. path is where the export is.
 func (r Result) JSON(out io.Writer, path string, now time.Time) error {
+	i := r.Index
+	packages := []exported{}
+	for _, p := range i.Packages {
+		packages = append(packages, exported{
+			p.TenantID, p.ActionID, p.MachineID, p.Host, p.Outcome, p.Failed, p.Files.Object,
+		})
+	}
+	keys := []string{}
+	for _, key := range i.Keys {
+		keys = append(keys, key.ID)
+	}
 	return console.WriteJSON(out, struct {
 		console.Head
-		Path       string `json:"path"`
-		Files      int    `json:"files"`
-		Bytes      int64  `json:"bytes"`
-		SumsSHA256 string `json:"sha256sumsSha256"`
-		Index      Index  `json:"index"`
-	}{console.NewHead("exported", false, now), path, r.Files, r.Bytes, r.SumsSHA256, r.Index})
+
+		Path          string         `json:"path"`
+		Files         int            `json:"files"`
+		Bytes         int64          `json:"bytes"`
+		SumsSHA256    string         `json:"sumsSha256"`
+		Keys          []string       `json:"keys"`
+		KeyNotTrusted bool           `json:"keyNotTrusted"`
+		Tenants       []string       `json:"tenants"`
+		Packages      []exported     `json:"packages"`
+		Pending       int            `json:"pending"`
+		Verdict       verify.Overall `json:"verdict"`
+		Headline      string         `json:"headline"`
+		Incomplete    []verify.Gap   `json:"incomplete"`
+	}{
+		console.NewHead("exported", i.Simulated(), now), path, r.Files, r.Bytes, r.SumsSHA256, keys, r.Summary.KeyNotTrusted(),
+		i.Tenants, packages, len(i.Pending), i.Verdict, i.Headline, i.Incomplete,
+	})
 }

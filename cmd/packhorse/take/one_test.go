@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/take"
@@ -209,7 +208,7 @@ func TestPartial(t *testing.T) {
 		t.Errorf("got %s, %v, files %q", got.Summary.Verdict(), err, names(files(t, dir)))
 	}
 	var line bytes.Buffer
-	if err := got.JSON(&line, dir, time.Now()); err != nil || !strings.Contains(line.String(), `"keyNotTrusted":true,"verdict":"PARTIAL"`) {
+	if err := got.JSON(&line, dir, verifytest.VerifiedAt); err != nil || !strings.Contains(line.String(), `"keyNotTrusted":true,"verdict":"PARTIAL"`) {
 		t.Errorf("%v: %s", err, &line)
 	}
 	from.Require = []verify.Check{verify.CheckLedger}

@@ -62,7 +62,10 @@ func (r Result) outcome() manifest.Manifest {
 	return r.Items[0].Manifest
 }
 
-// JSON writes one line with the event "got".
+// simulated reports whether this is of a simulation.
+func (r Result) simulated() bool { return len(r.Items) > 0 && r.outcome().Simulated }
+
+// JSON writes one line with the event "got"; docs/lines describes it.
 func (r Result) JSON(out io.Writer, folder string, now time.Time) error {
 	type file struct {
 		What    string `json:"what"`
@@ -77,29 +80,32 @@ func (r Result) JSON(out io.Writer, folder string, now time.Time) error {
 	}
 	line := struct {
 		console.Head
-		TenantID      string         `json:"tenantId"`
-		ActionID      string         `json:"actionId"`
-		Host          string         `json:"host"`
-		Case          string         `json:"case"`
-		Outcome       string         `json:"outcome"`
-		Reason        string         `json:"reason"`
-		Key           string         `json:"key"`
-		Folder        string         `json:"folder"`
-		Files         []file         `json:"files"`
-		KeyID         string         `json:"keyId"`
-		KeyNotTrusted bool           `json:"keyNotTrusted"`
-		Verdict       verify.Overall `json:"verdict"`
-		Headline      string         `json:"headline"`
-		Incomplete    []verify.Gap   `json:"incomplete"`
+
+		TenantID        string         `json:"tenantId"`
+		ActionID        string         `json:"actionId"`
+		MachineID       string         `json:"machineId"`
+		ComputerDNSName string         `json:"computerDnsName"`
+		CaseID          string         `json:"caseId"`
+		Outcome         string         `json:"outcome"`
+		Reason          string         `json:"reason"`
+		Key             string         `json:"key"`
+		Folder          string         `json:"folder"`
+		Files           []file         `json:"files"`
+		KeyID           string         `json:"keyId"`
+		KeyNotTrusted   bool           `json:"keyNotTrusted"`
+		Verdict         verify.Overall `json:"verdict"`
+		Headline        string         `json:"headline"`
+		Incomplete      []verify.Gap   `json:"incomplete"`
 	}{
-		Head: console.NewHead("got", len(r.Items) > 0 && r.outcome().Simulated, now), Key: r.Summary.Scope.Key, Folder: folder, Files: files,
+		Head: console.NewHead("got", r.simulated(), now), Key: r.Summary.Scope.Key, Folder: folder, Files: files,
 		KeyNotTrusted: r.Summary.KeyNotTrusted(), Verdict: r.Summary.Verdict(), Headline: r.Summary.Headline(),
 		Incomplete: append([]verify.Gap{}, r.Summary.Gaps...),
 	}
 	if len(r.Items) > 0 {
 		m := r.outcome()
-		line.TenantID, line.ActionID, line.Outcome = m.Action.TenantID, m.Action.ID, string(m.Outcome)
-		line.Host, line.Case, line.KeyID = m.Action.ComputerDNSName, m.Action.CaseID, m.Signature.KeyID
+		a := m.Action
+		line.TenantID, line.ActionID, line.MachineID, line.ComputerDNSName = a.TenantID, a.ID, a.MachineID, a.ComputerDNSName
+		line.CaseID, line.Outcome, line.KeyID = a.CaseID, string(m.Outcome), m.Signature.KeyID
 		if m.NotCollected != nil {
 			line.Reason = string(m.NotCollected.Reason)
 		}
