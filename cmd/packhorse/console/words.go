@@ -146,7 +146,10 @@ const LineMax = 100
 
 // Fill breaks text into lines of at most LineMax columns. The first line starts with first, the others
 // with next.
-func Fill(text, first, next string) string {
+func Fill(text, first, next string) string { return fill(text, first, next, LineMax) }
+
+// fill is Fill with another width.
+func fill(text, first, next string, columns int) string {
 	var out strings.Builder
 	out.WriteString(first)
 	width, fresh := measure.StringWidth(first), true
@@ -154,7 +157,7 @@ func Fill(text, first, next string) string {
 		n := measure.StringWidth(word)
 		switch {
 		case fresh:
-		case width+1+n > LineMax:
+		case width+1+n > columns:
 			out.WriteString("\n" + next)
 			width = measure.StringWidth(next)
 		default:
