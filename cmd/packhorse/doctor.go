@@ -3,15 +3,21 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"packhorse/cmd/packhorse/checkup"
 	"packhorse/cmd/packhorse/cloud"
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
+	"packhorse/cmd/packhorse/embedded"
+	"packhorse/cmd/packhorse/evidence"
 	"packhorse/cmd/packhorse/stack"
 	"packhorse/internal/doctor"
+	"packhorse/internal/ratelimit"
 	"packhorse/internal/settings"
 )
 
@@ -86,13 +92,14 @@ const checksTimeout = 3 * time.Minute
 var errUnwell = errors.New("a check failed: do what its advice says, then run packhorse doctor again")
 
 // examine runs `packhorse doctor`.
-func examine(cmd *cobra.Command, o doctorOptions) error {
+func examine(cmd *cobra.Command, o doctorOptions) (err error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), checksTimeout)
 	defer cancel()
-	checks, err := o.checks(ctx)
+	checks, shut, err := o.checks(ctx)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, shut()) }()
 	told, done := func(doctor.Result) {}, func() {}
 	lines := console.NewCheckupJSON(cmd.OutOrStdout(), time.Now)
 	if terminal := terminalOf(cmd.ErrOrStderr()); o.json {
@@ -115,13 +122,36 @@ func examine(cmd *cobra.Command, o doctorOptions) error {
 	return err
 }
 
-// checks returns the checks of a stack or of this machine.
-func (o doctorOptions) checks(ctx context.Context) ([]doctor.Check, error) {
+// checks returns the checks of a stack or of this machine, and what closes that afterwards.
+func (o doctorOptions) checks(ctx context.Context) ([]doctor.Check, func() error, error) {
+	if o.stack == "" {
+		return o.onMachine()
+	}
 	s, err := stack.Open(ctx, o.stack)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return doctor.Stack(cloud.Open(ctx, s, time.Now).Ports()), nil
+	c := cloud.Open(ctx, s, time.Now)
+	tenant := checkup.Tenant{
+		Environ: c.Variables(), Now: time.Now, Parse: settings.ParsePoll, Secret: c.Vault().Secret, Set: c.Set,
+		Ledger: func(ctx context.Context) (checkup.Ledger, error) {
+			return evidence.OpenLedger(ctx, s.Outputs[stack.OutputLedger], "")
+		},
+		Lists: func(context.Context) (ratelimit.Counter, error) { return ratelimit.NewMemory(), nil },
+	}
+	return append(doctor.Stack(c.Ports()), doctor.Tenant(tenant.Ports())...), func() error { return nil }, nil
+}
+
+func (o doctorOptions) onMachine() ([]doctor.Check, func() error, error) {
+	data, err := filepath.Abs(o.data) // the embedded S3 server changes the working directory
+	if err != nil {
+		return nil, nil, fmt.Errorf("resolve the data folder: %w", err)
+	}
+	m := &checkup.Machine{
+		Environ: o.environ, Now: time.Now, Free: embedded.FreeBytes,
+		Want: doctor.MachineWanted{Data: data, Bucket: o.bucket, Endpoint: o.endpoint},
+	}
+	return append(doctor.Tenant(m.Tenant()), doctor.Machine(m.Ports())...), m.Close, nil
 }
 
 // styleOf says how to draw on standard output. See no-color.org.
