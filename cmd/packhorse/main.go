@@ -98,6 +98,7 @@ the API's full budget (2 calls a minute, 120 an hour) without exceeding it, and 
 exactly once, hashed and verified.`,
 		Example: `  packhorse run --simulate 4 --until-idle       watch it work, in about a minute
   packhorse run --help                          what a real tenant needs
+  packhorse doctor                              is it set up right?
   packhorse verify                              is the evidence unchanged and complete?
   packhorse list --machine fin-ws-17            which packages a host has`,
 		Version:       version,
@@ -111,6 +112,7 @@ exactly once, hashed and verified.`,
 		runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
 		simulateCommand(),
 		verifyCommand(m.Environ),
+		doctorCommand(m.Environ),
 		statusCommand(m.Environ),
 		listCommand(),
 		showCommand(),

@@ -105,6 +105,10 @@ func (a *App) SignIn(ctx context.Context) error {
 	return err
 }
 
+// Roles returns the application roles that the app's token grants. It costs no budget; errors are those of
+// [entra.TokenSource.Roles].
+func (a *App) Roles(ctx context.Context) ([]string, error) { return a.tokens.Roles(ctx) }
+
 // Client is one tenant's Defender. Every call except a download is counted and carries a token.
 type Client struct {
 	*mde.Client

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"packhorse/internal/investigation"
 	"packhorse/internal/tenant"
 )
 
@@ -218,14 +219,16 @@ type StackStuck struct {
 
 // unseen is the finding of a check whose Look failed. A thing that is missing is a failure with the advice.
 func unseen(err error, missing string) Finding {
-	switch e := err.(type) { //nolint:errorlint // a Look returns these two as they are
+	switch e := err.(type) { //nolint:errorlint // a Look returns these as they are
 	case *MissingError:
 		return Fail(missing, "%s", e.Error())
 	case *DeniedError:
 		return Skip(`have somebody allow you `+e.Action+`: docs/operations.md, "What doctor may read"`,
 			"you may not look: %s is denied", e.Action)
+	case *UnmadeError:
+		return Skip("", "%s", e.Error())
 	}
-	return Skip("", "cannot look: %v", err)
+	return Skip("", "cannot look: %s", investigation.Redact(err.Error()))
 }
 
 // seeing makes the Run of a check that judges one thing. missing is the advice if it does not exist.

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,6 +127,23 @@ func (s *TokenSource) Token(ctx context.Context) (string, error) {
 	}
 	return s.token, nil // the new token, or the old one while it is valid
 }
+
+// Roles returns the application roles in the token, sorted. Errors are those of [TokenSource.Token], and [ErrNoJWT].
+func (s *TokenSource) Roles(ctx context.Context) ([]string, error) {
+	token, err := s.Token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	roles, ok := rolesIn(token)
+	if !ok {
+		return nil, ErrNoJWT
+	}
+	slices.Sort(roles)
+	return roles, nil
+}
+
+// ErrNoJWT says that a token does not show its roles. The API may accept it nevertheless.
+var ErrNoJWT = errors.New("the token is not a JWT, so it does not show its roles")
 
 // renewAt returns when to replace the token.
 func (s *TokenSource) renewAt() time.Time {

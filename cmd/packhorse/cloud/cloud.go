@@ -112,6 +112,19 @@ func (c *Cloud) Ports() doctor.StackPorts {
 	}
 }
 
+// Variables returns what the environments of the stack's functions must say.
+func (c *Cloud) Variables() map[string]string { return c.want.PollVariables }
+
+// Set returns the command that gives the parameter behind a variable a value, such as DefenderLinkHosts for
+// DEFENDER_LINK_HOSTS.
+func (c *Cloud) Set(variable, value string) string {
+	parameter := ""
+	for word := range strings.SplitSeq(strings.ToLower(variable), "_") {
+		parameter += strings.ToUpper(word[:1]) + word[1:]
+	}
+	return "make deploy STACK=" + c.want.Name + " PARAMETERS=" + parameter + "=" + value
+}
+
 // resource is one of the stack's resources.
 type resource struct{ kind, name string }
 

@@ -14,7 +14,7 @@ import (
 const schemas = "../../../docs/lines"
 
 // elsewhere are the events of commands that other tests cover.
-var elsewhere = []string{"record", "package", "status", "got", "exported"}
+var elsewhere = []string{"record", "package", "status", "got", "exported", "check", "doctor"}
 
 // TestLinesAreDescribed validates every line of the golden files, in which each event occurs.
 func TestLinesAreDescribed(t *testing.T) {
