@@ -205,7 +205,8 @@ func (w *world) poll(ctx context.Context) {
 	poller := poll.New(poll.Config{
 		Defender: w.defender(), Ledger: w.ledger, Health: w.ledger, Bus: w,
 		Budget: ratelimit.NewGauge(w.counter, links), TenantID: w.config.TenantID, Lookback: 168 * time.Hour,
-		SweepEvery: 10 * time.Second, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		SweepEvery: time.Minute, // listings are most of the work here, and nothing new appears
+		Now:        time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	for ctx.Err() == nil {
 		progress, err := poller.Step(ctx)
@@ -277,6 +278,7 @@ func (w *world) worst(p promise) (seconds, share float64) {
 // the real poller and fetchers ask for it. Nothing that happens after the question is known to it, so the faults
 // strike before.
 func TestPromisesAreKept(t *testing.T) {
+	t.Parallel()
 	failing := func(download mdesim.Download) func(*world) {
 		return func(w *world) {
 			w.sim.SetFaults(mdesim.Faults{Downloads: map[string][]mdesim.Download{"": {download}}})
@@ -304,6 +306,7 @@ func TestPromisesAreKept(t *testing.T) {
 		{"two hundred, in a cooldown", 200, throttled, []time.Duration{40 * time.Second}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(time.Until(time.Date(2026, time.November, 24, 9, 0, 0, 0, time.UTC)))
 				ctx, cancel := context.WithCancel(t.Context())
