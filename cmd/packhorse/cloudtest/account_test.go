@@ -109,7 +109,7 @@ func (a *account) ask(answer any, args ...string) {
 func (a *account) deploy(stack string, parameters ...string) map[string]string {
 	a.t.Helper()
 	a.run("sam", append([]string{"deploy", "--template-file", filepath.Join(a.built, "template.yaml"),
-		"--stack-name", stack, "--resolve-s3", "--capabilities", "CAPABILITY_IAM",
+		"--stack-name", stack, "--resolve-s3", "--capabilities", "CAPABILITY_NAMED_IAM",
 		"--no-confirm-changeset", "--parameter-overrides", architecture(),
 	}, parameters...)...)
 	var pairs [][2]string
