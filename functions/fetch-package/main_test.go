@@ -182,7 +182,7 @@ func (s *site) handle(detailType string, change map[string]string) (answer fetch
 		environ = append(environ, name+"="+value)
 	}
 	var log bytes.Buffer
-	invocation, err := build(s.t.Context(), environ, slog.New(slog.NewTextHandler(&log, nil)))
+	invocation, err := build(environ, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		return fetch.Answer{}, err.Error()
 	}
