@@ -27,14 +27,15 @@ type account struct {
 	built string           // folder of the template built by sam build
 }
 
-func openAccount(t *testing.T) *account {
+// openAccount starts the local cloud. Its functions inherit the variables.
+func openAccount(t *testing.T, variables ...string) *account {
 	t.Helper()
 	path, err := localcloud.Find(".")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	cloud, err := localcloud.Start(context.Background(), path, os.Environ(), &log)
+	cloud, err := localcloud.Start(context.Background(), path, append(os.Environ(), variables...), &log)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
