@@ -18,7 +18,6 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a := openAccount(t, vouching.environ()...)
 	vouching.passOn(t, a.cloud.Endpoint)
 	bucketServer := openBucketServer(t)
-	moving := a.move(bucketServer, vouching)
 	common := append(tenant.parameters(), "S3EndpointUrl="+bucketServer.Endpoint, "SweepInterval=5s")
 	common = append(common, lockParameters()...)
 
@@ -54,6 +53,9 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a.checkShared(first, second)
 	a.checkCertificateKey(second, breakGlass)
 	a.checkSecretless("second")
+	moving := a.move(bucketServer, vouching) // while the others wait for their schedules and the budget
+	tables = a.tables()
+
 	a.awaitDone(first["LedgerTableName"], tenant)
 	tenant.checkBudget()
 	archived := facts.check(tenant)
