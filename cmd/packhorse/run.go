@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +15,7 @@ import (
 	"packhorse/cmd/packhorse/local"
 	"packhorse/cmd/packhorse/simulation"
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 // runCommand returns the run command, whose flags complete the options.
@@ -68,6 +71,8 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
 	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
 		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
+	flags.StringVar((*string)(&o.Credential), "credential", "",
+		"how the app proves who it is: `KIND` federated, certificate or secret (default: DEFENDER_CREDENTIAL)")
 	flags.BoolVar(&o.UntilIdle, "until-idle", false,
 		"exit once nothing is ready, in flight or unannounced, and every waiting action is at least 30 minutes old")
 	flags.BoolVar(&json, "json", false, "write one JSON object per line to standard output")
@@ -81,6 +86,9 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 
 // completeRun rejects flags that contradict each other and sets the default data folder.
 func completeRun(cmd *cobra.Command, o *local.Options) error {
+	if o.Credential != "" && !slices.Contains(tenant.Kinds(), o.Credential) {
+		return usage(cmd, fmt.Errorf("unknown --credential %.40q: write federated, certificate or secret", o.Credential))
+	}
 	switch {
 	case cmd.Flags().Changed("simulate") && o.Simulate < 1:
 		return usage(cmd, errors.New("--simulate must be 1 or more"))

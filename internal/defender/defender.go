@@ -10,7 +10,7 @@
 // budget.
 //
 // Make an [App] from a [Tenant], and its [Client] with [App.Client]. The package does not read
-// settings and does not depend on a store: the caller provides secrets and counters. Nothing is
+// settings and does not depend on a store: the caller provides credential and counters. Nothing is
 // sent before the first call.
 package defender
 
@@ -49,8 +49,8 @@ type Tenant struct {
 	Scope        string   // of the tokens; ends in "/.default"
 	LinkHosts    []string // the only hosts packages are downloaded from, as [mde.New] reads them
 
-	Secret entra.Secret // reads the app's client secret
-	Links  Limits       // how many package links the app may ask for
+	Credential entra.Credential // how the app proves who it is; see [NewCredential]
+	Links      Limits           // how many package links the app may ask for
 }
 
 // Limits is how many calls may be made, in any minute and in any hour.
@@ -94,7 +94,7 @@ func NewApp(tenant Tenant, transport *http.Transport, now func() time.Time) *App
 		tokens: entra.NewTokenSource(entra.Application{
 			TenantID: tenant.ID, ClientID: tenant.ClientID,
 			AuthorityURL: tenant.AuthorityURL.String(), Scope: tenant.Scope,
-		}, tenant.Secret, transport, now),
+		}, tenant.Credential, transport, now),
 	}
 }
 
@@ -108,6 +108,9 @@ func (a *App) SignIn(ctx context.Context) error {
 // Roles returns the application roles that the app's token grants. It costs no budget; errors are those of
 // [entra.TokenSource.Roles].
 func (a *App) Roles(ctx context.Context) ([]string, error) { return a.tokens.Roles(ctx) }
+
+// Standing returns the proof that Entra ID accepted last, or the zero value before the first token.
+func (a *App) Standing() entra.Standing { return a.tokens.Standing() }
 
 // Client is one tenant's Defender. Every call except a download is counted and carries a token.
 type Client struct {

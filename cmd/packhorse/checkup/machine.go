@@ -13,6 +13,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"packhorse/cmd/packhorse/awsconfig"
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/simulation"
@@ -40,6 +43,7 @@ type Machine struct {
 func (m *Machine) Tenant() doctor.TenantPorts {
 	return Tenant{
 		Environ: settings.Map(m.Environ), Now: m.Now, Parse: settings.ParseCLI,
+		AWS: func(ctx context.Context) (aws.Config, error) { return awsconfig.Load(ctx, "the credential") },
 		Set: func(variable, value string) string { return "export " + variable + "=" + value },
 		Ledger: func(ctx context.Context) (Ledger, error) {
 			db, err := m.database(ctx)
