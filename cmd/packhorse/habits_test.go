@@ -174,7 +174,7 @@ func TestFlagsInTexts(t *testing.T) {
 		if len(cmd.Long) < 100 || cmd.Short == "" || cmd.Example == "" {
 			t.Errorf("%s lacks a text", cmd.Name())
 		}
-		for _, name := range names.FindAllString(others.ReplaceAllString(cmd.Long+cmd.Example, ""), -1) {
+		for _, name := range names.FindAllString(others.ReplaceAllString(cmd.Long+"\n"+cmd.Example, ""), -1) {
 			seen++
 			if !known[name] {
 				t.Errorf("%s names %s, which no command has", cmd.Name(), name)
