@@ -45,6 +45,8 @@ func NewCredential(i Identity, now func() time.Time) entra.Credential {
 		return entra.NewKeyCertificate(key, c.CertificatePEM, now)
 	case c.SecretID != "":
 		return entra.NewClientSecret(vault(c.SecretID), c.SecretID)
+	case c.SecretFile != "":
+		return entra.NewClientSecret(entra.File(c.SecretFile), c.SecretFile)
 	default:
 		return entra.NewClientSecret(entra.Text(i.Secret), "DEFENDER_CLIENT_SECRET")
 	}

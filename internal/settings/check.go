@@ -29,9 +29,11 @@ const (
 	varCertKeyID     = "DEFENDER_CERTIFICATE_KEY_ID"
 	varCertPEM       = "DEFENDER_CERTIFICATE_PEM"
 	varSecretID      = "DEFENDER_SECRET_ID"
+	varSecretFile    = "DEFENDER_SECRET_FILE"
 	varClientSecret  = "DEFENDER_CLIENT_SECRET"
 	varLedgerTable   = "LEDGER_TABLE"
 	varBudgetTable   = "BUDGET_TABLE"
+	varTenantsTable  = "TENANTS_TABLE"
 	varArchiveBucket = "ARCHIVE_BUCKET"
 	varArchivePrefix = "ARCHIVE_PREFIX"
 	varLockMode      = "OBJECT_LOCK_MODE"
@@ -130,8 +132,12 @@ func mistakeOf(err error) string {
 }
 
 func (c *check) tenant(s *Settings) {
-	c.guid(varTenantID, &s.TenantID)
-	c.guid(varClientID, &s.ClientID)
+	if s.TenantID != "" || s.TenantsTable == "" {
+		c.guid(varTenantID, &s.TenantID)
+	}
+	if s.ClientID != "" || s.TenantID != "" || s.TenantsTable == "" {
+		c.guid(varClientID, &s.ClientID)
+	}
 	if !s.fill() {
 		c.wrong(varCloud, "")
 	}
@@ -168,6 +174,7 @@ func (c *check) stack(s *Settings) {
 	}{
 		{varLedgerTable, s.LedgerTable, tableForm},
 		{varBudgetTable, s.BudgetTable, tableForm},
+		{varTenantsTable, s.TenantsTable, tableForm},
 		{varArchiveBucket, s.ArchiveBucket, bucketForm},
 		{varEventBus, s.EventBus, busForm},
 	} {

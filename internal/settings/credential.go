@@ -25,7 +25,7 @@ func (s Settings) TenantCredential() tenant.Credential {
 		c.CertificateFile, c.CertificateSecretID = s.CertificateFile, s.CertificateSecretID
 		c.CertificateKeyID, c.CertificatePEM = s.CertificateKeyID, s.CertificatePEM
 	case tenant.ClientSecret:
-		c.SecretID = s.SecretID
+		c.SecretID, c.SecretFile = s.SecretID, s.SecretFile
 	}
 	return c
 }
@@ -57,6 +57,7 @@ func (s *Settings) sources() []source {
 		{tenant.Certificate, varCertSecretID, s.CertificateSecretID != ""},
 		{tenant.Certificate, varCertKeyID, s.CertificateKeyID != "" || s.CertificatePEM != ""},
 		{tenant.ClientSecret, varSecretID, s.SecretID != ""},
+		{tenant.ClientSecret, varSecretFile, s.SecretFile != ""},
 		{tenant.ClientSecret, varClientSecret, !s.ClientSecret.IsZero()},
 	} {
 		if one.set {
@@ -81,11 +82,12 @@ func (c *check) credential(s *Settings, where place) {
 			sources = append(sources, one)
 		}
 	}
+	noTenant := s.TenantID == "" && s.TenantsTable != ""
 	switch {
 	case len(sources) > 1:
 		c.wrong(sources[1].variable, fmt.Sprintf("%s is set, too: unset one of them%s", sources[0].variable,
 			orChoose(sources)))
-	case len(sources) == 1, s.Credential == tenant.Federated:
+	case len(sources) == 1, s.Credential == tenant.Federated, noTenant && s.Credential == "":
 	case s.Credential == tenant.Certificate:
 		c.wrong(varCredential, "also set "+varCertFile+", "+varCertSecretID+", or "+varCertKeyID+" and "+varCertPEM)
 	case where == onAWS:
@@ -137,6 +139,12 @@ func (c *check) places(s *Settings, where place) {
 		c.wrong(varCertFile, "if this is the certificate itself, store it in a file")
 	case s.CertificateFile != "" && where == onAWS:
 		c.wrong(varCertFile, "unset it: a function has no files of its own; use "+varCertSecretID+" instead")
+	}
+	switch {
+	case strings.ContainsFunc(s.SecretFile, unicode.IsControl):
+		c.wrong(varSecretFile, "if this is the secret itself, store it in a file")
+	case s.SecretFile != "" && where == onAWS:
+		c.wrong(varSecretFile, "unset it: a function has no files of its own; use "+varSecretID+" instead")
 	}
 	switch hasKey, hasPEM := s.CertificateKeyID != "", s.CertificatePEM != ""; {
 	case hasKey && !hasPEM:

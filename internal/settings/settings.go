@@ -42,7 +42,8 @@ const (
 // Settings holds the whole configuration. The variables are named as in the template and in the
 // command line's help. An empty variable counts as unset.
 type Settings struct {
-	// TenantID and ClientID are the tenant and the app registration: GUIDs in lower case, required.
+	// TenantID and ClientID are the tenant and the app registration: GUIDs in lower case, required. Both may be
+	// empty if TenantsTable is set.
 	TenantID string `env:"DEFENDER_TENANT_ID"`
 	ClientID string `env:"DEFENDER_CLIENT_ID"`
 
@@ -76,12 +77,16 @@ type Settings struct {
 	CertificatePEM   string `env:"DEFENDER_CERTIFICATE_PEM"`
 	// SecretID is the ARN or name of the client secret in Secrets Manager.
 	SecretID string `env:"DEFENDER_SECRET_ID"`
+	// SecretFile is a file with the client secret. Command line only.
+	SecretFile string `env:"DEFENDER_SECRET_FILE"`
 	// ClientSecret is the client secret itself. Command line only.
 	ClientSecret Secret `env:"DEFENDER_CLIENT_SECRET"`
 
 	// LedgerTable and BudgetTable are DynamoDB tables.
 	LedgerTable string `env:"LEDGER_TABLE"`
 	BudgetTable string `env:"BUDGET_TABLE"`
+	// TenantsTable is the DynamoDB table with the registry of tenants.
+	TenantsTable string `env:"TENANTS_TABLE"`
 	// ArchiveBucket is the evidence bucket, and ArchivePrefix the prefix of every key in it.
 	ArchiveBucket string `env:"ARCHIVE_BUCKET"`
 	ArchivePrefix string `env:"ARCHIVE_PREFIX" envDefault:"packages/"`
@@ -113,17 +118,20 @@ type Settings struct {
 }
 
 // ParsePoll reads the settings of the poll function, which requires the tenant, a credential, both tables
-// and the bus. The error is an *[Error].
+// and the bus. With a registry of tenants (TENANTS_TABLE) it may lack a tenant of its own. The error is an *[Error].
 func ParsePoll(environ map[string]string) (Settings, error) {
-	return parse(environ, onAWS, varLedgerTable, varBudgetTable, varEventBus)
+	return parse(environ, onAWS, pollNeeds()...)
 }
 
 // ParseFetch reads the settings of the fetch-package function, which requires everything the poll
 // function does, plus the bucket and the signing key. The error is an *[Error].
 func ParseFetch(environ map[string]string) (Settings, error) {
-	return parse(environ, onAWS, varLedgerTable, varBudgetTable, varArchiveBucket, varSigningKeyID,
-		varEventBus)
+	return parse(environ, onAWS, fetchNeeds()...)
 }
+
+func pollNeeds() []string { return []string{varLedgerTable, varBudgetTable, varEventBus} }
+
+func fetchNeeds() []string { return append(pollNeeds(), varArchiveBucket, varSigningKeyID) }
 
 // ParseCLI reads the settings of the command line, which requires the tenant and a credential. The error is an *[Error].
 func ParseCLI(environ map[string]string) (Settings, error) {

@@ -225,6 +225,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"DEFENDER_CERTIFICATE_FILE": "-----BEGIN CERTIFICATE-----\n", "DEFENDER_CERTIFICATE_SECRET_ID": "a b",
 		"DEFENDER_CERTIFICATE_KEY_ID": "a b", "DEFENDER_CERTIFICATE_PEM": "cert.pem",
 		"DEFENDER_SECRET_ID": "a b", "DEFENDER_CLIENT_SECRET": "a b", "LEDGER_TABLE": "x",
+		"DEFENDER_SECRET_FILE": "the\nsecret", "TENANTS_TABLE": "a/b",
 		"BUDGET_TABLE": "a/b", "ARCHIVE_BUCKET": "Contoso", "ARCHIVE_PREFIX": "/packages",
 		"EVENT_BUS": "a bus", "PACKAGE_URI_PER_MINUTE": "two", "PACKAGE_URI_PER_HOUR": "0",
 		"LOOKBACK": "7d", "SWEEP_INTERVAL": "10", "OBJECT_LOCK_MODE": "for ever",
@@ -245,7 +246,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		if !reflect.DeepEqual(s, settings.Settings{}) {
 			t.Error("got settings along with the error")
 		}
-		if first, _, _ := strings.Cut(err.Error(), "\n"); first != "30 settings are wrong:" {
+		if first, _, _ := strings.Cut(err.Error(), "\n"); first != "32 settings are wrong:" {
 			t.Errorf("it begins %q", first)
 		}
 	}
@@ -256,7 +257,7 @@ func TestExamplesWouldDo(t *testing.T) {
 	t.Parallel()
 	// Some examples are descriptions. Others need company: see TestCredential.
 	prose := []string{"DEFENDER_CA_PEM", "DEFENDER_CLIENT_SECRET", "DEFENDER_CERTIFICATE_PEM",
-		"DEFENDER_CERTIFICATE_FILE", "DEFENDER_CERTIFICATE_KEY_ID"}
+		"DEFENDER_CERTIFICATE_FILE", "DEFENDER_CERTIFICATE_KEY_ID", "DEFENDER_SECRET_FILE"}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Settings]()) {
 		variable := field.Tag.Get("env")
 		if slices.Contains(prose, variable) {

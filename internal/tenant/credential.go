@@ -30,8 +30,9 @@ type Credential struct {
 	CertificateKeyID    string
 	CertificatePEM      string
 
-	// SecretID is the ARN or name of the client secret in Secrets Manager.
-	SecretID string
+	// A client secret is in Secrets Manager, by its ARN or name, or in a file.
+	SecretID   string
+	SecretFile string
 }
 
 // UsesAWS reports whether proving the app takes calls of AWS.

@@ -1,4 +1,5 @@
-// Package tenant describes a tenant: whose actions are listed, and how well that works.
+// Package tenant describes a tenant: its entry in the registry, how its app proves who it is, and how well its
+// sweeps work.
 package tenant
 
 import "time"

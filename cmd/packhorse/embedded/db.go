@@ -20,7 +20,7 @@ import (
 const (
 	// schemaVersion is written into the file. A file of a later version is refused rather than
 	// misread.
-	schemaVersion = 4
+	schemaVersion = 5
 
 	// busyTimeout is how long a transaction waits for those of other processes. One takes a few
 	// milliseconds, mostly for the disk.
@@ -208,7 +208,7 @@ func (db *DB) migrate(ctx context.Context) error {
 			(SELECT user_version FROM pragma_user_version),
 			(SELECT count(*) FROM sqlite_schema WHERE type = 'table'),
 			(SELECT count(*) FROM sqlite_schema
-				WHERE type = 'table' AND name IN ('actions', 'budgets', 'chains', 'healths'))`).
+				WHERE type = 'table' AND name IN ('actions', 'budgets', 'chains', 'healths', 'tenants'))`).
 			Scan(&version, &all, &ours)
 		switch {
 		case err != nil:

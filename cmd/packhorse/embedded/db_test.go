@@ -39,7 +39,7 @@ func newDB(t *testing.T) *embedded.DB {
 func TestOpenIsDurable(t *testing.T) {
 	db := newDB(t)
 	for name, want := range map[string]string{
-		"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000", "user_version": "4",
+		"synchronous": "2", "journal_mode": "wal", "busy_timeout": "15000", "user_version": "5",
 	} {
 		got, err := db.Pragma(t.Context(), name)
 		if err != nil || got != want {
@@ -95,7 +95,7 @@ func TestOpenRelativePathSurvivesChdir(t *testing.T) {
 	if _, err := db.Pragma(ctx, "user_version"); err == nil {
 		t.Error("a cancelled query got an answer")
 	}
-	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "4" {
+	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "5" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if _, err := os.Stat(filepath.Join(elsewhere, "packhorse.db")); !errors.Is(err, fs.ErrNotExist) {
@@ -137,8 +137,8 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 			write(t, path, "x")
 		}, true, "not a database"},
 		{"a later schema", func(t *testing.T, path string) {
-			prepare(t, path, "PRAGMA user_version = 5")
-		}, true, "schema version 5 and this program knows 4"},
+			prepare(t, path, "PRAGMA user_version = 6")
+		}, true, "schema version 6 and this program knows 5"},
 		{"another program's, of the same version", func(t *testing.T, path string) {
 			prepare(t, path, "DROP TABLE actions", "CREATE TABLE films (title)")
 		}, true, "another program's"},
@@ -146,7 +146,8 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 			prepare(t, path, "DROP TABLE budgets", "PRAGMA user_version = 0")
 		}, true, "another program's"},
 		{"another program's, of an earlier version", func(t *testing.T, path string) {
-			prepare(t, path, "DROP TABLE budgets", "DROP TABLE chains", "DROP TABLE healths", "PRAGMA user_version = 1")
+			prepare(t, path, "DROP TABLE budgets", "DROP TABLE chains", "DROP TABLE healths", "DROP TABLE tenants",
+				"PRAGMA user_version = 1")
 		}, true, "another program's"},
 		{"another program's, of a version below zero", func(t *testing.T, path string) {
 			prepare(t, path, "PRAGMA user_version = -1")
@@ -197,7 +198,7 @@ func TestOpenFailsInAReadOnlyFolder(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "packhorse.db")
 		if existing {
-			prepare(t, path, "PRAGMA user_version = 4")
+			prepare(t, path, "PRAGMA user_version = 5")
 		}
 		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)

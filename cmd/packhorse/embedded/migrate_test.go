@@ -93,7 +93,7 @@ func TestVersionOneIsMigrated(t *testing.T) {
 	}
 	all.Wait()
 	db := openDB(t, path)
-	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "4" {
+	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "5" {
 		t.Errorf("got version %q, %v", got, err)
 	}
 	if got, err := db.Text(t.Context(), "SELECT name FROM budgets"); err != nil || got != "b" {
@@ -264,5 +264,34 @@ func TestVersionTwoIsMigrated(t *testing.T) {
 	}
 	if after := dump(t, old); !slices.Equal(before, after) {
 		t.Error("a refused statement changed a row")
+	}
+}
+
+// TestVersionFourIsMigrated: it lacks the registry of tenants; everything else stays, and an earlier program no
+// longer opens the file.
+func TestVersionFourIsMigrated(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "packhorse.db")
+	db, err := embedded.OpenDB(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := embedded.NewLedger(db).Change(t.Context(), someAction("1", now).ID,
+		investigation.Observe(someAction("1", now), now))
+	if err == nil {
+		err = errors.Join(db.Exec(t.Context(), "DROP TABLE tenants"), db.Exec(t.Context(), "PRAGMA user_version = 4"),
+			db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	db = openDB(t, path)
+	if got, err := db.Pragma(t.Context(), "user_version"); err != nil || got != "5" {
+		t.Errorf("got version %q, %v", got, err)
+	}
+	if all, err := embedded.NewLedger(db).Records(t.Context(), tenant); err != nil || !slices.Equal(all, []investigation.Record{rec}) {
+		t.Errorf("got %+v, %v", all, err)
+	}
+	if all, err := embedded.NewRegistry(db).List(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("got %+v, %v", all, err)
 	}
 }

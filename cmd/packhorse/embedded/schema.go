@@ -15,11 +15,11 @@ type migration func(context.Context, *sql.Tx) error
 // migrations returns them in order: the i-th upgrades from version i to i+1, where version 0 is an empty file.
 // They were shipped, so the files they make never change.
 func migrations() []migration {
-	return []migration{statements(versionOne), statements(versionTwo), toVersionThree, statements(versionFour)}
+	return []migration{statements(versionOne), statements(versionTwo), toVersionThree, statements(versionFour), statements(versionFive)}
 }
 
 // tables is the number of tables in a file of each version, from 0 on.
-func tables() [schemaVersion + 1]int { return [...]int{0, 2, 3, 3, 4} }
+func tables() [schemaVersion + 1]int { return [...]int{0, 2, 3, 3, 4, 5} }
 
 func statements(text string) migration {
 	return func(ctx context.Context, tx *sql.Tx) error {
