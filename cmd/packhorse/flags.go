@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/datafolder"
+	"packhorse/cmd/packhorse/enroll"
 	"packhorse/cmd/packhorse/evidence"
 	"packhorse/cmd/packhorse/suggest"
 	"packhorse/internal/investigation"
@@ -80,14 +82,34 @@ func checkNames() (names []string) {
 	return names
 }
 
-// tenantFlag returns the canonical form of a --tenant id; empty stays empty.
-func tenantFlag(cmd *cobra.Command, id string) (string, error) {
-	if id == "" {
+// tenantFlag returns the id that the value of --tenant stands for: an id, or a name that is registered in the stack or
+// the data directory that the other flags name. Empty stays empty.
+func tenantFlag(cmd *cobra.Command, text string) (id string, err error) {
+	if text == "" {
 		return "", nil
 	}
-	canonical, err := investigation.CanonicalID(id)
-	if err != nil {
-		return "", usage(cmd, fmt.Errorf("--tenant: %w", err))
+	id, notID := investigation.CanonicalID(text)
+	if notID == nil {
+		return id, nil
 	}
-	return canonical, nil
+	value := func(name string) string {
+		if f := cmd.Flags().Lookup(name); f != nil {
+			return f.Value.String()
+		}
+		return ""
+	}
+	if value("stack") == "" && value("ledger") != "" {
+		return "", usage(cmd, fmt.Errorf("--tenant: %w, and a name is only known with --stack or --data", notID))
+	}
+	err = inPlace(cmd, at(enroll.Options{Stack: value("stack"), Data: value("data")}),
+		func(ctx context.Context, place *enroll.Place) (err error) {
+			id, err = place.ID(ctx, text)
+			return err
+		})
+	_, none := errors.AsType[*enroll.NoRegistryError](err)
+	_, unknown := errors.AsType[*enroll.NotFoundError](err)
+	if none || unknown {
+		err = usage(cmd, fmt.Errorf("--tenant: %w, and no registered name", notID))
+	}
+	return id, err
 }

@@ -83,7 +83,7 @@ func (o *listOptions) add(cmd *cobra.Command) {
 	flags.StringVar(&o.from.Data, "data", datafolder.Default, "data directory `DIR`, which holds the ledger")
 	flags.StringVar(&o.from.Table, "ledger", "", "read this DynamoDB `TABLE` instead of the data directory")
 	flags.StringVar(&o.from.Stack, "stack", "", "read the ledger of the deployed stack with this `NAME`")
-	flags.StringVar(&o.filter.TenantID, "tenant", "", "only packages of the tenant with this `ID`")
+	flags.StringVar(&o.filter.TenantID, "tenant", "", "only packages of the tenant with this `ID|NAME`")
 	flags.BoolVar(&o.wide, "wide", false, "show whole ids, hashes and keys")
 	flags.BoolVar(&o.keys, "keys", false, "show only the archive keys, one a line")
 	flags.BoolVar(&o.json, "json", false, "write one JSON object per line")

@@ -66,7 +66,7 @@ checks the SHA-256, the signature and the chain.`,
 	}
 	o.addPlaces(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&o.TenantID, "tenant", "", "find only packages of the tenant with this `ID`")
+	flags.StringVar(&o.TenantID, "tenant", "", "find only packages of the tenant with this `ID|NAME`")
 	flags.StringVar(&o.member, "member", "", "write this `FILE` of the package to standard output; like the argument FILE")
 	flags.BoolVar(&o.force, "force", false, "write the file to a terminal even if it is not plain text")
 	flags.IntVar(&o.limit, "limit", 0, "list at most `N` files; 0 means all (default: 40 on a terminal, all in a pipe)")

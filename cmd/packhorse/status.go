@@ -65,7 +65,7 @@ The exit code is 0 even if something is wrong; --json has it in problems.`,
 	flags.BoolVar(&o.json, "json", false, "write one JSON object (with --watch, one per line)")
 	flags.StringVar(&o.Data, "data", datafolder.Default, "data directory `DIR`, which holds the ledger and the budget")
 	flags.StringVar(&o.Stack, "stack", "", "read the tables of the deployed stack with this `NAME`")
-	flags.StringVar(&o.TenantID, "tenant", "", "only the tenant with this `ID`")
+	flags.StringVar(&o.TenantID, "tenant", "", "only the tenant with this `ID|NAME`")
 	completeFor(cmd)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	return cmd

@@ -67,7 +67,7 @@ Verdicts and exit codes:
 		},
 	}
 	o.add(cmd)
-	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify only the tenant with this `ID`")
+	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify only the tenant with this `ID|NAME`")
 	cmd.Flags().BoolVar(&all, "all", false, "verify everything (the default)")
 	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object per line to standard output")
 	completeFor(cmd)

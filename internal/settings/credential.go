@@ -165,18 +165,31 @@ func (c *check) places(s *Settings, where place) {
 
 // clientSecret checks the secret itself.
 func (c *check) clientSecret(s *Settings, where place) {
-	secret := s.ClientSecret.Reveal()
-	_, notID := investigation.CanonicalID(secret)
-	switch {
-	case secret == "":
+	switch mistake := SecretMistake(s.ClientSecret); {
+	case s.ClientSecret.IsZero():
 	case where == onAWS:
 		c.wrong(varClientSecret, "unset it: anyone who can see a function's configuration can read it; use "+
 			varSecretID+" instead")
+	case mistake != "":
+		c.wrong(varClientSecret, mistake)
+	}
+}
+
+// SecretMistake says why a text cannot be a client secret, without quoting it; it returns an empty text if it can.
+func SecretMistake(s Secret) string {
+	secret := s.Reveal()
+	_, notID := investigation.CanonicalID(secret)
+	switch {
+	case secret == "":
+		return "it is empty"
 	case strings.HasPrefix(secret, "{"): // JSON with an expiry: checked when it is read
+		return ""
 	case notID == nil:
-		c.wrong(varClientSecret, "this is a GUID, which is the secret's ID; use the value from the column "+
-			"Value, which is shown only when the secret is created")
+		return "this is a GUID, which is the secret's ID; use the value from the column " +
+			"Value, which is shown only when the secret is created"
 	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):
-		c.wrong(varClientSecret, "it contains white space or characters that are not ASCII")
+		return "it contains white space or characters that are not ASCII"
+	default:
+		return ""
 	}
 }

@@ -30,6 +30,7 @@ const (
 	OutputBucket     = "EvidenceBucketName"
 	OutputLedger     = "LedgerTableName"
 	OutputBudget     = "BudgetTableName"
+	OutputTenants    = "TenantsTableName" // empty without a registry
 	OutputBus        = "EventBusName"
 	OutputPoll       = "PollFunctionName"
 	OutputFetch      = "FetchPackageFunctionName"
