@@ -144,3 +144,36 @@ func TestWithFields(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestUntrustedAddresses: whoever writes an entry cannot have secrets and tokens sent to a host of theirs.
+func TestUntrustedAddresses(t *testing.T) {
+	t.Parallel()
+	base := settings.PollBase(shared("DEFENDER_API_URL", "https://api.stack.test", "DEFENDER_AUTHORITY_URL", "https://login.stack.test:8443"))
+	for field, c := range map[string]struct {
+		set         func(*tenant.Tenant, string)
+		good, wrong []string
+	}{
+		"authority-url": {func(e *tenant.Tenant, text string) {
+			e.AuthorityURL, e.Credential = text, tenant.Credential{Kind: tenant.ClientSecret, SecretID: "shared"}
+		},
+			[]string{"https://login.microsoftonline.com", "https://login.microsoftonline.us/", "https://login.stack.test:8443"},
+			[]string{"https://evil.test", "https://login.stack.test", "https://login.microsoftonline.com.evil.test",
+				"https://login.microsoftonline.com:444"}},
+		"api-url": {func(e *tenant.Tenant, text string) { e.APIURL = text },
+			[]string{"https://eu.api.security.microsoft.com", "https://api-gov.securitycenter.microsoft.us", "https://api.stack.test/"},
+			[]string{"https://evil.test", "https://evilsecurity.microsoft.com", "https://api.security.microsoft.com.evil.test"}},
+	} {
+		for _, text := range c.good {
+			if _, err := base.Of(entry(func(e *tenant.Tenant) { c.set(e, text) })); err != nil {
+				t.Errorf("%s %s: %v", field, text, err)
+			}
+		}
+		for _, text := range c.wrong {
+			_, err := base.Of(entry(func(e *tenant.Tenant) { c.set(e, text) }))
+			var invalid *tenant.Error
+			if !errors.As(err, &invalid) || len(invalid.Problems) != 1 || invalid.Problems[0].Field != field {
+				t.Errorf("%s %s: got %v", field, text, err)
+			}
+		}
+	}
+}

@@ -63,6 +63,9 @@ func newWorld(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	place.Base = settings.StackBase(map[string]string{ // as if the stack were known, but without an app
+		"DEFENDER_API_URL": server.APIURL, "DEFENDER_AUTHORITY_URL": server.APIURL,
+	})
 	return world{t, o, place, server}
 }
 
