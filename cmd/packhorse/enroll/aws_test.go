@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"packhorse/cmd/packhorse/enroll"
@@ -259,6 +261,99 @@ func TestTableNeedsAnApp(t *testing.T) {
 	_, _, err := w.place.Add(t.Context(), enroll.New{Tenant: tenant.Tenant{ID: mdesim.Defaults().TenantID, Name: "x"}}, time.Now())
 	var invalid *tenant.Error
 	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), "client-id: is missing") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// stackTemplate has the outputs and parameters of template.yaml that the registry is found by.
+const stackTemplate = `{
+"Parameters": {
+	"DefenderTenantId": {"Type": "String"}, "DefenderClientId": {"Type": "String"}, "DefenderCloud": {"Type": "String"},
+	"DefenderApiUrl": {"Type": "String"}, "DefenderAuthorityUrl": {"Type": "String"}, "DefenderLinkHosts": {"Type": "String"},
+	"DefenderCredential": {"Type": "String"}, "DefenderSecretArn": {"Type": "String"},
+	"PackageUriPerHour": {"Type": "String"}, "TenantsTable": {"Type": "String"}, "LedgerTable": {"Type": "String"}},
+"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+"Outputs": {
+	"EvidenceBucketName": {"Value": "evidence"}, "BudgetTableName": {"Value": "budget"},
+	"LedgerTableName": {"Value": {"Ref": "LedgerTable"}}, "TenantsTableName": {"Value": {"Ref": "TenantsTable"}}}}`
+
+// deployed makes a stack of these parameters, and returns its name.
+func (w world) deployed(parameters map[string]string) string {
+	w.t.Helper()
+	cfg, err := config.LoadDefaultConfig(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	client := cloudformation.NewFromConfig(cfg)
+	in := &cloudformation.CreateStackInput{
+		StackName: aws.String("packhorse-" + rand.Text()), TemplateBody: aws.String(stackTemplate),
+	}
+	for name, value := range parameters {
+		in.Parameters = append(in.Parameters, types.Parameter{ParameterKey: aws.String(name), ParameterValue: aws.String(value)})
+	}
+	if _, err := client.CreateStack(w.t.Context(), in); err != nil {
+		w.t.Fatal(err)
+	}
+	err = cloudformation.NewStackCreateCompleteWaiter(client, func(o *cloudformation.StackCreateCompleteWaiterOptions) {
+		o.MinDelay, o.MaxDelay = 100*time.Millisecond, time.Second
+	}).Wait(w.t.Context(), &cloudformation.DescribeStacksInput{StackName: in.StackName}, time.Minute)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return *in.StackName
+}
+
+// TestStackWithOneApp: with one app for all tenants, an id and a name suffice, and the stack's own tenant needs no
+// entry.
+func TestStackWithOneApp(t *testing.T) {
+	w := newWorld(t)
+	c := mdesim.Defaults()
+	secret, err := w.secrets().CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{
+		Name: aws.String("shared-" + rand.Text()), SecretString: aws.String(c.ClientSecret),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const own = "11111111-1111-4111-8111-111111111111"
+	name := w.deployed(map[string]string{
+		"DefenderTenantId": own, "DefenderClientId": c.ClientID, "DefenderCloud": "commercial",
+		"DefenderApiUrl": w.server.APIURL, "DefenderAuthorityUrl": w.server.APIURL, "DefenderLinkHosts": w.server.DownloadHost,
+		"DefenderCredential": "secret", "DefenderSecretArn": *secret.ARN, "PackageUriPerHour": "100",
+		"TenantsTable": w.options.Table, "LedgerTable": w.options.Ledger,
+	})
+	place, err := enroll.Open(t.Context(), enroll.Options{Stack: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := enroll.New{Tenant: tenant.Tenant{ID: c.TenantID, Name: "Contoso", CAPEM: string(w.server.CAPEM)}}
+	entry, answer, err := place.Add(t.Context(), n, time.Now())
+	if err != nil || !answer.Asked || entry.ClientID != "" || entry.Credential != (tenant.Credential{}) {
+		t.Errorf("got %+v, %+v, %v", entry, answer, err)
+	}
+	var exists *enroll.ExistsError
+	n.Tenant.ID, n.Tenant.Name = own, "own"
+	if _, _, err := place.Add(t.Context(), n, time.Now()); !errors.As(err, &exists) {
+		t.Errorf("got %v", err)
+	}
+	rows, err := place.Rows(t.Context())
+	if err != nil || len(rows) != 2 || !rows[0].Own || rows[0].Tenant.ID != own || rows[1].Tenant != entry {
+		t.Errorf("got %+v, %v", rows, err)
+	}
+}
+
+// TestStackWithoutRegistry: the error says how to get one.
+func TestStackWithoutRegistry(t *testing.T) {
+	w := newWorld(t)
+	parameters := map[string]string{"TenantsTable": "", "LedgerTable": w.options.Ledger}
+	for _, name := range []string{
+		"DefenderTenantId", "DefenderClientId", "DefenderCloud", "DefenderApiUrl", "DefenderAuthorityUrl",
+		"DefenderLinkHosts", "DefenderCredential", "DefenderSecretArn", "PackageUriPerHour",
+	} {
+		parameters[name] = ""
+	}
+	var none *enroll.NoRegistryError
+	_, err := enroll.Open(t.Context(), enroll.Options{Stack: w.deployed(parameters)})
+	if !errors.As(err, &none) || !strings.Contains(none.Advice(), "ManyTenants=true") {
 		t.Errorf("got %v", err)
 	}
 }
