@@ -211,6 +211,7 @@ func (c *Cloud) wanted() doctor.StackWanted {
 func (c *Cloud) variables(w doctor.StackWanted) map[string]string {
 	all := map[string]string{
 		"LEDGER_TABLE": w.Ledger, "BUDGET_TABLE": w.Budget, "EVENT_BUS": w.Bus,
+		"TENANTS_TABLE": c.stack.Outputs[stack.OutputTenants],
 	}
 	c.credentialVariables(all, w)
 	c.take(all, map[string]string{

@@ -86,7 +86,7 @@ func TestEverySettingIsCompared(t *testing.T) {
 	w := open(t, denied).Ports().Want
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Settings]()) {
 		name := field.Tag.Get("env")
-		onMachine := name == "DEFENDER_CLIENT_SECRET" || name == "DEFENDER_CERTIFICATE_FILE"
+		onMachine := slices.Contains([]string{"DEFENDER_CLIENT_SECRET", "DEFENDER_SECRET_FILE", "DEFENDER_CERTIFICATE_FILE"}, name)
 		if _, ok := w.FetchVariables[name]; !ok && !onMachine {
 			t.Errorf("%s is not compared", name)
 		}
