@@ -58,7 +58,7 @@ func (p *Poller) tell(ctx context.Context, next func(tenant.Health) tenant.Healt
 	}
 	if p.health.known {
 		p.health.now = next(p.health.now)
-		if !p.health.now.Worth(p.health.stored) {
+		if !p.health.now.Worth(p.health.stored, p.heartbeat) {
 			return
 		}
 		err = p.healths.SetHealth(ctx, p.tenantID, p.health.now)
