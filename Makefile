@@ -12,6 +12,7 @@ MODULES := . cmd/packhorse
 LINT := $(CURDIR)/bin/golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+COMMIT_TIME ?= $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo unknown)
 
 # The data folder of `make run`, a simulation. Packages, ledger and budget outlive the process.
 DATA ?= packhorse-simulation
@@ -39,7 +40,14 @@ run: build ## archive packages of a simulated tenant end to end, on this machine
 
 .PHONY: build
 build: ## build ./bin/packhorse
-	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o $(CURDIR)/bin/packhorse .
+	@cd cmd/packhorse && go build -trimpath -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT) \
+	  -X main.commitTime=$(COMMIT_TIME)" -o $(CURDIR)/bin/packhorse .
+
+# Man pages and completions have the date of the commit: the same source gives the same files.
+MANUALS ?= bin/manuals
+.PHONY: manuals
+manuals: build ## write man pages and shell completions to bin/manuals
+	@rm -rf $(MANUALS) && ./bin/packhorse man $(MANUALS)
 
 # The local cloud mostly waits (deploying, the budget's minute), so it runs beside the other tests.
 .PHONY: test
@@ -90,7 +98,7 @@ kill: ## kill -9 a run ten times at random moments, then check what is left (abo
 .PHONY: bench
 bench: ## measure archiving and verifying: throughput, memory, CPU
 	cd cmd/packhorse && go test -run='^$$' -bench=. -benchtime=1x ./embedded/...
-	cd cmd/packhorse && go test -run='^$$' -bench=. ./source/...
+	cd cmd/packhorse && go test -run='^$$' -bench=. ./source/... ./export/...
 	go test -run='^$$' -bench=. ./internal/...
 
 .PHONY: vuln
@@ -178,11 +186,13 @@ cloud-test: $(VENV)/.installed build ## deploy two stacks to a local cloud, invo
 	else echo "NO CONTAINER ENGINE: skipping sam local invoke"; fi; \
 	cd cmd/packhorse && go test -count=1 -tags cloud -timeout 15m $$tests
 
-# make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without PARAMETERS, sam asks.
+# make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without PARAMETERS, sam asks. CERTIFICATE is
+# the file that DefenderCertificatePem is read from: make cannot pass on lines.
+DEPLOY_PARAMETERS = $(PARAMETERS) $(if $(CERTIFICATE),DefenderCertificatePem="\"$$(cat $(CERTIFICATE))\"")
 .PHONY: deploy
 deploy: $(VENV)/.installed ## deploy the stack STACK to the AWS account of your environment
 	$(SAM) build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
-	$(SAM) deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS),--guided)
+	$(SAM) deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(DEPLOY_PARAMETERS),--guided)
 
 # Use this key to check a manifest if you do not trust the copy in the bucket. It is read from the account
 # of your environment or, with the variables that `make local-up` prints, from the local cloud.
@@ -222,7 +232,7 @@ local-up: $(VENV)/.installed build ## start the local cloud on LOCAL_PORT, and t
 .PHONY: local-deploy
 local-deploy: local-build ## deploy the template, unchanged, to the local cloud
 	$(LOCAL_AWS) $(SAM) deploy --template-file $(LOCAL_DIR)/build/template.yaml --stack-name $(STACK) \
-	  --resolve-s3 --capabilities CAPABILITY_IAM --no-confirm-changeset --no-fail-on-empty-changeset \
+	  --resolve-s3 --capabilities CAPABILITY_NAMED_IAM --no-confirm-changeset --no-fail-on-empty-changeset \
 	  --parameter-overrides $(LOCAL_TENANT)
 
 .PHONY: local-public-key

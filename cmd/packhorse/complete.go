@@ -149,7 +149,7 @@ func completeFor(cmd *cobra.Command) {
 		"case":      complete(values(investigation.FieldCase)),
 		"tenant":    complete(tenants),
 		"state":     cobra.FixedCompletions(records.States(), cobra.ShellCompDirectiveNoFileComp),
-		"require":   cobra.FixedCompletions(append([]string{"all"}, strings.Split(checkNames(), ", ")...), cobra.ShellCompDirectiveNoFileComp),
+		"require":   cobra.FixedCompletions(append([]string{"all"}, checkNames()...), cobra.ShellCompDirectiveNoFileComp),
 	} {
 		if cmd.Flags().Lookup(name) != nil {
 			_ = cmd.RegisterFlagCompletionFunc(name, c) // fails only if called twice

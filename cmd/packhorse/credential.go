@@ -7,10 +7,10 @@ import (
 	"os"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/spf13/cobra"
 
+	"packhorse/cmd/packhorse/awsconfig"
 	"packhorse/cmd/packhorse/console"
 	"packhorse/internal/entra"
 )
@@ -75,12 +75,9 @@ DEFENDER_CERTIFICATE_PEM; remove the old one later. It needs kms:GetPublicKey an
 
 // makeCertificate runs `packhorse credential certificate`.
 func makeCertificate(cmd *cobra.Command, o certificateOptions) error {
-	cfg, err := config.LoadDefaultConfig(cmd.Context())
+	cfg, err := awsconfig.Load(cmd.Context(), "the key")
 	if err != nil {
-		return fmt.Errorf("load the AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		return errors.New("AWS region not configured: set AWS_REGION to the region of the key")
+		return err
 	}
 	now := time.Now()
 	made, err := entra.NewKMSKey(kms.NewFromConfig(cfg), o.key).SelfSigned(cmd.Context(), o.name, now,

@@ -115,7 +115,8 @@ func TestEvidence(t *testing.T) {
 	}
 	got = inProcess(nil, "verify", "--json", "--from", copied, "--pub", pub)
 	all := lines(got.stdout)
-	if got.code != exitFailed || !strings.HasPrefix(all[len(all)-1], `{"event":"verified","ok":false`) ||
+	if got.code != exitFailed || !strings.HasPrefix(all[len(all)-1], `{"event":"verified",`) ||
+		!strings.Contains(all[len(all)-1], `"ok":false,"archive"`) ||
 		!strings.Contains(all[len(all)-1], `"verdict":"FAIL"`) {
 		t.Errorf("--json: %+v", got)
 	}
@@ -237,7 +238,8 @@ func TestEmpty(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	got = inProcess(nil, "verify", "--json", "--from", t.TempDir())
-	if got.code != exitFailed || !strings.HasPrefix(got.stdout, `{"event":"verified","ok":false`) ||
+	if got.code != exitFailed || !strings.HasPrefix(got.stdout, `{"event":"verified",`) ||
+		!strings.Contains(got.stdout, `"ok":false,"archive"`) ||
 		!strings.Contains(got.stdout, `"verdict":"EMPTY"`) {
 		t.Errorf("%+v", got)
 	}
@@ -261,7 +263,8 @@ func TestPlanted(t *testing.T) {
 		t.Errorf("verify: exit %d: %s\n%s", got.code, got.stdout, got.stderr)
 	}
 	got = packhorse(t, nil, "verify", "--json", "--data", data)
-	if got.code != exitDone || strings.Count(got.stdout, `{"event":"stranger","key":"`+planted) != 1 ||
+	if got.code != exitDone || strings.Count(got.stdout, `{"event":"stranger",`) != 1 ||
+		strings.Count(got.stdout, `"version":"1","key":"`+planted) != 1 ||
 		!strings.Contains(got.stdout, `"findings":0,`) || !strings.Contains(got.stdout, `"strangers":1`) {
 		t.Errorf("--json: exit %d: %s", got.code, got.stdout)
 	}

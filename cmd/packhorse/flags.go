@@ -10,6 +10,7 @@ import (
 
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/evidence"
+	"packhorse/cmd/packhorse/suggest"
 	"packhorse/internal/investigation"
 	"packhorse/internal/verify"
 )
@@ -64,19 +65,19 @@ func (f *evidenceFlags) check(cmd *cobra.Command) error {
 			f.required = verify.Checks()
 			return nil
 		case !slices.Contains(verify.Checks(), check):
-			return usage(cmd, fmt.Errorf("--require: unknown check %.40q: write all, or some of %s", name, checkNames()))
+			return usage(cmd, fmt.Errorf("--require: unknown check %.40q: write all, or some of %s%s", name,
+				strings.Join(checkNames(), ", "), suggest.Question(name, "", append(checkNames(), "all"))))
 		}
 		f.required = append(f.required, check)
 	}
 	return nil
 }
 
-func checkNames() string {
-	var names []string
+func checkNames() (names []string) {
 	for _, check := range verify.Checks() {
 		names = append(names, string(check))
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // tenantFlag returns the canonical form of a --tenant id; empty stays empty.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -11,11 +12,15 @@ import (
 // that was not collected, with keys, signatures and ledger. Its versions and locks are extended attributes.
 const keptFolder = "testdata/kept-2026-11.tar.gz"
 
+// startedIn is the folder that the tests were started in. Other tests, with a server, change the process's.
+var startedIn, _ = os.Getwd()
+
 // TestKeptFolderVerifies: evidence from an earlier version verifies, and a run continues where it stopped.
 func TestKeptFolderVerifies(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), "tar", "--xattrs", "--xattrs-include=*", "-xzf", keptFolder, "-C", dir).CombinedOutput()
+	kept := filepath.Join(startedIn, keptFolder)
+	out, err := exec.CommandContext(t.Context(), "tar", "--xattrs", "--xattrs-include=*", "-xzf", kept, "-C", dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -13,14 +13,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/advice"
+	"packhorse/cmd/packhorse/build"
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/local"
 	"packhorse/internal/settings"
 )
 
-// version and commit are set by the linker.
-var version, commit = "unknown", "unknown"
+// These are set by the linker.
+var version, commit, commitTime = build.Unknown, build.Unknown, build.Unknown
 
 // Exit codes.
 const (
@@ -60,8 +61,8 @@ func (m Main) Run(args []string) int {
 		return exitDone
 	}
 	fmt.Fprintf(m.Stderr, "packhorse: %s\n", console.CleanText(err.Error()))
-	if advice := advice.For(err); advice != "" {
-		fmt.Fprintf(m.Stderr, "advice: %s\n", advice)
+	if advice := advice.For(err); advice != "" && !isQuiet(root) {
+		fmt.Fprintf(m.Stderr, "advice: %s\n", console.CleanText(advice))
 	}
 	return exitCode(err)
 }
@@ -97,17 +98,34 @@ the API's full budget (2 calls a minute, 120 an hour) without exceeding it, and 
 exactly once, hashed and verified.`,
 		Example: `  packhorse run --simulate 4 --until-idle       watch it work, in about a minute
   packhorse run --help                          what a real tenant needs
+  packhorse doctor                              is it set up right?
   packhorse verify                              is the evidence unchanged and complete?
   packhorse list --machine fin-ws-17            which packages a host has`,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          usageArgs(cobra.NoArgs),
+		Args:          usageArgs(knownCommand),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(usage)
-	root.AddCommand(runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
-		simulateCommand(), verifyCommand(), listCommand(), showCommand(), custodyCommand(), publicKeyCommand(),
-		credentialCommand())
+	root.SetFlagErrorFunc(usageOfFlags)
+	root.AddCommand(
+		runCommand(local.Options{Environ: m.Environ, Version: version, Commit: commit}),
+		simulateCommand(),
+		verifyCommand(m.Environ),
+		doctorCommand(m.Environ),
+		statusCommand(m.Environ),
+		listCommand(),
+		showCommand(),
+		getCommand(m.Environ),
+		exportCommand(m.Environ),
+		custodyCommand(),
+		publicKeyCommand(),
+		credentialCommand(),
+		versionCommand(),
+		settingsTopic(),
+		manCommand(),
+	)
+	addHabits(root)
+	setDataDefaults(root, settings.Map(m.Environ))
 	return root
 }

@@ -43,6 +43,8 @@ Optional settings for locking evidence and for recognizing case ids in comments:
   OBJECT_LOCK_DAYS        retention in days, 365 by default
   CASE_PATTERN            a regular expression; by default ids such as INC-4711 are recognized
 
+packhorse help settings lists every variable, also for proxies, regional hosts and a lower budget.
+
 Run stores a manifest and its signature next to each package. It signs with DIR/signing-key.pem and
 creates that key if it does not exist. packhorse verify checks all of it.
 
@@ -75,7 +77,8 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 		"exit once nothing is ready, in flight or unannounced, and every waiting action is at least 30 minutes old")
 	flags.BoolVar(&json, "json", false, "write one JSON object per line to standard output")
 	flags.StringVar(&o.Data, "data", "",
-		"data directory `DIR` (default "+datafolder.Default+"; with --simulate, "+datafolder.DefaultSimulation+")")
+		"data directory `DIR` (by default PACKHORSE_DATA, or "+datafolder.Default+"; with --simulate, "+
+			datafolder.DefaultSimulation+")")
 	flags.StringVar(&o.Bucket, "bucket", "", "store packages in the bucket `NAME` instead of the data directory")
 	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
 	return cmd
@@ -105,7 +108,7 @@ func completeRun(cmd *cobra.Command, o *local.Options) error {
 // run runs `packhorse run`.
 func run(cmd *cobra.Command, o local.Options, json bool) (err error) {
 	ctx, startedAt := cmd.Context(), time.Now()
-	screen := openRunScreen(cmd, json)
+	screen := openRunScreen(cmd, o.Environ, json)
 	defer screen.close()
 
 	runtime, err := local.Open(ctx, o, screen.logger)

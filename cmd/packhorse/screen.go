@@ -23,19 +23,24 @@ type runScreen struct {
 }
 
 // openRunScreen chooses how a run is shown: as JSON lines on standard output, or as progress bars on
-// standard error (plain lines if that is not a terminal) with a final table on standard output.
-func openRunScreen(cmd *cobra.Command, json bool) runScreen {
+// standard error (plain lines if that is not a terminal) with a final table on standard output. With --quiet
+// only the table is shown.
+func openRunScreen(cmd *cobra.Command, environ []string, json bool) runScreen {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	table := func(s console.Summary) error { return s.Table(stdout) }
+	color, redraws := terminalIn(environ)
+	logger := newLogger(cmd, stderr)
 	switch terminal := terminalOf(stderr); {
 	case json:
 		lines := console.NewJSON(stdout, time.Now)
-		return runScreen{lines, newLogger(stderr), func() {}, lines.Summary}
-	case terminal != nil:
-		t := console.NewTerminal(terminal, time.Now)
-		return runScreen{t, newLogger(t), t.Close, table}
+		return runScreen{lines, logger, func() {}, lines.Summary}
+	case isQuiet(cmd):
+		return runScreen{console.NewLines(io.Discard, time.Now), logger, func() {}, table}
+	case terminal != nil && redraws:
+		t := console.NewTerminal(terminal, time.Now, color)
+		return runScreen{t, newLogger(cmd, t), t.Close, table}
 	default:
-		return runScreen{console.NewLines(stderr, time.Now), newLogger(stderr), func() {}, table}
+		return runScreen{console.NewLines(stderr, time.Now), logger, func() {}, table}
 	}
 }
 
@@ -46,15 +51,16 @@ type verifyScreen struct {
 	show     func(console.Verification) error
 }
 
-func openVerifyScreen(cmd *cobra.Command, json bool) verifyScreen {
+func openVerifyScreen(cmd *cobra.Command, environ []string, json bool) verifyScreen {
 	stdout := cmd.OutOrStdout()
 	table := func(v console.Verification) error { return v.Table(stdout) }
+	color, redraws := terminalIn(environ)
 	switch terminal := terminalOf(cmd.ErrOrStderr()); {
 	case json:
-		lines := console.NewVerifyJSON(stdout)
+		lines := console.NewVerifyJSON(stdout, time.Now)
 		return verifyScreen{lines, func() {}, func(v console.Verification) error { return lines.Summary(v.Summary) }}
-	case terminal != nil:
-		bars := console.NewVerifyBars(terminal)
+	case terminal != nil && redraws && !isQuiet(cmd):
+		bars := console.NewVerifyBars(terminal, color)
 		return verifyScreen{bars, bars.Close, table}
 	default:
 		return verifyScreen{console.Quiet{}, func() {}, table}
@@ -81,8 +87,4 @@ func widthOf(out io.Writer) int {
 		return 0
 	}
 	return width
-}
-
-func newLogger(out io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

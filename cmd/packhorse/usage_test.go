@@ -25,7 +25,8 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{}, {"--help"}, {"-h"}, {"run", "--help"}, {"simulate", "--help"}, {"help", "run"},
-		{"verify", "--help"}, {"custody", "--help"}, {"list", "--help"}, {"show", "--help"}, {"public-key", "--help"},
+		{"verify", "--help"}, {"custody", "--help"}, {"list", "--help"}, {"show", "--help"}, {"get", "--help"},
+		{"export", "--help"}, {"status", "--help"}, {"public-key", "--help"},
 	} {
 		got := inProcess(nil, args...)
 		if got.code != exitDone || got.stderr != "" {
@@ -50,6 +51,7 @@ var exampleForm = regexp.MustCompile(`packhorse ((?:[^ |>;\n]+ ?)+)`)
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	root := Main{}.command()
+	root.InitDefaultHelpCmd()
 	seen := 0
 	for _, cmd := range append(root.Commands(), root) {
 		for _, match := range exampleForm.FindAllStringSubmatch(cmd.Example, -1) {
@@ -101,6 +103,17 @@ func TestUsage(t *testing.T) {
 		says string
 	}{
 		{[]string{"fly"}, `unknown command "fly"`},
+		{[]string{"lsit"}, `unknown command "lsit" for "packhorse": did you mean list?`},
+		{[]string{"veri"}, `did you mean verify?`},
+		{[]string{"list", "--mashine", "x"}, "unknown flag: --mashine: did you mean --machine?"},
+		{[]string{"run", "--until"}, "unknown flag: --until: did you mean --until-idle?"},
+		{[]string{"run", "--qiet"}, "unknown flag: --qiet: did you mean --quiet?"},
+		{[]string{"list", "--state", "notcolected"}, ": did you mean notCollected?"},
+		{[]string{"verify", "--require", "signatur"}, ": did you mean signature?"},
+		{[]string{"run", "--log-level", "warning"}, "write one of debug, info, warn, error: did you mean warn?"},
+		{[]string{"run", "--log-format", "xml"}, "write one of text, json"},
+		{[]string{"man"}, "accepts 1 arg"},
+		{[]string{"version", "now"}, `unknown command "now"`},
 		{[]string{"--fly"}, "unknown flag: --fly"},
 		{[]string{"run", "now"}, `unknown command "now"`},
 		{[]string{"run", "--fly"}, "unknown flag: --fly"},
@@ -160,12 +173,6 @@ func TestBadSettings(t *testing.T) {
 				"PACKAGE_URI_PER_MINUTE=3"},
 			[]string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID", "DEFENDER_CLOUD", "DEFENDER_API_URL",
 				"DEFENDER_CLIENT_SECRET", "PACKAGE_URI_PER_MINUTE", "LOOKBACK", "SWEEP_INTERVAL"},
-		},
-		"the id of the functions": {
-			[]string{"DEFENDER_TENANT_ID=7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11",
-				"DEFENDER_CLIENT_ID=2b7e1516-28ae-4d2a-abf7-158809cf4f3c",
-				"DEFENDER_SECRET_ID=packhorse/defender"},
-			[]string{"DEFENDER_CLIENT_SECRET"},
 		},
 	} {
 		for _, mode := range [][]string{{}, {"--json"}, {"--until-idle"}} {

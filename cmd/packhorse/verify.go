@@ -11,7 +11,7 @@ import (
 	"packhorse/internal/verify"
 )
 
-func verifyCommand() *cobra.Command {
+func verifyCommand(environ []string) *cobra.Command {
 	var o evidenceFlags
 	var scope verify.Scope
 	var all, json bool
@@ -63,7 +63,7 @@ Verdicts and exit codes:
 			if err != nil {
 				return err
 			}
-			return verifyEvidence(cmd, o, scope, args, json)
+			return verifyEvidence(cmd, o, scope, args, openVerifyScreen(cmd, environ, json))
 		},
 	}
 	o.add(cmd)
@@ -75,8 +75,9 @@ Verdicts and exit codes:
 }
 
 // verifyEvidence runs `packhorse verify`.
-func verifyEvidence(cmd *cobra.Command, o evidenceFlags, scope verify.Scope, args []string, json bool) error {
-	screen := openVerifyScreen(cmd, json)
+func verifyEvidence(cmd *cobra.Command, o evidenceFlags, scope verify.Scope, args []string,
+	screen verifyScreen,
+) error {
 	defer screen.close()
 	summary, ledger, err := verifyOnce(cmd, o, scope, args, screen.reporter)
 	screen.close()

@@ -41,10 +41,11 @@ func (a *Archive) lockable(ctx context.Context) error {
 		out.ObjectLockConfiguration.ObjectLockEnabled == types.ObjectLockEnabledEnabled {
 		return nil
 	}
-	return fmt.Errorf("s3://%s %w: %s", a.bucket, errUnlockable, unlockableAdvice)
+	return fmt.Errorf("s3://%s %w: %s", a.bucket, ErrUnlockable, unlockableAdvice)
 }
 
-var errUnlockable = errors.New("has no Object Lock")
+// ErrUnlockable is wrapped by the errors about a bucket without Object Lock.
+var ErrUnlockable = errors.New("has no Object Lock")
 
 const unlockableAdvice = "create the bucket with Object Lock, or set OBJECT_LOCK_MODE=NONE and no legal hold"
 

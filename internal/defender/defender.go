@@ -105,6 +105,10 @@ func (a *App) SignIn(ctx context.Context) error {
 	return err
 }
 
+// Roles returns the application roles that the app's token grants. It costs no budget; errors are those of
+// [entra.TokenSource.Roles].
+func (a *App) Roles(ctx context.Context) ([]string, error) { return a.tokens.Roles(ctx) }
+
 // Standing returns the proof that Entra ID accepted last, or the zero value before the first token.
 func (a *App) Standing() entra.Standing { return a.tokens.Standing() }
 
@@ -119,8 +123,8 @@ type Client struct {
 // Client returns the app's client. newOwner names the leases: it MUST never return the same name
 // twice, in any process. Errors are those of [mde.New].
 func (a *App) Client(counters Counters, newOwner func() string, logger *slog.Logger) (Client, error) {
-	lists := a.budget("machineactions", Limits{PerMinute: listPerMinute, PerHour: listPerHour})
-	links := a.budget("getPackageUri", a.tenant.Links)
+	lists := budget(a.tenant.ID, a.tenant.ClientID, "machineactions", Limits{PerMinute: listPerMinute, PerHour: listPerHour})
+	links := LinkBudget(a.tenant.ID, a.tenant.ClientID, a.tenant.Links)
 	counted := func(counter ratelimit.Counter, budget ratelimit.Budget) http.RoundTripper {
 		once := ratelimit.FreshConnections(a.transport)
 		return entra.NewTransport(
@@ -135,11 +139,18 @@ func (a *App) Client(counters Counters, newOwner func() string, logger *slog.Log
 	return Client{Client: client, Gauge: ratelimit.NewGauge(counters.Links, links)}, nil
 }
 
-// budget returns the app's budget for one API. Its name is stored: clients that share it share the
+// LinkAPI is the API for package links, as the name of its budget ends.
+const LinkAPI = "getPackageUri"
+
+// LinkBudget returns an app's budget of package links.
+func LinkBudget(tenantID, clientID string, limits Limits) ratelimit.Budget {
+	return budget(tenantID, clientID, LinkAPI, limits)
+}
+
+// budget returns an app's budget for one API. Its name is stored: clients that share it share the
 // calls.
-func (a *App) budget(api string, limits Limits) ratelimit.Budget {
+func budget(tenantID, clientID, api string, limits Limits) ratelimit.Budget {
 	return ratelimit.Budget{
-		Name:      a.tenant.ID + "#" + a.tenant.ClientID + "#" + api,
-		PerMinute: limits.PerMinute, PerHour: limits.PerHour,
+		Name: tenantID + "#" + clientID + "#" + api, PerMinute: limits.PerMinute, PerHour: limits.PerHour,
 	}
 }

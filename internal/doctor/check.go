@@ -5,6 +5,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"sync"
 )
 
@@ -45,6 +46,18 @@ type Finding struct {
 type Result struct {
 	Check
 	Finding
+}
+
+// commandForm finds the command at the end of an advice: after a colon, one of the programs that advice uses.
+var commandForm = regexp.MustCompile(`^(?:(.*?): )?((?:aws|make|packhorse|chmod|chown|mv|cp|export) .*)$`)
+
+// Command splits an advice into what it is about and the command at its end, if it has one.
+func Command(advice string) (why, command string) {
+	parts := commandForm.FindStringSubmatch(advice)
+	if parts == nil {
+		return advice, ""
+	}
+	return parts[1], parts[2]
 }
 
 // Good builds a finding that all is well.

@@ -28,6 +28,7 @@ type Error struct {
 
 	passing bool  // likely to pass without anyone's help
 	cause   error // the network error, if there was one
+	noRoles bool  // there is a token, but without application roles
 }
 
 func (e *Error) Error() string {
@@ -40,6 +41,9 @@ func (e *Error) Error() string {
 // Passing reports whether the failure is likely to pass without anyone's help: Entra ID was not
 // reached or was unavailable. All other failures need a person.
 func (e *Error) Passing() bool { return e.passing }
+
+// NoRoles reports whether Entra ID accepted the credential, but its token grants no application permission.
+func (e *Error) NoRoles() bool { return e.noRoles }
 
 // Unwrap returns the network error, or nil.
 func (e *Error) Unwrap() error { return e.cause }
@@ -181,23 +185,30 @@ func clean(text string, hidden ...string) string {
 // the tenant, and the API then answers every call with 403. It accepts a token that is not a JWT,
 // because only the API has to understand tokens.
 func checkRoles(token string) error {
-	_, rest, _ := strings.Cut(token, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(payload, "="))
-	if err != nil {
-		return nil // not a JWT: for the API to judge
-	}
-	var claims struct {
-		Roles []string `json:"roles"`
-	}
-	err = json.Unmarshal(text, &claims)
-	if err != nil || len(claims.Roles) > 0 {
-		return nil // not a JWT: for the API to judge
+	roles, ok := rolesIn(token)
+	if !ok || len(roles) > 0 {
+		return nil
 	}
 	return &Error{
 		Message: "the token grants no application permission",
 		Advice: "grant the app registration Machine.Read.All (or, as documented since 2025," +
 			" Machine.ReadWrite.All) of WindowsDefenderATP as application permission, with admin" +
 			" consent",
+		noRoles: true,
 	}
+}
+
+// rolesIn returns the application roles in a token. ok is false for a token that is not a JWT.
+func rolesIn(token string) (roles []string, ok bool) {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(payload, "="))
+	if err != nil {
+		return nil, false
+	}
+	var claims struct {
+		Roles []string `json:"roles"`
+	}
+	err = json.Unmarshal(text, &claims)
+	return claims.Roles, err == nil
 }

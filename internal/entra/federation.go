@@ -98,16 +98,20 @@ func IdentityOf(token string) Identity {
 	return Identity{shown(issuerForm, claims.Issuer), shown(subjectForm, claims.Subject), shown(audienceForm, one)}
 }
 
-// The forms of what AWS's tokens say. They leave no room for a link to a package or for a token.
+// shownBytesMax is longer than any of these: the name and path of a role have at most 576 characters.
+const shownBytesMax = 640
+
+// The forms of what AWS's tokens say. They leave no room for a link to a package or for a token. Lengths are not
+// part of them, because expressions that repeat hundreds of times are slow to compile.
 var (
-	issuerForm   = regexp.MustCompile(`^https://[A-Za-z0-9.-]{1,200}(/[A-Za-z0-9._-]{1,100}){0,3}/?$`)
-	subjectForm  = regexp.MustCompile(`^arn:[a-z-]+:(iam|sts)::[0-9]{1,12}:[A-Za-z0-9+=,.@_/-]{1,600}$`)
-	audienceForm = regexp.MustCompile(`^api://[A-Za-z0-9-]{1,100}$`)
+	issuerForm   = regexp.MustCompile(`^https://[A-Za-z0-9.-]+(/[A-Za-z0-9._-]{1,40}){0,3}/?$`)
+	subjectForm  = regexp.MustCompile(`^arn:[a-z-]+:(iam|sts)::[0-9]{1,12}:[A-Za-z0-9+=,.@_/-]+$`)
+	audienceForm = regexp.MustCompile(`^api://[A-Za-z0-9-]+$`)
 )
 
 // shown returns text if it has the form.
 func shown(form *regexp.Regexp, text string) string {
-	if form.MatchString(text) {
+	if len(text) <= shownBytesMax && form.MatchString(text) {
 		return text
 	}
 	return "(not readable)"

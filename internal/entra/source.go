@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/tenant"
 )
 
 const (
@@ -96,21 +96,6 @@ type TokenSource struct {
 	unknownSince time.Time // the first of the refusals in a row because the federated credential is unknown
 }
 
-// Standing is the proof that Entra ID accepted last.
-type Standing struct {
-	Kind    tenant.Kind
-	Name    string    // what people know it by
-	Expires time.Time // zero if unknown, or if it never does
-}
-
-// Standing returns the proof that Entra ID accepted last, or the zero value before the first token.
-func (s *TokenSource) Standing() Standing {
-	if last := s.standing.Load(); last != nil {
-		return *last
-	}
-	return Standing{}
-}
-
 // NewTokenSource returns a TokenSource without a token. It asks for the credential's proofs for every
 // token request, about once an hour, and again if Entra ID refuses them, since the credential may have
 // been replaced. Requests go through base, which MUST trust the authority's certificate.
@@ -148,6 +133,23 @@ func (s *TokenSource) Token(ctx context.Context) (string, error) {
 	}
 	return s.token, nil // the new token, or the old one while it is valid
 }
+
+// Roles returns the application roles in the token, sorted. Errors are those of [TokenSource.Token], and [ErrNoJWT].
+func (s *TokenSource) Roles(ctx context.Context) ([]string, error) {
+	token, err := s.Token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	roles, ok := rolesIn(token)
+	if !ok {
+		return nil, ErrNoJWT
+	}
+	slices.Sort(roles)
+	return roles, nil
+}
+
+// ErrNoJWT says that a token does not show its roles. The API may accept it nevertheless.
+var ErrNoJWT = errors.New("the token is not a JWT, so it does not show its roles")
 
 // renewAt returns when to replace the token.
 func (s *TokenSource) renewAt() time.Time {

@@ -46,7 +46,7 @@ type consequence struct {
 
 // consequenceOf decides what a failure means for a claimed action. Nothing else decides that.
 func consequenceOf(rec investigation.Record, failure error, now time.Time) consequence {
-	v := consequence{release: investigation.Release{At: now, Message: brief(failure)}}
+	v := consequence{release: investigation.Release{At: now, Message: brief(failure), Cause: causeOf(failure)}}
 	postponed, isPostponed := errors.AsType[*investigation.PostponedError](failure)
 	_, isTheirs := errors.AsType[*theirError](failure)
 	switch {

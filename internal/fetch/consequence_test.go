@@ -94,6 +94,10 @@ func TestCauseOf(t *testing.T) {
 		if got := fetch.CauseOf(test.failure); got != test.want {
 			t.Errorf("%v: got %q, want %q", test.failure, got, test.want)
 		}
+		_, release := fetch.Judge(investigation.Record{Attempts: 1}, test.failure, time.Time{})
+		if release.Cause != test.want {
+			t.Errorf("%v: the ledger is told %q, want %q", test.failure, release.Cause, test.want)
+		}
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// Cause says in one word why a fetch was postponed. It is for logs, metrics and alarms only; the code
+// Cause says in one word why a fetch was postponed. It is for logs, metrics, alarms and people; the code
 // makes no decision by it. The set is closed.
 type Cause string
 

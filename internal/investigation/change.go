@@ -110,6 +110,7 @@ func Claim(owner string, now, leaseUntil time.Time) Change {
 		}
 		next.State = StateFetching
 		next.Owner = owner
+		next.ClaimedAt = cut(now)
 		next.Claims = r.Claims.Add(owner)
 		next.Attempts++
 		return next.leased(leaseUntil), nil
@@ -133,6 +134,7 @@ type Release struct {
 	At      time.Time // when it is given back
 	DueAt   time.Time // when to try again
 	Message string    // why; free of links and tokens
+	Cause   Cause     // the same in one word
 	Charge  Charge
 	// Strangers were found in the archive during the attempt.
 	Strangers Strangers
@@ -155,7 +157,7 @@ func GiveBack(owner string, rel Release) Change {
 	return ofOwner(ChangeGiveBack, owner, func(r Record) (Record, error) {
 		next := r.left(StateReady)
 		next.DueAt = cut(rel.DueAt)
-		next.Message = rel.Message
+		next.Message, next.Cause = rel.Message, rel.Cause
 		next.Strangers = r.Strangers.Merge(rel.Strangers)
 		if rel.Charge != ChargeNothing {
 			next.Journal = r.Journal.Add(rel.At, rel.Message)
@@ -177,6 +179,7 @@ func GiveBack(owner string, rel Release) Change {
 func (r Record) left(next State) Record {
 	r.State = next
 	r.Owner = ""
+	r.ClaimedAt = time.Time{}
 	r.LeaseUntil = time.Time{}
 	return r
 }
@@ -198,7 +201,7 @@ func Archive(owner string, a Arrival) Change {
 		next.Strangers = r.Strangers.Merge(a.Strangers)
 		next.ManifestKey = Key(a.Receipt.Key).Manifest()
 		next.ArchivedAt = instant(a.At)
-		next.Message = ""
+		next.Message, next.Cause = "", ""
 		return next, nil
 	})
 }
@@ -220,7 +223,7 @@ func Close(owner string, c Closing) Change {
 		next := r.left(StateNotCollected)
 		next.Lane = LaneDecided
 		next.Reason = c.Reason
-		next.Message = c.Message
+		next.Message, next.Cause = c.Message, ""
 		next.Journal = r.Journal.Add(c.At, c.Message)
 		next.Quarantine = c.Quarantine
 		next.Strangers = r.Strangers.Merge(c.Strangers)

@@ -10,7 +10,7 @@ import (
 // Record is what the ledger knows about one action. The zero Record (StateUnknown) is an action the
 // ledger has never seen. Only a [Change] takes a record from one state to the next.
 //
-// Times that are compared with a clock (DueAt, LeaseUntil) are cut to milliseconds, the precision that
+// Times that are compared with a clock (DueAt, ClaimedAt, LeaseUntil) are cut to milliseconds, the precision that
 // every ledger keeps. All times are in UTC and without a monotonic reading, so a record read back from
 // a ledger is equal (==) to the one written.
 type Record struct {
@@ -23,6 +23,7 @@ type Record struct {
 	ExpiredLinks int
 
 	Owner      string    // who works on it; set only while fetching
+	ClaimedAt  time.Time // since when; set only while fetching, and not by earlier releases
 	LeaseUntil time.Time // until when; set only while fetching
 
 	Claims    Claims    // the owners of the latest claims; an object in the archive names one of them
@@ -36,6 +37,7 @@ type Record struct {
 	ManifestKey string  // set together with Seal
 	Reason      Reason  // set from notCollected on
 	Message     string  // the last failure, in words; free of links and tokens
+	Cause       Cause   // the same in one word; set by a release, until the outcome is decided
 	Journal     Journal // why earlier attempts failed
 
 	// Quarantine is the receipt of a download that is not a package, if it was kept, and QuarantineSeal

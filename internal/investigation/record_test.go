@@ -295,7 +295,7 @@ func TestClaim(t *testing.T) {
 		r := in(t, investigation.StateReady)
 		want := r
 		want.State, want.Owner, want.Attempts, want.Claims = "fetching", "ada", 1, "ada"
-		want.LeaseUntil, want.DueAt = end, end
+		want.ClaimedAt, want.LeaseUntil, want.DueAt = t0ms, end, end
 		got, err := investigation.Claim("ada", t0, t0.Add(lease)).Apply(r)
 		if err != nil || got != want {
 			t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
@@ -408,15 +408,15 @@ func TestRelease(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := in(t, investigation.StateFetching)
 			want := r
-			want.State, want.Owner, want.LeaseUntil = "ready", "", time.Time{}
-			want.DueAt, want.Message = t0ms.Add(time.Hour), "why"
+			want.State, want.Owner, want.ClaimedAt, want.LeaseUntil = "ready", "", time.Time{}, time.Time{}
+			want.DueAt, want.Message, want.Cause = t0ms.Add(time.Hour), "why", investigation.CauseNetwork
 			want.Attempts, want.ExpiredLinks = tt.attempts, tt.links
 			if want.Claims = ""; tt.charge != investigation.ChargeNothing {
 				want.Claims = "ada"
 				want.Journal = "2026-11-03T09:00:00.123Z why"
 			}
 			got, err := investigation.GiveBack("ada", investigation.Release{
-				At: t0, DueAt: t0.Add(time.Hour), Message: "why", Charge: tt.charge}).Apply(r)
+				At: t0, DueAt: t0.Add(time.Hour), Message: "why", Cause: investigation.CauseNetwork, Charge: tt.charge}).Apply(r)
 			if err != nil || got != want {
 				t.Errorf("got\n%+v, %v; want\n%+v", got, err, want)
 			}
@@ -426,9 +426,10 @@ func TestRelease(t *testing.T) {
 
 func TestArchived(t *testing.T) {
 	r := in(t, investigation.StateFetching)
-	r.Message = "of an attempt that failed"
+	r.Message, r.Cause = "of an attempt that failed", investigation.CauseNetwork
 	want := r
-	want.State, want.Owner, want.LeaseUntil, want.Message = "archived", "", time.Time{}, ""
+	want.State, want.Owner, want.Message, want.Cause = "archived", "", "", ""
+	want.ClaimedAt, want.LeaseUntil = time.Time{}, time.Time{}
 	want.Lane = investigation.LaneDecided
 	want.Receipt, want.ManifestKey, want.ArchivedAt = receipt(), "k.json", t0.Add(time.Second)
 	got, err := investigation.Archive("ada", investigation.Arrival{At: t0.Add(time.Second), Receipt: receipt()}).Apply(r)
@@ -442,8 +443,10 @@ func TestArchived(t *testing.T) {
 
 func TestNotCollected(t *testing.T) {
 	r := in(t, investigation.StateFetching)
+	r.Message, r.Cause = "of an attempt that failed", investigation.CauseNetwork
 	want := r
-	want.State, want.Owner, want.LeaseUntil = "notCollected", "", time.Time{}
+	want.State, want.Owner, want.Cause = "notCollected", "", ""
+	want.ClaimedAt, want.LeaseUntil = time.Time{}, time.Time{}
 	want.Lane = investigation.LaneDecided
 	want.Reason, want.Message = investigation.ReasonInvalid, "no ZIP"
 	want.Journal = "2026-11-03T09:00:00.123Z no ZIP"

@@ -36,7 +36,7 @@ func checkTimes(r Record) error {
 		name string
 		at   time.Time
 	}{
-		{"lease end", r.LeaseUntil}, {"due time", r.DueAt}, {"observation time", r.ObservedAt},
+		{"lease end", r.LeaseUntil}, {"claim time", r.ClaimedAt}, {"due time", r.DueAt}, {"observation time", r.ObservedAt},
 		{"archival time", r.ArchivedAt}, {"announcement time", r.AnnouncedAt},
 		{"retention end", r.Receipt.Retention.Until},
 		{"quarantine retention end", r.Quarantine.Retention.Until},

@@ -38,6 +38,7 @@ const (
 	nameAttempts         = "attempts"
 	nameExpiredLinks     = "expiredLinks"
 	nameOwner            = "owner"
+	nameClaimedAt        = "claimedAt"
 	nameLeaseUntil       = "leaseUntil"
 	nameDueAt            = "dueAt"  // milliseconds since 1970
 	nameLane             = "lane"   // "<tenantId>#live"
@@ -47,6 +48,7 @@ const (
 	nameManifestKey      = "manifestKey"
 	nameReason           = "reason"
 	nameMessage          = "message"
+	nameCause            = "cause"
 	nameJournal          = "journal"
 	nameQuarantine       = "quarantine"
 	nameQuarantineSeal   = "quarantineSeal"
@@ -64,7 +66,7 @@ func optional() []string {
 	return []string{
 		nameComputerDNSName, nameRequestor, nameRequestorComment, nameCaseID, nameRequestSource,
 		nameStatus, nameLastUpdatedAt, nameCompletedAt, nameAttempts, nameExpiredLinks, nameOwner,
-		nameLeaseUntil, nameDueAt, nameLane, nameReceipt, nameManifestKey, nameReason, nameMessage,
+		nameClaimedAt, nameLeaseUntil, nameDueAt, nameLane, nameReceipt, nameManifestKey, nameReason, nameMessage, nameCause,
 		nameJournal, nameClaims, nameStrangers, nameQuarantine, nameQuarantineSeal, nameSeal, nameArchivedAt, nameAnnouncedAt,
 	}
 }
@@ -156,7 +158,7 @@ func encode(r investigation.Record) item {
 		nameRequestorComment: r.RequestorComment, nameCaseID: r.CaseID,
 		nameRequestSource: r.RequestSource, nameStatus: string(r.Status), nameOwner: r.Owner,
 		nameReason: string(r.Reason), nameMessage: r.Message, nameJournal: string(r.Journal),
-		nameClaims: string(r.Claims), nameStrangers: string(r.Strangers),
+		nameCause: string(r.Cause), nameClaims: string(r.Claims), nameStrangers: string(r.Strangers),
 	} {
 		if s != "" {
 			it[name] = text(s)
@@ -164,7 +166,7 @@ func encode(r investigation.Record) item {
 	}
 	for name, t := range map[string]time.Time{
 		nameCreatedAt: r.CreatedAt, nameLastUpdatedAt: r.LastUpdatedAt,
-		nameCompletedAt: r.CompletedAt(), nameLeaseUntil: r.LeaseUntil,
+		nameCompletedAt: r.CompletedAt(), nameClaimedAt: r.ClaimedAt, nameLeaseUntil: r.LeaseUntil,
 		nameObservedAt: r.ObservedAt, nameArchivedAt: r.ArchivedAt, nameAnnouncedAt: r.AnnouncedAt,
 	} {
 		if !t.IsZero() {

@@ -8,7 +8,9 @@ import (
 	"reflect"
 	"testing"
 
+	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
+	"packhorse/internal/localcloud/dynamotest"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
@@ -93,4 +95,21 @@ func typed(attributes map[string]any) types.AttributeValue {
 		}
 	}
 	return m
+}
+
+// TestLeftovers: earlier releases keep the attributes that they do not know. Their next writes must not turn
+// those into facts.
+func TestLeftovers(t *testing.T) {
+	table := newTable(t)
+	l := newLedger(table, &dynamotest.Wire{})
+	a := action(1, investigation.StatusSucceeded)
+	want, err := l.Change(t.Context(), a.ID, investigation.Observe(a, t0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoilIn(table)(t, a.ID, "claimedAt", "2026-11-03T08:00:00Z")
+	got, err := l.Load(t.Context(), []investigation.ID{a.ID})
+	if err != nil || len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
 }

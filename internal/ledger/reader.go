@@ -39,6 +39,13 @@ func (r *reader) record(id investigation.ID) investigation.Record {
 		Seal: r.seal(nameSeal), ObservedAt: r.instant(nameObservedAt),
 		ArchivedAt: r.instant(nameArchivedAt), AnnouncedAt: r.instant(nameAnnouncedAt),
 	}
+	// Earlier releases do not know these two, and leave them behind.
+	if rec.State == investigation.StateFetching {
+		rec.ClaimedAt = r.instant(nameClaimedAt)
+	}
+	if !rec.State.Decided() {
+		rec.Cause = investigation.Cause(r.text(nameCause))
+	}
 	rec.ManifestKey = r.text(nameManifestKey)
 	if _, set := r.item[nameManifestKey]; !set {
 		rec.ManifestKey = usualManifestKey(rec)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"packhorse/internal/investigation"
@@ -73,6 +74,19 @@ func parseLinkAnswer(body []byte) (*url.URL, error) {
 		return nil, errors.New("the answer's value is not a valid URL")
 	}
 	return address, nil
+}
+
+// refusedForm is the message of admit about a host.
+var refusedForm = regexp.MustCompile(`the link leads to "([A-Za-z0-9.:\[\]-]{1,100})", which is not among the allowed`)
+
+// RefusedHost finds the host in the message of a package that was postponed because its link leads to a host that
+// is not allowed. Messages are stored, the cause is not.
+func RefusedHost(message string) (host string, ok bool) {
+	parts := refusedForm.FindStringSubmatch(message)
+	if parts == nil {
+		return "", false
+	}
+	return parts[1], true
 }
 
 // admit checks whether a link, or a download's redirect, may be followed. The error shows only the

@@ -98,6 +98,8 @@ func checkFields(r investigation.Record) error {
 	iff("state", !is(investigation.StateUnknown), true)
 	iff("first sight", !r.ObservedAt.IsZero(), true)
 	iff("owner", r.Owner != "", is(fetching))
+	iff("claim time", !r.ClaimedAt.IsZero(), is(fetching))
+	iff("cause", r.Cause != "", r.Cause != "" && is(ready, fetching))
 	iff("lease", !r.LeaseUntil.IsZero(), is(fetching))
 	iff("lane of packages", r.Lane == investigation.LaneLive || r.Lane == investigation.LaneBacklog, is(ready, fetching))
 	iff("lane of decided actions", r.Lane == investigation.LaneDecided, is(archived, notCollected))
@@ -124,7 +126,7 @@ func checkFields(r investigation.Record) error {
 		faults = append(faults, fmt.Errorf("fetching in attempt %d, due at %v, leased until %v",
 			r.Attempts, r.DueAt, r.LeaseUntil))
 	}
-	for name, instant := range map[string]time.Time{"due time": r.DueAt, "lease": r.LeaseUntil} {
+	for name, instant := range map[string]time.Time{"due time": r.DueAt, "lease": r.LeaseUntil, "claim time": r.ClaimedAt} {
 		if !instant.Equal(instant.Truncate(time.Millisecond)) {
 			faults = append(faults, fmt.Errorf("%s is finer than a millisecond", name))
 		}

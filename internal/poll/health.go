@@ -71,6 +71,19 @@ func (p *Poller) tell(ctx context.Context, next func(tenant.Health) tenant.Healt
 	p.health.stored = p.health.now
 }
 
+// NoteFailure stores that the tenant could not even be listed, for a process that fails before it has a Poller.
+func NoteFailure(ctx context.Context, store HealthStore, tenantID string, now time.Time, failure error) error {
+	stored, err := store.Health(ctx, tenantID)
+	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
+		return err
+	}
+	next := stored.Failed(now, brief(failure))
+	if !next.Worth(stored, tenant.Heartbeat(1)) {
+		return nil
+	}
+	return store.SetHealth(ctx, tenantID, next)
+}
+
 // brief returns the error as one line of bounded length, without links and tokens.
 func brief(err error) string {
 	line := strings.Join(strings.Fields(investigation.Redact(err.Error())), " ")

@@ -112,6 +112,8 @@ type Progress struct {
 	Busy bool
 	// Swept says that this step finished a listing, and the ledger knows every valid action in it.
 	Swept bool
+	// SweepFailed is why the sweep of this step failed; nil if it did not, or if none was due.
+	SweepFailed error
 	// Listing says that a listing is under way and later steps will continue it. Until it is done the
 	// ledger may lack actions that Defender has.
 	Listing bool
@@ -124,16 +126,17 @@ type Progress struct {
 // theirs.
 func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	var s step
-	swept := false
+	var progress Progress
 	if !p.now().Before(p.nextSweep()) {
 		began := p.now()
 		err := p.sweep(ctx, &s)
 		took := p.now().Sub(began)
-		swept = p.judge(ctx, &s, err)
-		s.did.swept(took, swept)
+		progress.Swept = p.judge(ctx, &s, err)
+		s.did.swept(took, progress.Swept)
 		if !errors.Is(err, investigation.ErrBudgetSpent) { // not a failure: a later step continues
 			s.add(err)
 		}
+		progress.SweepFailed = s.failed.join()
 	}
 	due := p.due(ctx, &s)
 	s.add(p.conclude(ctx, due, &s.did))
@@ -143,10 +146,13 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	underWay := p.listing.UnderWay()
 	p.busy = p.young || len(due) > 0 || underWay
 	s.did.Due, s.did.OldestReadySeconds = len(due), int(oldestReady(due, p.now()).Seconds())
-	progress := Progress{Did: s.did, Next: soonest(p.nextSweep(), nextHandover), Busy: p.busy, Swept: swept,
-		Listing: underWay, Bad: s.onlyBad()}
+	progress.Did, progress.Next, progress.Busy = s.did, soonest(p.nextSweep(), nextHandover), p.busy
+	progress.Listing, progress.Bad = underWay, s.onlyBad()
 	return progress, s.err()
 }
+
+// Listing reports whether a listing is under way: the last sweep did not see every action.
+func (p *Poller) Listing() bool { return p.listing.UnderWay() }
 
 // step collects the results of a step under way.
 type step struct {

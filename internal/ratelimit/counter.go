@@ -102,3 +102,6 @@ func (g Gauge) FreeAt(ctx context.Context) ([]time.Time, error) {
 	}
 	return s.FreeAt(g.budget), nil
 }
+
+// Hold returns how long a slot stays spent after its answer.
+func (g Gauge) Hold() time.Duration { return g.budget.Hold() }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -161,18 +160,11 @@ func (c *check) guid(variable string, value *string) {
 	*value = canonical
 }
 
-var (
-	tableForm  = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
-	bucketForm = regexp.MustCompile(
-		`^(?:[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:[A-Za-z0-9_./:-]{1,1000})$`)
-	busForm = regexp.MustCompile(`^(?:[A-Za-z0-9/._-]{1,256}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
-)
-
 // stack checks the names of the stack's resources.
 func (c *check) stack(s *Settings) {
 	for _, name := range []struct {
 		variable, value string
-		form            *regexp.Regexp
+		form            form
 	}{
 		{varLedgerTable, s.LedgerTable, tableForm},
 		{varBudgetTable, s.BudgetTable, tableForm},
@@ -180,7 +172,7 @@ func (c *check) stack(s *Settings) {
 		{varEventBus, s.EventBus, busForm},
 	} {
 		missing := name.value == "" && c.needs(name.variable)
-		if missing || (name.value != "" && !name.form.MatchString(name.value)) {
+		if missing || (name.value != "" && !name.form.matches(name.value) && !arnForm.matches(name.value)) {
 			c.wrong(name.variable, "")
 		}
 	}

@@ -110,7 +110,6 @@ var (
 	// A Secrets Manager ARN or name, up to secretIDBytesMax. It excludes most client secrets, because
 	// those that Entra ID makes usually contain a "~".
 	secretIDForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]+$`)
-	roleForm     = regexp.MustCompile(`^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,576}$`)
 	keyForm      = regexp.MustCompile(`^[A-Za-z0-9:/_-]+$`)
 )
 
@@ -130,7 +129,7 @@ func (c *check) places(s *Settings, where place) {
 	if s.CertificateSecretID != "" && !validSecretID(s.CertificateSecretID) {
 		c.wrong(varCertSecretID, "if this is the certificate itself, store it in Secrets Manager")
 	}
-	if s.IdentityRole != "" && !roleForm.MatchString(s.IdentityRole) {
+	if s.IdentityRole != "" && !roleForm.matches(s.IdentityRole) {
 		c.wrong(varIdentityRole, "")
 	}
 	switch {

@@ -2,6 +2,8 @@ package settings
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -104,4 +106,32 @@ func length(secret string) string {
 		return "is missing"
 	}
 	return fmt.Sprintf("has %d characters", len(secret))
+}
+
+// Variable describes an environment variable, for people.
+type Variable struct {
+	Name     string
+	Expected string // a noun phrase
+	Example  string
+	Default  string // empty if there is none, or if it depends on DEFENDER_CLOUD
+	OnAWS    bool   // only the functions use it
+}
+
+// functionsOnly are the variables that mean nothing on the command line.
+var functionsOnly = []string{
+	varSecretID, varLedgerTable, varBudgetTable, varArchiveBucket, varSigningKeyID, varEventBus,
+}
+
+// Variables describes every variable, in the order of the fields of Settings.
+func Variables() []Variable {
+	var all []Variable
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Settings]()) {
+		name := field.Tag.Get("env")
+		expected := expectations[name]
+		all = append(all, Variable{
+			Name: name, Expected: expected.text, Example: expected.example, Default: field.Tag.Get("envDefault"),
+			OnAWS: slices.Contains(functionsOnly, name),
+		})
+	}
+	return all
 }

@@ -1,5 +1,8 @@
-// Package status works out where every package of a tenant stands: what waits, what is queued, when each
-// queued package's link can be requested, what is done, and what a person must mend.
+// Package status works out where every package of a tenant stands: what waits, what is queued and when each
+// queued package will be stored, what is done, and what a person must mend.
+//
+// [Read] asks the ledger and the budget, and [Of] draws the conclusions; that part is pure. The package changes
+// nothing and sends nothing to Defender.
 package status
 
 import (
@@ -14,17 +17,39 @@ const exchange = time.Second
 // is used as soon as it frees. freeAt is when each slot frees, and hold is how long a slot stays spent after
 // its answer (ratelimit.State.FreeAt, ratelimit.Budget.Hold). Without slots it returns the zero time.
 func Slots(hold time.Duration, freeAt []time.Time, now time.Time, n int) time.Time {
-	if len(freeAt) == 0 {
+	s := slotsOf(Budget{FreeAt: freeAt, Hold: hold}, now)
+	if len(s.freeAt) == 0 {
 		return time.Time{}
 	}
-	slots := slices.Clone(freeAt)
-	for i, at := range slots {
+	before := max(n, 1) - 1
+	turns := before / len(s.freeAt)
+	return s.freeAt[before%len(s.freeAt)].Add(time.Duration(turns) * (hold + exchange))
+}
+
+// slots are the slots of a budget, as calls take them one after another.
+type slots struct {
+	freeAt []time.Time // ascending
+	hold   time.Duration
+}
+
+func slotsOf(b Budget, now time.Time) slots {
+	free := slices.Clone(b.FreeAt)
+	for i, at := range free {
 		if at.Before(now) {
-			slots[i] = now
+			free[i] = now
 		}
 	}
-	slices.SortFunc(slots, time.Time.Compare)
-	before := max(n, 1) - 1
-	turns := before / len(slots)
-	return slots[before%len(slots)].Add(time.Duration(turns) * (hold + exchange))
+	slices.SortFunc(free, time.Time.Compare)
+	return slots{freeAt: free, hold: b.Hold}
+}
+
+// next returns when the next call can be leased.
+func (s slots) next() time.Time { return s.freeAt[0] }
+
+// take uses the next slot at the given time, which MUST NOT be before next.
+func (s slots) take(at time.Time) {
+	again := at.Add(s.hold + exchange)
+	i, _ := slices.BinarySearchFunc(s.freeAt[1:], again, time.Time.Compare)
+	copy(s.freeAt, s.freeAt[1:i+1])
+	s.freeAt[i] = again
 }

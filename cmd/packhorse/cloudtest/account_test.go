@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,17 +25,36 @@ type account struct {
 	log   *strings.Builder // of the local cloud; read it after the cloud is closed
 	root  string           // of the repository
 	tools string           // folder
-	built string           // folder of the template built by sam build
 }
 
-func openAccount(t *testing.T) *account {
+// built is the folder of what sam build makes, once for all tests.
+var (
+	built string
+	build sync.Once
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	built, err = os.MkdirTemp("", "packhorse-cloudtest-")
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(built); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
+}
+
+// openAccount starts the local cloud. Its functions inherit the variables.
+func openAccount(t *testing.T, variables ...string) *account {
 	t.Helper()
 	path, err := localcloud.Find(".")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	cloud, err := localcloud.Start(context.Background(), path, os.Environ(), &log)
+	cloud, err := localcloud.Start(context.Background(), path, append(os.Environ(), variables...), &log)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
@@ -49,9 +69,8 @@ func openAccount(t *testing.T) *account {
 	tools := filepath.Dir(path)
 	a := &account{
 		t: t, cloud: cloud, log: &log, root: filepath.Dir(filepath.Dir(tools)), tools: tools,
-		built: t.TempDir(),
 	}
-	a.run("sam", "build", "--build-dir", a.built, "--parameter-overrides", architecture())
+	build.Do(func() { a.run("sam", "build", "--build-dir", built, "--parameter-overrides", architecture()) })
 	return a
 }
 
@@ -108,8 +127,8 @@ func (a *account) ask(answer any, args ...string) {
 // deploy deploys a stack and returns its outputs.
 func (a *account) deploy(stack string, parameters ...string) map[string]string {
 	a.t.Helper()
-	a.run("sam", append([]string{"deploy", "--template-file", filepath.Join(a.built, "template.yaml"),
-		"--stack-name", stack, "--resolve-s3", "--capabilities", "CAPABILITY_IAM",
+	a.run("sam", append([]string{"deploy", "--template-file", filepath.Join(built, "template.yaml"),
+		"--stack-name", stack, "--resolve-s3", "--capabilities", "CAPABILITY_NAMED_IAM",
 		"--no-confirm-changeset", "--parameter-overrides", architecture(),
 	}, parameters...)...)
 	var pairs [][2]string

@@ -104,3 +104,6 @@ func (g *Grid) widths() []int {
 	}
 	return widths
 }
+
+// Cut shortens clean text to fit columns.
+func Cut(text string, columns int) string { return cut(text, columns, "…") }

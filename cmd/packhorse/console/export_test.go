@@ -8,10 +8,15 @@ import (
 
 // NewTerminalOn returns a Terminal that draws on a fake screen.
 func NewTerminalOn(screen mpb.ConsoleWriter, now func() time.Time) *Terminal {
-	return newTerminal(now, mpb.WithConsoleWriter(screen))
+	return newTerminal(now, false, &fitted{ConsoleWriter: screen})
+}
+
+// NewColorTerminalOn is NewTerminalOn with colors.
+func NewColorTerminalOn(screen mpb.ConsoleWriter, now func() time.Time) *Terminal {
+	return newTerminal(now, true, &fitted{ConsoleWriter: screen})
 }
 
 // NewVerifyBarsOn returns VerifyBars that draw on a fake screen.
 func NewVerifyBarsOn(screen mpb.ConsoleWriter) *VerifyBars {
-	return newVerifyBars(mpb.WithConsoleWriter(screen))
+	return newVerifyBars(false, &fitted{ConsoleWriter: screen})
 }

@@ -52,6 +52,11 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// of returns the action with that id, of which no more is known.
+func of(id string) investigation.Action {
+	return investigation.Action{ID: investigation.ID{TenantID: tenantID, ActionID: id}}
+}
+
 // ready returns the record of an action whose package can be fetched.
 func ready(host string) investigation.Record {
 	return investigation.Record{

@@ -2,6 +2,7 @@ package console
 
 import (
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,9 +10,37 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// JSON writes one JSON object per line. Its "event" is waiting, ready, fetching, downloading,
-// postponed, archived, notCollected or, in the last line, summary. The archived and notCollected lines
-// have the same fields as the events on the bus. In a simulation every line has "simulated": true.
+// LinesVersion is the version of the contract of JSON lines, docs/lines. Within a version, fields and
+// events may be added but never change or disappear.
+const LinesVersion = "1"
+
+// Head begins every JSON line.
+type Head struct {
+	opening
+	Version string `json:"version"`
+}
+
+// opening is a Head without the version, for lines that have it anyway.
+type opening struct {
+	Event string `json:"event"`
+	mark
+	Time time.Time `json:"time"`
+}
+
+// mark flags the lines of a simulation.
+type mark struct {
+	Simulated bool `json:"simulated,omitempty"`
+}
+
+// NewHead returns the beginning of a line.
+func NewHead(event string, simulated bool, now time.Time) Head {
+	return Head{opening{event, mark{simulated}, now.UTC()}, LinesVersion}
+}
+
+// JSON writes one JSON object per line, as docs/lines describes. Its "event" is sweep, waiting, ready,
+// fetching, downloading, postponed, archived, notCollected, budget or, in the last line, summary. The
+// archived and notCollected lines have the same fields as the events on the bus, and more. In a simulation
+// every line has "simulated": true.
 type JSON struct {
 	now func() time.Time
 
@@ -19,6 +48,8 @@ type JSON struct {
 	out       io.Writer
 	failed    error // the first failed write; nothing is written after it
 	simulated bool
+	tenantID  string
+	told      budgetLine // the last line about the budget
 }
 
 // NewJSON returns a reporter that writes to out. [JSON.Summary] returns the first write error.
@@ -28,47 +59,41 @@ func NewJSON(out io.Writer, now func() time.Time) *JSON {
 
 // actionLine has the fields common to all lines about an action.
 type actionLine struct {
-	Event string `json:"event"`
-	mark
-	Time            time.Time `json:"time"`
-	TenantID        string    `json:"tenantId"`
-	ActionID        string    `json:"actionId"`
-	MachineID       string    `json:"machineId"`
-	ComputerDNSName string    `json:"computerDnsName"`
-	Requestor       string    `json:"requestor"`
-	Attempt         int       `json:"attempt,omitempty"`
-	DueAt           time.Time `json:"dueAt,omitzero"`
-	Message         string    `json:"message,omitempty"`
+	Head
+	TenantID        string `json:"tenantId"`
+	ActionID        string `json:"actionId"`
+	MachineID       string `json:"machineId"`
+	ComputerDNSName string `json:"computerDnsName"`
+	Requestor       string `json:"requestor"`
 }
 
-// mark flags the lines of a simulation.
-type mark struct {
-	Simulated bool `json:"simulated,omitempty"`
-}
-
-func (j *JSON) mark() mark {
+// Began sets what lines say about the tenant, and whether they are marked as simulated.
+func (j *JSON) Began(tenantID string, simulated bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return mark{j.simulated}
+	j.tenantID, j.simulated = tenantID, simulated
 }
 
-// Began sets whether lines are marked as simulated.
-func (j *JSON) Began(simulated bool) {
+func (j *JSON) head(event string) Head {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.simulated = simulated
+	return NewHead(event, j.simulated, j.now())
 }
 
-func (j *JSON) line(event string, rec investigation.Record) actionLine {
+func (j *JSON) line(event string, a investigation.Action) actionLine {
 	return actionLine{
-		Event: event, mark: j.mark(), Time: j.now().UTC(), TenantID: rec.TenantID, ActionID: rec.ActionID,
-		MachineID: rec.MachineID, ComputerDNSName: rec.ComputerDNSName, Requestor: rec.Requestor,
+		Head: j.head(event), TenantID: a.TenantID, ActionID: a.ActionID, MachineID: a.MachineID,
+		ComputerDNSName: a.ComputerDNSName, Requestor: a.Requestor,
 	}
 }
 
 func (j *JSON) write(line any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.writeLocked(line)
+}
+
+func (j *JSON) writeLocked(line any) {
 	if j.failed == nil {
 		j.failed = WriteJSON(j.out, line)
 	}
@@ -78,26 +103,24 @@ func (j *JSON) write(line any) {
 // decided, because Decided reports those.
 func (j *JSON) Observed(rec investigation.Record) {
 	if !rec.State.Decided() {
-		j.write(j.line(string(rec.State), rec))
+		j.write(j.line(string(rec.State), rec.Action))
 	}
 }
 
 // Fetching writes a line with the number of the attempt.
 func (j *JSON) Fetching(rec investigation.Record) {
-	line := j.line("fetching", rec)
-	line.Attempt = rec.Attempts
-	j.write(line)
+	j.write(struct {
+		actionLine
+		Attempt int `json:"attempt"`
+	}{j.line("fetching", rec.Action), rec.Attempts})
 }
 
 // Download writes a line and returns body unchanged.
-func (j *JSON) Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser {
+func (j *JSON) Download(a investigation.Action, size int64, body io.ReadCloser) io.ReadCloser {
 	j.write(struct {
-		Event string `json:"event"`
-		mark
-		Time     time.Time `json:"time"`
-		ActionID string    `json:"actionId"`
-		Size     int64     `json:"size"` // bytes; -1 if the server did not declare it
-	}{"downloading", j.mark(), j.now().UTC(), actionID, size})
+		actionLine
+		Size int64 `json:"size"` // bytes; -1 if the server did not declare it
+	}{j.line("downloading", a), size})
 	return body
 }
 
@@ -105,39 +128,88 @@ func (j *JSON) Download(actionID string, size int64, body io.ReadCloser) io.Read
 func (j *JSON) Decided(rec investigation.Record) {
 	if rec.Reason != "" {
 		j.write(struct {
-			Event string `json:"event"`
-			mark
+			opening
 			event.NotCollected
-		}{"notCollected", j.mark(), event.NewNotCollected(rec)})
+		}{j.head("notCollected").opening, event.NewNotCollected(rec)})
 		return
 	}
 	j.write(struct {
-		Event string `json:"event"`
-		mark
+		opening
 		event.Archived
-	}{"archived", j.mark(), event.NewArchived(rec)})
+	}{j.head("archived").opening, event.NewArchived(rec)})
 }
 
 // Postponed writes a line with the time of the next attempt and the reason for the delay.
-func (j *JSON) Postponed(rec investigation.Record, _ error) {
-	line := j.line("postponed", rec)
-	line.DueAt, line.Message = rec.DueAt, rec.Message
-	j.write(line)
+func (j *JSON) Postponed(rec investigation.Record, err error) {
+	j.write(struct {
+		actionLine
+		Attempt int                 `json:"attempt"`
+		DueAt   time.Time           `json:"dueAt"`
+		Cause   investigation.Cause `json:"cause"`
+		Message string              `json:"message"`
+	}{j.line("postponed", rec.Action), rec.Attempts, rec.DueAt, investigation.CauseOf(err), rec.Message})
 }
 
-// Budget writes nothing.
-func (j *JSON) Budget([]time.Time) {}
+// Swept writes a line with the end of a sweep.
+func (j *JSON) Swept(err error) {
+	message := ""
+	if err != nil {
+		message = investigation.Redact(err.Error())
+	}
+	j.write(struct {
+		Head
+		TenantID string `json:"tenantId"`
+		OK       bool   `json:"ok"`
+		Message  string `json:"message"` // why it failed
+	}{j.head("sweep"), j.tenantID, err == nil, message})
+}
+
+// budgetLine says how much of the budget is free.
+type budgetLine struct {
+	Head
+	TenantID string      `json:"tenantId"`
+	Slots    int         `json:"slots"`
+	Free     int         `json:"free"`
+	FreeAt   []time.Time `json:"freeAt"` // of the slots that are not free, ascending
+}
+
+// budgetEvery bounds how often lines about the budget are written.
+const budgetEvery = time.Second
+
+// Budget writes a line if the budget has changed, at most once a second. A change that comes sooner is
+// written with the next call.
+func (j *JSON) Budget(freeAt []time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := j.now()
+	taken := []time.Time{}
+	for _, at := range freeAt {
+		if at.After(now) {
+			taken = append(taken, at.UTC())
+		}
+	}
+	line := budgetLine{NewHead("budget", j.simulated, now), j.tenantID, len(freeAt), len(freeAt) - len(taken), taken}
+	same := line.Slots == j.told.Slots && slices.EqualFunc(taken, j.told.FreeAt, time.Time.Equal)
+	if same || now.Sub(j.told.Time) < budgetEvery {
+		return
+	}
+	j.told = line
+	j.writeLocked(line)
+}
+
+// Queue writes nothing: the lines about actions say it.
+func (j *JSON) Queue(int, time.Time) {}
 
 // Summary writes the last line. It returns the first error met while writing any line.
 func (j *JSON) Summary(s Summary) error {
 	j.write(struct {
-		Event string `json:"event"`
-		mark
+		Head
+		TenantID        string  `json:"tenantId"`
 		DurationSeconds float64 `json:"durationSeconds"`
 		counts
 		Evidence Evidence   `json:"evidence"`
 		Judge    *Judgement `json:"judge,omitempty"`
-	}{"summary", j.mark(), s.EndedAt.Sub(s.StartedAt).Seconds(), s.counts(), s.Evidence, s.Judge})
+	}{j.head("summary"), j.tenantID, s.EndedAt.Sub(s.StartedAt).Seconds(), s.counts(), s.Evidence, s.Judge})
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.failed

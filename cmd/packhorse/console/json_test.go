@@ -50,12 +50,12 @@ func fields(t *testing.T, line string) string {
 	return strings.Join(names, " ")
 }
 
-const aboutAction = "event time tenantId actionId machineId computerDnsName requestor"
+const aboutAction = "event time version tenantId actionId machineId computerDnsName requestor"
 
 // TestJSONFields pins names and order, because scripts depend on them.
 func TestJSONFields(t *testing.T) {
 	t.Parallel()
-	const detail = "event version tenantId actionId machineId computerDnsName requestor requestorComment caseId "
+	const detail = "event time version tenantId actionId machineId computerDnsName requestor requestorComment caseId "
 	for _, tt := range []struct {
 		name string
 		tell func(*console.JSON)
@@ -64,24 +64,27 @@ func TestJSONFields(t *testing.T) {
 		{"waiting", func(j *console.JSON) { j.Observed(waiting("host")) }, aboutAction},
 		{"ready", func(j *console.JSON) { j.Observed(ready("host")) }, aboutAction},
 		{"fetching", func(j *console.JSON) { j.Fetching(fetching("host", 3)) }, aboutAction + " attempt"},
-		{"downloading", func(j *console.JSON) { j.Download(actionID, 7, nil) }, "event time actionId size"},
-		{"postponed", func(j *console.JSON) { j.Postponed(postponed("host"), nil) }, aboutAction + " dueAt message"},
+		{"downloading", func(j *console.JSON) { j.Download(of(actionID), 7, nil) }, aboutAction + " size"},
+		{"postponed", func(j *console.JSON) { j.Postponed(postponed("host"), nil) }, aboutAction +
+			" attempt dueAt cause message"},
+		{"sweep", func(j *console.JSON) { j.Swept(nil) }, "event time version tenantId ok message"},
+		{"budget", func(j *console.JSON) { j.Budget([]time.Time{at}) }, "event time version tenantId slots free freeAt"},
 		{"archived", func(j *console.JSON) { j.Decided(archived("host", 7)) }, detail +
 			"requestSource createdAt completedAt archivedAt bucket key versionId size sha256 manifestKey " +
 			"manifestSha256 sequence strangers"},
 		{"notCollected", func(j *console.JSON) { j.Decided(notCollected("host", investigation.ReasonFailed)) }, detail +
 			"createdAt completedAt reason message manifestKey manifestSha256 sequence quarantineKey strangers"},
 		{"summary", func(j *console.JSON) { _ = j.Summary(console.Summary{}) },
-			"event durationSeconds archived notCollected waiting open earlier bytes evidence sequence digest keyId"},
+			"event time version tenantId durationSeconds archived notCollected waiting open earlier bytes evidence sequence digest keyId"},
 		{"summary", func(j *console.JSON) { _ = j.Summary(console.Summary{Judge: &console.Judgement{}}) },
-			"event durationSeconds archived notCollected waiting open earlier bytes evidence sequence digest keyId " +
+			"event time version tenantId durationSeconds archived notCollected waiting open earlier bytes evidence sequence digest keyId " +
 				"judge passed packageUriCalls mostInAnyMinute perMinute mostPerArchived filesCompared filesDifferent " +
 				"leaks brokenRules servedBeforeThis"},
 	} {
 		for _, simulated := range []bool{false, true} {
 			var out bytes.Buffer
 			j := console.NewJSON(&out, clock)
-			j.Began(simulated)
+			j.Began(tenantID, simulated)
 			tt.tell(j)
 			want := tt.want
 			if simulated {
@@ -102,13 +105,17 @@ func TestJSONLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	j := console.NewJSON(&out, clock)
-	j.Began(false)
+	j.Began(tenantID, false)
 	j.Observed(waiting("fin-ws-17.contoso.com"))
 	j.Observed(ready("fin-ws-17.contoso.com"))
+	j.Swept(nil)
+	j.Budget([]time.Time{{}, clock().Add(time.Minute)})
 	j.Fetching(fetching("fin-ws-17.contoso.com", 1))
-	j.Postponed(postponed("fin-ws-17.contoso.com"), errors.New("never shown: the record has it in clean words"))
+	j.Postponed(postponed("fin-ws-17.contoso.com"), investigation.Because(investigation.CauseDownload,
+		errors.New("never shown: the record has it in clean words")))
+	j.Swept(errors.New("list the tenant's actions: status 503"))
 	j.Fetching(fetching("fin-ws-17.contoso.com", 2))
-	if body := j.Download(actionID, investigation.SizeUnknown, nil); body != nil {
+	if body := j.Download(of(actionID), investigation.SizeUnknown, nil); body != nil {
 		t.Errorf("got body %v, want the same one", body)
 	}
 	stored := archived("fin-ws-17.contoso.com", 10<<20)
@@ -138,9 +145,55 @@ func TestJSONDoesNotTellWhatIsDecidedTwice(t *testing.T) {
 	var out bytes.Buffer
 	j := console.NewJSON(&out, clock)
 	j.Observed(notCollected("host", investigation.ReasonFailed))
-	j.Budget([]time.Time{at})
+	j.Queue(7, at)
 	if out.Len() > 0 {
 		t.Errorf("got %q, want nothing", out.String())
+	}
+}
+
+// TestJSONBudget: a line is written when the budget has changed, at most once a second.
+func TestJSONBudget(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	now := at
+	j := console.NewJSON(&out, func() time.Time { return now })
+	seconds := func(n int) time.Time { return at.Add(time.Duration(n) * time.Second) }
+	for _, tt := range []struct {
+		after  time.Duration
+		freeAt []time.Time
+		want   string
+	}{
+		{0, []time.Time{{}, {}}, `"slots":2,"free":2,"freeAt":[]`},
+		{time.Hour, []time.Time{{}, at}, ""}, // both are free, as before
+		{0, []time.Time{{}, seconds(3660)}, `"slots":2,"free":1,"freeAt":["2026-03-04T06:07:07Z"]`},
+		{999 * time.Millisecond, []time.Time{seconds(3660), seconds(3661)}, ""}, // too soon
+		{time.Millisecond, []time.Time{seconds(3660), seconds(3661)},
+			`"slots":2,"free":0,"freeAt":["2026-03-04T06:07:07Z","2026-03-04T06:07:08Z"]`},
+		{time.Second, []time.Time{seconds(3660), seconds(3661)}, ""},
+		{58500 * time.Millisecond, []time.Time{seconds(3660), seconds(3661)},
+			`"slots":2,"free":1,"freeAt":["2026-03-04T06:07:08Z"]`}, // one has become free
+	} {
+		now = now.Add(tt.after)
+		out.Reset()
+		j.Budget(tt.freeAt)
+		if got := out.String(); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("at %v, %v: got %q, want %q", now.Sub(at), tt.freeAt, got, tt.want)
+		}
+	}
+}
+
+// TestJSONSweptKeepsSecrets: whatever a failed sweep says, links and tokens do not reach the line.
+func TestJSONSweptKeepsSecrets(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	console.NewJSON(&out, clock).Swept(errors.New("get https://a.blob.core.windows.net/p.zip?sig=c2VjcmV0: Bearer eyJhbGciOi.eyJ.c2ln"))
+	for _, secret := range []string{"c2VjcmV0", "eyJ", "p.zip"} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("got %s, with %q", out.String(), secret)
+		}
+	}
+	if !strings.Contains(out.String(), `"ok":false,"message":"get `) {
+		t.Errorf("got %s", out.String())
 	}
 }
 
@@ -148,10 +201,10 @@ func TestJSONDoesNotTellWhatIsDecidedTwice(t *testing.T) {
 func TestJSONLeavesTheBodyAlone(t *testing.T) {
 	t.Parallel()
 	want := io.NopCloser(strings.NewReader("PK"))
-	if got := console.NewJSON(io.Discard, clock).Download(actionID, 2, want); got != want {
+	if got := console.NewJSON(io.Discard, clock).Download(of(actionID), 2, want); got != want {
 		t.Errorf("JSON: got %v, want %v", got, want)
 	}
-	if got := console.NewLines(io.Discard, clock).Download(actionID, 2, want); got != want {
+	if got := console.NewLines(io.Discard, clock).Download(of(actionID), 2, want); got != want {
 		t.Errorf("Lines: got %v, want %v", got, want)
 	}
 }

@@ -27,7 +27,7 @@ func (l *Lines) printf(format string, args ...any) {
 }
 
 // Began writes a line if this is a simulation.
-func (l *Lines) Began(simulated bool) {
+func (l *Lines) Began(_ string, simulated bool) {
 	if simulated {
 		l.printf("%s", simulation)
 	}
@@ -47,30 +47,44 @@ func (l *Lines) Fetching(rec investigation.Record) {
 }
 
 // Download returns body unchanged: a log shows no progress.
-func (l *Lines) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser { return body }
+func (l *Lines) Download(_ investigation.Action, _ int64, body io.ReadCloser) io.ReadCloser {
+	return body
+}
 
 // Decided writes a line with the outcome.
-func (l *Lines) Decided(rec investigation.Record) { l.printf("%s", decided(rec)) }
+func (l *Lines) Decided(rec investigation.Record) {
+	_, line := decided(rec, false)
+	l.printf("%s", line)
+}
 
 // Postponed writes a line with the time of the next attempt and the reason for the delay.
-func (l *Lines) Postponed(rec investigation.Record, _ error) { l.printf("%s", postponed(rec)) }
+func (l *Lines) Postponed(rec investigation.Record, _ error) { l.printf("%s", postponed(rec, false)) }
 
 // Budget writes nothing: it would fill the log.
 func (l *Lines) Budget([]time.Time) {}
+
+// Queue writes nothing, likewise.
+func (l *Lines) Queue(int, time.Time) {}
+
+// Swept writes nothing: failed sweeps are in the log of the run.
+func (l *Lines) Swept(error) {}
 
 func observed(rec investigation.Record) string {
 	return fmt.Sprintf("%-13s %s, requested by %s", rec.State, host(rec.Action), Clean(rec.Requestor))
 }
 
-func decided(rec investigation.Record) string {
+// decided returns the outcome in a word, and a line that begins with it.
+func decided(rec investigation.Record, color Color) (word, line string) {
 	if rec.Reason != "" {
-		return fmt.Sprintf("%-13s %s: %s", "not collected", host(rec.Action), rec.Reason)
+		word = "not collected"
+		return word, fmt.Sprintf("%s %s: %s", color.caution(word), host(rec.Action), rec.Reason)
 	}
-	return fmt.Sprintf("%-13s %s: %s, SHA-256 %.16s…", "archived", host(rec.Action),
+	word = "archived"
+	return word, fmt.Sprintf("%s %s: %s, SHA-256 %.16s…", color.good(word)+"     ", host(rec.Action),
 		Bytes(rec.Receipt.Size), rec.Receipt.SHA256)
 }
 
-func postponed(rec investigation.Record) string {
-	return fmt.Sprintf("%-13s %s, next try at %s: %s", "postponed", host(rec.Action),
+func postponed(rec investigation.Record, color Color) string {
+	return fmt.Sprintf("%s %s, next try at %s: %s", color.caution("postponed")+"    ", host(rec.Action),
 		clock(rec.DueAt), CleanLine(rec.Message))
 }

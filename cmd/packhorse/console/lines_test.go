@@ -20,8 +20,8 @@ func TestLinesOfEachEvent(t *testing.T) {
 		tell func(*console.Lines)
 		want string // without the time
 	}{
-		{"a real tenant", func(l *console.Lines) { l.Began(false) }, ""},
-		{"a simulation", func(l *console.Lines) { l.Began(true) },
+		{"a real tenant", func(l *console.Lines) { l.Began(tenantID, false) }, ""},
+		{"a simulation", func(l *console.Lines) { l.Began(tenantID, true) },
 			"SIMULATION: the tenant and its packages are made up; nothing here is evidence"},
 		{"waiting", func(l *console.Lines) { l.Observed(waiting(host)) },
 			"waiting       fin-ws-17.contoso.com, requested by a.lindqvist@contoso.com"},
@@ -31,7 +31,7 @@ func TestLinesOfEachEvent(t *testing.T) {
 			"ready         0123456789ab, requested by a.lindqvist@contoso.com"},
 		{"fetching", func(l *console.Lines) { l.Fetching(fetching(host, 3)) },
 			"fetching      fin-ws-17.contoso.com (attempt 3)"},
-		{"downloading", func(l *console.Lines) { l.Download(actionID, 7, nil) }, ""},
+		{"downloading", func(l *console.Lines) { l.Download(of(actionID), 7, nil) }, ""},
 		{"postponed", func(l *console.Lines) { l.Postponed(postponed(host), errors.New("x")) },
 			"postponed     fin-ws-17.contoso.com, next try at 06:36:07Z: the download answered 503"},
 		{"archived", func(l *console.Lines) { l.Decided(archived(host, 3<<20)) },
@@ -71,7 +71,7 @@ func TestNoEscapeCodesInALog(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	l := console.NewLines(&out, clock)
-	l.Began(true)
+	l.Began(tenantID, true)
 	for _, host := range []string{"host", "\x1b[31mred\x1b[0m", "\u009b2J", longHost} {
 		l.Observed(ready(host))
 		l.Fetching(fetching(host, 1))

@@ -12,12 +12,11 @@ import (
 
 // screen is a fake terminal that records every line written and not erased. The last ones are the bars.
 type screen struct {
+	mu            sync.Mutex // guards the fields below
 	width, height int
-
-	mu      sync.Mutex // guards the fields below
-	pending bytes.Buffer
-	lines   []string
-	bars    int // of the lines; the next frame erases them
+	pending       bytes.Buffer
+	lines         []string
+	bars          int // of the lines; the next frame erases them
 }
 
 func (s *screen) Write(p []byte) (int, error) {
@@ -32,8 +31,20 @@ func (s *screen) ReadFrom(r io.Reader) (int64, error) {
 	return s.pending.ReadFrom(r)
 }
 
-func (s *screen) IsTerminal() bool               { return true }
-func (s *screen) GetTermSize() (int, int, error) { return s.width, s.height, nil }
+func (s *screen) IsTerminal() bool { return true }
+
+func (s *screen) GetTermSize() (int, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.width, s.height, nil
+}
+
+// resize changes the width.
+func (s *screen) resize(width int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.width = width
+}
 
 // Flush ends a frame. A number of bars below 1 erases nothing, as on a real terminal.
 func (s *screen) Flush(bars int) error {

@@ -13,102 +13,170 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// barWidth is the width of a bar, in columns.
+// barWidth is the width of a bar of a verification, in columns.
 const barWidth = 32
 
-// Terminal draws a progress bar for each package being fetched, and the budget below them. Events and
-// log lines scroll above. Close MUST be called before anything else writes to the terminal.
-type Terminal struct {
-	now      func() time.Time
-	progress *mpb.Progress
-	budget   *mpb.Bar
-	freeAt   atomic.Pointer[[]time.Time]
+const (
+	// quiet is how long nothing new is seen before a burst ends and is shown.
+	quiet = 500 * time.Millisecond
 
-	mu   sync.Mutex // guards bars
-	bars map[string]*packageBar
+	// burstMax is how long a burst may last before it is shown in parts.
+	burstMax = 10 * time.Second
+)
+
+// Terminal draws a bar for each package being fetched and, below them, one line that says how the run
+// stands. Finished packages and log lines scroll above. It shows each fact once: an action that has a bar
+// has no line, and of many actions seen at once it shows the numbers only. Close MUST be called before
+// anything else writes to the terminal.
+type Terminal struct {
+	now    func() time.Time
+	color  Color
+	size   *fitted
+	screen *mpb.Progress
+	status *mpb.Bar
+	stands atomic.Pointer[standing] // replaced under mu
+
+	mu         sync.Mutex // guards the fields below; the bars are drawn without it
+	bars       map[string]*packageBar
+	burst      burst
+	burstBegan time.Time
+	burstEnds  *time.Timer
 }
 
 // packageBar is the bar of one package.
 type packageBar struct {
-	bar   *mpb.Bar
-	phase atomic.Pointer[string]
+	bar      *mpb.Bar
+	download atomic.Pointer[download]
 }
 
-func (b *packageBar) say(phase string) { b.phase.Store(&phase) }
+// download is one download of a package.
+type download struct {
+	began time.Time
+	size  int64
+}
 
 // NewTerminal starts drawing on out, which MUST be a terminal.
-func NewTerminal(out io.Writer, now func() time.Time) *Terminal {
-	return newTerminal(now, mpb.WithOutput(out))
+func NewTerminal(out io.Writer, now func() time.Time, color Color) *Terminal {
+	return newTerminal(now, color, onTerminal(out))
 }
 
-func newTerminal(now func() time.Time, output mpb.ContainerOption) *Terminal {
+func newTerminal(now func() time.Time, color Color, console *fitted) *Terminal {
 	t := &Terminal{
-		now:      now,
-		progress: mpb.New(output, mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
-		bars:     map[string]*packageBar{},
+		now: now, color: color, size: console,
+		screen: mpb.New(mpb.WithConsoleWriter(console), mpb.WithAutoRefresh()),
+		bars:   map[string]*packageBar{},
 	}
-	t.freeAt.Store(&[]time.Time{})
-	t.budget = t.progress.New(0, mpb.NopStyle(),
-		mpb.BarPriority(1<<30), // below every package
-		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
-			return budgetLine(*t.freeAt.Load(), t.now())
-		})))
+	t.stands.Store(&standing{})
+	t.status = t.add(func(s decor.Statistics) string {
+		return t.stands.Load().line(t.now(), s.AvailableWidth, t.color)
+	}, mpb.BarPriority(1<<30)) // below every package
+	t.burstEnds = time.AfterFunc(quiet, t.show)
 	return t
+}
+
+// add adds a row that line draws.
+func (t *Terminal) add(line func(decor.Statistics) string, options ...mpb.BarOption) *mpb.Bar {
+	return t.screen.New(0, mpb.NopStyle(), append(options,
+		mpb.BarFillerTrim(), mpb.PrependDecorators(decor.Any(line)))...)
 }
 
 // Close draws one last frame and leaves the bars of unfinished packages on the screen. It may be called
 // more than once.
 func (t *Terminal) Close() {
+	t.burstEnds.Stop()
+	t.show()
 	t.mu.Lock()
 	for _, b := range t.bars {
 		b.bar.Abort(false)
 	}
 	t.mu.Unlock()
-	t.budget.Abort(true)
-	t.progress.Wait()
+	t.status.Abort(true)
+	t.screen.Wait()
 }
 
 // Write scrolls text above the bars. The logger writes here.
-func (t *Terminal) Write(p []byte) (int, error) { return t.progress.Write(p) }
+func (t *Terminal) Write(p []byte) (int, error) { return t.screen.Write(p) }
 
 func (t *Terminal) println(line string) {
 	// After Close the write fails, and there is nothing left to report it on.
-	_, _ = fmt.Fprintln(t.progress, line)
+	_, _ = fmt.Fprintln(t.screen, line)
+}
+
+// show scrolls what was seen in the burst that ends.
+func (t *Terminal) show() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, line := range t.burst.lines() {
+		t.println(t.size.whole(line))
+	}
+}
+
+// see adds an action to the burst. The caller has locked mu.
+func (t *Terminal) see(rec investigation.Record, word, line string) {
+	now := t.now()
+	if len(t.burst.seen) == 0 {
+		t.burstBegan = now
+	}
+	t.burst.add(sighting{rec.ActionID, word, line})
+	t.burstEnds.Reset(max(0, min(quiet, t.burstBegan.Add(burstMax).Sub(now))))
 }
 
 // Began scrolls a line if this is a simulation.
-func (t *Terminal) Began(simulated bool) {
+func (t *Terminal) Began(_ string, simulated bool) {
 	if simulated {
 		t.println(simulation)
 	}
 }
 
-// Observed scrolls a line. It skips actions whose outcome is already decided, because Decided reports
-// those.
+// Observed shows the action, at the end of a burst. It skips actions whose outcome is already decided,
+// because Decided reports those.
 func (t *Terminal) Observed(rec investigation.Record) {
-	if !rec.State.Decided() {
-		t.println(observed(rec))
+	if rec.State.Decided() {
+		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.see(rec, string(rec.State), observed(rec))
 }
 
 // Fetching starts the package's bar.
 func (t *Terminal) Fetching(rec investigation.Record) {
-	t.barOf(rec.Action).say("requesting the link")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.burst.remove(rec.ActionID)
+	t.set(func(s *standing) { s.queued = max(0, s.queued-1) })
+	b, ok := t.bars[rec.ActionID]
+	if !ok {
+		b = t.barOf(rec.Action)
+		t.bars[rec.ActionID] = b
+	}
+	b.download.Store(nil)
+}
+
+func (t *Terminal) barOf(a investigation.Action) *packageBar {
+	b := &packageBar{}
+	name := host(a)
+	b.bar = t.add(func(s decor.Statistics) string {
+		m := meter{host: name}
+		if d := b.download.Load(); d != nil {
+			m.began, m.current, m.size = true, s.Current, d.size
+			m.rate = int64(float64(s.Current) / max(t.now().Sub(d.began), time.Millisecond).Seconds())
+		}
+		return m.line(s.AvailableWidth)
+	})
+	return b
 }
 
 // Download advances the bar as body is read. It restarts the bar if the package is downloaded again.
-func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser {
+func (t *Terminal) Download(a investigation.Action, size int64, body io.ReadCloser) io.ReadCloser {
 	t.mu.Lock()
-	b, ok := t.bars[actionID]
+	b, ok := t.bars[a.ActionID]
 	t.mu.Unlock()
 	if !ok {
 		return body
 	}
-	b.say("streaming")
 	b.bar.SetCurrent(0)
-	if size != investigation.SizeUnknown {
-		b.bar.SetTotal(size+1, false) // full only once the archive has confirmed it
-	}
+	b.download.Store(&download{t.now(), size})
 	counted, err := b.bar.ProxyReader(body)
 	if err != nil {
 		return body // closed
@@ -116,53 +184,72 @@ func (t *Terminal) Download(actionID string, size int64, body io.ReadCloser) io.
 	return counted
 }
 
-// Decided replaces the bar with a line of text. Finished bars cannot stay: with more bars than the
-// terminal has lines, mpb draws each frame below the previous one.
+// Decided replaces the bar with a line of text. What is decided without a bar is part of a burst.
 func (t *Terminal) Decided(rec investigation.Record) {
-	t.drop(rec.ActionID)
-	t.println(decided(rec))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	word, line := decided(rec, t.color)
+	if !t.drop(rec.ActionID) {
+		t.see(rec, word, line)
+		return
+	}
+	t.println(line)
 }
 
 // Postponed replaces the bar with a line of text.
 func (t *Terminal) Postponed(rec investigation.Record, _ error) {
-	t.drop(rec.ActionID)
-	t.println(postponed(rec))
-}
-
-// drop removes the action's bar, if it has one.
-func (t *Terminal) drop(actionID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b, ok := t.bars[actionID]; ok {
+	t.drop(rec.ActionID)
+	t.println(postponed(rec, t.color))
+}
+
+// drop removes the action's bar and what is yet to be shown of it. It reports whether there was a bar: a
+// bar that stayed would crowd out the others.
+func (t *Terminal) drop(actionID string) bool {
+	t.burst.remove(actionID)
+	b, ok := t.bars[actionID]
+	if ok {
 		b.bar.Abort(true)
 		delete(t.bars, actionID)
 	}
+	return ok
 }
 
-// Budget updates the budget line.
-func (t *Terminal) Budget(freeAt []time.Time) { t.freeAt.Store(&freeAt) }
+// Budget updates the status line.
+func (t *Terminal) Budget(freeAt []time.Time) { t.update(func(s *standing) { s.freeAt = freeAt }) }
 
-func (t *Terminal) barOf(a investigation.Action) *packageBar {
+// Queue updates the status line.
+func (t *Terminal) Queue(queued int, lastAt time.Time) {
+	t.update(func(s *standing) { s.queued, s.lastAt = queued, lastAt })
+}
+
+// Swept updates the status line.
+func (t *Terminal) Swept(err error) {
+	now := t.now()
+	t.update(func(s *standing) {
+		if err != nil {
+			s.failedAt = now
+			return
+		}
+		s.sweptAt, s.failedAt = now, time.Time{}
+	})
+}
+
+func (t *Terminal) update(change func(*standing)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b, ok := t.bars[a.ActionID]; ok {
-		return b
-	}
-	b := &packageBar{}
-	b.say("")
-	b.bar = t.progress.New(0,
-		style(),
-		mpb.PrependDecorators(decor.Name(host(a), decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(
-			decor.CurrentKibiByte("% .1f", decor.WCSyncSpace),
-			decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace),
-			decor.Any(func(decor.Statistics) string { return "  " + *b.phase.Load() }, decor.WCSyncSpaceR),
-		))
-	t.bars[a.ActionID] = b
-	return b
+	t.set(change)
 }
 
-// style is the look of all bars.
+// set changes what the status line shows. The caller has locked mu.
+func (t *Terminal) set(change func(*standing)) {
+	next := *t.stands.Load()
+	change(&next)
+	t.stands.Store(&next)
+}
+
+// style is the look of the bars of a verification.
 func style() mpb.BarStyleComposer {
 	return mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding(" ").Rbound("")
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,7 +61,7 @@ func TestTerminalShowsARunAtTwoWidths(t *testing.T) {
 			var got strings.Builder
 			got.WriteString(s.text("before the ledger was asked"))
 
-			term.Began(true)
+			term.Began(tenantID, true)
 			now := time.Now()
 			term.Budget([]time.Time{now, now.Add(45 * time.Second)})
 			for i, host := range []string{"fin-ws-17.contoso.com", longHost, wideHost, ""} {
@@ -69,8 +70,8 @@ func TestTerminalShowsARunAtTwoWidths(t *testing.T) {
 			}
 			got.WriteString(s.text("four fetches began"))
 
-			known := term.Download("0", 10<<20, body(10<<20))
-			unknown := term.Download("1", investigation.SizeUnknown, body(5<<20))
+			known := term.Download(of("0"), 10<<20, body(10<<20))
+			unknown := term.Download(of("1"), investigation.SizeUnknown, body(5<<20))
 			pull(t, known, 4<<20)
 			pull(t, unknown, 1<<20)
 			got.WriteString(s.text("two downloads run, one without a known size"))
@@ -96,7 +97,7 @@ func TestTerminalLineFits(t *testing.T) {
 			term := console.NewTerminalOn(s, time.Now)
 			for i, host := range []string{longHost, strings.Repeat("漢", 50), trick()} {
 				term.Fetching(other(fetching(host, 1), fmt.Sprint(i)))
-				pull(t, term.Download(fmt.Sprint(i), 4<<30, body(2<<30)), 64<<20)
+				pull(t, term.Download(of(fmt.Sprint(i)), 4<<30, body(2<<30)), 64<<20)
 			}
 			_, bars := s.shows()
 			term.Close()
@@ -121,12 +122,15 @@ func TestTerminalBarGrowsWithTheBytes(t *testing.T) {
 		defer term.Close()
 		rec := fetching("host", 1)
 		term.Fetching(rec)
-		r := term.Download(rec.ActionID, 8<<20, body(8<<20))
+		r := term.Download(rec.Action, 8<<20, body(8<<20))
 		for _, want := range []struct {
 			read   int64
 			filled int
 			size   string
-		}{{0, 0, "0.0 b"}, {2 << 20, 8, "2.0 MiB"}, {2 << 20, 16, "4.0 MiB"}, {4 << 20, 32, "8.0 MiB"}} {
+		}{
+			{0, 0, " 0 B of 8.0 MiB"}, {2 << 20, 8, "2.0 MiB of 8.0 MiB"}, {2 << 20, 16, "4.0 MiB of 8.0 MiB"},
+			{4 << 20, 32, "8.0 MiB of 8.0 MiB          storing"},
+		} {
 			pull(t, r, want.read)
 			_, bars := s.shows()
 			line := only(t, bars, "host")
@@ -149,16 +153,16 @@ func TestTerminalBarBeginsAnew(t *testing.T) {
 		defer term.Close()
 		rec := fetching("host", 1)
 		term.Fetching(rec)
-		pull(t, term.Download(rec.ActionID, 8<<20, body(8<<20)), 6<<20)
+		pull(t, term.Download(rec.Action, 8<<20, body(8<<20)), 6<<20)
 		term.Fetching(rec)
 		_, bars := s.shows()
 		if line := only(t, bars, "host"); !strings.Contains(line, "requesting the link") {
 			t.Errorf("got %q, want it to request the link again", line)
 		}
-		pull(t, term.Download(rec.ActionID, 8<<20, body(8<<20)), 1<<20)
+		pull(t, term.Download(rec.Action, 8<<20, body(8<<20)), 1<<20)
 		_, bars = s.shows()
-		if line := only(t, bars, "host"); !strings.Contains(line, "1.0 MiB") || !strings.Contains(line, "streaming") {
-			t.Errorf("got %q, want 1.0 MiB streaming", line)
+		if line := only(t, bars, "host"); !strings.Contains(line, " 1.0 MiB of 8.0 MiB") || strings.Count(line, "━") != 4 {
+			t.Errorf("got %q, want 1.0 MiB of 8.0 MiB", line)
 		}
 	})
 }
@@ -168,7 +172,7 @@ func TestTerminalDownloadWithoutABar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 80, height: 24}
 		term := console.NewTerminalOn(s, time.Now)
-		pull(t, term.Download("unknown", 5, body(5)), 5)
+		pull(t, term.Download(of("unknown"), 5, body(5)), 5)
 		_, bars := s.shows()
 		term.Close()
 		if len(bars) != 1 {
@@ -187,7 +191,7 @@ func TestTerminalDoesNotFlood(t *testing.T) {
 		for i := range 50 {
 			id := fmt.Sprintf("host-%02d", i)
 			term.Fetching(other(fetching(id, 1), id))
-			pull(t, term.Download(id, 1<<20, body(1<<20)), 1<<20)
+			pull(t, term.Download(of(id), 1<<20, body(1<<20)), 1<<20)
 			term.Decided(other(archived(id, 1<<20), id))
 			s.shows()
 		}
@@ -209,7 +213,7 @@ func TestTerminalCloseLeavesWhatWasUnfinished(t *testing.T) {
 		s := &screen{width: 120, height: 24}
 		term := console.NewTerminalOn(s, time.Now)
 		term.Fetching(other(fetching("half", 1), "1"))
-		pull(t, term.Download("1", 4<<20, body(4<<20)), 2<<20)
+		pull(t, term.Download(of("1"), 4<<20, body(4<<20)), 2<<20)
 		term.Close()
 		_, bars := s.shows()
 		if line := only(t, bars, "half"); len(bars) != 1 || strings.Count(line, "━") != 16 {
@@ -240,9 +244,10 @@ func TestTerminalTellsOutcomesWithoutABar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 120, height: 24}
 		term := console.NewTerminalOn(s, time.Now)
-		term.Decided(archived("stored.contoso.com", 1<<20))
+		term.Decided(other(archived("stored.contoso.com", 1<<20), "stored"))
 		term.Observed(notCollected("failed.contoso.com", investigation.ReasonFailed))
 		term.Decided(notCollected("failed.contoso.com", investigation.ReasonFailed))
+		s.shows()
 		term.Postponed(postponed("later.contoso.com"), errors.New("x"))
 		scrolled, bars := s.shows()
 		term.Close()
@@ -281,10 +286,12 @@ func TestTerminalClosed(t *testing.T) {
 		term.Close()
 		term.Close()
 		before := s.text("")
-		term.Began(true)
+		term.Began(tenantID, true)
 		term.Observed(ready("late"))
+		term.Swept(nil)
+		term.Queue(1, time.Now())
 		term.Budget(nil)
-		pull(t, term.Download("1", 5, body(5)), 5)
+		pull(t, term.Download(of("1"), 5, body(5)), 5)
 		term.Decided(archived("late", 1))
 		term.Postponed(postponed("late"), nil)
 		if _, err := term.Write([]byte("late\n")); err == nil {
@@ -296,31 +303,196 @@ func TestTerminalClosed(t *testing.T) {
 	})
 }
 
-// TestBudgetLine: the line says how many calls are free and when the next one will be.
-func TestBudgetLine(t *testing.T) {
+// TestStatusLine: the line has every fact that is known, and the most important ones if not all fit.
+func TestStatusLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &screen{width: 80, height: 24}
-		term := console.NewTerminalOn(s, func() time.Time { return at })
+		s := &screen{width: 81, height: 24}
+		var later atomic.Int64 // nanoseconds after at
+		clock := func() time.Time { return at.Add(time.Duration(later.Load())) }
+		term := console.NewTerminalOn(s, clock)
 		defer term.Close()
+		expect := func(want string) {
+			t.Helper()
+			_, bars := s.shows()
+			if len(bars) != 1 || bars[0] != want {
+				t.Errorf("got %q, want %q", bars, want)
+			}
+		}
+		expect("starting")
 		for _, tt := range []struct {
 			freeAt []time.Duration
 			want   string
 		}{
-			{nil, "starting"},
 			{[]time.Duration{-time.Minute, 0}, "budget: 2 of 2 calls free"},
-			{[]time.Duration{0, time.Second}, "budget: 1 of 2 calls free, next in 1s"},
-			{[]time.Duration{30 * time.Second, 59 * time.Second}, "budget: 0 of 2 calls free, next in 30s"},
-			{[]time.Duration{90 * time.Second}, "budget: 0 of 1 calls free, next in 1m30s"},
+			{[]time.Duration{0, time.Second}, "budget: 1 of 2 calls free"},
+			{[]time.Duration{30 * time.Second, 59 * time.Second}, "next slot in 30 s"},
+			{[]time.Duration{30*time.Second + 1}, "next slot in 31 s"},
+			{[]time.Duration{time.Millisecond}, "next slot in 1 s"},
+			{[]time.Duration{90 * time.Second}, "next slot in 90 s"},
+			{[]time.Duration{31 * time.Second, 40 * time.Second}, "next slot in 31 s"},
 		} {
 			var freeAt []time.Time
 			for _, d := range tt.freeAt {
 				freeAt = append(freeAt, at.Add(d))
 			}
 			term.Budget(freeAt)
-			_, bars := s.shows()
-			if len(bars) != 1 || bars[0] != tt.want {
-				t.Errorf("%v: got %q, want %q", tt.freeAt, bars, tt.want)
+			expect(tt.want)
+		}
+		term.Swept(nil)
+		later.Add(int64(4 * time.Second))
+		expect("last sweep 4 s ago · next slot in 27 s")
+		term.Queue(12, clock().Add(6*time.Minute+5*time.Second))
+		expect("12 queued · ETA 6 min · last sweep 4 s ago · next slot in 27 s")
+		s.resize(60)
+		expect("12 queued · ETA 6 min · next slot in 27 s")
+		s.resize(30)
+		expect("12 queued · ETA 6 min")
+		s.resize(20)
+		expect("12 queued")
+		s.resize(6)
+		expect("12 q…")
+		s.resize(120)
+		term.Swept(errors.New("x"))
+		later.Add(int64(2 * time.Minute))
+		expect("12 queued · ETA 4 min · sweep failed 2 min ago · last sweep 2 min ago · budget: 2 of 2 calls free")
+		term.Swept(nil)
+		term.Queue(2000, clock().Add(16*time.Hour+40*time.Minute))
+		expect("2,000 queued · ETA 16 h 40 min · last sweep 0 s ago · budget: 2 of 2 calls free")
+		term.Fetching(fetching("h", 1))
+		term.Decided(archived("h", 1))
+		expect("1,999 queued · ETA 16 h 40 min · last sweep 0 s ago · budget: 2 of 2 calls free")
+		term.Queue(1, clock()) // it is being asked for
+		expect("1 queued · last sweep 0 s ago · budget: 2 of 2 calls free")
+		term.Queue(0, time.Time{})
+		expect("last sweep 0 s ago · budget: 2 of 2 calls free")
+	})
+}
+
+// TestSpan covers each unit and its limits.
+func TestSpan(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 999 * time.Millisecond: "0 s", 119 * time.Second: "119 s", 2 * time.Minute: "2 min",
+		59*time.Minute + 59*time.Second: "59 min", time.Hour: "1 h", 2*time.Hour + 5*time.Minute: "2 h 5 min",
+		24 * time.Hour: "1 d", 76 * time.Hour: "3 d 4 h",
+	} {
+		if got := console.Span(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}
+
+// TestTerminalSumsUpABurst: a few actions get a line each; of many only the numbers are shown, once.
+func TestTerminalSumsUpABurst(t *testing.T) {
+	for n, want := range map[int][]string{
+		1:    {"ready         host-0, requested by a.lindqvist@contoso.com"},
+		2000: {"2,000 ready, 13 waiting, 7 not collected"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &screen{width: 120, height: 24}
+			term := console.NewTerminalOn(s, time.Now)
+			defer term.Close()
+			for i := range n {
+				term.Observed(other(ready(fmt.Sprint("host-", i)), fmt.Sprint(i)))
 			}
+			for i := range 20 * min(1, n/100) {
+				rec := notCollected("host", investigation.ReasonFailed)
+				if i < 13 {
+					rec = waiting("host")
+					term.Observed(other(rec, fmt.Sprint("w", i)))
+				} else {
+					term.Observed(other(rec, fmt.Sprint("n", i)))
+					term.Decided(other(rec, fmt.Sprint("n", i)))
+				}
+			}
+			s.shows()
+			if got, _ := s.shows(); !slices.Equal(got, want) {
+				t.Errorf("%d: got %q, want %q", n, got, want)
+			}
+		})
+	}
+}
+
+// TestTerminalShowsALongBurstInParts: actions that keep coming are not held back for longer than burstMax.
+func TestTerminalShowsALongBurstInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		for i := range 120 { // 12 seconds
+			term.Observed(other(ready("host"), fmt.Sprint(i)))
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		first, _ := s.shows()
+		term.Close()
+		if len(first) != 2 || first[0] != "100 ready" && first[0] != "101 ready" {
+			t.Errorf("got %q, want the first ten seconds and the rest", first)
+		}
+	})
+}
+
+// TestTerminalShortensSightings: a line about an action that was seen does not wrap.
+func TestTerminalShortensSightings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 50, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		defer term.Close()
+		s.shows()
+		term.Observed(ready("fin-ws-17.contoso.com"))
+		if got, _ := s.shows(); len(got) != 1 || got[0] != "ready         fin-ws-17.contoso.com, requested by…" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// TestTerminalShowsTheBurstOnClose: what was seen last is not lost.
+func TestTerminalShowsTheBurstOnClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 24}
+		term := console.NewTerminalOn(s, time.Now)
+		term.Observed(ready("last"))
+		term.Close()
+		if got, _ := s.shows(); len(got) != 1 || !strings.HasPrefix(got[0], "ready         last") {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// TestColor: only outcomes are colored, and not at all for a user who does not want that.
+func TestColor(t *testing.T) {
+	for environ, want := range map[string]bool{
+		"": true, "TERM=xterm": true, "TERM=dumb": false, "NO_COLOR=1": false, "NO_COLOR=": true,
+	} {
+		name, value, _ := strings.Cut(environ, "=")
+		if got := console.ColorFor(map[string]string{name: value}); bool(got) != want {
+			t.Errorf("%s: got %t", environ, got)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{width: 120, height: 24}
+		term := console.NewColorTerminalOn(s, time.Now)
+		term.Observed(other(ready("r"), "r"))
+		term.Swept(errors.New("x"))
+		for i, rec := range []investigation.Record{
+			archived("a", 1), notCollected("n", investigation.ReasonFailed), postponed("p"),
+		} {
+			term.Fetching(other(rec, fmt.Sprint(i)))
+			if rec.State == investigation.StateReady {
+				term.Postponed(other(rec, fmt.Sprint(i)), nil)
+				continue
+			}
+			term.Decided(other(rec, fmt.Sprint(i)))
+		}
+		scrolled, bars := s.shows()
+		term.Close()
+		got := strings.Join(append(scrolled, bars...), "\n")
+		want := "\x1b[32marchived\x1b[39m      a: 1 B, SHA-256 aaaaaaaaaaaaaaaa…\n" +
+			"\x1b[33mnot collected\x1b[39m n: Failed\n" +
+			"\x1b[33mpostponed\x1b[39m     p, next try at 06:36:07Z: the download answered 503\n" +
+			"ready         r, requested by a.lindqvist@contoso.com\n" +
+			"\x1b[31msweep failed 0 s ago\x1b[39m"
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }

@@ -28,101 +28,6 @@ func (Quiet) Checked(verify.Subject) {}
 // Found implements verify.Reporter.
 func (Quiet) Found(verify.Finding) {}
 
-// VerifyJSON writes one JSON object per line. Its "event" is checked, mismatch, unread (it could not be
-// read), stranger (Packhorse did not store it, and it contradicts no record) or, in the last line,
-// verified.
-type VerifyJSON struct {
-	mu     sync.Mutex // guards what follows
-	out    io.Writer
-	failed error // the first failed write; nothing is written after it
-}
-
-// NewVerifyJSON returns a reporter that writes to out. [VerifyJSON.Summary] returns the first write
-// error.
-func NewVerifyJSON(out io.Writer) *VerifyJSON { return &VerifyJSON{out: out} }
-
-func (j *VerifyJSON) write(line any) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.failed == nil {
-		j.failed = WriteJSON(j.out, line)
-	}
-}
-
-// Begin implements verify.Reporter.
-func (j *VerifyJSON) Begin(int, int64) {}
-
-// Reading implements verify.Reporter.
-func (j *VerifyJSON) Reading(_ string, _ int64, body io.Reader) io.Reader { return body }
-
-// Checked writes a line with the results of the checks.
-func (j *VerifyJSON) Checked(s verify.Subject) {
-	j.write(struct {
-		Event       string          `json:"event"`
-		Key         string          `json:"key"`
-		ManifestKey string          `json:"manifestKey"`
-		TenantID    string          `json:"tenantId"`
-		Outcome     string          `json:"outcome,omitempty"`
-		Sequence    int64           `json:"sequence,omitempty"`
-		Bytes       int64           `json:"bytes"`
-		OK          bool            `json:"ok"`
-		Host        string          `json:"host,omitempty"`
-		Case        string          `json:"case,omitempty"`
-		Checks      []verify.Result `json:"checks"`
-	}{
-		"checked", s.Key, s.ManifestKey, s.TenantID, string(s.Manifest.Outcome), s.Manifest.Chain.Sequence,
-		s.Bytes, s.OK(), s.Manifest.Action.ComputerDNSName, s.Manifest.Action.CaseID, s.Results,
-	})
-}
-
-// Found writes a line with the finding.
-func (j *VerifyJSON) Found(f verify.Finding) {
-	event := "mismatch"
-	switch {
-	case f.Kind == verify.KindStranger:
-		event = "stranger"
-	case f.Unread:
-		event = "unread"
-	}
-	j.write(struct {
-		Event string `json:"event"`
-		verify.Finding
-	}{event, f})
-}
-
-// Summary writes the last line. It returns the first error met while writing any line.
-func (j *VerifyJSON) Summary(s verify.Summary) error {
-	wrong := len(s.Findings) - len(s.Strangers)
-	j.write(struct {
-		Event           string              `json:"event"`
-		OK              bool                `json:"ok"`
-		Archive         string              `json:"archive"`
-		Manifests       int                 `json:"manifests"`
-		Bytes           int64               `json:"bytes"`
-		Findings        int                 `json:"findings"`
-		Ledger          bool                `json:"ledger"`
-		Tenants         []verify.Tenant     `json:"tenants"`
-		Keys            []verify.TrustedKey `json:"keys"`
-		KeysCame        bool                `json:"keysFromArchive"`
-		Others          int                 `json:"otherObjects"`
-		Remarks         []string            `json:"remarks"`
-		DurationSeconds float64             `json:"durationSeconds"`
-		Verdict         verify.Overall      `json:"verdict"`
-		Headline        string              `json:"headline"`
-		Problems        []verify.Problem    `json:"problems"`
-		Incomplete      []verify.Gap        `json:"incomplete"`
-		Strangers       int                 `json:"strangers"`
-		Present         []string            `json:"tenantsPresent"`
-	}{
-		"verified", wrong == 0 && s.Verdict() != verify.Empty, s.Where, len(s.Subjects), s.Bytes, wrong, s.Ledger,
-		s.Tenants, s.Keys, s.KeysCame, s.Others, s.Remarks, s.EndedAt.Sub(s.StartedAt).Seconds(),
-		s.Verdict(), s.Headline(), s.Problems, s.Gaps, len(s.Strangers), s.Present,
-	})
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.failed
-}
-
 // barFrom is the size from which an object gets its own bar, in bytes. The bars of smaller ones would
 // only flicker.
 const barFrom = 16 << 20
@@ -131,6 +36,7 @@ const barFrom = 16 << 20
 // Findings scroll above. Close MUST be called before anything else writes to the terminal.
 type VerifyBars struct {
 	progress *mpb.Progress
+	color    Color
 
 	mu    sync.Mutex // guards what follows
 	total *mpb.Bar
@@ -138,11 +44,14 @@ type VerifyBars struct {
 }
 
 // NewVerifyBars starts drawing on out, which MUST be a terminal.
-func NewVerifyBars(out io.Writer) *VerifyBars { return newVerifyBars(mpb.WithOutput(out)) }
+func NewVerifyBars(out io.Writer, color Color) *VerifyBars {
+	return newVerifyBars(color, onTerminal(out))
+}
 
-func newVerifyBars(output mpb.ContainerOption) *VerifyBars {
+func newVerifyBars(color Color, console *fitted) *VerifyBars {
 	return &VerifyBars{
-		progress: mpb.New(output, mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
+		color:    color,
+		progress: mpb.New(mpb.WithConsoleWriter(console), mpb.WithWidth(barWidth), mpb.WithAutoRefresh()),
 		open:     map[*mpb.Bar]bool{},
 	}
 }
@@ -212,17 +121,17 @@ func (b *VerifyBars) Checked(verify.Subject) {}
 
 // Found scrolls a line.
 func (b *VerifyBars) Found(f verify.Finding) {
-	word := "FAIL  "
+	word, paint := "FAIL", b.color.bad
 	switch {
 	case f.Kind == verify.KindStranger:
-		word = "STRANGER  "
+		word = "STRANGER"
 	case f.Unread:
-		word = "NOT READ  "
+		word, paint = "NOT READ", b.color.caution
 	}
-	line := CleanLine(fmt.Sprintf("%s%s %s: %s", word, f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
+	text := CleanLine(fmt.Sprintf("  %s %s: %s", f.Check, cmp.Or(f.Host, path.Base(f.Key), f.TenantID),
 		cmp.Or(f.Headline, f.What)))
 	// Only the first line: the final table has all of it, sorted by cause. After Close the write fails.
-	_, _ = io.WriteString(b.progress, cut(line, foundMax, "")+"\n")
+	_, _ = io.WriteString(b.progress, paint(word)+cut(text, foundMax-len(word), "")+"\n")
 }
 
 // Columns of an 80-column terminal.
@@ -246,6 +155,5 @@ func (b *VerifyBars) Close() {
 
 var (
 	_ verify.Reporter = Quiet{}
-	_ verify.Reporter = (*VerifyJSON)(nil)
 	_ verify.Reporter = (*VerifyBars)(nil)
 )

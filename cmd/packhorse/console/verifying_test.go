@@ -37,21 +37,21 @@ func TestVerifyJSONFields(t *testing.T) {
 		want string
 	}{
 		{"checked", func(j *console.VerifyJSON) { j.Checked(signed()) },
-			"event key manifestKey tenantId outcome sequence bytes ok host case checks" + results},
+			"event time version key manifestKey tenantId actionId machineId computerDnsName outcome sequence bytes ok host case checks" + results},
 		{"checked", func(j *console.VerifyJSON) { j.Checked(subject(1)) }, // with an unreadable manifest
-			"event key manifestKey tenantId bytes ok checks" + results},
+			"event time version key manifestKey tenantId actionId machineId computerDnsName bytes ok checks" + results},
 		{"mismatch", func(j *console.VerifyJSON) { j.Found(wrong().Findings[0]) },
-			"event key tenantId check what expected headline host case"},
+			"event time version key tenantId check what expected headline host case actionId machineId computerDnsName"},
 		{"unread", func(j *console.VerifyJSON) { j.Found(wrong().Findings[3]) },
-			"event key tenantId check what found unread host"},
+			"event time version key tenantId check what found unread host actionId machineId computerDnsName"},
 		{"stranger", func(j *console.VerifyJSON) { j.Found(beside().Strangers[0]) },
-			"event key check what host kind stranger key versionId size sha256 known"},
+			"event time version key check what host kind stranger key versionId size sha256 known actionId machineId computerDnsName"},
 		{"verified", func(j *console.VerifyJSON) { _ = j.Summary(verify.Summary{}) },
-			"event ok archive manifests bytes findings ledger tenants keys keysFromArchive otherObjects remarks " +
+			"event time version ok archive manifests bytes findings ledger tenants keys keysFromArchive otherObjects remarks " +
 				"durationSeconds verdict headline problems incomplete strangers tenantsPresent"},
 	} {
 		var out bytes.Buffer
-		tt.tell(console.NewVerifyJSON(&out))
+		tt.tell(console.NewVerifyJSON(&out, clock))
 		if got := fields(t, out.String()); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
@@ -69,7 +69,7 @@ func TestVerifyJSONLines(t *testing.T) {
 		"empty": {Where: "/evidence", Scope: verify.Scope{TenantID: tenantID}},
 	} {
 		var out bytes.Buffer
-		j := console.NewVerifyJSON(&out)
+		j := console.NewVerifyJSON(&out, clock)
 		j.Begin(len(s.Subjects), s.Bytes)
 		for _, sub := range s.Subjects {
 			if got := j.Reading(sub.Key, sub.Bytes, &out); got != &out {
@@ -102,7 +102,7 @@ func TestVerifyJSONSaysOK(t *testing.T) {
 		{"empty", verify.Summary{Scope: verify.Scope{TenantID: tenantID}}, `"ok":false,`},
 	} {
 		var out bytes.Buffer
-		if err := console.NewVerifyJSON(&out).Summary(tt.summary); err != nil || !strings.Contains(out.String(), tt.want) {
+		if err := console.NewVerifyJSON(&out, clock).Summary(tt.summary); err != nil || !strings.Contains(out.String(), tt.want) {
 			t.Errorf("%s: got %s (%v), want %s", tt.name, out.String(), err, tt.want)
 		}
 	}
@@ -112,7 +112,7 @@ func TestVerifyJSONSaysOK(t *testing.T) {
 func TestVerifyJSONTellsTheFirstFailure(t *testing.T) {
 	t.Parallel()
 	out := &full{takes: 1}
-	j := console.NewVerifyJSON(out)
+	j := console.NewVerifyJSON(out, clock)
 	for range 3 {
 		j.Checked(subject(1))
 	}

@@ -70,25 +70,6 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.1f %s", size, suffix)
 }
 
-// budgetLine says how many calls of the budget are free and when the next one will be. freeAt is in
-// ascending order, and empty until the budget was first read.
-func budgetLine(freeAt []time.Time, now time.Time) string {
-	if len(freeAt) == 0 {
-		return "starting"
-	}
-	free := 0
-	for _, at := range freeAt {
-		if !at.After(now) {
-			free++
-		}
-	}
-	line := fmt.Sprintf("budget: %d of %d calls free", free, len(freeAt))
-	if free < len(freeAt) {
-		line += fmt.Sprintf(", next in %s", freeAt[free].Sub(now).Round(time.Second))
-	}
-	return line
-}
-
 // simulation tells people that no real tenant is involved.
 const simulation = "SIMULATION: the tenant and its packages are made up; nothing here is evidence"
 
@@ -146,7 +127,10 @@ const LineMax = 100
 
 // Fill breaks text into lines of at most LineMax columns. The first line starts with first, the others
 // with next.
-func Fill(text, first, next string) string {
+func Fill(text, first, next string) string { return FillTo(LineMax, text, first, next) }
+
+// FillTo is Fill for lines of another width.
+func FillTo(lineMax int, text, first, next string) string {
 	var out strings.Builder
 	out.WriteString(first)
 	width, fresh := measure.StringWidth(first), true
@@ -154,7 +138,7 @@ func Fill(text, first, next string) string {
 		n := measure.StringWidth(word)
 		switch {
 		case fresh:
-		case width+1+n > LineMax:
+		case width+1+n > lineMax:
 			out.WriteString("\n" + next)
 			width = measure.StringWidth(next)
 		default:

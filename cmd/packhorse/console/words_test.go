@@ -70,7 +70,7 @@ func TestWordsFromOutside(t *testing.T) {
 			return j.Summary(console.Summary{Evidence: console.Evidence{Check: trick()}})
 		},
 		"verify": func(out *bytes.Buffer) error {
-			j := console.NewVerifyJSON(out)
+			j := console.NewVerifyJSON(out, clock)
 			j.Found(finding)
 			j.Checked(verify.Subject{Key: trick(), Results: []verify.Result{{Why: trick()}}})
 			return j.Summary(verify.Summary{Where: trick()})

@@ -124,11 +124,18 @@ func Claim(ctx context.Context, dir string, wanted Origin, logger *slog.Logger) 
 
 // originOf returns the origin of a folder's packages, or nil if the folder does not contain any Packhorse file.
 func originOf(ctx context.Context, dir string, logger *slog.Logger) (*Origin, error) {
-	path := filepath.Join(dir, originFile)
-	text, err := os.ReadFile(path) //nolint:gosec // the data folder is the user's choice
+	recorded, err := Recorded(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return oldOrigin(ctx, dir, logger)
 	}
+	return recorded, err
+}
+
+// Recorded returns the origin that the folder records. Folders of earlier releases do not; then the error wraps
+// [fs.ErrNotExist].
+func Recorded(dir string) (*Origin, error) {
+	path := filepath.Join(dir, originFile)
+	text, err := os.ReadFile(path) //nolint:gosec // the data folder is the user's choice
 	if err != nil {
 		return nil, fmt.Errorf("read the origin of the data folder: %w", err)
 	}

@@ -57,6 +57,12 @@ func (c *Counter) Peek(ctx context.Context, b ratelimit.Budget) (ratelimit.State
 	return s, nil
 }
 
+// Names returns the names of the tenant's budgets that were ever used.
+func (c *Counter) Names(ctx context.Context, tenantID string) ([]string, error) {
+	return c.db.texts(ctx, "list the budgets", // '$' follows '#'
+		"SELECT name FROM budgets WHERE name > ? || '#' AND name < ? || '$' ORDER BY name", tenantID, tenantID)
+}
+
 func (c *Counter) apply(ctx context.Context, b ratelimit.Budget,
 	change func(ratelimit.State) ratelimit.State,
 ) error {

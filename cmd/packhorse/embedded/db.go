@@ -117,6 +117,31 @@ func create(path string) error {
 	return errors.Join(checkMagic(file), file.Close())
 }
 
+// Version reads the schema version of a file, and returns the one that this program knows. It does not change the
+// file: [OpenDB] upgrades it.
+func Version(ctx context.Context, path string) (version, known int, err error) {
+	file, err := os.Open(path) //nolint:gosec // the user chooses the data folder
+	if err != nil {
+		return 0, schemaVersion, err
+	}
+	err = errors.Join(checkMagic(file), file.Close())
+	if err != nil {
+		return 0, schemaVersion, err
+	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return 0, schemaVersion, err
+	}
+	pool, err := sql.Open("sqlite", dsnOf(path, url.Values{
+		"mode": {"ro"}, "_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
+	}))
+	if err != nil {
+		return 0, schemaVersion, err
+	}
+	err = pool.QueryRowContext(ctx, "SELECT user_version FROM pragma_user_version").Scan(&version)
+	return version, schemaVersion, errors.Join(explain(err), pool.Close())
+}
+
 // magic begins every database (https://www.sqlite.org/fileformat2.html, section 1.3).
 const magic = "SQLite format 3\x00"
 
@@ -147,6 +172,10 @@ func dsn(path string) string {
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
 	}
+	return dsnOf(path, query)
+}
+
+func dsnOf(path string, query url.Values) string {
 	return "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + "?" + query.Encode()
 }
 

@@ -54,3 +54,26 @@ func (l *Ledger) SetHealth(ctx context.Context, tenantID string, h tenant.Health
 	}
 	return nil
 }
+
+// Swept returns the ids of the tenants that have a health, in order.
+func (l *Ledger) Swept(ctx context.Context) ([]string, error) {
+	return l.db.texts(ctx, "list the tenants that were swept", "SELECT tenant_id FROM healths ORDER BY tenant_id")
+}
+
+// texts returns the results of a query for one text.
+func (db *DB) texts(ctx context.Context, what, query string, args ...any) (found []string, err error) {
+	rows, err := db.sql.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var text string
+		err := rows.Scan(&text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		found = append(found, text)
+	}
+	return found, rows.Err()
+}

@@ -121,7 +121,7 @@ func TestRecordOnDiskKeepsItsNames(t *testing.T) {
 	if _, err = ledger.Change(t.Context(), id, investigation.Claim("ada", now, now.Add(time.Minute))); err != nil {
 		t.Fatal(err)
 	}
-	check("{" + facts + `"state":"fetching","attempts":1,"owner":"ada","claims":"ada",
+	check("{" + facts + `"state":"fetching","attempts":1,"owner":"ada","claims":"ada","claimedAt":"2026-11-03T09:00:00.123Z",
 		"leaseUntil":"2026-11-03T09:01:00.123Z","dueAt":"2026-11-03T09:01:00.123Z","lane":"live"}`)
 
 	receipt := investigation.Receipt{Bucket: "b", Key: "k.zip", VersionID: "v", Size: 7, SHA256: "s",

@@ -133,6 +133,7 @@ type recordRow struct {
 	Attempts         int                  `json:"attempts,omitempty"`
 	ExpiredLinks     int                  `json:"expiredLinks,omitempty"`
 	Owner            string               `json:"owner,omitempty"`
+	ClaimedAt        time.Time            `json:"claimedAt,omitzero"`
 	LeaseUntil       time.Time            `json:"leaseUntil,omitzero"`
 	DueAt            time.Time            `json:"dueAt,omitzero"`
 	Lane             investigation.Lane   `json:"lane,omitempty"`
@@ -142,6 +143,7 @@ type recordRow struct {
 	ManifestKey      string               `json:"manifestKey,omitempty"`
 	Reason           investigation.Reason `json:"reason,omitempty"`
 	Message          string               `json:"message,omitempty"`
+	Cause            investigation.Cause  `json:"cause,omitempty"`
 	Journal          string               `json:"journal,omitempty"`
 	Quarantine       *receiptRow          `json:"quarantine,omitempty"`
 	QuarantineSeal   *sealRow             `json:"quarantineSeal,omitempty"`
@@ -221,10 +223,10 @@ func rowOf(r investigation.Record) recordRow {
 		CreatedAt: r.CreatedAt.UTC(), LastUpdatedAt: r.LastUpdatedAt.UTC(),
 		CompletedAt: r.CompletedAt().UTC(), State: r.State,
 		Attempts: r.Attempts, ExpiredLinks: r.ExpiredLinks, Owner: r.Owner,
-		LeaseUntil: r.LeaseUntil.UTC(), DueAt: r.DueAt.UTC(), Lane: r.Lane,
+		ClaimedAt: r.ClaimedAt.UTC(), LeaseUntil: r.LeaseUntil.UTC(), DueAt: r.DueAt.UTC(), Lane: r.Lane,
 		Claims: string(r.Claims), Strangers: string(r.Strangers),
 		Receipt: receiptRowOf(r.Receipt), ManifestKey: r.ManifestKey, Reason: r.Reason,
-		Message: r.Message, Journal: string(r.Journal), Quarantine: receiptRowOf(r.Quarantine),
+		Message: r.Message, Cause: r.Cause, Journal: string(r.Journal), Quarantine: receiptRowOf(r.Quarantine),
 		QuarantineSeal: sealRowOf(r.QuarantineSeal), Seal: sealRowOf(r.Seal),
 		ObservedAt: r.ObservedAt.UTC(), ArchivedAt: r.ArchivedAt.UTC(),
 		AnnouncedAt: r.AnnouncedAt.UTC(),
@@ -241,10 +243,10 @@ func (row recordRow) record() investigation.Record {
 			CreatedAt: row.CreatedAt, LastUpdatedAt: row.LastUpdatedAt,
 		},
 		State: row.State, Attempts: row.Attempts, ExpiredLinks: row.ExpiredLinks,
-		Owner: row.Owner, LeaseUntil: row.LeaseUntil, DueAt: row.DueAt, Lane: row.Lane,
+		Owner: row.Owner, ClaimedAt: row.ClaimedAt, LeaseUntil: row.LeaseUntil, DueAt: row.DueAt, Lane: row.Lane,
 		Claims: investigation.Claims(row.Claims), Strangers: investigation.Strangers(row.Strangers),
 		Receipt: row.Receipt.receipt(), ManifestKey: row.ManifestKey, Reason: row.Reason,
-		Message: row.Message, Journal: investigation.Journal(row.Journal),
+		Message: row.Message, Cause: row.Cause, Journal: investigation.Journal(row.Journal),
 		Quarantine: row.Quarantine.receipt(), QuarantineSeal: row.QuarantineSeal.seal(),
 		Seal: row.Seal.seal(), ObservedAt: row.ObservedAt, ArchivedAt: row.ArchivedAt, AnnouncedAt: row.AnnouncedAt,
 	}

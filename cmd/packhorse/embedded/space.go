@@ -113,6 +113,10 @@ func (s *Space) Room(ctx context.Context, id investigation.ID, size int64) error
 	return nil
 }
 
+// Needed returns how much space in bytes storing a package of this size takes, with what stays free. A size of 0 is
+// one that nobody knows.
+func Needed(size int64) int64 { return copies*max(size, sizeAssumed) + spaceKept }
+
 // guess estimates the size of the action's package without a link. It returns the size declared
 // when the package did not fit, or the median of recent sizes, but at least the assumed size. With
 // the median, one huge package among many small ones does not block those.

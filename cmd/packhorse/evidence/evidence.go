@@ -16,8 +16,9 @@ import (
 type Evidence struct {
 	archive openArchive
 	trust   verify.Trust
-	ledger  *Ledger // nil if there is none
-	started string  // the working directory from before the archive was opened; empty if unknown
+	ledger  *Ledger     // nil if there is none
+	asked   *remembered // in place of ledger, if Remember was called
+	started string      // the working directory from before the archive was opened; empty if unknown
 }
 
 // Open opens the evidence that the options describe. It starts the embedded S3 server last, because the
@@ -78,9 +79,15 @@ func (e *Evidence) LedgerName() string {
 func (e *Evidence) Verify(ctx context.Context, scope verify.Scope, reporter verify.Reporter) (
 	verify.Summary, error,
 ) {
-	var ledger verify.Ledger
-	if e.ledger != nil {
-		ledger = e.ledger
-	}
-	return verify.New(e.archive, e.trust, ledger, time.Now, reporter).Run(ctx, scope)
+	return e.VerifyThrough(ctx, func(a verify.Archive) verify.Archive { return a }, scope, reporter)
 }
+
+// VerifyThrough is like Verify, but reads the archive that wrap returns.
+func (e *Evidence) VerifyThrough(ctx context.Context, wrap func(verify.Archive) verify.Archive, scope verify.Scope,
+	reporter verify.Reporter,
+) (verify.Summary, error) {
+	return verify.New(wrap(e.archive), e.trust, e.ledgerFor(scope), time.Now, reporter).Run(ctx, scope)
+}
+
+// PEM returns the public key with that id, if it is one that signatures are checked with.
+func (e *Evidence) PEM(id string) ([]byte, error) { return e.trust.One(id) }

@@ -23,6 +23,7 @@ import (
 	"packhorse/internal/entra"
 	"packhorse/internal/fetch"
 	"packhorse/internal/manifest"
+	"packhorse/internal/poll"
 	"packhorse/internal/settings"
 )
 
@@ -134,7 +135,31 @@ func (r *Runtime) firstToken(ctx context.Context, logger *slog.Logger) error {
 	patience := pipeline.Patience{
 		UntilIdle: r.options.UntilIdle, Mendable: mendable, Now: time.Now, Logger: logger,
 	}
-	return patience.Await(ctx, r.app.SignIn)
+	return patience.Await(ctx, func(ctx context.Context) error {
+		err := r.app.SignIn(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.noteFailure(ctx, err, logger)
+		}
+		return err
+	})
+}
+
+// noteFailure stores in a database that exists already that the tenant cannot be listed: whoever asks for the status
+// later shall see why. It never creates one.
+func (r *Runtime) noteFailure(ctx context.Context, failure error, logger *slog.Logger) {
+	path := filepath.Join(r.options.Data, datafolder.Database)
+	_, err := os.Stat(path)
+	if err != nil {
+		return
+	}
+	db, err := embedded.OpenDB(ctx, path)
+	if err == nil {
+		err = poll.NoteFailure(ctx, embedded.NewLedger(db), r.settings.TenantID, time.Now(), failure)
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		logger.WarnContext(ctx, "could not store how well the sweeps work", slog.String("error", err.Error()))
+	}
 }
 
 func (r *Runtime) onClose(f func() error) { r.closers = append(r.closers, f) }

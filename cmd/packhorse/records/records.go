@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"packhorse/cmd/packhorse/suggest"
 	"packhorse/internal/investigation"
 )
 
@@ -32,7 +33,8 @@ func ParseState(text string) (string, error) {
 			return state, nil
 		}
 	}
-	return "", fmt.Errorf("unknown state %.40q: write one of %s", text, strings.Join(States(), ", "))
+	return "", fmt.Errorf("unknown state %.40q: write one of %s%s", text, strings.Join(States(), ", "),
+		suggest.Question(text, "", States()))
 }
 
 // ParseTime parses a time: RFC 3339, a date (midnight UTC), or an age such as 36h, 7d or 2w.

@@ -56,14 +56,20 @@ type Step struct {
 // know the action.
 var ErrNoManifest = errors.New("no readable manifest, and no ledger entry for the action")
 
+// Files names the files of a copy: paths that a shell takes as they are. Empty ones have their archive's names.
+type Files struct{ Object, Manifest, Signature, Key string }
+
 // New builds the report of the subject that key belongs to. If the subject's manifest cannot be read, the
 // report is about its ledger entry.
-func New(sum verify.Summary, key string) (Report, error) {
+func New(sum verify.Summary, key string) (Report, error) { return NewOfCopy(sum, key, Files{}) }
+
+// NewOfCopy is New for a copy: its commands contain the names of the copy's files.
+func NewOfCopy(sum verify.Summary, key string, files Files) (Report, error) {
 	s := find(sum, key)
 	switch {
 	case s == nil:
 	case s.Manifest.Version != "":
-		return writer{s: s, m: s.Manifest, sum: sum, asked: key}.report(), nil
+		return writer{s: s, m: s.Manifest, sum: sum, asked: key, files: files}.report(), nil
 	case s.Record != nil:
 		return ledgerWriter{s: s, rec: *s.Record, sum: sum}.report(), nil
 	}
@@ -97,6 +103,7 @@ type writer struct {
 	sum verify.Summary
 	// asked is the key the user named.
 	asked string
+	files Files
 }
 
 // clean removes control characters from foreign text.

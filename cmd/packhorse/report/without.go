@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"path"
 
 	"packhorse/cmd/packhorse/console"
@@ -17,14 +18,16 @@ func (w writer) without() Section {
 			"contain names that are not trustworthy. docs/evidence.md shows the general commands."}
 		return s
 	}
-	manifest := console.ShellQuote(path.Base(w.s.ManifestKey))
-	signature := console.ShellQuote(path.Base(investigation.SignatureKey(w.s.ManifestKey)))
-	if w.s.SignatureKey != "" {
-		signature = console.ShellQuote(path.Base(w.s.SignatureKey))
-	}
-	key := console.ShellQuote(w.m.Signature.KeyID + ".pem")
+	signatureKey := cmp.Or(w.s.SignatureKey, investigation.SignatureKey(w.s.ManifestKey))
+	manifest := console.ShellQuote(cmp.Or(w.files.Manifest, path.Base(w.s.ManifestKey)))
+	signature := console.ShellQuote(cmp.Or(w.files.Signature, path.Base(signatureKey)))
+	key := console.ShellQuote(cmp.Or(w.files.Key, w.m.Signature.KeyID+".pem"))
 	s.Paragraphs = []string{"Put the files and the public key in one folder. Take the key from " +
 		investigation.SigningKeysFolder + " in the archive or, better, from a copy kept elsewhere."}
+	if w.files != (Files{}) {
+		s.Paragraphs = []string{"Type this in the folder of the export. Compare the key id with one that you got " +
+			"another way than with the export."}
+	}
 	s.Steps = []Step{
 		{"openssl pkey -pubin -in " + key + " \\\n    -outform DER | sha256sum",
 			"prints the key id, which is also the name of the key file"},
@@ -34,7 +37,7 @@ func (w writer) without() Section {
 		{"sha256sum " + manifest, "prints: " + w.s.Digest},
 	}
 	if o := w.m.Object; o != nil {
-		s.Steps = append(s.Steps, Step{"sha256sum " + console.ShellQuote(path.Base(w.s.Key)),
+		s.Steps = append(s.Steps, Step{"sha256sum " + console.ShellQuote(cmp.Or(w.files.Object, path.Base(w.s.Key))),
 			"prints the value in the manifest: " + clean(o.SHA256)})
 	}
 	return s

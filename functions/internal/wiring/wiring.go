@@ -3,16 +3,13 @@
 package wiring
 
 import (
-	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 
@@ -29,6 +26,7 @@ import (
 // Parts are what a function is made of.
 type Parts struct {
 	AWS      aws.Config
+	App      *defender.App
 	Defender defender.Client
 	Ledger   *ledger.Ledger
 	Bus      *eventbus.Bus
@@ -36,10 +34,10 @@ type Parts struct {
 }
 
 // Build builds the parts.
-func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts, error) {
-	cfg, err := config.LoadDefaultConfig(ctx)
+func Build(s settings.Settings, logger *slog.Logger) (Parts, error) {
+	cfg, err := awsConfig()
 	if err != nil {
-		return Parts{}, fmt.Errorf("load the AWS configuration: %w", err)
+		return Parts{}, err
 	}
 	db := dynamodb.NewFromConfig(cfg)
 	meter := metrics.New(os.Stdout, lambdacontext.FunctionName, time.Now)
@@ -61,7 +59,7 @@ func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts
 		return Parts{}, err
 	}
 	return Parts{
-		AWS: cfg, Defender: client, Ledger: ledger.New(db, s.LedgerTable),
+		AWS: cfg, App: app, Defender: client, Ledger: ledger.New(db, s.LedgerTable),
 		Bus: eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBus), Meter: meter,
 	}, nil
 }

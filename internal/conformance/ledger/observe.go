@@ -67,7 +67,7 @@ func testRoundTrip(t *testing.T, b *bench) {
 	b.check(b.claim(id, "ada", t0))
 	note(id)
 	b.check(b.release(id, "ada", investigation.Release{
-		DueAt: t0.Add(time.Minute), Message: "the link expired", Charge: investigation.ChargeLink}))
+		DueAt: t0.Add(time.Minute), Message: "the link expired", Cause: investigation.CauseDownload, Charge: investigation.ChargeLink}))
 	note(id)
 	b.check(b.claim(id, "bob", t0.Add(time.Minute)))
 	b.check(b.archived(id, "bob", t0.Add(time.Minute+time.Nanosecond)))

@@ -33,7 +33,7 @@ type Config struct {
 	Archive  fetch.Archive
 	Space    fetch.Space
 	Custody  fetch.Custody
-	Budget   poll.Budget // of links
+	Budget   Budget // of links
 
 	// The tenant, and how its packages are found.
 	TenantID  string
@@ -60,7 +60,7 @@ type Config struct {
 type Pipeline struct {
 	poller    *poll.Poller
 	workers   *workers
-	budget    poll.Budget
+	budget    Budget
 	open      OpenRecords
 	tenantID  string
 	simulated bool
@@ -77,7 +77,10 @@ type Pipeline struct {
 func New(c Config) *Pipeline {
 	b := newBus(c.Reporter)
 	ledger := reportedLedger{Ledger: c.Ledger, reporter: c.Reporter}
-	archive := reportedArchive{Archive: c.Archive, reporter: c.Reporter}
+	archive := reportedArchive{Archive: c.Archive, reporter: c.Reporter, budget: func(ctx context.Context) {
+		// The loop reads the budget, too: a failure that lasts ends the run there.
+		_, _ = reportBudget(ctx, c.Budget, c.Reporter)
+	}}
 	fetcher := fetch.New(fetch.Config{
 		Defender: c.Defender,
 		Ledger:   ledger,
@@ -123,7 +126,7 @@ var ErrStopped = errors.New("stopped before everything was done; run again to co
 // When Run returns, all fetches have ended. If the context ends, Run returns nil or, with untilIdle,
 // ErrStopped.
 func (p *Pipeline) Run(ctx context.Context, untilIdle bool) error {
-	p.reporter.Began(p.simulated)
+	p.reporter.Began(p.tenantID, p.simulated)
 	err := p.firstSweep(ctx, untilIdle)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -157,7 +160,10 @@ func (p *Pipeline) firstSweep(ctx context.Context, untilIdle bool) error {
 	return patience.Await(ctx, func(ctx context.Context) error {
 		err := p.poller.Sweep(ctx)
 		if errors.Is(err, investigation.ErrBadRecord) {
-			return nil // all other records are done; the steps report these
+			err = nil // all other records are done; the steps report these
+		}
+		if !errors.Is(err, investigation.ErrBudgetSpent) {
+			p.reportSweep(ctx, err == nil && !p.poller.Listing(), err)
 		}
 		return err
 	})
@@ -184,6 +190,7 @@ func (p *Pipeline) step(ctx context.Context, untilIdle bool) (next time.Time, id
 	if ctx.Err() != nil {
 		return time.Time{}, false, context.Cause(ctx)
 	}
+	p.reportSweep(ctx, progress.Swept, progress.SweepFailed)
 	next = earlier(progress.Next, p.now().Add(stepPauseMax))
 	switch {
 	case progress.Bad:
@@ -202,16 +209,18 @@ func (p *Pipeline) step(ctx context.Context, untilIdle bool) (next time.Time, id
 			return time.Time{}, false, fmt.Errorf("%d steps in a row failed: %w", p.failed, err)
 		}
 	}
-	err = p.reportBudget(ctx)
-	if err != nil || !untilIdle {
+	open, listErr, err := p.reportStanding(ctx)
+	switch {
+	case err != nil, !untilIdle:
 		return next, false, err
+	case listErr != nil && !errors.Is(listErr, investigation.ErrBadRecord):
+		return next, false, listErr
 	}
 	err = p.workers.cannotConclude()
-	if err != nil || p.failed > 0 || progress.Listing {
+	if err != nil || p.failed > 0 || progress.Listing || !p.idle(open) {
 		return next, false, err
 	}
-	idle, err = p.idle(ctx)
-	return next, idle, err
+	return next, true, listErr
 }
 
 // tellBad logs an error about malformed records, unless it was logged before.
@@ -226,31 +235,15 @@ func (p *Pipeline) tellBad(ctx context.Context, err error) {
 }
 
 // idle reports whether nothing is ready, in flight or unannounced, and every waiting action is too old to
-// become ready soon. If idle is true, the error names any malformed records.
-func (p *Pipeline) idle(ctx context.Context) (bool, error) {
-	open, bad := p.open.Open(ctx, p.tenantID)
-	if bad != nil {
-		bad = fmt.Errorf("list the ledger's open records: %w", bad)
-	}
-	if bad != nil && !errors.Is(bad, investigation.ErrBadRecord) {
-		return false, bad
-	}
+// become ready soon.
+func (p *Pipeline) idle(open []investigation.Record) bool {
 	now := p.now()
 	for _, rec := range open {
 		if rec.State != investigation.StateWaiting || now.Sub(rec.CreatedAt) < poll.YoungFor {
-			return false, nil
+			return false
 		}
 	}
-	return true, bad
-}
-
-func (p *Pipeline) reportBudget(ctx context.Context) error {
-	freeAt, err := p.budget.FreeAt(ctx)
-	if err != nil {
-		return fmt.Errorf("read the budget: %w", err)
-	}
-	p.reporter.Budget(freeAt)
-	return nil
+	return true
 }
 
 func earlier(a, b time.Time) time.Time {

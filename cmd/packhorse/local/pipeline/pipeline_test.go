@@ -45,6 +45,7 @@ type world struct {
 	signed  int
 	sign    func(n int) error // result of the nth signature (from 1)
 	told    []string
+	budget  pipeline.Budget // nil: one that nobody spends
 }
 
 func newWorld(actions ...investigation.Action) *world {
@@ -157,13 +158,30 @@ func (s *world) tell(words ...any) {
 	s.told = append(s.told, fmt.Sprint(words...))
 }
 
-func (*world) Began(bool)                                      {}
+func (*world) Began(string, bool)                              {}
 func (s *world) Observed(rec investigation.Record)             { s.tell(rec.State) }
 func (s *world) Fetching(investigation.Record)                 { s.tell("claimed") }
 func (s *world) Decided(rec investigation.Record)              { s.tell("decided ", rec.State) }
 func (s *world) Postponed(_ investigation.Record, cause error) { s.tell("postponed: ", cause) }
 func (s *world) Budget([]time.Time)                            {}
-func (s *world) Download(_ string, _ int64, body io.ReadCloser) io.ReadCloser {
+
+func (s *world) Swept(err error) {
+	if err != nil {
+		s.tell("sweep failed: ", err)
+		return
+	}
+	s.tell("swept")
+}
+
+func (s *world) Queue(queued int, lastAt time.Time) {
+	if queued == 0 {
+		s.tell("queued 0")
+		return
+	}
+	s.tell("queued ", queued, " until ", lastAt.Format(time.TimeOnly))
+}
+
+func (s *world) Download(_ investigation.Action, _ int64, body io.ReadCloser) io.ReadCloser {
 	s.tell("downloading")
 	return body
 }
@@ -180,10 +198,14 @@ func action(i int, status investigation.Status, age time.Duration) investigation
 
 // pipeline returns a pipeline around the world that logs to log.
 func (s *world) pipeline(log io.Writer) *pipeline.Pipeline {
-	budget := ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120}
+	budget := s.budget
+	if budget == nil {
+		budget = ratelimit.NewGauge(ratelimit.NewMemory(),
+			ratelimit.Budget{Name: "links", PerMinute: 2, PerHour: 120})
+	}
 	return pipeline.New(pipeline.Config{
 		Defender: s, Ledger: s.Ledger, Archive: s, Space: s, Custody: s,
-		Budget:   ratelimit.NewGauge(ratelimit.NewMemory(), budget),
+		Budget:   budget,
 		TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
 		Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
 		Mendable: func(err error) bool { return errors.Is(err, errRefused) },

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
@@ -12,6 +13,14 @@ import (
 // Its error names malformed records (investigation.ErrBadRecord) and comes with all others.
 type OpenRecords interface {
 	Open(ctx context.Context, tenantID string) ([]investigation.Record, error)
+}
+
+// Budget is the budget of links.
+type Budget interface {
+	poll.Budget
+
+	// Hold returns how long a slot stays spent after its call was answered.
+	Hold() time.Duration
 }
 
 // Ledger combines the ledger ports of both use cases and adds the list of open records.

@@ -31,11 +31,13 @@ func (l reportedLedger) Change(ctx context.Context, id investigation.ID, c inves
 type reportedArchive struct {
 	fetch.Archive
 	reporter Reporter
+	budget   func(context.Context) // reports the budget, which the link has just changed
 }
 
 func (r reportedArchive) Store(ctx context.Context, place investigation.Placement,
 	pkg investigation.Package,
 ) (investigation.Stored, error) {
-	pkg.Body = r.reporter.Download(place.Action.ActionID, pkg.Size, pkg.Body)
+	r.budget(ctx)
+	pkg.Body = r.reporter.Download(place.Action, pkg.Size, pkg.Body)
 	return r.Archive.Store(ctx, place, pkg)
 }

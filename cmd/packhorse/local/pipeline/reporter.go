@@ -10,8 +10,11 @@ import (
 // Reporter shows a person or a machine what happens. Implementations MUST be safe for concurrent
 // use and MUST NOT block for long: the work waits for them.
 type Reporter interface {
-	// Began tells, before anything else, whether the tenant is a simulated one.
-	Began(simulated bool)
+	// Began tells, before anything else, whose packages are fetched, and whether that tenant is simulated.
+	Began(tenantID string, simulated bool)
+
+	// Swept tells that a sweep ended: the ledger knows every action, or err says why not.
+	Swept(err error)
 
 	// Observed tells of an action seen for the first time, or seen to have changed.
 	Observed(rec investigation.Record)
@@ -21,7 +24,7 @@ type Reporter interface {
 
 	// Download tells that the package's bytes begin to flow, and returns the body through which
 	// they are counted. size is in bytes, or investigation.SizeUnknown.
-	Download(actionID string, size int64, body io.ReadCloser) io.ReadCloser
+	Download(a investigation.Action, size int64, body io.ReadCloser) io.ReadCloser
 
 	// Decided tells what became of an action: archived or notCollected.
 	Decided(rec investigation.Record)
@@ -31,4 +34,8 @@ type Reporter interface {
 
 	// Budget tells when each slot of the package budget frees, in ascending order.
 	Budget(freeAt []time.Time)
+
+	// Queue tells how many packages are ready and not being fetched, and when the link of the last of
+	// them can be requested; zero if that is not known.
+	Queue(queued int, lastAt time.Time)
 }

@@ -1,0 +1,288 @@
+// Package cloud looks at a deployed stack for the checks of packhorse doctor. It only reads: every call is listed
+// in docs/operations.md under "What doctor may read".
+package cloud
+
+import (
+	"cmp"
+	"context"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
+
+	"packhorse/cmd/packhorse/stack"
+	"packhorse/internal/doctor"
+	"packhorse/internal/settings"
+)
+
+// Cloud looks at one stack.
+type Cloud struct {
+	stack     *stack.Stack
+	now       func() time.Time
+	resources map[string]resource // by logical id
+	unlisted  error               // why there are no resources
+	want      doctor.StackWanted
+
+	formation *cloudformation.Client
+	lambda    *lambda.Client
+	schedules *scheduler.Client
+	events    *eventbridge.Client
+	queues    *sqs.Client
+	tables    *dynamodb.Client
+	objects   *s3.Client
+	keys      *kms.Client
+	roles     *iam.Client
+	secrets   *secretsmanager.Client
+	logs      *cloudwatchlogs.Client
+	metrics   *cloudwatch.Client
+}
+
+// Open prepares to look at a stack. It lists the stack's resources, whose names the checks need.
+func Open(ctx context.Context, s *stack.Stack, now func() time.Time) *Cloud {
+	cfg := s.AWS
+	c := &Cloud{
+		stack: s, now: now,
+		formation: cloudformation.NewFromConfig(cfg), lambda: lambda.NewFromConfig(cfg),
+		schedules: scheduler.NewFromConfig(cfg), events: eventbridge.NewFromConfig(cfg),
+		queues: sqs.NewFromConfig(cfg), tables: dynamodb.NewFromConfig(cfg),
+		objects: s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }),
+		keys:    kms.NewFromConfig(cfg), secrets: secretsmanager.NewFromConfig(cfg), roles: iam.NewFromConfig(cfg),
+		logs: cloudwatchlogs.NewFromConfig(cfg), metrics: cloudwatch.NewFromConfig(cfg, func(o *cloudwatch.Options) {
+			if o.BaseEndpoint != nil { // a stand-in for AWS, which may lack the binary protocol
+				o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
+			}
+		}),
+	}
+	c.resources, c.unlisted = c.list(ctx)
+	c.want = c.wanted()
+	return c
+}
+
+// Ports returns the eyes of the checks. What several checks look at is read once.
+func (c *Cloud) Ports() doctor.StackPorts {
+	w := c.want
+	return doctor.StackPorts{
+		Now: c.now, Want: w,
+		Stack: once(c.state),
+		Poll: once(listed(c, c.function(w.PollName, func(environ map[string]string) error {
+			_, err := settings.ParsePoll(environ)
+			return err
+		}))),
+		Fetch: once(listed(c, c.function(w.FetchName, func(environ map[string]string) error {
+			_, err := settings.ParseFetch(environ)
+			return err
+		}))),
+		PollConcurrency: c.concurrency(w.PollName), FetchConcurrency: c.concurrency(w.FetchName),
+		PollMay: listed(c, c.may(w.PollRole, c.pollNeeds())), FetchMay: listed(c, c.may(w.FetchRole, c.fetchNeeds())),
+		Account: c.account,
+
+		Schedule: c.schedule, Bus: c.bus, Rule: listed(c, c.rule), Queue: c.queue,
+
+		Ledger: once(c.table(w.Ledger)), Budget: once(c.table(w.Budget)),
+		LedgerBackups: c.backups(w.Ledger), BudgetBackups: c.backups(w.Budget),
+		LedgerTTL: c.ttl(w.Ledger), BudgetTTL: c.ttl(w.Budget),
+
+		Bucket: c.bucket, Versioning: c.versioning, Lock: c.lock, Encryption: c.encryption, PublicAccess: c.publicAccess,
+		BucketPolicy: once(listed(c, c.bucketPolicy)),
+
+		Key: c.key(w.KeyARN), SigningKey: c.key(w.SigningKeyARN), KeyPolicy: c.keyPolicy(w.KeyARN),
+		SigningKeyPolicy: listed(c, c.keyPolicy(w.SigningKeyARN)), KeyRotation: c.rotation,
+
+		PollLogs: c.logGroup(w.PollLogs), FetchLogs: c.logGroup(w.FetchLogs), Alarms: once(listed(c, c.alarms)), Secret: c.secret,
+
+		Sweeps: c.sweeps, Work: c.work,
+	}
+}
+
+// Variables returns what the environments of the stack's functions must say.
+func (c *Cloud) Variables() map[string]string { return c.want.PollVariables }
+
+// Set returns the command that gives the parameter behind a variable a value, such as DefenderLinkHosts for
+// DEFENDER_LINK_HOSTS.
+func (c *Cloud) Set(variable, value string) string {
+	parameter := ""
+	for word := range strings.SplitSeq(strings.ToLower(variable), "_") {
+		parameter += strings.ToUpper(word[:1]) + word[1:]
+	}
+	return "make deploy STACK=" + c.want.Name + " PARAMETERS=" + parameter + "=" + value
+}
+
+// resource is one of the stack's resources.
+type resource struct{ kind, name string }
+
+const actionListResources = "cloudformation:ListStackResources"
+
+func (c *Cloud) list(ctx context.Context) (map[string]resource, error) {
+	found := map[string]resource{}
+	pages := cloudformation.NewListStackResourcesPaginator(c.formation,
+		&cloudformation.ListStackResourcesInput{StackName: &c.stack.Name})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, seen(err, actionListResources, "the stack "+c.stack.Name)
+		}
+		for _, r := range page.StackResourceSummaries {
+			found[aws.ToString(r.LogicalResourceId)] = resource{
+				aws.ToString(r.ResourceType), aws.ToString(r.PhysicalResourceId),
+			}
+		}
+	}
+	return found, nil
+}
+
+// Names of outputs, besides those of package stack, and of resources in template.yaml.
+const (
+	outputQueue     = "UndeliveredQueueUrl"
+	outputPollLogs  = "PollLogGroupName"
+	outputFetchLogs = "FetchPackageLogGroupName"
+	outputTemplate  = "TemplateVersion"
+
+	resourceSchedule  = "PollFunctionTick"
+	resourceRule      = "FetchPackageFunctionReady"
+	resourcePollRole  = "PollRole"
+	resourceFetchRole = "FetchPackageRole"
+	resourceSecret    = "DefenderSecret"
+)
+
+func (c *Cloud) wanted() doctor.StackWanted {
+	out, in := c.stack.Outputs, c.stack.Parameters
+	id, err := arn.Parse(c.stack.ID)
+	if err != nil {
+		id = arn.ARN{Partition: "aws", Region: c.stack.AWS.Region}
+	}
+	of := func(service, what string) string {
+		return arn.ARN{Partition: id.Partition, Service: service, Region: id.Region, AccountID: id.AccountID, Resource: what}.String()
+	}
+	role := func(resource string) string {
+		return arn.ARN{
+			Partition: id.Partition, Service: "iam", AccountID: id.AccountID, Resource: "role/" + c.resources[resource].name,
+		}.String()
+	}
+	w := doctor.StackWanted{
+		Name: c.stack.Name, Region: c.stack.AWS.Region, Account: id.AccountID, Partition: id.Partition,
+		Tenant:   c.stack.TenantID(),
+		PollName: out[stack.OutputPoll], PollARN: of("lambda", "function:"+out[stack.OutputPoll]),
+		FetchName: out[stack.OutputFetch], FetchARN: of("lambda", "function:"+out[stack.OutputFetch]),
+		PollRole: role(resourcePollRole), FetchRole: role(resourceFetchRole),
+		Architecture: in["Architecture"], PollRate: number(in["PollReservedConcurrency"]),
+		FetchRate: number(in["FetchReservedConcurrency"]), PollPaused: in["PollState"] == "DISABLED",
+		Schedule: cmp.Or(path.Base(c.resources[resourceSchedule].name), "."), Bus: out[stack.OutputBus],
+		Rule: c.resources[resourceRule].name, QueueURL: out[outputQueue], QueueARN: of("sqs", path.Base(out[outputQueue])),
+		Ledger: out[stack.OutputLedger], Budget: out[stack.OutputBudget], Bucket: out[stack.OutputBucket],
+		LockMode: in["ObjectLockMode"], LockDays: number(in["ObjectLockDays"]),
+		OtherS3: cmp.Or(in["S3EndpointUrl"], in["AwsEndpointUrl"]),
+		KeyARN:  out[stack.OutputKey], SigningKeyARN: out[stack.OutputSigningKey],
+		Writers: split(in["EvidenceWriters"]), BreakGlass: in["BreakGlassPrincipalArn"],
+		PollLogs: out[outputPollLogs], FetchLogs: out[outputFetchLogs], LogDays: number(in["LogRetentionDays"]),
+		DataKey: in["DataKeyArn"],
+		Secret:  c.secretName(), Topic: cmp.Or(in["AlarmTopicArn"], in["NotificationTopicArn"], in["NotificationEmail"]),
+	}
+	if w.Schedule == "." { // the resources could not be listed: as the template names it
+		w.Schedule = w.Name + "-tick"
+	}
+	if i := strings.LastIndexByte(w.Rule, '|'); i >= 0 { // CloudFormation may write bus|rule
+		w.Rule = w.Rule[i+1:]
+	}
+	w.PollVariables = c.variables(w)
+	w.FetchVariables = c.fetchVariables(w)
+	return w
+}
+
+// variables returns what both functions' environments must say. Parameters that the deployed template does not
+// have are left out.
+func (c *Cloud) variables(w doctor.StackWanted) map[string]string {
+	all := map[string]string{
+		"LEDGER_TABLE": w.Ledger, "BUDGET_TABLE": w.Budget, "EVENT_BUS": w.Bus,
+	}
+	c.credentialVariables(all, w)
+	c.take(all, map[string]string{
+		"DEFENDER_TENANT_ID": "DefenderTenantId", "DEFENDER_CLIENT_ID": "DefenderClientId",
+		"DEFENDER_CLOUD": "DefenderCloud", "DEFENDER_API_URL": "DefenderApiUrl",
+		"DEFENDER_AUTHORITY_URL": "DefenderAuthorityUrl", "DEFENDER_SCOPE": "DefenderScope",
+		"DEFENDER_LINK_HOSTS": "DefenderLinkHosts", "DEFENDER_CA_PEM": "DefenderCaPem",
+		"PACKAGE_URI_PER_MINUTE": "PackageUriPerMinute", "PACKAGE_URI_PER_HOUR": "PackageUriPerHour",
+		"LOOKBACK": "Lookback", "SWEEP_INTERVAL": "SweepInterval", "CASE_PATTERN": "CasePattern",
+	})
+	return all
+}
+
+func (c *Cloud) fetchVariables(w doctor.StackWanted) map[string]string {
+	all := c.variables(w)
+	all["ARCHIVE_BUCKET"], all["SIGNING_KEY_ID"] = w.Bucket, w.SigningKeyARN
+	c.take(all, map[string]string{
+		"ARCHIVE_PREFIX": "ArchivePrefix", "OBJECT_LOCK_MODE": "ObjectLockMode", "OBJECT_LOCK_DAYS": "ObjectLockDays",
+		"OBJECT_LOCK_LEGAL_HOLD": "LegalHold", "AWS_ENDPOINT_URL_S3": "S3EndpointUrl",
+	})
+	return all
+}
+
+func (c *Cloud) take(all, parameters map[string]string) {
+	for variable, parameter := range parameters {
+		if value, ok := c.stack.Parameters[parameter]; ok {
+			all[variable] = value
+		}
+	}
+}
+
+func split(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}
+
+// number returns 0 for what is not a number: the template only takes numbers.
+func number(text string) int {
+	n, _ := strconv.Atoi(text)
+	return n
+}
+
+// Settings returns the settings that the fetch function runs with, for the checks of its tenant. Errors are those
+// of a Look, or a *settings.Error.
+func (c *Cloud) Settings(ctx context.Context) (settings.Settings, error) {
+	f, err := c.function(c.want.FetchName, func(map[string]string) error { return nil })(ctx)
+	if err != nil {
+		return settings.Settings{}, err
+	}
+	return settings.ParseFetch(f.Environment)
+}
+
+// once makes a Look that reads the first time only. Interruptions count: they end the whole run.
+func once[T any](look doctor.Look[T]) doctor.Look[T] {
+	var mu sync.Once
+	var value T
+	var err error
+	return func(ctx context.Context) (T, error) {
+		mu.Do(func() { value, err = look(ctx) })
+		return value, err
+	}
+}
+
+// listed makes a Look that fails if the resources could not be listed, because it needs their names.
+func listed[T any](c *Cloud, look doctor.Look[T]) doctor.Look[T] {
+	return func(ctx context.Context) (T, error) {
+		if c.unlisted != nil {
+			var none T
+			return none, c.unlisted
+		}
+		return look(ctx)
+	}
+}

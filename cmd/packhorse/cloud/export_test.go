@@ -1,0 +1,4 @@
+package cloud
+
+// WorkOf is workOf.
+var WorkOf = workOf

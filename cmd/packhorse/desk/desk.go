@@ -1,0 +1,92 @@
+// Package desk opens what a status is read from: the ledger, the health and the budgets in a data folder, or those of a
+// deployed stack.
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"packhorse/cmd/packhorse/simulation"
+	"packhorse/internal/defender"
+	"packhorse/internal/status"
+)
+
+// Desk is open. It MUST be closed.
+type Desk struct {
+	Name string // what it shows, for people
+	// Costly says that each reading takes long or costs money, so that a reader should pause in between.
+	Costly bool
+
+	tenants func(context.Context) ([]string, error)
+	ledger  status.Ledger
+	budgets status.Budgets
+	fresh   func()       // called before each reading; nil if there is nothing to forget
+	close   func() error // nil if there is nothing to close
+}
+
+// Options say what to open.
+type Options struct {
+	Data     string          // the data folder
+	Stack    string          // a deployed stack instead
+	TenantID string          // only this tenant; empty means all
+	Limits   defender.Limits // of the budgets in a data folder, which keeps only what was spent
+}
+
+// Open opens the stack, or the data folder. It returns an [evidence.NoLedgerError] if the folder does not contain a
+// ledger.
+func Open(ctx context.Context, o Options) (*Desk, error) {
+	if o.Stack != "" {
+		return openStack(ctx, o)
+	}
+	return openFolder(ctx, o)
+}
+
+// Close closes the desk.
+func (d *Desk) Close() error {
+	if d.close == nil {
+		return nil
+	}
+	return d.close()
+}
+
+// Read returns the status of each tenant, those that need a person first.
+func (d *Desk) Read(ctx context.Context, now time.Time) ([]status.Tenant, error) {
+	if d.fresh != nil {
+		d.fresh()
+	}
+	ids, err := d.tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return status.Read(ctx, d.ledger, d.budgets, ids, now)
+}
+
+// only returns tenants that names one tenant, or all if id is empty.
+func only(id string, all func(context.Context) ([]string, error)) func(context.Context) ([]string, error) {
+	if id == "" {
+		return all
+	}
+	return func(context.Context) ([]string, error) { return []string{id}, nil }
+}
+
+// union returns the ids of two lists, in order.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Simulated reports whether a tenant is the simulated one.
+func Simulated(tenantID string) bool { return tenantID == simulation.TenantID() }
+
+// wrap adds what was being done to the errors of both.
+func wrap(what string, errs ...error) error {
+	err := errors.Join(errs...)
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

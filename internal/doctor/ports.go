@@ -1,0 +1,151 @@
+package doctor
+
+import (
+	"io/fs"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
+)
+
+// TenantPorts is how the checks of one tenant see its settings, its network, and Defender.
+type TenantPorts struct {
+	Now func() time.Time
+
+	// Settings returns what is wrong with the settings; it is the only port that needs none.
+	Settings func() SettingsState
+	// Set returns the command that gives a setting a value, or an empty string if there is none.
+	Set func(variable, value string) string
+
+	Authority, API Look[Answer]
+	Links          Look[[]Answer] // of the link hosts that are whole names; suffixes cannot be looked up
+
+	Token    Look[struct{}]
+	Roles    Look[[]string]
+	List     Look[int] // how many actions the first page has
+	Archived Look[time.Time]
+	Refused  Look[RefusedLinks]
+}
+
+// SettingsState is what is wrong with the settings.
+type SettingsState struct {
+	Unset    bool     // nothing about a tenant is set at all
+	Problems []string // one for each wrong setting
+	Tenant   string   // its id
+	Cloud    string
+}
+
+// Answer is the answer of a host to a request that carries nothing secret.
+type Answer struct {
+	Host     string // with the port, unless that is 443
+	Variable string // the setting that names the host
+	Proxy    string // the host of the proxy; empty without one
+	Err      error  // why there was no answer
+
+	ServerAt time.Time     // by the host's clock, in whole seconds; zero if it does not say
+	At       time.Time     // by ours, in the middle of the request
+	Took     time.Duration // the request
+}
+
+// RefusedLinks are hosts that Defender's links lead to and that are not allowed.
+type RefusedLinks struct {
+	Hosts   []string
+	Allowed []string // the setting as it is
+}
+
+// RefusedError reports that a service refused what was asked. It needs a person.
+type RefusedError struct{ Text, Advice string }
+
+func (e *RefusedError) Error() string { return e.Text }
+
+// UnmadeError reports that something does not exist yet, and that packhorse run makes it.
+type UnmadeError struct{ What string }
+
+func (e *UnmadeError) Error() string { return e.What + " does not exist yet: packhorse run makes it" }
+
+// MachinePorts is how the checks of one machine see its disk, its archive and its ledger.
+type MachinePorts struct {
+	Now  func() time.Time
+	Want MachineWanted
+
+	Folder     Look[Folder]
+	Files      Look[[]OpenFile] // of the data folder, those that others can read; public keys do not count
+	Origin     Look[Origin]
+	Attributes Look[error] // what is wrong with them; nil if nothing is
+	Database   Look[Database]
+	Disk       Look[Disk]
+
+	Key       Look[Key]
+	Published Look[[]string] // the ids of the keys published in the archive
+
+	Archive    Look[struct{}]
+	Lock       Look[bool] // whether the archive takes locked objects
+	Conditions Look[Conditions]
+
+	Health Look[tenant.Health]
+	Work   Look[MachineWork]
+}
+
+// MachineWanted is how the machine is used.
+type MachineWanted struct {
+	Data     string // the data folder, absolute
+	Bucket   string // the user's own bucket; empty if the archive is in the data folder
+	Endpoint string // of the bucket's service; empty on AWS
+}
+
+// Folder is a data folder.
+type Folder struct {
+	IsFile bool
+	Mode   fs.FileMode
+	Owner  string // its name or number
+	Mine   bool
+}
+
+// OpenFile is a file that others can read or write.
+type OpenFile struct {
+	Path string
+	Mode fs.FileMode
+}
+
+// Origin says whose packages a data folder has.
+type Origin struct{ Simulated, Wanted bool }
+
+// Database is the version of the ledger's file. Foreign says why it cannot be used at all.
+type Database struct {
+	Version, Known int
+	Foreign        string
+}
+
+// Disk is the space on the disk of the archive, in bytes.
+type Disk struct {
+	Free    int64
+	Largest int64 // of the packages lately; 0 if there were none
+	Needed  int64 // to store one more as large
+}
+
+// Key is the signing key of a data folder.
+type Key struct {
+	File    string
+	ID      string
+	Others  []string // ids of earlier keys
+	Problem string   // why it cannot sign
+	Mode    fs.FileMode
+}
+
+// Conditions says whether a service honors conditional writes.
+type Conditions int
+
+// The answers to a write that must not replace an object, with a wrong digest: honored, the condition is
+// refused first; unknown, the digest is.
+const (
+	ConditionsUnknown Conditions = iota
+	ConditionsHonored
+	ConditionsIgnored
+)
+
+// MachineWork is what the ledger says that a person should look at.
+type MachineWork struct {
+	Records   int
+	Strangers []investigation.Stranger
+	Stuck     []StackStuck
+}

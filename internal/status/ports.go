@@ -1,0 +1,50 @@
+package status
+
+import (
+	"context"
+	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
+)
+
+// Ledger is what a status needs to know of a ledger. If some records are malformed, Open and Counts return all
+// others, and an error that names them and wraps investigation.ErrBadRecord.
+type Ledger interface {
+	// Open returns the tenant's records that are not done.
+	Open(ctx context.Context, tenantID string) ([]investigation.Record, error)
+
+	// Counts counts the tenant's records, and the outcomes announced at since or later.
+	Counts(ctx context.Context, tenantID string, since time.Time) (investigation.Counts, error)
+
+	// Health returns how well the tenant's sweeps work; the zero Health if nobody stored it.
+	Health(ctx context.Context, tenantID string) (tenant.Health, error)
+}
+
+// Budgets shows the budgets of package links without spending any.
+type Budgets interface {
+	// Budget returns the tenant's budget. The zero Budget means that it is not known.
+	Budget(ctx context.Context, tenantID string) (Budget, error)
+}
+
+// Budget is the budget of package links of one tenant.
+type Budget struct {
+	FreeAt []time.Time   // when each slot can be leased, ascending; an instant in the past means now
+	Hold   time.Duration // how long a slot stays spent after its answer
+	// CooldownUntil is until when nothing is sent, because Defender answered 429; in the past or zero if it may.
+	CooldownUntil time.Time
+}
+
+// Free returns how many slots are free now.
+func (b Budget) Free(now time.Time) int {
+	free := 0
+	for _, at := range b.FreeAt {
+		if !at.After(now) {
+			free++
+		}
+	}
+	return free
+}
+
+// Next returns when the next slot is free: now or later. It is zero if the budget is not known.
+func (b Budget) Next(now time.Time) time.Time { return Slots(b.Hold, b.FreeAt, now, 1) }
