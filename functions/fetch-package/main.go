@@ -69,6 +69,6 @@ func build(environ []string, logger *slog.Logger) (fetch.Handle, error) {
 		NewOwner: rand.Text,
 		Logger:   logger,
 	})
-	handler := fetch.NewHandler(fetcher, s.TenantID, logger)
+	handler := fetch.NewHandler(fetch.Only(s.TenantID, fetcher, time.Now), logger)
 	return fetch.NewPreflight(store, writer).Before(parts.Meter.Fetches(handler.Handle)), nil
 }

@@ -15,6 +15,7 @@ import (
 	"packhorse/functions/internal/wiring"
 	"packhorse/internal/poll"
 	"packhorse/internal/settings"
+	"packhorse/internal/tenant"
 )
 
 func main() {
@@ -51,8 +52,15 @@ func build(logger *slog.Logger) (*poll.Handler, wiring.Parts, error) {
 		Cases:      s.CasePattern,
 		Lookback:   s.Lookback,
 		SweepEvery: s.SweepInterval,
+		Heartbeat:  tenant.Heartbeat(1),
 		Now:        time.Now,
 		Logger:     logger,
 	})
-	return poll.NewHandler(poller, time.Now, logger), parts, nil
+	fleet := poll.NewFleet(poll.FleetConfig{
+		Members: func(context.Context) ([]poll.Member, error) {
+			return []poll.Member{{ID: s.TenantID, Open: func() (*poll.Poller, error) { return poller, nil }}}, nil
+		},
+		Now: time.Now, Logger: logger,
+	})
+	return poll.NewHandler(fleet, time.Now, logger), parts, nil
 }

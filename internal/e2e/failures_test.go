@@ -36,6 +36,7 @@ import (
 	"packhorse/internal/memory"
 	"packhorse/internal/poll"
 	"packhorse/internal/ratelimit"
+	"packhorse/internal/tenant"
 )
 
 const (
@@ -234,6 +235,7 @@ func (w *world) pollOnce(ctx context.Context, p *proc) {
 		Cases:      investigation.CasePattern{},
 		Lookback:   7 * 24 * time.Hour,
 		SweepEvery: 10 * time.Second,
+		Heartbeat:  tenant.Heartbeat(1),
 		Now:        now,
 		Logger:     w.logger(),
 	})

@@ -29,14 +29,13 @@ type Answer struct {
 
 // Handler turns a Ready event into a fetch, and a Decided event into a conclusion.
 type Handler struct {
-	fetcher  *Fetcher
-	tenantID string
-	logger   *slog.Logger
+	tenants *Tenants
+	logger  *slog.Logger
 }
 
-// NewHandler returns a Handler for the tenant's events.
-func NewHandler(fetcher *Fetcher, tenantID string, logger *slog.Logger) *Handler {
-	return &Handler{fetcher: fetcher, tenantID: tenantID, logger: logger}
+// NewHandler returns a Handler for the tenants' events.
+func NewHandler(tenants *Tenants, logger *slog.Logger) *Handler {
+	return &Handler{tenants: tenants, logger: logger}
 }
 
 // Handle fetches the package of the event's action, or concludes the action. It refuses an event that is
@@ -45,14 +44,23 @@ func NewHandler(fetcher *Fetcher, tenantID string, logger *slog.Logger) *Handler
 // written to the ledger, and its lease has to run out; or that an action could not be concluded, and will
 // be handed over again.
 func (h *Handler) Handle(ctx context.Context, e event.Envelope) (Answer, error) {
-	id, err := h.actionOf(e)
+	id, err := actionOf(e)
 	if err != nil {
-		return h.refuse(ctx, slog.LevelError, "", err), nil
+		return h.refuse(ctx, slog.LevelError, id, err), nil
 	}
-	if e.DetailType == event.TypeDecided {
-		return h.answer(ctx, id, h.fetcher.Conclude(ctx, id))
+	fetcher, err := h.tenants.Fetcher(ctx, id.TenantID)
+	switch {
+	case errors.Is(err, ErrUnknownTenant):
+		return h.refuse(ctx, slog.LevelError, id, err), nil
+	case errors.Is(err, ErrSuspended):
+		return h.refuse(ctx, slog.LevelInfo, id, err), nil
+	case err != nil:
+		return Answer{}, err
+	case e.DetailType == event.TypeDecided:
+		return h.answer(ctx, id, fetcher.Conclude(ctx, id))
+	default:
+		return h.answer(ctx, id, fetcher.Fetch(ctx, id))
 	}
-	return h.answer(ctx, id, h.fetcher.Fetch(ctx, id))
 }
 
 // answer logs the result for an action and turns it into an Answer.
@@ -63,20 +71,20 @@ func (h *Handler) answer(ctx context.Context, id investigation.ID, r Result) (An
 	case OutcomeArchived:
 		return h.archived(ctx, answer, r), nil
 	case OutcomeNotCollected:
-		h.logger.WarnContext(ctx, "the package was not collected", slog.String("actionId", id.ActionID),
+		h.logger.WarnContext(ctx, "the package was not collected", slog.String("tenantId", id.TenantID), slog.String("actionId", id.ActionID),
 			slog.String("reason", string(rec.Reason)), slog.String("explanation", rec.Message))
 		answer.Reason = string(rec.Reason)
 	case OutcomeConcluded:
-		h.logger.InfoContext(ctx, "the action is concluded", slog.String("actionId", id.ActionID),
+		h.logger.InfoContext(ctx, "the action is concluded", slog.String("tenantId", id.TenantID), slog.String("actionId", id.ActionID),
 			slog.String("manifest", rec.ManifestKey), slog.Int64("sequence", rec.Seal.Sequence))
 		answer.Key = rec.ManifestKey
 	case OutcomePostponed:
 		answer.Reason, answer.Cause = r.Err.Error(), causeOf(r.Err)
-		h.logger.WarnContext(ctx, "the fetch is postponed", slog.String("actionId", id.ActionID),
+		h.logger.WarnContext(ctx, "the fetch is postponed", slog.String("tenantId", id.TenantID), slog.String("actionId", id.ActionID),
 			slog.Time("dueAt", rec.DueAt), slog.String("cause", string(answer.Cause)),
 			slog.String("error", r.Err.Error()))
 	case OutcomeRefused:
-		return h.refuse(ctx, refusalLevel(r.Err), id.ActionID, r.Err), nil
+		return h.refuse(ctx, refusalLevel(r.Err), id, r.Err), nil
 	default:
 		return Answer{}, r.Err
 	}
@@ -99,25 +107,25 @@ func (h *Handler) archived(ctx context.Context, answer Answer, r Result) Answer 
 	rec := r.Record
 	if r.Err != nil {
 		h.logger.WarnContext(ctx, "the package is stored, but the action is not concluded yet",
-			slog.String("actionId", rec.ActionID), slog.String("error", r.Err.Error()))
+			slog.String("tenantId", rec.TenantID), slog.String("actionId", rec.ActionID), slog.String("error", r.Err.Error()))
 	}
 	answer.Key, answer.Bytes = rec.Receipt.Key, rec.Receipt.Size
 	answer.ReadySeconds = rec.ArchivedAt.Sub(rec.CompletedAt()).Seconds()
-	h.logger.InfoContext(ctx, "the package is archived", slog.String("actionId", rec.ActionID),
+	h.logger.InfoContext(ctx, "the package is archived", slog.String("tenantId", rec.TenantID), slog.String("actionId", rec.ActionID),
 		slog.String("key", answer.Key), slog.Int64("bytes", answer.Bytes),
 		slog.String("sha256", rec.Receipt.SHA256), slog.Int("attempts", rec.Attempts),
 		slog.Float64("readySeconds", answer.ReadySeconds))
 	return answer
 }
 
-func (h *Handler) refuse(ctx context.Context, level slog.Level, actionID string, err error) Answer {
-	h.logger.Log(ctx, level, "the event was refused, nothing was done",
-		slog.String("actionId", actionID), slog.String("error", err.Error()))
-	return Answer{Outcome: OutcomeRefused, ActionID: actionID, Reason: err.Error()}
+func (h *Handler) refuse(ctx context.Context, level slog.Level, id investigation.ID, err error) Answer {
+	h.logger.Log(ctx, level, "the event was refused, nothing was done", slog.String("tenantId", id.TenantID),
+		slog.String("actionId", id.ActionID), slog.String("error", err.Error()))
+	return Answer{Outcome: OutcomeRefused, ActionID: id.ActionID, Reason: err.Error()}
 }
 
 // actionOf returns the action an event is about, or an error if the event is not for this function.
-func (h *Handler) actionOf(e event.Envelope) (investigation.ID, error) {
+func actionOf(e event.Envelope) (investigation.ID, error) {
 	ours := e.DetailType == event.TypeReady || e.DetailType == event.TypeDecided
 	if e.Source != event.Source || !ours {
 		return investigation.ID{}, fmt.Errorf("the event is %.64q of %.64q, not %q or %q of %q",
@@ -131,13 +139,14 @@ func (h *Handler) actionOf(e event.Envelope) (investigation.ID, error) {
 	case detail.Version != event.Version:
 		return investigation.ID{}, fmt.Errorf("the event has version %.16q, not %q", detail.Version,
 			event.Version)
-	case detail.TenantID != h.tenantID:
-		return investigation.ID{}, fmt.Errorf("the event is about tenant %.64q, not %q",
-			detail.TenantID, h.tenantID)
+	}
+	tenantID, err := investigation.CanonicalID(detail.TenantID)
+	if err != nil {
+		return investigation.ID{}, fmt.Errorf("read the event's tenant: %w", err)
 	}
 	action, err := investigation.CanonicalID(detail.ActionID)
 	if err != nil {
 		return investigation.ID{}, fmt.Errorf("read the event's action: %w", err)
 	}
-	return investigation.ID{TenantID: detail.TenantID, ActionID: action}, nil
+	return investigation.ID{TenantID: tenantID, ActionID: action}, nil
 }

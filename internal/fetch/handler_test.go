@@ -55,7 +55,7 @@ func handle(t *testing.T, l fetch.Ledger, c fetch.Custody, file string) (fetch.A
 		NewOwner: func() string { return "owner" },
 		Logger:   logger,
 	})
-	answer, err := fetch.NewHandler(fetcher, tenant, logger).Handle(t.Context(), envelope)
+	answer, err := fetch.NewHandler(fetch.Only(tenant, fetcher, time.Now), logger).Handle(t.Context(), envelope)
 	return answer, log.String(), err
 }
 

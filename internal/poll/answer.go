@@ -18,6 +18,10 @@ type Answer struct {
 	HandedOver          int     `json:"handedOver"`   // Ready events that the bus took
 	Decided             int     `json:"settled"`      // Decided events that the bus took
 
+	Tenants        int `json:"tenants"`        // that were served
+	Failing        int `json:"failing"`        // of which a step failed
+	StalestSeconds int `json:"stalestSeconds"` // since the last completed sweep of the tenant that waits the longest
+
 	// As of the last step:
 	Due                int `json:"due"`                // actions with something to do
 	OldestReadySeconds int `json:"oldestReadySeconds"` // age of the oldest due package; 0 if there is none
@@ -38,6 +42,15 @@ func (a Answer) and(next Answer) Answer {
 		Due:                 next.Due,
 		OldestReadySeconds:  next.OldestReadySeconds,
 	}
+}
+
+// beside returns the combined result of two tenants.
+func (a Answer) beside(other Answer) Answer {
+	sum := a.and(other)
+	sum.Due = a.Due + other.Due
+	sum.OldestReadySeconds = max(a.OldestReadySeconds, other.OldestReadySeconds)
+	sum.Tenants, sum.Failing, sum.StalestSeconds = a.Tenants, a.Failing, a.StalestSeconds
+	return sum
 }
 
 func (a *Answer) swept(took time.Duration, completed bool) {

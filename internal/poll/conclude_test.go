@@ -74,6 +74,7 @@ func newBench(t *testing.T, failed int) *bench {
 		Cases:      investigation.DefaultCases(),
 		Lookback:   168 * time.Hour,
 		SweepEvery: 10 * time.Second,
+		Heartbeat:  heartbeat,
 		Now:        func() time.Time { return b.now },
 		Logger:     slog.New(slog.DiscardHandler),
 	})

@@ -17,6 +17,10 @@ const (
 	// after it was created, and the clocks may differ.
 	overlap = 5 * time.Minute
 
+	// askingFailuresMax is how often asking by id may fail before it is given up. A failure of the service itself
+	// shows in whole listings, too, and those do not count.
+	askingFailuresMax = 3
+
 	// waitingMax bounds the waiting actions that are asked for by id. Any others are found in whole listings.
 	waitingMax = 10_000
 )
@@ -29,6 +33,7 @@ type follow struct {
 	wholeAt  time.Time // the same for listings of the whole look-back
 	waiting  map[string]waiting
 	refused  bool // the service does not list by id
+	failures int  // listings that asked by id and failed, since one succeeded
 
 	began time.Time // the listing under way
 	whole bool
@@ -93,6 +98,7 @@ func (f *follow) saw(a investigation.Action, state investigation.State) {
 func (f *follow) end(lookback time.Duration) {
 	f.listedAt = f.began
 	if !f.whole {
+		f.failures = 0
 		return
 	}
 	f.wholeAt = f.began
@@ -101,6 +107,18 @@ func (f *follow) end(lookback time.Duration) {
 			delete(f.waiting, id)
 		}
 	}
+}
+
+// fail notes that the listing failed. The next one is whole, because a service may fail at what it does not
+// understand; if asking by id fails repeatedly, it is given up. fail reports whether that happened now.
+func (f *follow) fail() (gaveUp bool) {
+	if f.whole {
+		return false
+	}
+	f.wholeAt = time.Time{}
+	f.failures++
+	f.refused = f.failures == askingFailuresMax
+	return f.refused
 }
 
 // refuse notes that the service does not list by id: from now on, every listing is whole.

@@ -2,7 +2,9 @@ package poll_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +17,8 @@ import (
 type directory struct {
 	actions  []investigation.Action
 	listings []investigation.Listing
-	cannot   bool // does not list by id
+	cannot   bool  // does not list by id
+	breaks   error // what asking by id ends in
 }
 
 func (d *directory) List(_ context.Context, at investigation.Listing,
@@ -24,6 +27,9 @@ func (d *directory) List(_ context.Context, at investigation.Listing,
 	d.listings = append(d.listings, at)
 	if d.cannot && at.Also != "" {
 		return at, fmt.Errorf("list: %w: 400", investigation.ErrCannotAsk)
+	}
+	if d.breaks != nil && at.Also != "" {
+		return at, d.breaks
 	}
 	var shown []investigation.Action
 	for _, a := range d.actions {
@@ -161,6 +167,35 @@ func TestCannotAsk(t *testing.T) {
 		if last, back := tenant.last(); asking != 1 || back < 168*time.Hour || last.Also != "" ||
 			strings.Count(log.String(), "Defender does not list") != 1 {
 			t.Errorf("asked %d times; the last listing goes back %v; log: %s", asking, back, log.String())
+		}
+	})
+}
+
+// TestAskingBreaks: a service that fails at asking by id is asked three times, each time followed by a whole listing,
+// and then no more. Failures that do not repeat leave things as they were.
+func TestAskingBreaks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tenant := &directory{actions: waiting(1, 1)[0]}
+		var log strings.Builder
+		p := pollerOf(t, tenant, memory.NewLedger(), &log)
+		sweep := func(breaks error) (asking bool) {
+			tenant.breaks = breaks
+			err := p.Sweep(t.Context())
+			last, _ := tenant.last()
+			if asking = last.Also != ""; (err != nil) != (asking && breaks != nil) {
+				t.Errorf("asking for %q: %v", last.Also, err)
+			}
+			time.Sleep(time.Minute)
+			return asking
+		}
+		broken := errors.New("500 Internal Server Error")
+		var got []bool
+		for _, breaks := range []error{nil, nil, broken, broken, nil, nil, broken, broken, broken, broken, broken, broken, broken, nil} {
+			got = append(got, sweep(breaks))
+		}
+		want := []bool{false, true, true, false, true, true, true, false, true, false, true, false, false, false}
+		if !slices.Equal(got, want) || strings.Count(log.String(), "Defender does not list") != 1 {
+			t.Errorf("asked %v, want %v; log: %s", got, want, log.String())
 		}
 	})
 }

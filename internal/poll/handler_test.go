@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ import (
 )
 
 const tenantID = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
+
+// heartbeat is that of a single tenant.
+const heartbeat = 55 * time.Second
 
 // world is a tenant with actions, a bus that takes everything and a budget that is always free.
 type world struct {
@@ -82,14 +86,28 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 		Cases:      investigation.DefaultCases(),
 		Lookback:   168 * time.Hour,
 		SweepEvery: 10 * time.Second,
+		Heartbeat:  heartbeat,
 		Now:        time.Now,
 		Logger:     logger,
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
-	answer, err := poll.NewHandler(poller, time.Now, logger).Handle(ctx)
+	answer, err := poll.NewHandler(fleetOf(logger, poller), time.Now, logger).Handle(ctx)
 	return answer, time.Since(began), log.String(), err
+}
+
+// fleetOf returns a fleet of these pollers.
+func fleetOf(logger *slog.Logger, pollers ...*poll.Poller) *poll.Fleet {
+	var members []poll.Member
+	for i, p := range pollers {
+		members = append(members, poll.Member{
+			ID: fmt.Sprint("tenant ", i), Open: func() (*poll.Poller, error) { return p, nil },
+		})
+	}
+	return poll.NewFleet(poll.FleetConfig{
+		Members: func(context.Context) ([]poll.Member, error) { return members, nil }, Now: time.Now, Logger: logger,
+	})
 }
 
 // untilDefender moves a bubble's clock, which starts in 2000, to a year in which Defender exists.
@@ -142,7 +160,7 @@ func TestTickCounts(t *testing.T) {
 		}
 		answer.OldestReadySeconds = 0
 		want := poll.Answer{Sweeps: w.listed, Completed: w.listed, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1,
-			HandedOver: w.ready, Decided: w.decided, Due: 2}
+			HandedOver: w.ready, Decided: w.decided, Tenants: 1, Due: 2}
 		if answer != want || w.ready < 2 || w.decided != 1 || w.listed < 2 {
 			t.Errorf("got %+v, want %+v", answer, want)
 		}

@@ -58,7 +58,7 @@ func (p *Poller) tell(ctx context.Context, next func(tenant.Health) tenant.Healt
 	}
 	if p.health.known {
 		p.health.now = next(p.health.now)
-		if !p.health.now.Worth(p.health.stored) {
+		if !p.health.now.Worth(p.health.stored, p.heartbeat) {
 			return
 		}
 		err = p.healths.SetHealth(ctx, p.tenantID, p.health.now)
@@ -78,7 +78,7 @@ func NoteFailure(ctx context.Context, store HealthStore, tenantID string, now ti
 		return err
 	}
 	next := stored.Failed(now, brief(failure))
-	if !next.Worth(stored) {
+	if !next.Worth(stored, tenant.Heartbeat(1)) {
 		return nil
 	}
 	return store.SetHealth(ctx, tenantID, next)

@@ -44,7 +44,7 @@ func patient(w *world, store *healths, log *strings.Builder) *poll.Poller {
 	w.actions = []investigation.Action{someAction("Pending", time.Second)}
 	return poll.New(poll.Config{
 		Defender: w, Ledger: store.Ledger, Health: store, Bus: w, Budget: w, TenantID: tenantID,
-		Cases: investigation.DefaultCases(), Lookback: 168 * time.Hour, SweepEvery: 10 * time.Second,
+		Cases: investigation.DefaultCases(), Lookback: 168 * time.Hour, SweepEvery: 10 * time.Second, Heartbeat: heartbeat,
 		Now: time.Now, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 }
@@ -149,7 +149,7 @@ func TestHealthOfOtherSweeps(t *testing.T) {
 		tenant, store := &long{pages: waiting(3, 4)}, &healths{Ledger: memory.NewLedger()}
 		p := poll.New(poll.Config{
 			Defender: tenant, Ledger: store.Ledger, Health: store, Bus: &free{}, Budget: &free{}, TenantID: tenantID,
-			Lookback: 168 * time.Hour, SweepEvery: 10 * time.Second, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			Lookback: 168 * time.Hour, SweepEvery: 10 * time.Second, Heartbeat: heartbeat, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 		for sweep, want := range []int{0, 0, 1} {
 			if err := p.Sweep(t.Context()); err != nil || store.writes != want {

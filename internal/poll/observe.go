@@ -79,6 +79,7 @@ func (o *observation) one(ctx context.Context, a investigation.Action,
 				return
 			}
 			o.inARow = 0
+			p.quietUntil = time.Time{}
 		}
 		after = rec.State
 		o.step.did.observed(before, after)

@@ -3,8 +3,8 @@
 //
 // A [Poller] takes steps. Each step lists the tenant's actions if that is due, hands over decided actions
 // that still have to be recorded and announced, and dispatches ready actions for which a slot of the
-// budget is about to be free. [Poller.Tick] takes steps for one invocation of the poller Lambda; a
-// long-running process takes them one after another, and waits until [Progress.Next] in between.
+// budget is about to be free. A [Fleet] takes the steps of many tenants for one invocation of the poller
+// Lambda; a long-running process takes them one after another, and waits until [Progress.Next] in between.
 //
 // The memory of a Poller only saves work: a new one over the same ledger does the same, but has to read
 // the known states once more.
@@ -15,15 +15,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/pause"
 )
 
 const (
 	// horizon is how far ahead a step looks for due work, to time the next step for it.
 	horizon = time.Minute
+
+	// lookAhead is how far ahead a step asks the ledger for due work: longer than any lease.
+	lookAhead = 15 * time.Minute
 
 	// dueMax bounds the records that one step reads from a lane: far more than a minute's budget, and
 	// enough for the announcements after an outage.
@@ -49,6 +52,7 @@ type Poller struct {
 	cases      investigation.CasePattern
 	lookback   time.Duration
 	sweepEvery time.Duration
+	heartbeat  time.Duration
 	now        func() time.Time
 	logger     *slog.Logger
 
@@ -63,6 +67,8 @@ type Poller struct {
 	postponed time.Time // Defender asked not to be listed before this
 	young     bool      // the last listing showed a young waiting action
 	busy      bool      // as of the last step
+
+	quietUntil time.Time // nothing becomes due before this, unless a sweep changes a record
 }
 
 // Config is what a [Poller] works with. Every field is required.
@@ -81,6 +87,9 @@ type Config struct {
 	// SweepEvery is the pause between sweeps while actions are young or ready. Otherwise it is a minute.
 	SweepEvery time.Duration
 
+	// Heartbeat is how often an unchanged health is stored again.
+	Heartbeat time.Duration
+
 	Now    func() time.Time
 	Logger *slog.Logger
 }
@@ -89,7 +98,7 @@ type Config struct {
 func New(c Config) *Poller {
 	return &Poller{
 		defender: c.Defender, ledger: c.Ledger, healths: c.Health, bus: c.Bus, budget: c.Budget, tenantID: c.TenantID,
-		cases: c.Cases, lookback: c.Lookback, sweepEvery: c.SweepEvery, now: c.Now, logger: c.Logger,
+		cases: c.Cases, lookback: c.Lookback, sweepEvery: c.SweepEvery, heartbeat: c.Heartbeat, now: c.Now, logger: c.Logger,
 		memory: newMemory(), follow: newFollow(), odd: map[string]bool{}, handed: handovers{},
 	}
 }
@@ -111,27 +120,6 @@ type Progress struct {
 	// Bad says that the step's error is only about invalid actions and records. The step is done with all
 	// others.
 	Bad bool
-}
-
-// Tick takes steps until nothing is worth waiting for, or the next step would start after until, and
-// returns their combined result. A failed step does not stop the tick, because failed work is due again
-// and must not hold up the rest; Tick joins the errors.
-func (p *Poller) Tick(ctx context.Context, until time.Time) (Answer, error) {
-	var answer Answer
-	var failures []error
-	for {
-		progress, err := p.Step(ctx)
-		answer = answer.and(progress.Did)
-		if err != nil {
-			failures = append(failures, err)
-		}
-		if !progress.Busy || progress.Next.After(until) || ctx.Err() != nil {
-			return answer, errors.Join(failures...)
-		}
-		if err := pause.For(ctx, progress.Next.Sub(p.now())); err != nil {
-			return answer, errors.Join(append(failures, err)...)
-		}
-	}
 }
 
 // Step does what is due now. Each of its three parts runs even if another fails; the error joins
@@ -198,14 +186,27 @@ func (p *Poller) nextSweep() time.Time {
 
 // due returns the records that are due within the horizon, live before backlog, and notes lanes that
 // could not be read.
+//
+// Most tenants have nothing to do most of the time, and asking costs a query a lane. So due looks ahead, and if
+// nothing at all becomes due in that time, it asks again only then, or when a sweep changes a record. A fetcher
+// cannot bring work forward: what it works on is due at the end of its lease, which is sooner.
 func (p *Poller) due(ctx context.Context, s *step) []investigation.Record {
+	now := p.now()
+	if now.Before(p.quietUntil) {
+		return nil
+	}
 	var all []investigation.Record
+	failed := false
 	for _, lane := range investigation.Lanes() {
-		records, err := p.ledger.Due(ctx, p.tenantID, lane, p.now().Add(horizon), dueMax)
+		records, err := p.ledger.Due(ctx, p.tenantID, lane, now.Add(lookAhead), dueMax)
 		all = append(all, records...)
 		if err != nil {
+			failed = true
 			s.add(fmt.Errorf("look for due work in lane %s: %w", lane, err))
 		}
 	}
-	return all
+	if len(all) == 0 && !failed {
+		p.quietUntil = now.Add(lookAhead - horizon)
+	}
+	return slices.DeleteFunc(all, func(rec investigation.Record) bool { return rec.DueAt.After(now.Add(horizon)) })
 }

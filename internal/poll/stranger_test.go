@@ -115,6 +115,7 @@ func TestOneActionDoesNotStopTheOthers(t *testing.T) {
 			Cases:      investigation.DefaultCases(),
 			Lookback:   168 * time.Hour,
 			SweepEvery: 10 * time.Second,
+			Heartbeat:  heartbeat,
 			Now:        func() time.Time { return now },
 			Logger:     slog.New(slog.DiscardHandler),
 		})

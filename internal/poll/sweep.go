@@ -60,13 +60,15 @@ func (p *Poller) sweep(ctx context.Context, s *step) error {
 	case errors.Is(err, investigation.ErrCannotAsk):
 		p.follow.refuse()
 		p.listing, p.sweptAt = investigation.Listing{}, time.Time{} // the next step lists everything
-		p.logger.WarnContext(ctx, "Defender does not list actions by id; every sweep lists the whole look-back instead",
-			slog.String("error", err.Error()))
+		p.tellCannotAsk(ctx, err)
 		return nil
 	case ok: // the listing continues at that time
 		p.postponed = postponed.RetryAt
 	case err != nil, o.broken:
 		p.listing = investigation.Listing{} // start over, because new actions come first
+		if err != nil && ctx.Err() == nil && p.follow.fail() {
+			p.tellCannotAsk(ctx, err)
+		}
 	case at.Done:
 		p.follow.end(p.lookback)
 		if p.follow.whole {
@@ -78,6 +80,11 @@ func (p *Poller) sweep(ctx context.Context, s *step) error {
 		return fmt.Errorf("list the tenant's actions: %w", err)
 	}
 	return nil
+}
+
+func (p *Poller) tellCannotAsk(ctx context.Context, err error) {
+	p.logger.WarnContext(ctx, "Defender does not list actions by id; every sweep lists the whole look-back instead",
+		slog.String("tenantId", p.tenantID), slog.String("error", err.Error()))
 }
 
 // report logs the error of each invalid row once.

@@ -87,6 +87,7 @@ func pollerOf(t *testing.T, tenant poll.Defender, ledger poll.Ledger, log *strin
 		Cases:      investigation.DefaultCases(),
 		Lookback:   168 * time.Hour,
 		SweepEvery: 10 * time.Second,
+		Heartbeat:  heartbeat,
 		Now:        time.Now,
 		Logger:     slog.New(slog.NewTextHandler(log, nil)),
 	})

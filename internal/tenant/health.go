@@ -13,9 +13,13 @@ type Health struct {
 	Message      string    // why the last sweep failed; free of links and tokens
 }
 
-// Heartbeat is how often a Health is stored again while nothing changes, so that readers see that sweeps go
-// on. It is a little less than a minute, so that a poller that sweeps once a minute stores every sweep.
-const Heartbeat = 55 * time.Second
+// Heartbeat returns how often a Health is stored again while nothing changes, so that readers see that sweeps go
+// on. For a single tenant it is a little less than a minute, so that a poller that sweeps once a minute stores
+// every sweep. It grows with the number of tenants, because each write costs money: all of them together make
+// at most one write every two seconds.
+func Heartbeat(tenants int) time.Duration {
+	return max(55*time.Second, time.Duration(tenants)*2*time.Second)
+}
 
 // Succeeded returns the health after a successful sweep.
 func (Health) Succeeded(now time.Time) Health {
@@ -34,8 +38,8 @@ func (h Health) Failed(now time.Time, message string) Health {
 
 // Worth reports whether h is worth storing over stored: the tenant began or stopped failing, or the heartbeat
 // is due. Another message alone is not, because some services put a new number into every answer.
-func (h Health) Worth(stored Health) bool {
-	return h.FailingSince != stored.FailingSince || h.TriedAt.Sub(stored.TriedAt) >= Heartbeat
+func (h Health) Worth(stored Health, heartbeat time.Duration) bool {
+	return h.FailingSince != stored.FailingSince || h.TriedAt.Sub(stored.TriedAt) >= heartbeat
 }
 
 func cut(t time.Time) time.Time { return t.Round(0).UTC().Truncate(time.Millisecond) }

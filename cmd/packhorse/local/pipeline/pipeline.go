@@ -12,6 +12,7 @@ import (
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/poll"
+	"packhorse/internal/tenant"
 )
 
 const (
@@ -104,6 +105,7 @@ func New(c Config) *Pipeline {
 			Cases:      c.Cases,
 			Lookback:   c.Lookback,
 			SweepEvery: c.Every,
+			Heartbeat:  tenant.Heartbeat(1),
 			Now:        c.Now,
 			Logger:     c.Logger,
 		}),

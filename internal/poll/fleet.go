@@ -1,0 +1,257 @@
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// atOnce is how many tenants take a step at the same time. Most of a step is waiting for Defender.
+	atOnce = 50
+
+	// strugglingAtOnce is how many of those may be tenants whose last step failed, so that tenants whose
+	// connections hang leave room for the others.
+	strugglingAtOnce = 5
+
+	// stepMax bounds one step of one tenant: a listing, and then the work that is due.
+	stepMax = 45 * time.Second
+
+	// backoffMin is the pause of a tenant after a failed step. It doubles with each failure in a row, up to
+	// backoffMax, so that a tenant that is mended is noticed soon.
+	backoffMin = 15 * time.Second
+	backoffMax = 4 * time.Minute
+)
+
+// Member is one tenant of a fleet.
+type Member struct {
+	ID string
+	// Version changes with the tenant's settings. A Poller of an earlier version is replaced.
+	Version string
+	// Open makes the tenant's Poller. Nothing is sent before its first step.
+	Open func() (*Poller, error)
+}
+
+// FleetConfig is what a [Fleet] works with. Every field is required.
+type FleetConfig struct {
+	// Members returns the tenants to serve now.
+	Members func(ctx context.Context) ([]Member, error)
+
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Fleet serves many tenants in turn, the least recently swept first. Each tenant takes its steps by itself: none
+// waits for another's failure, throttle or backlog. It is not safe for concurrent use.
+type Fleet struct {
+	members func(ctx context.Context) ([]Member, error)
+	now     func() time.Time
+	logger  *slog.Logger
+
+	served map[string]*served
+}
+
+// served is a tenant with its Poller.
+type served struct {
+	id, version string
+	poller      *Poller
+	broken      error     // why it has no Poller
+	nextAt      time.Time // when its next step is due
+	failures    int       // steps in a row that failed
+
+	// Of the tick under way:
+	did    Answer
+	failed bool // a step failed
+}
+
+// NewFleet returns a Fleet without tenants. Its memory of them lives as long as the Fleet.
+func NewFleet(c FleetConfig) *Fleet {
+	return &Fleet{members: c.Members, now: c.Now, logger: c.Logger, served: map[string]*served{}}
+}
+
+// Tick serves every tenant once, and those with something worth waiting for until then. It returns the combined
+// result. A tenant's failure does not affect the others; the error joins them all, and Answer.Failing says how
+// many tenants had one. Failed work is due again.
+func (f *Fleet) Tick(ctx context.Context, until time.Time) (Answer, error) {
+	err := f.refresh(ctx)
+	if err != nil {
+		return Answer{}, err
+	}
+	t := tick{fleet: f, until: until, ended: make(chan struct{}, 1)}
+	for _, s := range f.served {
+		s.did, s.failed = Answer{}, s.broken != nil
+		if s.broken == nil {
+			t.waiting = append(t.waiting, s)
+		} else {
+			t.failures.add(fmt.Errorf("tenant %s: %w", s.id, s.broken))
+		}
+	}
+	t.run(ctx)
+	return f.result(), errors.Join(t.failures.join(), context.Cause(ctx))
+}
+
+// result combines what the tenants did in this tick.
+func (f *Fleet) result() Answer {
+	answer := Answer{Tenants: len(f.served)}
+	for _, s := range f.served {
+		answer = answer.beside(s.did)
+		if s.failed {
+			answer.Failing++
+		}
+		answer.StalestSeconds = max(answer.StalestSeconds, s.stale(f.now()))
+	}
+	return answer
+}
+
+// stale returns for how many seconds the tenant has not been swept, as far as this process knows.
+func (s *served) stale(now time.Time) int {
+	if s.poller == nil || s.poller.health.now.SweptAt.IsZero() {
+		return 0
+	}
+	return int(now.Sub(s.poller.health.now.SweptAt).Seconds())
+}
+
+// refresh brings the served tenants up to date with the members.
+func (f *Fleet) refresh(ctx context.Context) error {
+	members, err := f.members(ctx)
+	if err != nil {
+		return fmt.Errorf("list the tenants: %w", err)
+	}
+	current := map[string]bool{}
+	for _, m := range members {
+		current[m.ID] = true
+		s, known := f.served[m.ID]
+		if known && s.version == m.Version && s.broken == nil {
+			continue
+		}
+		s = &served{id: m.ID, version: m.Version}
+		s.poller, s.broken = m.Open()
+		if s.broken != nil {
+			f.logger.ErrorContext(ctx, "cannot serve a tenant: its settings are wrong",
+				slog.String("tenantId", m.ID), slog.String("error", s.broken.Error()))
+		}
+		f.served[m.ID] = s
+	}
+	for id := range f.served {
+		if !current[id] {
+			delete(f.served, id)
+		}
+	}
+	return nil
+}
+
+// tick is one invocation: tenants whose next step is due before its end.
+type tick struct {
+	fleet *Fleet
+	until time.Time
+	ended chan struct{} // holds a token if a step has ended since the loop last looked
+
+	mu         sync.Mutex // guards the fields below
+	waiting    []*served  // whose next step may be taken in this tick
+	working    int        // tenants that take a step now
+	struggling int        // those of them whose last step failed
+	failures   errorList
+}
+
+// run takes steps until none is due before the end, or the context ends.
+func (t *tick) run(ctx context.Context) {
+	var work sync.WaitGroup
+	defer work.Wait()
+	for ctx.Err() == nil {
+		next, wake, over := t.take()
+		switch {
+		case over:
+			return
+		case next != nil:
+			work.Go(func() { t.step(ctx, next) })
+		default:
+			t.wait(ctx, wake)
+		}
+	}
+}
+
+// wait waits until a step ends, or until the time to wake, unless that is zero.
+func (t *tick) wait(ctx context.Context, wake time.Time) {
+	if !wake.IsZero() {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, wake.Sub(t.fleet.now()))
+		defer stop()
+	}
+	select {
+	case <-t.ended:
+	case <-ctx.Done():
+	}
+}
+
+// take returns the tenant whose step has been due the longest, if there is room for it. Otherwise it returns when
+// to look again: the zero time means when a step ends. over says that the tick has nothing left to do.
+func (t *tick) take() (next *served, wake time.Time, over bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	slices.SortStableFunc(t.waiting, func(a, b *served) int { return a.nextAt.Compare(b.nextAt) })
+	now := t.fleet.now()
+	for i, s := range t.waiting {
+		switch {
+		case t.working == atOnce:
+			return nil, time.Time{}, false
+		case s.nextAt.After(t.until):
+			return nil, time.Time{}, t.working == 0
+		case s.nextAt.After(now):
+			return nil, s.nextAt, false
+		case s.failures > 0 && t.struggling == strugglingAtOnce:
+			continue
+		}
+		t.waiting = slices.Delete(t.waiting, i, i+1)
+		t.working++
+		if s.failures > 0 {
+			t.struggling++
+		}
+		return s, time.Time{}, false
+	}
+	return nil, time.Time{}, t.working == 0
+}
+
+// step takes one step of a tenant.
+func (t *tick) step(ctx context.Context, s *served) {
+	struggled := s.failures > 0
+	bounded, cancel := context.WithTimeout(ctx, stepMax)
+	progress, err := s.poller.Step(bounded)
+	cancel()
+	s.nextAt = progress.Next
+	if err == nil || progress.Bad {
+		s.failures = 0
+	} else {
+		s.failures++
+		if again := t.fleet.now().Add(backoff(s.failures)); again.After(s.nextAt) {
+			s.nextAt = again
+		}
+	}
+	s.did = s.did.and(progress.Did)
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.working--
+	if struggled {
+		t.struggling--
+	}
+	if err != nil {
+		s.failed = true
+		t.failures.add(fmt.Errorf("tenant %s: %w", s.id, err))
+	}
+	if progress.Busy {
+		t.waiting = append(t.waiting, s)
+	}
+	select {
+	case t.ended <- struct{}{}:
+	default: // the loop has yet to notice an earlier one
+	}
+}
+
+// backoff returns the pause after the n-th failure in a row.
+func backoff(n int) time.Duration {
+	return min(backoffMin<<min(n-1, 10), backoffMax)
+}
