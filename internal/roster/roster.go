@@ -130,14 +130,11 @@ func (r *Roster) All(ctx context.Context) ([]Member, error) {
 	return all, errors.Join(bad...)
 }
 
-// Get returns a tenant that is served. What it has read of the registry it uses for a minute. The error is an
-// *[UnknownError], a *[SuspendedError], wraps tenant.ErrInvalid, or says that the registry cannot be read.
+// Get is Read, from what was read within the last minute. A caller that keeps tenants itself uses Read, because both
+// times add up.
 func (r *Roster) Get(ctx context.Context, id string) (Member, error) {
-	switch {
-	case r.own != nil && id == r.ownID:
-		return *r.own, nil
-	case r.registry == nil:
-		return Member{}, &UnknownError{id}
+	if id == r.ownID || r.registry == nil {
+		return r.Read(ctx, id)
 	}
 	now := r.now()
 	r.mu.Lock()
@@ -146,22 +143,40 @@ func (r *Roster) Get(ctx context.Context, id string) (Member, error) {
 	if known && now.Before(one.until) {
 		return one.member, one.err
 	}
-	one = kept{until: now.Add(keep)}
+	member, err := r.Read(ctx, id)
+	if err == nil || isVerdict(err) {
+		r.remember(id, kept{member: member, err: err, until: now.Add(keep)}, now)
+	}
+	return member, err
+}
+
+// isVerdict reports whether an error is about the tenant, not about the reading.
+func isVerdict(err error) bool {
+	_, unknown := errors.AsType[*UnknownError](err)
+	_, suspended := errors.AsType[*SuspendedError](err)
+	return unknown || suspended || errors.Is(err, tenant.ErrInvalid)
+}
+
+// Read returns a tenant that is served; it reads the registry each time. The error is an *[UnknownError], a
+// *[SuspendedError], wraps tenant.ErrInvalid, or says that the registry cannot be read.
+func (r *Roster) Read(ctx context.Context, id string) (Member, error) {
+	switch {
+	case r.own != nil && id == r.ownID:
+		return *r.own, nil
+	case r.registry == nil:
+		return Member{}, &UnknownError{id}
+	}
 	entry, err := r.registry.Get(ctx, id)
 	switch {
-	case errors.Is(err, tenant.ErrInvalid):
-		one.err = err
 	case err != nil:
 		return Member{}, err
 	case entry.ID == "":
-		one.err = &UnknownError{id}
+		return Member{}, &UnknownError{id}
 	case entry.State != tenant.Active:
-		one.err = &SuspendedError{entry.ID, entry.Name}
+		return Member{}, &SuspendedError{entry.ID, entry.Name}
 	default:
-		one.member, one.err = r.member(entry)
+		return r.member(entry)
 	}
-	r.remember(id, one, now)
-	return one.member, one.err
 }
 
 // remember keeps what was read, and makes room for it if need be.

@@ -253,3 +253,17 @@ func TestOwnAlone(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestRead: nothing is kept.
+func TestRead(t *testing.T) {
+	w := newWorld(t, variables())
+	entry := w.add(t, tenant.Tenant{ID: conformance.ID(1)})
+	if m, err := w.roster.Read(t.Context(), entry.ID); err != nil || m.Version != entry.Version {
+		t.Errorf("got %+v, %v", m, err)
+	}
+	w.suspend(t, entry)
+	var suspended *roster.SuspendedError
+	if _, err := w.roster.Read(t.Context(), entry.ID); !errors.As(err, &suspended) {
+		t.Errorf("got %v", err)
+	}
+}
