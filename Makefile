@@ -67,7 +67,7 @@ CORE := $(addprefix ./internal/,investigation tenant zipinspect manifest event p
 check: $(LINT) ## format, vet, lint, import rules, tidy modules: silent when green
 	@start=$$SECONDS; \
 	for module in $(MODULES); do \
-	  (cd $$module && go vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./... && go mod tidy -diff); \
+	  (cd $$module && go vet ./... && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./... && go mod tidy -diff); \
 	done; \
 	(cd tools && go mod tidy -diff); \
 	leaks=$$({ go list -deps $(CORE) ./internal/ratelimit | grep -E 'aws-sdk-go-v2|aws-lambda-go|azure-sdk'; \
