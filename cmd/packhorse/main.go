@@ -123,6 +123,7 @@ exactly once, hashed and verified.`,
 		credentialCommand(),
 		versionCommand(),
 		settingsTopic(),
+		credentialsTopic(),
 		manCommand(),
 	)
 	addHabits(root)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
@@ -33,7 +34,7 @@ The tenant and its credential come from the environment:
 
   DEFENDER_TENANT_ID      the tenant's id, a GUID
   DEFENDER_CLIENT_ID      the app registration's id, a GUID
-  DEFENDER_CLIENT_SECRET  a client secret's value
+  DEFENDER_CLIENT_SECRET  a client secret's value; packhorse help credentials has ways without one
   DEFENDER_CLOUD          commercial (default), gcc, gcc-high or dod
 
 Optional settings for locking evidence and for recognizing case ids in comments:
@@ -68,9 +69,7 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
-	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
-		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
+	simulationFlags(flags, &o)
 	flags.StringVar((*string)(&o.Credential), "credential", "",
 		"how the app proves who it is: `KIND` federated, certificate or secret (default: DEFENDER_CREDENTIAL)")
 	flags.BoolVar(&o.UntilIdle, "until-idle", false,
@@ -82,6 +81,13 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 	flags.StringVar(&o.Bucket, "bucket", "", "store packages in the bucket `NAME` instead of the data directory")
 	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
 	return cmd
+}
+
+// simulationFlags adds the flags of a simulated tenant.
+func simulationFlags(flags *pflag.FlagSet, o *local.Options) {
+	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
+	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
+		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
 }
 
 // completeRun rejects flags that contradict each other and sets the default data folder.
