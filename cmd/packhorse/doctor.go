@@ -134,7 +134,8 @@ func (o doctorOptions) checks(ctx context.Context) ([]doctor.Check, func() error
 	}
 	c := cloud.Open(ctx, s, time.Now)
 	tenant := checkup.Tenant{
-		Environ: c.Variables(), Now: time.Now, Parse: settings.ParsePoll, AWS: func(context.Context) (aws.Config, error) { return s.AWS, nil }, Set: c.Set,
+		Environ: c.Variables(), Now: time.Now, Parse: settings.ParsePoll, Set: c.Set, Foreign: true,
+		AWS: func(context.Context) (aws.Config, error) { return s.AWS, nil },
 		Ledger: func(ctx context.Context) (checkup.Ledger, error) {
 			return evidence.OpenLedger(ctx, s.Outputs[stack.OutputLedger], "")
 		},

@@ -15,6 +15,11 @@ func defenderChecks(p TenantPorts) []Check {
 			Run:   asking(p.Token, func(struct{}) Finding { return Good("Entra ID gives one") }),
 		},
 		{
+			Name: "credential", Area: areaDefender, After: []string{nameToken},
+			Looks: "which proof Entra ID accepted, when it expires, and whether its replacement is known there",
+			Run:   asking(p.Credential, func(c Credential) Finding { return judgeCredential(c, p.Now()) }),
+		},
+		{
 			Name: nameRoles, Area: areaDefender, After: []string{nameToken},
 			Looks: "whether the token has the application permission that is needed, and none that is too much",
 			Run:   asking(p.Roles, judgeRoles),

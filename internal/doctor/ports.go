@@ -20,11 +20,12 @@ type TenantPorts struct {
 	Authority, API Look[Answer]
 	Links          Look[[]Answer] // of the link hosts that are whole names; suffixes cannot be looked up
 
-	Token    Look[struct{}]
-	Roles    Look[[]string]
-	List     Look[int] // how many actions the first page has
-	Archived Look[time.Time]
-	Refused  Look[RefusedLinks]
+	Token      Look[struct{}]
+	Credential Look[Credential] // after a token
+	Roles      Look[[]string]
+	List       Look[int] // how many actions the first page has
+	Archived   Look[time.Time]
+	Refused    Look[RefusedLinks]
 }
 
 // SettingsState is what is wrong with the settings.
@@ -57,6 +58,24 @@ type RefusedLinks struct {
 type RefusedError struct{ Text, Advice string }
 
 func (e *RefusedError) Error() string { return e.Text }
+
+// ForeignError reports that only the functions of the stack may use its credential, as it should be.
+type ForeignError struct{ Text string } // what was denied
+
+func (e *ForeignError) Error() string { return e.Text }
+
+// Credential is how the app proved to Entra ID who it is.
+type Credential struct {
+	Kind     tenant.Kind
+	Accepted string  // the name of the proof that Entra ID accepted
+	Proofs   []Proof // all that could be tried, the preferred one first
+}
+
+// Proof is a certificate, a version of a client secret, or an identity that another service vouches for.
+type Proof struct {
+	Name    string    // shows no secret
+	Expires time.Time // zero if unknown, or if it never does
+}
 
 // UnmadeError reports that something does not exist yet, and that packhorse run makes it.
 type UnmadeError struct{ What string }

@@ -225,6 +225,8 @@ func unseen(err error, missing string) Finding {
 	case *DeniedError:
 		return Skip(`have somebody allow you `+e.Action+`: docs/operations.md, "What doctor may read"`,
 			"you may not look: %s is denied", e.Action)
+	case *ForeignError:
+		return Skip("", "only the stack's functions may use its credential (%s): the check sweeps says whether they can", e.Text)
 	case *UnmadeError:
 		return Skip("", "%s", e.Error())
 	}

@@ -187,6 +187,9 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("the error shows the secret %q: %v", secret, err)
 				}
 			}
+			if stood := source.Standing() != (entra.Standing{}); stood != refused.NoRoles() {
+				t.Errorf("the standing is %+v", source.Standing())
+			}
 			calls := a.tokenCalls()
 			if _, err := source.Token(t.Context()); err == nil || a.tokenCalls() != calls {
 				t.Errorf("the next caller asked again immediately: %d calls, then %d", calls, a.tokenCalls())

@@ -48,6 +48,9 @@ type Tenant struct {
 	AWS     func(ctx context.Context) (aws.Config, error)              // for credentials that are kept there
 	Set     func(variable, value string) string                        // the command that changes a setting
 
+	// Foreign says that the credential belongs to a stack's functions, which alone may use it.
+	Foreign bool
+
 	// Ledger opens the ledger. The error is a *doctor.UnmadeError if there is none yet.
 	Ledger func(ctx context.Context) (Ledger, error)
 	// Lists counts the list call; nil if nobody else shares the budget.
@@ -83,7 +86,10 @@ func (t Tenant) Ports() doctor.TenantPorts {
 	}, net.transport, t.Now)
 	ports.Authority, ports.API = net.look(s.AuthorityURL, variableAuthority), net.look(s.APIURL, variableAPI)
 	ports.Links = net.links(s.LinkHosts)
-	ports.Token, ports.Roles = token(app), roles(app)
+	ports.Token, ports.Roles = t.foreign(token(app)), roles(app)
+	ports.Credential = t.accepted(app, credential, entra.Application{
+		TenantID: s.TenantID, ClientID: s.ClientID, AuthorityURL: s.AuthorityURL.String(), Scope: s.Scope,
+	})
 	ports.List = t.list(app, s)
 	ports.Archived, ports.Refused = t.archived(s.TenantID), t.refused(s)
 	return ports
@@ -126,6 +132,7 @@ func (t Tenant) wrong(err error) doctor.SettingsState {
 func blind(p doctor.TenantPorts, err error) doctor.TenantPorts {
 	p.Authority, p.API, p.Links = unable[doctor.Answer](err), unable[doctor.Answer](err), unable[[]doctor.Answer](err)
 	p.Token, p.Roles, p.List = unable[struct{}](err), unable[[]string](err), unable[int](err)
+	p.Credential = unable[doctor.Credential](err)
 	p.Archived, p.Refused = unable[time.Time](err), unable[doctor.RefusedLinks](err)
 	return p
 }
@@ -135,13 +142,13 @@ func unable[T any](err error) doctor.Look[T] {
 }
 
 // token asks for a token. One without roles is for the check of roles to judge.
-func token(app *defender.App) doctor.Look[struct{}] {
-	return func(ctx context.Context) (struct{}, error) {
+func token(app *defender.App) func(context.Context) error {
+	return func(ctx context.Context) error {
 		err := app.SignIn(ctx)
 		if refusal, ok := errors.AsType[*entra.Error](err); ok && refusal.NoRoles() {
-			err = nil
+			return nil
 		}
-		return struct{}{}, refused(err)
+		return err
 	}
 }
 
