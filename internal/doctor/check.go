@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
 )
 
@@ -29,6 +30,10 @@ type Check struct {
 	Area  string   // the heading it is shown under, such as "Evidence bucket"
 	Looks string   // what it looks at, one line for the documentation
 	After []string // names of checks that must not have failed or been skipped; otherwise this one is skipped
+
+	// Unless has names of checks whose failure explains what this one would find; then it is skipped. In contrast to
+	// After, a check that was skipped explains nothing.
+	Unless []string
 
 	// Run looks. It does not change anything and does not spend a call of the budget for links. A failure to
 	// look is a Skipped finding that says why.
@@ -114,7 +119,7 @@ func Run(ctx context.Context, checks []Check, told func(Result)) []Result {
 // wait waits for the checks that come before. It returns a Skipped finding if one of them did not succeed.
 // Checks that are not part of this run do not count.
 func (c Check) wait(ctx context.Context, done map[string]chan struct{}, state func(string) State) (Finding, bool) {
-	for _, name := range c.After {
+	for i, name := range slices.Concat(c.After, c.Unless) {
 		before, ok := done[name]
 		if !ok {
 			continue
@@ -124,7 +129,7 @@ func (c Check) wait(ctx context.Context, done map[string]chan struct{}, state fu
 		case <-ctx.Done():
 			return Skip("", "interrupted"), false
 		}
-		if s := state(name); s == Failed || s == Skipped {
+		if s := state(name); s == Failed || s == Skipped && i < len(c.After) {
 			return Skip("", "needs %s, which %s", name, map[State]string{Failed: "failed", Skipped: "was skipped"}[s]), false
 		}
 	}

@@ -17,6 +17,8 @@ func TestRun(t *testing.T) {
 	checks := []doctor.Check{
 		{Name: "after bad", After: []string{"bad"}, Run: is(doctor.Good("ran"))},
 		{Name: "after skipped", After: []string{"after bad"}, Run: is(doctor.Good("ran"))},
+		{Name: "unless bad", After: []string{"so-so"}, Unless: []string{"bad"}, Run: is(doctor.Good("ran"))},
+		{Name: "unless skipped", Unless: []string{"after bad", "elsewhere"}, Run: is(doctor.Good("ran"))},
 		{Name: "bad", Run: is(doctor.Fail("mend it", "it is broken"))},
 		{Name: "so-so", Run: is(doctor.Warn("look", "it is old"))},
 		{Name: "after so-so", After: []string{"so-so", "elsewhere"}, Run: is(doctor.Good("ran"))},
@@ -27,7 +29,7 @@ func TestRun(t *testing.T) {
 	for _, r := range results {
 		states = append(states, r.State)
 	}
-	want := []doctor.State{doctor.Skipped, doctor.Skipped, doctor.Failed, doctor.Warning, doctor.OK}
+	want := []doctor.State{doctor.Skipped, doctor.Skipped, doctor.Skipped, doctor.OK, doctor.Failed, doctor.Warning, doctor.OK}
 	if !slices.Equal(states, want) || told != len(checks) {
 		t.Errorf("got %v, told %d", states, told)
 	}

@@ -122,7 +122,8 @@ func (p *patient) expect(check string, state doctor.State, says string) doctor.R
 	needs := map[string]bool{check: true} // and all that come after it, however far
 	for range results {
 		for _, r := range results {
-			needs[r.Name] = needs[r.Name] || slices.ContainsFunc(r.After, func(name string) bool { return needs[name] })
+			needs[r.Name] = needs[r.Name] || slices.ContainsFunc(slices.Concat(r.After, r.Unless),
+				func(name string) bool { return needs[name] })
 		}
 	}
 	var found doctor.Result
