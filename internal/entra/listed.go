@@ -49,6 +49,12 @@ func Certificates(text string) ([]Listed, error) {
 	return all, nil
 }
 
+// SecretIs reports whether a stored client secret, bare or in JSON, has this value.
+func SecretIs(text, value string) bool {
+	s, err := NewClientSecret(Text(text), "").parse(text)
+	return err == nil && s.Secret == value
+}
+
 // SecretExpires returns when a stored client secret expires, or zero if its text does not say.
 func SecretExpires(text string) time.Time {
 	s, err := NewClientSecret(Text(text), "").parse(text)

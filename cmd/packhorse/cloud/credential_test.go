@@ -169,3 +169,22 @@ func TestFederationFacts(t *testing.T) {
 		t.Errorf("got %+v, %v", f, err)
 	}
 }
+
+// TestSecretFacts: the placeholder of the template is recognized in either form, and so is what is no secret at all.
+func TestSecretFacts(t *testing.T) {
+	t.Parallel()
+	_, placeholder, _ := strings.Cut(read(t, "template.yaml"), "SecretString: '")
+	placeholder, _, _ = strings.Cut(placeholder, "'\n")
+	for text, want := range map[string]doctor.StackSecret{
+		placeholder: {Placeholder: true}, "replace-me": {Placeholder: true}, "Fake~Value": {}, `{"client_secret":"Fake~Value"}`: {},
+		`{"password":"Fake~Value"}`: {Problem: "lacks \"client_secret\""}, "{": {Problem: "malformed"}, " ": {Problem: "it is empty"},
+	} {
+		found, err := openWith(t, map[string]string{"DefenderSecretArn": "s"}, map[string]any{
+			"GetSecretValue": &secretsmanager.GetSecretValueOutput{SecretString: &text},
+		}).Ports().Secret(t.Context())
+		if err != nil || found.Placeholder != want.Placeholder || (found.Problem == "") != (want.Problem == "") ||
+			!strings.Contains(found.Problem, want.Problem) || strings.Contains(found.Problem, "Fake~Value") {
+			t.Errorf("%s: %+v, %v", text, found, err)
+		}
+	}
+}
