@@ -126,13 +126,18 @@ func TestCredential(t *testing.T) {
 			doctor.Warning, "accepts the previous client secret",
 		},
 		{"DEFENDER_CLIENT_SECRET", "wrong", "token", doctor.Failed, "AADSTS7000215"},
+		{"DEFENDER_TENANT_ID", "00000000-0000-4000-8000-000000000000", "token", doctor.Failed, "AADSTS90002"},
 		{"DEFENDER_CERTIFICATE_FILE", write("old", oldPEM), "credential", doctor.Warning, "(in 12 days)"},
 		{"DEFENDER_CERTIFICATE_FILE", write("both", oldPEM+newPEM), "credential", doctor.Warning, "but not its replacement yet: the certificate"},
 		{"DEFENDER_CERTIFICATE_FILE", write("new", newPEM), "token", doctor.Failed, "AADSTS700027"},
 		{"DEFENDER_CERTIFICATE_FILE", write("past", pastPEM), "token", doctor.Failed, "expired on "},
 		{"DEFENDER_CERTIFICATE_FILE", write("none", ""), "token", doctor.Failed, "it is not PEM with a certificate"},
 	} {
-		results := o.look(map[string]string{test.variable: test.value})
+		variables := map[string]string{test.variable: test.value}
+		if test.variable == "DEFENDER_TENANT_ID" {
+			variables["DEFENDER_CLIENT_SECRET"] = secret
+		}
+		results := o.look(variables)
 		r := results[test.check]
 		if r.State != test.state || !strings.Contains(r.Text, test.says) || (r.Advice == "") != (r.State == doctor.OK) {
 			t.Errorf("%s: %s is %s, want %s with %q: %s; %s", test.value, test.check, r.State, test.state, test.says, r.Text, r.Advice)

@@ -45,10 +45,13 @@ func (e *expiry) look(ctx context.Context, s entra.Standing, now time.Time) {
 		return
 	}
 	e.warned = now
-	message := "the credential expires soon: replace it as docs/credentials.md says"
-	if left <= 0 {
-		message = "the credential has expired by its date: replace it as docs/credentials.md says"
+	known := []any{
+		slog.String("credential", s.Name), slog.String("expires", s.Expires.UTC().Format(time.DateOnly)),
+		slog.Int("days", int(max(0, left.Hours()/24))),
 	}
-	e.logger.WarnContext(ctx, message, slog.String("credential", s.Name),
-		slog.String("expires", s.Expires.UTC().Format(time.DateOnly)), slog.Int("days", int(max(0, left.Hours()/24))))
+	if left <= 0 {
+		e.logger.WarnContext(ctx, "the credential has expired by its date: replace it as docs/credentials.md says", known...)
+		return
+	}
+	e.logger.WarnContext(ctx, "the credential expires soon: replace it as docs/credentials.md says", known...)
 }
