@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,11 +30,11 @@ func (c *Cloud) arnOf(service, what string) string {
 // bothNeed is what both functions do: log, sign in, spend the budget, keep the ledger.
 func (c *Cloud) bothNeed(logs string) []need {
 	w := c.want
-	return append(c.credentialNeeds(), []need{
-		{on: c.arnOf("logs", "log-group:"+logs+":log-stream:x"), actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"}},
+	log := need{on: c.arnOf("logs", "log-group:"+logs+":log-stream:x"), actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"}}
+	return slices.Concat([]need{log}, c.credentialNeeds(), []need{
 		{on: c.arnOf("dynamodb", "table/"+w.Budget), actions: []string{"dynamodb:GetItem", "dynamodb:UpdateItem"}},
 		{on: c.arnOf("dynamodb", "table/"+w.Ledger), actions: []string{"dynamodb:GetItem", "dynamodb:UpdateItem"}},
-	}...)
+	})
 }
 
 // credentialNeeds is what proving the app takes. The policy of the stack's own key allows its use, not the roles'.
