@@ -36,12 +36,18 @@ func (t Tenant) foreign(ask func(ctx context.Context) error) doctor.Look[struct{
 	return func(ctx context.Context) (none struct{}, _ error) {
 		err := ask(ctx)
 		if denial, ok := errors.AsType[smithy.APIError](err); ok && t.Foreign && slices.Contains(deniedCodes, denial.ErrorCode()) {
-			what := denial.ErrorCode()
-			if operation, ok := errors.AsType[*smithy.OperationError](err); ok {
-				what = operation.OperationName + ": " + what
-			}
-			return none, &doctor.ForeignError{Text: what}
+			return none, &doctor.ForeignError{Text: operationOf(err) + ": " + denial.ErrorCode()}
 		}
 		return none, refused(err)
 	}
+}
+
+// operationOf returns the call that failed: the innermost, because getting AWS credentials takes calls, too.
+func operationOf(err error) string {
+	name := "AWS"
+	for operation, ok := errors.AsType[*smithy.OperationError](err); ok; {
+		name = operation.OperationName
+		operation, ok = errors.AsType[*smithy.OperationError](operation.Err)
+	}
+	return name
 }

@@ -16,6 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
+
 	"packhorse/cmd/packhorse/checkup"
 	"packhorse/internal/doctor"
 	"packhorse/internal/mde/mdesim"
@@ -28,6 +34,9 @@ type office struct {
 	*mdesim.Server
 	t      *testing.T
 	config mdesim.Config
+
+	aws     aws.Config
+	foreign bool
 }
 
 func openOffice(t *testing.T) office {
@@ -42,7 +51,7 @@ func openOffice(t *testing.T) office {
 			t.Error(err)
 		}
 	})
-	return office{server, t, config}
+	return office{Server: server, t: t, config: config}
 }
 
 // look returns the results of the checks that ask Entra ID or Defender.
@@ -58,6 +67,7 @@ func (o office) look(variables map[string]string) map[string]doctor.Result {
 	missing := func(context.Context) (checkup.Ledger, error) { return nil, errors.New("no ledger") }
 	ports := checkup.Tenant{
 		Environ: environ, Now: time.Now, Parse: settings.ParseCLI, Set: func(string, string) string { return "" },
+		Foreign: o.foreign, AWS: func(context.Context) (aws.Config, error) { return o.aws, nil },
 		Ledger: missing, Lists: func(context.Context) (ratelimit.Counter, error) { return ratelimit.NewMemory(), nil },
 	}.Ports()
 	results := map[string]doctor.Result{}
@@ -154,6 +164,53 @@ func TestCredential(t *testing.T) {
 		})
 		if len(failed) > 0 {
 			t.Errorf("%s: %q failed, too", test.value, failed)
+		}
+	}
+}
+
+// TestForeignCredential: on one machine it is a failure that AWS denies the use of the credential. That of a stack is for
+// its functions alone.
+func TestForeignCredential(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, certificatePEM := certificate(t, key, 300)
+	o.aws = aws.Config{
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+		APIOptions: []func(*middleware.Stack) error{func(calls *middleware.Stack) error {
+			return calls.Initialize.Add(middleware.InitializeMiddlewareFunc("deny", func(ctx context.Context,
+				_ middleware.InitializeInput, _ middleware.InitializeHandler,
+			) (out middleware.InitializeOutput, metadata middleware.Metadata, err error) {
+				code := "AccessDenied" // as STS writes it
+				if awsmiddleware.GetServiceID(ctx) != "STS" {
+					code = "AccessDeniedException"
+				}
+				return out, metadata, &smithy.GenericAPIError{Code: code}
+			}), middleware.After)
+		}},
+	}
+	for operation, variables := range map[string]map[string]string{
+		"AssumeRole":          {"DEFENDER_CREDENTIAL": "federated", "DEFENDER_IDENTITY_ROLE": "arn:aws:iam::123456789012:role/pk-defender-identity"},
+		"GetWebIdentityToken": {"DEFENDER_CREDENTIAL": "federated"},
+		"GetPublicKey":        {"DEFENDER_CERTIFICATE_KEY_ID": "alias/app", "DEFENDER_CERTIFICATE_PEM": certificatePEM},
+		"GetSecretValue":      {"DEFENDER_CERTIFICATE_SECRET_ID": "app"},
+	} {
+		for foreign, want := range map[bool]doctor.State{true: doctor.Skipped, false: doctor.Failed} {
+			o.foreign = foreign
+			results := o.look(variables)
+			r := results["token"]
+			says := map[bool]string{true: "(" + operation + ": AccessDenied", false: ""}[foreign]
+			if r.State != want || (r.Advice == "") != foreign || !strings.Contains(r.Text, says) {
+				t.Errorf("%s, %t: %s: %s; %s", operation, foreign, r.State, r.Text, r.Advice)
+			}
+			for _, name := range []string{"credential", "roles", "list"} {
+				if results[name].State != doctor.Skipped {
+					t.Errorf("%s, %t: %s is %s: %s", operation, foreign, name, results[name].State, results[name].Text)
+				}
+			}
 		}
 	}
 }
