@@ -181,9 +181,9 @@ func TestForeignCredential(t *testing.T) {
 	o.aws = aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
 		APIOptions: []func(*middleware.Stack) error{func(calls *middleware.Stack) error {
-			return calls.Initialize.Add(middleware.InitializeMiddlewareFunc("deny", func(ctx context.Context,
-				_ middleware.InitializeInput, _ middleware.InitializeHandler,
-			) (out middleware.InitializeOutput, metadata middleware.Metadata, err error) {
+			return calls.Finalize.Add(middleware.FinalizeMiddlewareFunc("deny", func(ctx context.Context,
+				_ middleware.FinalizeInput, _ middleware.FinalizeHandler,
+			) (out middleware.FinalizeOutput, metadata middleware.Metadata, err error) {
 				code := "AccessDenied" // as STS writes it
 				if awsmiddleware.GetServiceID(ctx) != "STS" {
 					code = "AccessDeniedException"

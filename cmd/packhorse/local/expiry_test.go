@@ -1,10 +1,11 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,19 +13,38 @@ import (
 	"packhorse/internal/entra"
 )
 
+// heard is what was logged.
+type heard struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.Write(p)
+}
+
+func (h *heard) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.String()
+}
+
 // TestExpiryIsToldOnceADay: at the start and then once a day, until the replacement is accepted.
 func TestExpiryIsToldOnceADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out heard
 		start := time.Now()
 		old := entra.Standing{Name: "the certificate A1", Expires: start.Add(12*24*time.Hour + time.Hour)}
-		accepted := entra.Standing{} // before the first token
+		var accepted atomic.Pointer[entra.Standing]
+		accepted.Store(&entra.Standing{}) // before the first token
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
 			e := expiry{logger: slog.New(slog.NewTextHandler(&out, nil))}
-			e.watch(ctx, func() entra.Standing { return accepted }, time.Now)
+			e.watch(ctx, func() entra.Standing { return *accepted.Load() }, time.Now)
 		}()
 		told := func(after time.Duration, want int) {
 			t.Helper()
@@ -35,7 +55,7 @@ func TestExpiryIsToldOnceADay(t *testing.T) {
 			}
 		}
 		told(time.Second, 0)
-		accepted = old
+		accepted.Store(&old)
 		told(2*time.Minute, 1)
 		if !strings.Contains(out.String(), `credential="the certificate A1" expires=`+old.Expires.UTC().Format(time.DateOnly)+" days=12") {
 			t.Errorf("told %s", out.String())
@@ -43,14 +63,14 @@ func TestExpiryIsToldOnceADay(t *testing.T) {
 		told(23*time.Hour, 1)
 		told(time.Hour, 2)
 		told(24*time.Hour, 3)
-		accepted = entra.Standing{Name: "the certificate B2", Expires: start.Add(300 * 24 * time.Hour)}
+		accepted.Store(&entra.Standing{Name: "the certificate B2", Expires: start.Add(300 * 24 * time.Hour)})
 		told(48*time.Hour, 3)
-		accepted = entra.Standing{Name: "the client secret", Expires: start}
+		accepted.Store(&entra.Standing{Name: "the client secret", Expires: start})
 		told(2*time.Minute, 4)
 		if !strings.Contains(out.String(), "has expired by its date") {
 			t.Errorf("told %s", out.String())
 		}
-		accepted = entra.Standing{Name: "the federated identity"}
+		accepted.Store(&entra.Standing{Name: "the federated identity"})
 		told(48*time.Hour, 4)
 		stop()
 		<-ended
