@@ -29,7 +29,7 @@ func defenderChecks(p TenantPorts) []Check {
 			Looks: "whether Defender gives links to packages, as far as that shows without asking for one", Run: p.judgePermission,
 		},
 		{
-			Name: "links.hosts", Area: areaDefender, After: []string{nameSettings},
+			Name: "links.hosts", Area: areaDefender, After: []string{nameSettings, nameDatabase},
 			Looks: "whether a package waits because its link leads to a host that is not allowed",
 			Run:   asking(p.Refused, p.judgeRefused),
 		},

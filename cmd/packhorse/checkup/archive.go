@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -104,7 +105,8 @@ func (m *Machine) published(ctx context.Context) ([]string, error) {
 
 // conditions asks the service to write an object that exists, on the condition that it does not, and with the
 // digest of other bytes. A service refuses it for either reason, and writes nothing: the condition because the
-// object is there, the digest because it is wrong.
+// object is there, the digest because it is wrong. The bytes are those that are there, in case that a service
+// ignores both.
 func (m *Machine) conditions(ctx context.Context) (doctor.Conditions, error) {
 	key, err := m.key(ctx)
 	if err != nil {
@@ -115,13 +117,13 @@ func (m *Machine) conditions(ctx context.Context) (doctor.Conditions, error) {
 		return doctor.ConditionsUnknown, err
 	}
 	existing := investigation.SigningKeyKey(key.ID)
-	_, err = a.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &a.bucket, Key: &existing})
+	text, err := a.read(ctx, existing)
 	if err != nil {
-		return doctor.ConditionsUnknown, fmt.Errorf("look at the published key: %w", err)
+		return doctor.ConditionsUnknown, fmt.Errorf("read the published key: %w", err)
 	}
 	condition, wrong := "*", "AAAAAAAAAAAAAAAAAAAAAA=="
 	_, err = a.client.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &a.bucket, Key: &existing, Body: bytes.NewReader([]byte("packhorse doctor")),
+		Bucket: &a.bucket, Key: &existing, Body: bytes.NewReader(text),
 		IfNoneMatch: &condition, ContentMD5: &wrong,
 	})
 	refusal, ok := errors.AsType[smithy.APIError](err)
@@ -135,4 +137,16 @@ func (m *Machine) conditions(ctx context.Context) (doctor.Conditions, error) {
 	default:
 		return doctor.ConditionsUnknown, err
 	}
+}
+
+// keyBytesMax is many times the size of a published key.
+const keyBytesMax = 64 << 10
+
+func (a archived) read(ctx context.Context, key string) (_ []byte, err error) {
+	out, err := a.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &a.bucket, Key: &key})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, out.Body.Close()) }()
+	return io.ReadAll(io.LimitReader(out.Body, keyBytesMax))
 }
