@@ -23,6 +23,7 @@ import (
 	"github.com/versity/versitygw/backend/meta"
 
 	"packhorse/cmd/packhorse/checkup"
+	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/internal/custody"
@@ -43,10 +44,9 @@ type installation struct {
 
 // checkLine is a line of doctor --json.
 type checkLine struct {
-	Event, Name, State, Text, Advice, Next string
-	Version                                int
-	Time                                   time.Time
-	OK, Warnings, Failed, Skipped          int
+	Event, Version, Name, State, Text, Advice, Next string
+	Time                                            time.Time
+	OK, Warnings, Failed, Skipped                   int
 }
 
 func tenantConfig() mdesim.Config {
@@ -133,7 +133,7 @@ func (i *installation) look(args ...string) (checks []checkLine, summary checkLi
 	got = packhorse(i.t, i.variables(), append([]string{"doctor", "--json", "--data", i.data}, args...)...)
 	for _, text := range lines(got.stdout) {
 		var l checkLine
-		if err := json.Unmarshal([]byte(text), &l); err != nil || l.Version != 1 || l.Time.IsZero() {
+		if err := json.Unmarshal([]byte(text), &l); err != nil || l.Version != console.LinesVersion || l.Time.IsZero() {
 			i.t.Fatalf("bad line %q: %v", text, err)
 		}
 		checks = append(checks, l)
