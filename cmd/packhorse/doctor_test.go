@@ -353,13 +353,13 @@ func folderFaults() []fault {
 		},
 		{
 			name: "key open", breaks: paste("chmod 644 DATA/signing-key.pem"),
-			check: "key", state: "failed", says: "could sign", advice: "chmod 600",
+			check: "signing.key", state: "failed", says: "could sign", advice: "chmod 600",
 		},
 		{
 			name:   "key damaged",
 			breaks: paste("cp -p DATA/signing-key.pem DATA.key; echo nonsense > DATA/signing-key.pem"),
 			mends:  paste("cp -p DATA.key DATA/signing-key.pem"),
-			check:  "key", state: "failed", says: "not a private key", advice: "backup",
+			check:  "signing.key", state: "failed", says: "not a private key", advice: "backup",
 		},
 		{
 			name: "key of another archive", breaks: func(i *installation) {
@@ -367,7 +367,7 @@ func folderFaults() []fault {
 				i.newKey()
 			},
 			mends: paste("mv DATA.key/* DATA"),
-			check: "key.published", state: "failed", says: "key of another archive", advice: "from a backup",
+			check: "signing.published", state: "failed", says: "key of another archive", advice: "from a backup",
 		},
 		{
 			name: "lock missing", breaks: func(i *installation) {

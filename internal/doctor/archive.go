@@ -16,7 +16,7 @@ func (p MachinePorts) archiveChecks() []Check {
 			Run: asking(p.Lock, p.judgeLock),
 		},
 		{
-			Name: "archive.conditions", Area: areaArchive, After: []string{nameArchive, "key.published"},
+			Name: "archive.conditions", Area: areaArchive, After: []string{nameArchive, "signing.published"},
 			Looks: "whether the archive refuses to overwrite an object, proved with the published key and a digest that is wrong," +
 				" so that nothing can be written",
 			Run: seeing(p.Conditions, "", judgeConditions),

@@ -23,7 +23,7 @@ const (
 	nameFolder     = "data.folder"
 	nameAttributes = "data.attributes"
 	nameDatabase   = "data.database"
-	nameKey        = "key"
+	nameKey        = "signing.key"
 	nameArchive    = "archive"
 )
 
@@ -172,7 +172,7 @@ func (p MachinePorts) keyChecks() []Check {
 			Looks: "whether the signing key is closed to others, and can sign (ECDSA P-256)", Run: seeing(p.Key, "", judgeSigningKey),
 		},
 		{
-			Name: "key.published", Area: areaKey, After: []string{nameKey, nameArchive},
+			Name: "signing.published", Area: areaKey, After: []string{nameKey, nameArchive},
 			Looks: "whether the archive has published this key", Run: p.judgePublished,
 		},
 	}
