@@ -352,6 +352,15 @@ func folderFaults() []fault {
 			check: "data.database", state: "failed", says: "not a database", advice: "backup",
 		},
 		{
+			name: "ledger gone", breaks: paste("mv DATA/packhorse.db DATA.db"), mends: paste("mv DATA.db DATA/packhorse.db"),
+			check: "data.database", state: "failed", says: "it is gone", advice: "from a backup",
+		},
+		{
+			name: "ledger of another program", breaks: func(i *installation) { i.query("ALTER TABLE chains RENAME TO links") },
+			mends: func(i *installation) { i.query("ALTER TABLE links RENAME TO chains") },
+			check: "data.database", state: "failed", says: "another program's", advice: "from a backup",
+		},
+		{
 			name: "key open", breaks: paste("chmod 644 DATA/signing-key.pem"),
 			check: "signing.key", state: "failed", says: "could sign", advice: "chmod 600",
 		},

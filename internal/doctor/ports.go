@@ -82,8 +82,9 @@ type MachinePorts struct {
 	Lock       Look[bool] // whether the archive takes locked objects
 	Conditions Look[Conditions]
 
-	Health Look[tenant.Health]
-	Work   Look[MachineWork]
+	Process Look[Process]
+	Health  Look[tenant.Health]
+	Work    Look[MachineWork]
 }
 
 // MachineWanted is how the machine is used.
@@ -110,11 +111,16 @@ type OpenFile struct {
 // Origin says whose packages a data folder has.
 type Origin struct{ Simulated, Wanted bool }
 
-// Database is the version of the ledger's file. Foreign says why it cannot be used at all.
+// Database is the version of the ledger's file. Foreign says why it cannot be used at all, and Lost that it is not
+// there, although the folder was used.
 type Database struct {
 	Version, Known int
 	Foreign        string
+	Lost           bool
 }
+
+// Process is another process that has the ledger open; its ID is 0 if there is none.
+type Process struct{ ID int }
 
 // Disk is the space on the disk of the archive, in bytes.
 type Disk struct {
