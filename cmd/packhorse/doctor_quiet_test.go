@@ -7,7 +7,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/internal/mde/mdesim"
@@ -63,5 +65,38 @@ func TestDoctorChangesNothing(t *testing.T) {
 			len(now.BrokenRules) > 0 {
 			t.Errorf("version %s: the calls were %v, now %+v", version, calls, now)
 		}
+	}
+}
+
+// TestDoctorOtherApp: a package that another app archived does not prove that this one may request links.
+func TestDoctorOtherApp(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	config := tenantConfig()
+	config.ClientID = "11111111-2222-4333-8444-555555555555"
+	i.move(serveTenant(t, config, time.Now))
+	i.environ["DEFENDER_CLIENT_ID"] = config.ClientID
+	checks, _, _ := i.look()
+	for _, c := range checks {
+		want := map[bool]string{true: "skipped", false: "ok"}[c.Name == "links.permission"]
+		if c.State != want {
+			t.Errorf("%s is %s: %s", c.Name, c.State, c.Text)
+		}
+	}
+}
+
+// TestDoctorTenant: doctor has the settings of one tenant, and refuses to speak about another.
+func TestDoctorTenant(t *testing.T) {
+	t.Parallel()
+	s := serveTenant(t, tenantConfig(), time.Now)
+	environ := environment(s, "DEFENDER_TENANT_ID", realTenant)
+	data := filepath.Join(t.TempDir(), "data")
+	other := "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
+	if got := packhorse(t, environ, "doctor", "--data", data, "--tenant", other); got.code != exitUsage ||
+		!strings.Contains(got.stderr, realTenant) {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
+	if got := packhorse(t, environ, "doctor", "--data", data, "--tenant", strings.ToUpper(realTenant)); got.code != exitDone {
+		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 }

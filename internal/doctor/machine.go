@@ -38,7 +38,7 @@ const (
 // Machine returns the checks of one machine: its disk, its archive and its ledger. They come after those of
 // [Tenant].
 func Machine(p MachinePorts) []Check {
-	return limited(slices.Concat(p.folderChecks(), p.keyChecks(), p.archiveChecks(), []Check{
+	return slices.Concat(p.folderChecks(), p.keyChecks(), p.archiveChecks(), []Check{
 		{
 			Name: "sweeps", Area: areaWork, After: []string{nameSettings, nameList, nameDatabase},
 			Looks: "when the tenant was last swept successfully, and whether a process works in the folder", Run: p.sweeps,
@@ -47,7 +47,7 @@ func Machine(p MachinePorts) []Check {
 			Name: "packages", Area: areaWork, After: []string{nameSettings, nameDatabase},
 			Looks: "whether a package waits for a person", Run: seeing(p.Work, "", p.judgeStuck),
 		},
-	}))
+	})
 }
 
 func (p MachinePorts) folderChecks() []Check {

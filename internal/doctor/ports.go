@@ -22,9 +22,11 @@ type TenantPorts struct {
 
 	Token    Look[struct{}]
 	Roles    Look[[]string]
-	List     Look[int] // how many actions the first page has
-	Archived Look[time.Time]
-	Refused  Look[RefusedLinks]
+	List     Look[int]       // how many actions the first page has
+	Archived Look[time.Time] // when a package was last archived with the present app; zero if that is not known
+
+	Refused   Look[RefusedLinks]
+	Forbidden Look[Forbidden]
 }
 
 // SettingsState is what is wrong with the settings.
@@ -51,6 +53,14 @@ type Answer struct {
 type RefusedLinks struct {
 	Hosts   []string
 	Allowed []string // the setting as it is
+}
+
+// Forbidden is the last package whose link Defender refused for want of a permission. The zero Forbidden says that
+// none waits for that.
+type Forbidden struct {
+	Action  string
+	Message string
+	Until   time.Time // when it is tried again
 }
 
 // RefusedError reports that a service refused what was asked. It needs a person.

@@ -7,6 +7,7 @@ import (
 
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
+	"packhorse/internal/defender"
 	"packhorse/internal/doctor"
 	"packhorse/internal/investigation"
 )
@@ -59,6 +60,19 @@ func (m *Machine) read(ctx context.Context, f func(*embedded.Ledger) error) erro
 	return embedded.Read(ctx, m.path(datafolder.Database), func(ledger *embedded.Ledger, _ *embedded.Counter) error {
 		return f(ledger)
 	})
+}
+
+// linked says whether the app has requested links: others may have archived what the ledger has.
+func (m *Machine) linked(ctx context.Context, app *defender.App) (linked bool, err error) {
+	err = m.usable(ctx)
+	if err != nil {
+		return false, err
+	}
+	err = embedded.Read(ctx, m.path(datafolder.Database), func(_ *embedded.Ledger, counter *embedded.Counter) (err error) {
+		linked, err = app.Linked(ctx, counter)
+		return err
+	})
+	return linked, err
 }
 
 // process says which other process has the ledger open.

@@ -41,7 +41,7 @@ func (m *Machine) Tenant() doctor.TenantPorts {
 	return Tenant{
 		Environ: settings.Map(m.Environ), Now: m.Now, Parse: settings.ParseCLI,
 		Set:    func(variable, value string) string { return "export " + variable + "=" + value },
-		Ledger: m.ledger,
+		Ledger: m.ledger, Linked: m.linked,
 		Lists: func(ctx context.Context) (ratelimit.Counter, error) {
 			db, err := m.database(ctx)
 			if err != nil { // then nobody else counts here

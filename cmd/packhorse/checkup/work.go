@@ -55,7 +55,7 @@ func (m *Machine) work(tenantID string) doctor.Look[doctor.MachineWork] {
 	}
 }
 
-// stuck picks the ready packages that do not get on, the oldest first. Those whose host is not allowed have a check
+// stuck picks the ready packages that do not get on, the oldest first. Those whose link is refused have checks
 // of their own.
 func stuck(open []investigation.Record, now time.Time) []doctor.StackStuck {
 	var all []doctor.StackStuck
@@ -63,7 +63,7 @@ func stuck(open []investigation.Record, now time.Time) []doctor.StackStuck {
 		if rec.State != investigation.StateReady && rec.State != investigation.StateFetching {
 			continue
 		}
-		if _, isHost := mde.RefusedHost(rec.Message); isHost {
+		if _, isHost := mde.RefusedHost(rec.Message); isHost || rec.Cause == investigation.CauseForbidden {
 			continue
 		}
 		patience, message := complainAfter, rec.Message
