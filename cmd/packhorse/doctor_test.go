@@ -379,6 +379,10 @@ func folderFaults() []fault {
 			check: "signing.published", state: "failed", says: "key of another archive", advice: "from a backup",
 		},
 		{
+			name: "no lock wanted", breaks: func(i *installation) { i.environ["OBJECT_LOCK_MODE"] = "NONE" },
+			check: "archive.lock", state: "warning", says: "can be deleted", advice: "export OBJECT_LOCK_MODE=GOVERNANCE",
+		},
+		{
 			name: "lock missing", breaks: func(i *installation) {
 				if err := (meta.XattrMeta{}).DeleteAttribute(filepath.Join(i.data, datafolder.S3, datafolder.Bucket), "", "bucket-lock"); err != nil {
 					i.t.Fatal(err)

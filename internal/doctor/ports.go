@@ -89,8 +89,13 @@ type MachinePorts struct {
 	Published Look[[]string] // the ids of the keys published in the archive
 
 	Archive    Look[struct{}]
-	Lock       Look[bool] // whether the archive takes locked objects
+	Lock       Look[ArchiveLock]
 	Conditions Look[Conditions]
+
+	// What only a bucket of S3 has.
+	Versioning   Look[string] // S3's status: Enabled, Suspended or empty
+	Encryption   Look[string] // the algorithm; empty if it does not encrypt
+	PublicAccess Look[bool]   // whether all four blocks are on
 
 	Process Look[Process]
 	Health  Look[tenant.Health]
@@ -146,6 +151,13 @@ type Key struct {
 	Others  []string // ids of earlier keys
 	Problem string   // why it cannot sign
 	Mode    fs.FileMode
+}
+
+// ArchiveLock is how evidence is locked: the settings' mode, which is empty if they want no lock, and whether the
+// archive takes such objects.
+type ArchiveLock struct {
+	Mode  string
+	Takes bool
 }
 
 // Conditions says whether a service honors conditional writes.

@@ -80,17 +80,19 @@ func (m *Machine) ready(ctx context.Context) (struct{}, error) {
 	return struct{}{}, nil
 }
 
-func (m *Machine) lock(lock investigation.Lock) doctor.Look[bool] {
-	return func(ctx context.Context) (bool, error) {
+func (m *Machine) lock(lock investigation.Lock) doctor.Look[doctor.ArchiveLock] {
+	return func(ctx context.Context) (doctor.ArchiveLock, error) {
+		found := doctor.ArchiveLock{Mode: lock.Mode}
 		a, err := m.open(ctx)
 		if err != nil {
-			return false, err
+			return found, err
 		}
 		err = a.as(m, lock).Ready(ctx)
+		found.Takes = err == nil
 		if errors.Is(err, archive.ErrUnlockable) {
-			return false, nil
+			return found, nil
 		}
-		return err == nil, err
+		return found, err
 	}
 }
 

@@ -64,6 +64,7 @@ func (m *Machine) Ports() doctor.MachinePorts {
 		Folder: m.folder, Files: m.files, Origin: m.origin(s.TenantID), Attributes: m.attributes,
 		Database: m.version, Disk: m.disk(s.TenantID), Key: m.key,
 		Archive: m.ready, Published: m.published, Lock: m.lock(s.Lock()), Conditions: m.conditions,
+		Versioning: m.versioning, Encryption: m.encryption, PublicAccess: m.publicAccess,
 		Process: m.process(), Health: m.health(s.TenantID), Work: once(m.work(s.TenantID)),
 	}
 }
