@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
+	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/evidence"
@@ -72,6 +73,22 @@ func (m *Machine) ready(ctx context.Context) (struct{}, error) {
 		return struct{}{}, err
 	}
 	err = a.as(m, investigation.Lock{}).Ready(ctx)
+	switch codeOf(err) {
+	case "NotFound", "NoSuchBucket":
+		create := "aws s3api create-bucket --object-lock-enabled-for-bucket --bucket " + m.Want.Bucket
+		if m.Want.Endpoint != "" {
+			create += " --endpoint-url " + console.ShellQuote(m.Want.Endpoint)
+		}
+		return struct{}{}, &doctor.RefusedError{
+			Text:   "the bucket " + m.Want.Bucket + " does not exist",
+			Advice: "check --bucket, --s3-endpoint and AWS_PROFILE, or create it: " + create,
+		}
+	case "Forbidden", "AccessDenied":
+		return struct{}{}, &doctor.RefusedError{
+			Text:   "these AWS credentials may not look at the bucket " + m.Want.Bucket,
+			Advice: "use others (AWS_PROFILE), or have them allowed s3:ListBucket",
+		}
+	}
 	if err != nil {
 		return struct{}{}, &doctor.RefusedError{
 			Text: investigation.Redact(err.Error()), Advice: "check --bucket, --s3-endpoint, AWS_REGION and AWS_PROFILE",

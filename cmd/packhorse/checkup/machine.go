@@ -143,7 +143,7 @@ func (m *Machine) origin(tenantID string) doctor.Look[doctor.Origin] {
 	}
 }
 
-func (m *Machine) attributes(context.Context) (error, error) { //nolint:revive,staticcheck // the first is what was found
+func (m *Machine) attributes(context.Context) (error, error) { //nolint:revive // the first is what was found
 	if m.Want.Bucket != "" {
 		return nil, nil
 	}

@@ -15,7 +15,7 @@ import (
 // Version reads the schema version of a file, and returns the one that this program knows. It changes nothing:
 // [OpenDB] upgrades the file. The error wraps [ErrNotOurs] if it is not a ledger; a later version is no error.
 func Version(ctx context.Context, path string) (version, known int, err error) {
-	err = readOnly(ctx, path, func(db *DB) error {
+	err = readOnly(path, func(db *DB) error {
 		var all, ours int
 		var err error
 		version, all, ours, err = schemaOf(ctx, db.sql)
@@ -37,7 +37,7 @@ var ErrOtherVersion = errors.New("the database is of another version")
 // upgrade an earlier version, but returns [ErrOtherVersion]. If the file is opened by others meanwhile, f may be
 // called a second time.
 func Read(ctx context.Context, path string, f func(*Ledger, *Counter) error) error {
-	return readOnly(ctx, path, func(db *DB) error {
+	return readOnly(path, func(db *DB) error {
 		version, _, _, err := schemaOf(ctx, db.sql)
 		if err != nil {
 			return err
@@ -52,15 +52,15 @@ func Read(ctx context.Context, path string, f func(*Ledger, *Counter) error) err
 // readOnly opens the database and calls f. Without a write-ahead log nobody has the file open, and SQLite is told
 // that it does not change: otherwise it would create the files of the log. If a log appears meanwhile, what was
 // read may be half of a change, and f is called again with the log.
-func readOnly(ctx context.Context, path string, f func(*DB) error) error {
+func readOnly(path string, f func(*DB) error) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
 	logged := exists(path + "-wal")
-	err = readOnce(ctx, path, !logged, f)
+	err = readOnce(path, !logged, f)
 	if !logged && exists(path+"-wal") {
-		err = readOnce(ctx, path, false, f)
+		err = readOnce(path, false, f)
 	}
 	if err != nil {
 		return fmt.Errorf("read the ledger file %s: %w", path, explain(err))
@@ -68,7 +68,7 @@ func readOnly(ctx context.Context, path string, f func(*DB) error) error {
 	return nil
 }
 
-func readOnce(ctx context.Context, path string, immutable bool, f func(*DB) error) (err error) {
+func readOnce(path string, immutable bool, f func(*DB) error) (err error) {
 	file, err := os.Open(path) //nolint:gosec // the user chooses the data folder
 	if err != nil {
 		return err
