@@ -67,7 +67,7 @@ CORE := $(addprefix ./internal/,investigation tenant zipinspect manifest event p
 check: $(LINT) ## format, vet, lint, import rules, tidy modules: silent when green
 	@start=$$SECONDS; \
 	for module in $(MODULES); do \
-	  (cd $$module && go vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./... && go mod tidy -diff); \
+	  (cd $$module && go vet ./... && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./... && go mod tidy -diff); \
 	done; \
 	(cd tools && go mod tidy -diff); \
 	leaks=$$({ go list -deps $(CORE) ./internal/ratelimit | grep -E 'aws-sdk-go-v2|aws-lambda-go|azure-sdk'; \
@@ -186,11 +186,13 @@ cloud-test: $(VENV)/.installed build ## deploy two stacks to a local cloud, invo
 	else echo "NO CONTAINER ENGINE: skipping sam local invoke"; fi; \
 	cd cmd/packhorse && go test -count=1 -tags cloud -timeout 15m $$tests
 
-# make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without PARAMETERS, sam asks.
+# make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without PARAMETERS, sam asks. CERTIFICATE is
+# the file that DefenderCertificatePem is read from: make cannot pass on lines.
+DEPLOY_PARAMETERS = $(PARAMETERS) $(if $(CERTIFICATE),DefenderCertificatePem="\"$$(cat $(CERTIFICATE))\"")
 .PHONY: deploy
 deploy: $(VENV)/.installed ## deploy the stack STACK to the AWS account of your environment
 	$(SAM) build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
-	$(SAM) deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS),--guided)
+	$(SAM) deploy --stack-name $(STACK) $(if $(PARAMETERS),--parameter-overrides $(DEPLOY_PARAMETERS),--guided)
 
 # Use this key to check a manifest if you do not trust the copy in the bucket. It is read from the account
 # of your environment or, with the variables that `make local-up` prints, from the local cloud.
@@ -230,7 +232,7 @@ local-up: $(VENV)/.installed build ## start the local cloud on LOCAL_PORT, and t
 .PHONY: local-deploy
 local-deploy: local-build ## deploy the template, unchanged, to the local cloud
 	$(LOCAL_AWS) $(SAM) deploy --template-file $(LOCAL_DIR)/build/template.yaml --stack-name $(STACK) \
-	  --resolve-s3 --capabilities CAPABILITY_IAM --no-confirm-changeset --no-fail-on-empty-changeset \
+	  --resolve-s3 --capabilities CAPABILITY_NAMED_IAM --no-confirm-changeset --no-fail-on-empty-changeset \
 	  --parameter-overrides $(LOCAL_TENANT)
 
 .PHONY: local-public-key

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/checkup"
@@ -137,7 +138,7 @@ func (o doctorOptions) checks(ctx context.Context) (_ []doctor.Check, tenantID s
 	}
 	c := cloud.Open(ctx, s, time.Now)
 	tenant := checkup.Tenant{
-		Environ: c.Variables(), Now: time.Now, Parse: settings.ParsePoll, Secret: c.Vault().Secret, Set: c.Set,
+		Environ: c.Variables(), Now: time.Now, Parse: settings.ParsePoll, AWS: func(context.Context) (aws.Config, error) { return s.AWS, nil }, Set: c.Set,
 		Ledger: func(ctx context.Context) (checkup.Ledger, error) {
 			return evidence.OpenLedger(ctx, s.Outputs[stack.OutputLedger], "")
 		},

@@ -120,8 +120,10 @@ exactly once, hashed and verified.`,
 		exportCommand(m.Environ),
 		custodyCommand(),
 		publicKeyCommand(),
+		credentialCommand(),
 		versionCommand(),
 		settingsTopic(),
+		credentialsTopic(),
 		manCommand(),
 	)
 	addHabits(root)

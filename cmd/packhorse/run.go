@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
@@ -13,6 +16,7 @@ import (
 	"packhorse/cmd/packhorse/local"
 	"packhorse/cmd/packhorse/simulation"
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 // runCommand returns the run command, whose flags complete the options.
@@ -30,7 +34,7 @@ The tenant and its credential come from the environment:
 
   DEFENDER_TENANT_ID      the tenant's id, a GUID
   DEFENDER_CLIENT_ID      the app registration's id, a GUID
-  DEFENDER_CLIENT_SECRET  a client secret's value
+  DEFENDER_CLIENT_SECRET  a client secret's value; packhorse help credentials has ways without one
   DEFENDER_CLOUD          commercial (default), gcc, gcc-high or dod
 
 Optional settings for locking evidence and for recognizing case ids in comments:
@@ -65,9 +69,9 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
-	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
-		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
+	simulationFlags(flags, &o)
+	flags.StringVar((*string)(&o.Credential), "credential", "",
+		"how the app proves who it is: `KIND` federated, certificate or secret (default: DEFENDER_CREDENTIAL)")
 	flags.BoolVar(&o.UntilIdle, "until-idle", false,
 		"exit once nothing is ready, in flight or unannounced, and every waiting action is at least 30 minutes old")
 	flags.BoolVar(&json, "json", false, "write one JSON object per line to standard output")
@@ -79,8 +83,18 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 	return cmd
 }
 
+// simulationFlags adds the flags of a simulated tenant.
+func simulationFlags(flags *pflag.FlagSet, o *local.Options) {
+	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
+	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
+		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
+}
+
 // completeRun rejects flags that contradict each other and sets the default data folder.
 func completeRun(cmd *cobra.Command, o *local.Options) error {
+	if o.Credential != "" && !slices.Contains(tenant.Kinds(), o.Credential) {
+		return usage(cmd, fmt.Errorf("unknown --credential %.40q: write federated, certificate or secret", o.Credential))
+	}
 	switch {
 	case cmd.Flags().Changed("simulate") && o.Simulate < 1:
 		return usage(cmd, errors.New("--simulate must be 1 or more"))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/simulation"
+	"packhorse/internal/tenant"
 )
 
 // simulateOptions are the flags of `packhorse simulate`.
@@ -21,6 +23,9 @@ type simulateOptions struct {
 	packageSize simulation.Sizes
 	seed        uint64
 	caFile      string
+	credential  tenant.Kind
+
+	certificateFile string
 }
 
 func simulateCommand() *cobra.Command {
@@ -47,6 +52,9 @@ GET /_sim/verdict returns the judge's verdict, PUT /_sim/faults sets fault switc
 				return usage(cmd, fmt.Errorf(
 					"invalid --listen address %q: write host:port, such as 127.0.0.1:8443", o.listen))
 			}
+			if !slices.Contains(tenant.Kinds(), o.credential) {
+				return usage(cmd, fmt.Errorf("unknown --credential %.40q: write federated, certificate or secret", o.credential))
+			}
 			if o.actions < 0 {
 				return usage(cmd, errors.New("--actions must be 0 or more"))
 			}
@@ -58,6 +66,10 @@ GET /_sim/verdict returns the judge's verdict, PUT /_sim/faults sets fault switc
 	flags.IntVar(&o.actions, "actions", 4, "number of actions in the tenant")
 	flags.Var(&o.packageSize, "package-size", "sizes of the packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
 	flags.Uint64Var(&o.seed, "seed", 1, "random seed for ids, hosts and packages")
+	flags.StringVar((*string)(&o.credential), "credential", string(tenant.ClientSecret),
+		"how the app proves who it is: `KIND` federated, certificate or secret")
+	flags.StringVar(&o.certificateFile, "certificate-file", simulation.CertificateFile,
+		"with --credential certificate, write the certificate and its key to this `FILE`")
 	flags.StringVar(&o.caFile, "ca-file", "", "write the root certificate to this `FILE`")
 	return cmd
 }
@@ -71,7 +83,7 @@ func serveSimulation(cmd *cobra.Command, o simulateOptions, host string, port ui
 	plan := simulation.Plan{
 		Seed: o.seed, StartedAt: time.Now().UTC(), Actions: o.actions, Sizes: o.packageSize,
 	}
-	tenant, err := simulation.Serve(cmd.Context(), o.listen, net.JoinHostPort(host, next), plan)
+	tenant, err := simulation.Serve(cmd.Context(), o.listen, net.JoinHostPort(host, next), plan, o.credential, o.certificateFile)
 	if err != nil {
 		return err
 	}

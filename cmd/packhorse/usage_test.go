@@ -174,12 +174,6 @@ func TestBadSettings(t *testing.T) {
 			[]string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID", "DEFENDER_CLOUD", "DEFENDER_API_URL",
 				"DEFENDER_CLIENT_SECRET", "PACKAGE_URI_PER_MINUTE", "LOOKBACK", "SWEEP_INTERVAL"},
 		},
-		"the id of the functions": {
-			[]string{"DEFENDER_TENANT_ID=7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11",
-				"DEFENDER_CLIENT_ID=2b7e1516-28ae-4d2a-abf7-158809cf4f3c",
-				"DEFENDER_SECRET_ID=packhorse/defender"},
-			[]string{"DEFENDER_CLIENT_SECRET"},
-		},
 	} {
 		for _, mode := range [][]string{{}, {"--json"}, {"--until-idle"}} {
 			data := filepath.Join(t.TempDir(), "data")

@@ -34,7 +34,7 @@ type happening struct {
 // happenings has a case for every cause in the table of docs/operations.md, with the wording used
 // there.
 func happenings() []happening {
-	return slices.Concat(silences(), failedTicks(), failedFetches(), blockedFetches(), []happening{
+	return slices.Concat(silences(), failedTicks(), failedFetches(), blockedFetches(), expiries(), []happening{
 		{"StrangerAlarm", "somebody put an object under a key of the archive", strangers},
 		{"ThrottledAlarm", "an analyst's script, or a second stack with its own tables",
 			func(s *site) []datum {

@@ -2,6 +2,8 @@ package alarmtest
 
 import (
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/http"
@@ -21,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"packhorse/internal/entra"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ledger/ledgertables"
@@ -108,6 +111,46 @@ func (s *site) furnish(clientSecret string) {
 		s.t.Fatal(err)
 	}
 	s.environ["SIGNING_KEY_ID"] = *key.KeyMetadata.KeyId
+}
+
+// storeSecret replaces the text of the stack's secret.
+func (s *site) storeSecret(text string) {
+	s.t.Helper()
+	_, err := secretsmanager.NewFromConfig(s.aws).PutSecretValue(s.t.Context(),
+		&secretsmanager.PutSecretValueInput{SecretId: &s.name, SecretString: &text})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// certify makes a key in KMS and its certificate, and lets the app use it instead of the secret.
+func (s *site) certify(expires time.Time) {
+	s.t.Helper()
+	client := kms.NewFromConfig(s.aws)
+	key, err := client.CreateKey(s.t.Context(), &kms.CreateKeyInput{
+		KeySpec: kmstypes.KeySpecRsa2048, KeyUsage: kmstypes.KeyUsageTypeSignVerify,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	made, err := entra.NewKMSKey(client, *key.KeyMetadata.KeyId).SelfSigned(s.t.Context(), "packhorse", time.Now(), expires)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	block, _ := pem.Decode(made.PEM)
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	err = s.tenant.SetRegistration(mdesim.Registration{Certificates: []*x509.Certificate{certificate}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	delete(s.environ, "DEFENDER_SECRET_ID")
+	maps.Copy(s.environ, map[string]string{
+		"DEFENDER_CREDENTIAL": "certificate", "DEFENDER_CERTIFICATE_KEY_ID": *key.KeyMetadata.KeyId,
+		"DEFENDER_CERTIFICATE_PEM": string(made.PEM),
+	})
 }
 
 // ServeHTTP is AWS as the functions see it.

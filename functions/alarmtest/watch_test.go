@@ -115,16 +115,22 @@ func (a alarm) breached(t *testing.T, period []datum) bool {
 	if len(values) == 0 {
 		return a.missing == "breaching"
 	}
-	value := slices.Max(values)
-	if a.statistic == "Sum" {
-		value = 0
+	value := 0.0
+	switch a.statistic {
+	case "Maximum":
+		value = slices.Max(values)
+	case "Minimum":
+		value = slices.Min(values)
+	case "Sum":
 		for _, v := range values {
 			value += v
 		}
-	} else if a.statistic != "Maximum" {
+	default:
 		t.Fatalf("unknown statistic %s", a.statistic)
 	}
 	switch a.comparison {
+	case "LessThanOrEqualToThreshold":
+		return value <= a.threshold
 	case "GreaterThanOrEqualToThreshold":
 		return value >= a.threshold
 	case "LessThanThreshold":

@@ -30,7 +30,7 @@ const lease = 2 * time.Minute
 
 func main() {
 	logger := lambdacontext.NewLogger()
-	invocation, err := build(context.Background(), os.Environ(), logger)
+	invocation, err := build(os.Environ(), logger)
 	if err != nil {
 		// Every invocation says what is wrong: a process that ended would be started again and again.
 		lambda.Start(func(context.Context) error { return err })
@@ -39,13 +39,13 @@ func main() {
 	lambda.Start(invocation)
 }
 
-func build(ctx context.Context, environ []string, logger *slog.Logger) (fetch.Handle, error) {
+func build(environ []string, logger *slog.Logger) (fetch.Handle, error) {
 	environment := settings.Map(environ)
 	s, err := settings.ParseFetch(environment)
 	if err != nil {
 		return nil, err
 	}
-	parts, err := wiring.Build(ctx, s, logger)
+	parts, err := wiring.Build(s, logger)
 	if err != nil {
 		return nil, err
 	}

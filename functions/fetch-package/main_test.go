@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -57,7 +58,11 @@ type site struct {
 
 func openSite(t *testing.T) *site {
 	t.Helper()
-	simulated := mdesim.Defaults()
+	return openTenantSite(t, mdesim.Defaults())
+}
+
+func openTenantSite(t *testing.T, simulated mdesim.Config) *site {
+	t.Helper()
 	server, err := mdesim.Start(t.Context(), simulated, time.Now, "127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -175,14 +180,13 @@ func (s *site) invoke(change map[string]string) (answer fetch.Answer, trouble st
 func (s *site) handle(detailType string, change map[string]string) (answer fetch.Answer, trouble string) {
 	s.t.Helper()
 	var environ []string
-	for name, value := range s.environ {
-		if changed, ok := change[name]; ok {
-			value = changed
-		}
+	changed := maps.Clone(s.environ)
+	maps.Copy(changed, change)
+	for name, value := range changed {
 		environ = append(environ, name+"="+value)
 	}
 	var log bytes.Buffer
-	invocation, err := build(s.t.Context(), environ, slog.New(slog.NewTextHandler(&log, nil)))
+	invocation, err := build(environ, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		return fetch.Answer{}, err.Error()
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
-	"packhorse/functions/internal/metrics"
 	"packhorse/functions/internal/wiring"
 	"packhorse/internal/poll"
 	"packhorse/internal/settings"
@@ -20,7 +19,7 @@ import (
 
 func main() {
 	logger := lambdacontext.NewLogger()
-	handler, meter, err := build(context.Background(), logger)
+	handler, parts, err := build(logger)
 	if err != nil {
 		// Every invocation says what is wrong: a process that ended would be started again and again.
 		lambda.Start(func(context.Context) error { return err })
@@ -28,21 +27,19 @@ func main() {
 	}
 	lambda.Start(func(ctx context.Context) (poll.Answer, error) {
 		answer, err := handler.Handle(ctx)
-		meter.Poll(answer)
+		parts.Meter.Poll(answer, parts.App.Standing().Expires)
 		return answer, err
 	})
 }
 
-func build(ctx context.Context, logger *slog.Logger) (
-	*poll.Handler, *metrics.Meter, error,
-) {
+func build(logger *slog.Logger) (*poll.Handler, wiring.Parts, error) {
 	s, err := settings.ParsePoll(settings.Map(os.Environ()))
 	if err != nil {
-		return nil, nil, err
+		return nil, wiring.Parts{}, err
 	}
-	parts, err := wiring.Build(ctx, s, logger)
+	parts, err := wiring.Build(s, logger)
 	if err != nil {
-		return nil, nil, err
+		return nil, wiring.Parts{}, err
 	}
 	poller := poll.New(poll.Config{
 		Defender:   parts.Defender,
@@ -57,5 +54,5 @@ func build(ctx context.Context, logger *slog.Logger) (
 		Now:        time.Now,
 		Logger:     logger,
 	})
-	return poll.NewHandler(poller, time.Now, logger), parts.Meter, nil
+	return poll.NewHandler(poller, time.Now, logger), parts, nil
 }

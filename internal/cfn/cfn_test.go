@@ -1,6 +1,7 @@
 package cfn_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,6 +19,10 @@ Conditions:
   Long: !Equals [!Ref Days, "9"]
   Both: !And [!Condition Named, !Condition Long]
   Either: !Or [!Condition Named, !Equals [!Ref Days, "1"]]
+Mappings:
+  Colors:
+    a,b: {Hex: "010203"}
+    z: {Hex: "ffffff"}
 Rules:
   Together:
     Assertions:
@@ -38,6 +43,23 @@ Resources:
   Extra:
     Type: AWS::SNS::Topic
     Condition: Named
+  Role:
+    Type: AWS::IAM::Role
+    Condition: Long
+    Properties:
+      RoleName: !Sub "${AWS::StackName}-role"
+  Function:
+    Type: AWS::Serverless::Function
+    Condition: Long
+    Properties:
+      Environment: {Variables: {DAYS: "more", MINE: !Ref Name}}
+Globals:
+  Function:
+    Environment: {Variables: {DAYS: !Ref Days, COLOR: blue}}
+Outputs:
+  Always: {Value: !Ref Days}
+  Named: {Condition: Named, Value: !Sub "#${Role.Arn}"}
+  Color: {Condition: Both, Value: !FindInMap [Colors, !Ref Name, Hex]}
 `
 
 func load(t *testing.T) *cfn.Template {
@@ -70,6 +92,31 @@ func TestDeploy(t *testing.T) {
 	if err != nil || stack["Extra"].Type == "" || stack["Bucket"].Properties["Tag"] != "a,b" ||
 		stack["Bucket"].Properties["Local"] != "e-9" || stack["Bucket"].Properties["Long"] != "both" {
 		t.Errorf("got %v, %v", stack, err)
+	}
+}
+
+func TestVariablesOfAllFunctions(t *testing.T) {
+	stack, err := load(t).Deploy(map[string]string{"Days": "9", "Name": "z,"})
+	want := map[string]any{"Variables": map[string]any{"DAYS": "more", "MINE": "z,", "COLOR": "blue"}}
+	if got := stack["Function"].Properties["Environment"]; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+}
+
+func TestOutputs(t *testing.T) {
+	for _, test := range []struct{ parameters, want map[string]string }{
+		{map[string]string{"Days": "3"}, map[string]string{"Always": "3"}},
+		{map[string]string{"Days": "9", "Name": "a,b"}, map[string]string{
+			"Always": "9", "Named": "#arn:aws:iam::123456789012:role/packhorse-role", "Color": "010203",
+		}},
+	} {
+		got, err := load(t).Outputs(test.parameters)
+		if err != nil || !maps.Equal(got, test.want) {
+			t.Errorf("got %v, %v, want %v", got, err, test.want)
+		}
+	}
+	if got, err := load(t).Outputs(map[string]string{"Days": "9", "Name": "c"}); err == nil {
+		t.Errorf("got %v without a value in the mapping", got)
 	}
 }
 

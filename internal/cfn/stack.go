@@ -2,8 +2,7 @@ package cfn
 
 import (
 	"fmt"
-	"regexp"
-	"slices"
+	"maps"
 	"strings"
 )
 
@@ -22,7 +21,8 @@ type Resource struct {
 }
 
 // Stack is the result of a deployment: the resources whose condition holds, by logical id.
-// References to a resource resolve to its logical id, and its ARN ends in it.
+// References to a resource resolve to its logical id, and its ARN ends in it, or in its fixed name if it is a
+// role that has one. Functions have the variables of the section Globals, too.
 type Stack map[string]Resource
 
 // gone is the value of AWS::NoValue.
@@ -37,29 +37,9 @@ type deployment struct {
 // Deploy returns the stack. Parameters without a default are required; a value or a combination of
 // values that the template does not allow is an error.
 func (t *Template) Deploy(parameters map[string]string) (Stack, error) {
-	d := deployment{template: t, values: map[string]string{
-		"AWS::AccountId": Account, "AWS::Region": Region, "AWS::StackName": StackName,
-		"AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",
-	}}
-	for name := range parameters {
-		if _, ok := t.rules[name]; !ok {
-			return nil, fmt.Errorf("unknown parameter %s", name)
-		}
-	}
-	for name, rule := range t.rules {
-		value, given := parameters[name]
-		if !given {
-			value = rule.Default
-		}
-		if !given && rule.Needed || !rule.takes(value) {
-			return nil, fmt.Errorf("parameter %s: %q is not allowed", name, value)
-		}
-		d.values[name] = value
-	}
-	for name, rule := range t.assertions {
-		if err := d.assert(rule); err != nil {
-			return nil, fmt.Errorf("rule %s: %w", name, err)
-		}
+	d, err := t.start(parameters)
+	if err != nil {
+		return nil, err
 	}
 	stack := Stack{}
 	for name, description := range t.resources {
@@ -72,6 +52,62 @@ func (t *Template) Deploy(parameters map[string]string) (Stack, error) {
 		}
 	}
 	return stack, nil
+}
+
+// Outputs returns the values of the outputs whose condition holds. Errors are those of Deploy.
+func (t *Template) Outputs(parameters map[string]string) (map[string]string, error) {
+	d, err := t.start(parameters)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]string{}
+	for name, description := range t.outputs {
+		fields, _ := description.(map[string]any)
+		if condition, ok := fields["Condition"].(string); ok {
+			holds, err := d.holds(condition)
+			if err != nil {
+				return nil, fmt.Errorf("output %s: %w", name, err)
+			}
+			if !holds {
+				continue
+			}
+		}
+		value, err := d.resolve(fields["Value"])
+		if err != nil {
+			return nil, fmt.Errorf("output %s: %w", name, err)
+		}
+		values[name] = fmt.Sprint(value)
+	}
+	return values, nil
+}
+
+// start checks the parameters.
+func (t *Template) start(parameters map[string]string) (deployment, error) {
+	d := deployment{template: t, values: map[string]string{
+		"AWS::AccountId": Account, "AWS::Region": Region, "AWS::StackName": StackName,
+		"AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",
+	}}
+	for name := range parameters {
+		if _, ok := t.rules[name]; !ok {
+			return d, fmt.Errorf("unknown parameter %s", name)
+		}
+	}
+	for name, rule := range t.rules {
+		value, given := parameters[name]
+		if !given {
+			value = rule.Default
+		}
+		if !given && rule.Needed || !rule.takes(value) {
+			return d, fmt.Errorf("parameter %s: %q is not allowed", name, value)
+		}
+		d.values[name] = value
+	}
+	for name, rule := range t.assertions {
+		if err := d.assert(rule); err != nil {
+			return d, fmt.Errorf("rule %s: %w", name, err)
+		}
+	}
+	return d, nil
 }
 
 // assert checks the assertions of an entry of the section Rules.
@@ -114,7 +150,26 @@ func (d deployment) resource(description any) (Resource, error) {
 	r.Type, _ = fields["Type"].(string)
 	r.DeletionPolicy, _ = fields["DeletionPolicy"].(string)
 	r.Properties, _ = properties.(map[string]any)
-	return r, nil
+	if r.Type == "AWS::Serverless::Function" {
+		err = d.addVariables(r.Properties)
+	}
+	return r, err
+}
+
+// addVariables gives a function the variables that all have, as SAM does.
+func (d deployment) addVariables(function map[string]any) error {
+	resolved, err := d.resolve(d.template.variables)
+	if err != nil {
+		return err
+	}
+	all, _ := resolved.(map[string]any)
+	environment, _ := function["Environment"].(map[string]any)
+	own, _ := environment["Variables"].(map[string]any)
+	variables := map[string]any{}
+	maps.Copy(variables, all)
+	maps.Copy(variables, own)
+	function["Environment"] = map[string]any{"Variables": variables}
+	return nil
 }
 
 func (d deployment) holds(condition string) (bool, error) {
@@ -162,118 +217,4 @@ func (d deployment) resolve(value any) (any, error) {
 	default:
 		return value, nil
 	}
-}
-
-// call evaluates an intrinsic function.
-func (d deployment) call(name string, argument any) (any, error) {
-	if name == "Fn::If" {
-		return d.choose(sliceOf(argument))
-	}
-	argument, err := d.resolve(argument)
-	if err != nil {
-		return nil, err
-	}
-	arguments := sliceOf(argument)
-	switch text, _ := argument.(string); {
-	case name == "Ref" && text == "AWS::NoValue":
-		return gone{}, nil
-	case name == "Ref":
-		return d.ref(text)
-	case name == "Fn::GetAtt":
-		return d.attribute(text)
-	case name == "Condition":
-		holds, err := d.holds(text)
-		return fmt.Sprint(holds), err
-	case name == "Fn::Sub" && len(arguments) == 2:
-		local, _ := arguments[1].(map[string]any)
-		return d.substitute(fmt.Sprint(arguments[0]), local)
-	case name == "Fn::Sub":
-		return d.substitute(text, nil)
-	case name == "Fn::And":
-		return fmt.Sprint(!slices.Contains(arguments, any("false"))), nil
-	case name == "Fn::Or":
-		return fmt.Sprint(slices.Contains(arguments, any("true"))), nil
-	case name == "Fn::Equals" && len(arguments) == 2:
-		return fmt.Sprint(arguments[0] == arguments[1]), nil
-	case name == "Fn::Not" && len(arguments) == 1:
-		return fmt.Sprint(arguments[0] != "true"), nil
-	case name == "Fn::Split" && len(arguments) == 2:
-		parts := []any{}
-		for part := range strings.SplitSeq(fmt.Sprint(arguments[1]), fmt.Sprint(arguments[0])) {
-			parts = append(parts, part)
-		}
-		return parts, nil
-	default:
-		return nil, fmt.Errorf("unsupported %s of %v", name, argument)
-	}
-}
-
-func (d deployment) choose(arguments []any) (any, error) {
-	if len(arguments) != 3 {
-		return nil, fmt.Errorf("Fn::If of %d arguments", len(arguments))
-	}
-	holds, err := d.holds(fmt.Sprint(arguments[0]))
-	if err != nil {
-		return nil, err
-	}
-	if holds {
-		return d.resolve(arguments[1])
-	}
-	return d.resolve(arguments[2])
-}
-
-func (d deployment) ref(name string) (any, error) {
-	if value, ok := d.values[name]; ok {
-		return value, nil
-	}
-	if _, ok := d.template.resources[name]; ok {
-		return name, nil
-	}
-	return nil, fmt.Errorf("unknown name %s", name)
-}
-
-// arns are the ARN formats, with a placeholder for the logical id.
-var arns = map[string]string{
-	"AWS::IAM::Role":  "arn:aws:iam::" + Account + ":role/%s",
-	"AWS::S3::Bucket": "arn:aws:s3:::%s",
-	"AWS::KMS::Key":   "arn:aws:kms:" + Region + ":" + Account + ":key/%s",
-}
-
-func (d deployment) attribute(path string) (any, error) {
-	name, attribute, _ := strings.Cut(path, ".")
-	fields, ok := d.template.resources[name].(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("unknown resource %s", name)
-	}
-	form, ok := arns[fmt.Sprint(fields["Type"])]
-	switch {
-	case attribute != "Arn":
-		return name, nil
-	case !ok:
-		form = "arn:aws:any:" + Region + ":" + Account + ":%s"
-	}
-	return fmt.Sprintf(form, name), nil
-}
-
-var variable = regexp.MustCompile(`\$\{([A-Za-z0-9:.]+)\}`)
-
-// substitute replaces the variables of a text; local ones are those of the call itself.
-func (d deployment) substitute(text string, local map[string]any) (any, error) {
-	var failure error
-	text = variable.ReplaceAllStringFunc(text, func(match string) string {
-		name := match[2 : len(match)-1]
-		if value, ok := local[name]; ok {
-			return fmt.Sprint(value)
-		}
-		find := d.ref
-		if strings.Contains(name, ".") {
-			find = d.attribute
-		}
-		value, err := find(name)
-		if err != nil {
-			failure = err
-		}
-		return fmt.Sprint(value)
-	})
-	return text, failure
 }

@@ -22,7 +22,10 @@ type Template struct {
 	parameters map[string]any
 	conditions map[string]any
 	resources  map[string]any
-	assertions map[string]any // the section Rules, which may be missing
+	assertions map[string]any // the section Rules; it and those below may be missing
+	mappings   map[string]any
+	outputs    map[string]any
+	variables  map[string]any // of every function: Globals.Function.Environment.Variables
 	rules      map[string]Parameter
 }
 
@@ -61,6 +64,12 @@ func Load(path string) (*Template, error) {
 		}
 	}
 	t.assertions, _ = root["Rules"].(map[string]any)
+	t.mappings, _ = root["Mappings"].(map[string]any)
+	t.outputs, _ = root["Outputs"].(map[string]any)
+	globals, _ := root["Globals"].(map[string]any)
+	function, _ := globals["Function"].(map[string]any)
+	environment, _ := function["Environment"].(map[string]any)
+	t.variables, _ = environment["Variables"].(map[string]any)
 	for name, description := range t.parameters {
 		t.rules[name], err = parameterOf(description)
 		if err != nil {

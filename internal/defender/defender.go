@@ -10,7 +10,7 @@
 // budget.
 //
 // Make an [App] from a [Tenant], and its [Client] with [App.Client]. The package does not read
-// settings and does not depend on a store: the caller provides secrets and counters. Nothing is
+// settings and does not depend on a store: the caller provides credential and counters. Nothing is
 // sent before the first call.
 package defender
 
@@ -49,8 +49,8 @@ type Tenant struct {
 	Scope        string   // of the tokens; ends in "/.default"
 	LinkHosts    []string // the only hosts packages are downloaded from, as [mde.New] reads them
 
-	Secret entra.Secret // reads the app's client secret
-	Links  Limits       // how many package links the app may ask for
+	Credential entra.Credential // how the app proves who it is; see [NewCredential]
+	Links      Limits           // how many package links the app may ask for
 }
 
 // Limits is how many calls may be made, in any minute and in any hour.
@@ -94,7 +94,7 @@ func NewApp(tenant Tenant, transport *http.Transport, now func() time.Time) *App
 		tokens: entra.NewTokenSource(entra.Application{
 			TenantID: tenant.ID, ClientID: tenant.ClientID,
 			AuthorityURL: tenant.AuthorityURL.String(), Scope: tenant.Scope,
-		}, tenant.Secret, transport, now),
+		}, tenant.Credential, transport, now),
 	}
 }
 
@@ -114,6 +114,9 @@ func (a *App) Linked(ctx context.Context, counter ratelimit.Counter) (bool, erro
 	state, err := counter.Peek(ctx, LinkBudget(a.tenant.ID, a.tenant.ClientID, a.tenant.Links))
 	return len(state.Slots) > 0, err
 }
+
+// Standing returns the proof that Entra ID accepted last, or the zero value before the first token.
+func (a *App) Standing() entra.Standing { return a.tokens.Standing() }
 
 // Client is one tenant's Defender. Every call except a download is counted and carries a token.
 type Client struct {

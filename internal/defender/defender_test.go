@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"packhorse/internal/defender"
+	"packhorse/internal/entra"
 	"packhorse/internal/investigation"
 	"packhorse/internal/mde/mdesim"
 	"packhorse/internal/ratelimit"
@@ -80,6 +81,13 @@ func (c *counter) Settle(ctx context.Context, b ratelimit.Budget, owner string, 
 	return c.Counter.Settle(ctx, b, owner, slot, answeredAt)
 }
 
+// store is a store whose text is what it returns.
+type store func() (string, error)
+
+func (s store) Read(context.Context, bool) (string, error) { return s() }
+
+func (store) Previous(context.Context) (string, error) { return "", nil }
+
 func open(t *testing.T) *site {
 	t.Helper()
 	config := mdesim.Defaults()
@@ -104,10 +112,10 @@ func open(t *testing.T) *site {
 		ID: config.TenantID, ClientID: config.ClientID, APIURL: root, AuthorityURL: root,
 		Scope:     "https://api.securitycenter.microsoft.com/.default",
 		LinkHosts: []string{server.DownloadHost},
-		Secret: func(context.Context, string) (string, error) {
+		Credential: entra.NewClientSecret(store(func() (string, error) {
 			s.note("secret")
 			return config.ClientSecret, nil
-		},
+		}), "here"),
 		Links: defender.Limits{PerMinute: 2, PerHour: 120},
 	}
 	roots := x509.NewCertPool()
@@ -267,10 +275,10 @@ func TestNothingIsSentWithoutALease(t *testing.T) {
 func TestNothingIsLeasedWithoutAToken(t *testing.T) {
 	s := open(t)
 	refused := errors.New("no secret here")
-	s.tenant.Secret = func(context.Context, string) (string, error) {
+	s.tenant.Credential = entra.NewClientSecret(store(func() (string, error) {
 		s.note("secret")
 		return "", refused
-	}
+	}), "here")
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.server.CAPEM)
 	app := defender.NewApp(s.tenant, s.watched(defender.Transport(roots)), time.Now)

@@ -29,7 +29,7 @@ func read(t *testing.T, path string) string {
 func TestTemplateSetsEverySetting(t *testing.T) {
 	// Variables of the Go runtime and the SDK.
 	notOurs := []string{"GOMEMLIMIT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
-	notOnAWS := []string{"DEFENDER_CLIENT_SECRET"}
+	notOnAWS := []string{"DEFENDER_CLIENT_SECRET", "DEFENDER_CERTIFICATE_FILE"}
 
 	var got, want []string
 	for _, match := range regexp.MustCompile(`(?m)^ +([A-Z][A-Z0-9_]+): `).
@@ -56,6 +56,7 @@ func TestEvidenceOutlivesTheStack(t *testing.T) {
 	template := read(t, "template.yaml")
 	for _, name := range []string{
 		"LedgerTable", "BudgetTable", "Key", "SigningKey", "EvidenceBucket", "EvidenceBucketPolicy",
+		"CertificateKey",
 	} {
 		_, resource, _ := strings.Cut(template, "\n  "+name+":\n    Type: ")
 		resource, _, _ = strings.Cut(resource, "\n\n")

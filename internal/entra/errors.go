@@ -48,28 +48,42 @@ func (e *Error) NoRoles() bool { return e.noRoles }
 // Unwrap returns the network error, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// ofSecret reports whether Entra ID refused the client secret as wrong or expired.
-func (e *Error) ofSecret() bool { return e.Code == codeSecretWrong || e.Code == codeSecretExpired }
+// ofCredential reports whether Entra ID refused the secret or certificate itself, as wrong or expired.
+func (e *Error) ofCredential() bool {
+	return e.Code == codeSecretWrong || e.Code == codeSecretExpired || e.Code == codeCertificateUnknown
+}
 
-// After these codes the secret is read again, since it may have been rotated. No other decision
-// depends on a code; if Microsoft changes these, the secret is re-read with the next token.
+// After the first three codes the credential is read again, since it may have been replaced. After the
+// fourth, a new federated credential may not be known everywhere yet. No other decision depends on a code;
+// if Microsoft changes these, the credential is read again with the next token.
 const (
-	codeSecretWrong   = 7000215
-	codeSecretExpired = 7000222
+	codeSecretWrong        = 7000215
+	codeSecretExpired      = 7000222
+	codeCertificateUnknown = 700027
+	codeFederationUnknown  = 70021
 )
 
-// adviceFor returns advice for people. Microsoft says that codes may change. Source: the error code
-// reference in the Entra documentation.
-func adviceFor(code int) string {
+// adviceFor returns advice for people; values are those to compare with the app registration. Microsoft says
+// that codes may change. Source: the error code reference in the Entra documentation.
+func adviceFor(code int, values string) string {
 	switch code {
 	case codeSecretWrong:
 		return "the client secret is wrong: set the secret's value (not its ID), and make sure it belongs to this" +
 			" app registration (DEFENDER_CLIENT_ID)"
 	case codeSecretExpired:
 		return "the client secret has expired: create a new one in the app registration and set it"
+	case codeCertificateUnknown:
+		return "upload the certificate to the app registration (Certificates & secrets): " + values
+	case codeFederationUnknown, 700211, 700212, 700213, 7002137, 7002138:
+		return "give the app registration a federated credential (Certificates & secrets, Federated credentials," +
+			" Other issuer) with exactly these values: " + values
 	case 700016:
 		return "the app registration does not exist in this tenant: check DEFENDER_CLIENT_ID and" +
-			" DEFENDER_TENANT_ID"
+			" DEFENDER_TENANT_ID; an app of another tenant first needs this tenant's consent"
+	case 700024:
+		return "the assertion is not valid now: check this machine's clock"
+	case 65001:
+		return "the tenant has not consented to the app: an administrator opens its consent link"
 	case 90002:
 		return "the authority does not know the tenant: check DEFENDER_TENANT_ID, and" +
 			" DEFENDER_CLOUD for a government cloud"
@@ -82,32 +96,25 @@ func adviceFor(code int) string {
 	case 900382, 900432:
 		return "the tenant belongs to another cloud: check DEFENDER_CLOUD"
 	default:
-		return "check DEFENDER_TENANT_ID, DEFENDER_CLIENT_ID, the client secret and DEFENDER_CLOUD"
-	}
-}
-
-func errNoSecret() *Error {
-	return &Error{
-		Message: "the client secret is empty",
-		Advice:  "set DEFENDER_CLIENT_SECRET, or give the secret of DEFENDER_SECRET_ID a value",
+		return "check DEFENDER_TENANT_ID, DEFENDER_CLIENT_ID, the credential and DEFENDER_CLOUD"
 	}
 }
 
 // explain turns an azidentity error into one that says how to fix it. azidentity's own text is the
 // last resort, because it can contain whole responses.
-func explain(ctx context.Context, err, network error, secret string) error {
+func explain(ctx context.Context, err, network error, proof Proof) error {
 	failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err)
 	switch {
 	case network != nil && untrusted(network):
 		return &Error{
-			Message: clean(fmt.Sprintf("the authority's certificate is not trusted: %v", network), secret),
+			Message: clean(fmt.Sprintf("the authority's certificate is not trusted: %v", network), proof.hidden...),
 			Advice: "if a proxy inspects TLS, set DEFENDER_CA_PEM to its root certificate;" +
 				" also check DEFENDER_AUTHORITY_URL",
 			cause: network,
 		}
 	case network != nil:
 		return &Error{
-			Message: clean(fmt.Sprintf("the authority cannot be reached: %v", network), secret),
+			Message: clean(fmt.Sprintf("the authority cannot be reached: %v", network), proof.hidden...),
 			Advice:  "check the network, the proxy and DEFENDER_AUTHORITY_URL",
 			passing: true, cause: network,
 		}
@@ -116,7 +123,7 @@ func explain(ctx context.Context, err, network error, secret string) error {
 		if readErr != nil {
 			body = nil // the status is enough
 		}
-		return parseRefusal(failed.RawResponse.StatusCode, body, secret)
+		return parseRefusal(failed.RawResponse.StatusCode, body, proof)
 	case ctx.Err() != nil:
 		return &Error{
 			Message: fmt.Sprintf("the authority did not answer within %v", tokenTimeout),
@@ -126,7 +133,7 @@ func explain(ctx context.Context, err, network error, secret string) error {
 		// The lines after the first are the unusable response, which may contain a token.
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		return &Error{
-			Message: clean("the authority's answer cannot be used: "+line, secret),
+			Message: clean("the authority's answer cannot be used: "+line, proof.hidden...),
 			Advice:  "check DEFENDER_AUTHORITY_URL",
 		}
 	}
@@ -136,7 +143,7 @@ var codeForm = regexp.MustCompile(`^AADSTS(\d{1,9})\b`)
 
 // parseRefusal reads {"error","error_description","error_codes"}. It keeps only the first line of
 // the description; the others are trace ids.
-func parseRefusal(status int, body []byte, secret string) *Error {
+func parseRefusal(status int, body []byte, proof Proof) *Error {
 	var answer struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
@@ -149,7 +156,7 @@ func parseRefusal(status int, body []byte, secret string) *Error {
 			status, http.StatusText(status), answer.Error)
 	}
 	refused := &Error{
-		Message: clean(message, secret),
+		Message: clean(message, proof.hidden...),
 		passing: worthRetrying(&http.Response{StatusCode: status}, nil),
 	}
 	if len(answer.Codes) > 0 {
@@ -158,15 +165,15 @@ func parseRefusal(status int, body []byte, secret string) *Error {
 		refused.Code, _ = strconv.Atoi(found[1]) // nine digits always fit
 	}
 	if !refused.passing || refused.Code != 0 {
-		refused.Advice = adviceFor(refused.Code)
+		refused.Advice = adviceFor(refused.Code, proof.fix)
 	}
 	return refused
 }
 
-// clean makes untrusted text safe for an error: valid UTF-8, short, on one line, and without the
-// secret or anything that looks like a link or a token.
-func clean(text, secret string) string {
-	text = investigation.Redact(strings.ToValidUTF8(text, "\uFFFD"), secret)
+// clean makes untrusted text safe for an error: valid UTF-8, short, on one line, and without what is
+// hidden or anything that looks like a link or a token.
+func clean(text string, hidden ...string) string {
+	text = investigation.Redact(strings.ToValidUTF8(text, "\uFFFD"), hidden...)
 	text = strings.Join(strings.Fields(text), " ")
 	if len(text) > messageBytesMax {
 		text = strings.ToValidUTF8(text[:messageBytesMax], "")

@@ -1,12 +1,13 @@
-// Package entra gets access tokens from Microsoft Entra ID for an application with a client secret,
-// and adds them to requests to one API.
+// Package entra gets access tokens from Microsoft Entra ID for an application, and adds them to requests
+// to one API.
 //
-// A [TokenSource] gets and keeps the tokens; a [Transport] adds them to requests. azidentity
-// implements the protocol. This package reads the secret only when a token is needed, explains how
-// to fix a refusal, and detects a token without permissions before the API answers 403 to it.
+// A [TokenSource] gets and keeps the tokens, a [Credential] proves who asks for them, and a [Transport]
+// adds them to requests. azidentity implements the protocol. This package reads the credential only when
+// a token is needed, explains how to fix a refusal, and detects a token without permissions before the
+// API answers 403 to it.
 //
-// Every failure wraps *investigation.PostponedError, because the package being fetched is not at
-// fault. Errors never show a secret or a token.
+// Every failure wraps *investigation.PostponedError, because the package being fetched is not at fault.
+// Errors never show a secret, an assertion, a key or a token.
 package entra
 
 import (
@@ -17,12 +18,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"packhorse/internal/investigation"
 )
@@ -50,10 +51,15 @@ const (
 	// to reach the authority, which needs nobody.
 	refusedPause     = 5 * time.Minute
 	unreachablePause = time.Minute
+	learningPause    = 2 * time.Minute // for a federated credential to be known
 
 	// failureMemory is how long callers get the last failure without a new request: a hundred packages
 	// that wait for a token must not cause a hundred failed sign-ins a minute.
 	failureMemory = 30 * time.Second
+
+	// learning is how long Entra ID may take to learn of a new federated credential. Source: Microsoft's
+	// considerations for federated identity credentials.
+	learning = 10 * time.Minute
 
 	// rejectedAge is how old a rejected token must be before it is dropped: a replacement for a newer
 	// one would be rejected too.
@@ -72,7 +78,7 @@ type Application struct {
 // token at the same time share one request.
 type TokenSource struct {
 	application Application
-	secret      Secret
+	credential  Credential
 	base        http.RoundTripper
 	now         func() time.Time
 
@@ -84,20 +90,20 @@ type TokenSource struct {
 	expiresAt time.Time
 	failure   error // of the last request; nil after a success
 	failedAt  time.Time
+
+	standing atomic.Pointer[Standing] // nil before the first token
+
+	unknownSince time.Time // the first of the refusals in a row because the federated credential is unknown
 }
 
-// Secret returns the client secret. refused is the secret Entra ID has just rejected, which must
-// not come from a cache again, or "".
-type Secret func(ctx context.Context, refused string) (string, error)
-
-// NewTokenSource returns a TokenSource without a token. It calls secret for every token request,
-// about once an hour, and again if Entra ID rejects the secret, since it may have been rotated.
-// Requests go through base, which MUST trust the authority's certificate.
-func NewTokenSource(application Application, secret Secret,
+// NewTokenSource returns a TokenSource without a token. It asks for the credential's proofs for every
+// token request, about once an hour, and again if Entra ID refuses them, since the credential may have
+// been replaced. Requests go through base, which MUST trust the authority's certificate.
+func NewTokenSource(application Application, credential Credential,
 	base http.RoundTripper, now func() time.Time,
 ) *TokenSource {
 	return &TokenSource{
-		application: application, secret: secret, base: base, now: now,
+		application: application, credential: credential, base: base, now: now,
 		turn: make(chan struct{}, 1),
 	}
 }
@@ -156,9 +162,13 @@ func (s *TokenSource) renew(ctx context.Context) error {
 	defer cancel()
 	token, err := s.request(ctx)
 	if err != nil {
+		err = s.patient(err)
 		pause, cause := unreachablePause, investigation.CauseCredential
 		if failed, ok := errors.AsType[*Error](err); ok && failed.passing {
 			cause = investigation.CauseNetwork
+			if failed.Code == codeFederationUnknown {
+				pause = learningPause
+			}
 		} else if ok {
 			pause = refusedPause
 		}
@@ -167,79 +177,93 @@ func (s *TokenSource) renew(ctx context.Context) error {
 			Err:     investigation.Because(cause, fmt.Errorf("get a token from Entra ID: %w", err)),
 		}
 	}
-	s.token, s.issuedAt, s.expiresAt = token.Token, s.now(), token.ExpiresOn
+	s.token, s.issuedAt, s.expiresAt, s.unknownSince = token.Token, s.now(), token.ExpiresOn, time.Time{}
 	return nil
 }
 
-// request asks Entra ID for a token. If the secret is rejected and has changed since, it asks once
-// more.
+// patient makes a refusal passing while Entra ID may not have learned of a new federated credential yet,
+// which takes some minutes.
+func (s *TokenSource) patient(err error) error {
+	failed, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok || failed.Code != codeFederationUnknown:
+		s.unknownSince = time.Time{}
+		return err
+	case s.unknownSince.IsZero():
+		s.unknownSince = s.now()
+	case s.now().Sub(s.unknownSince) >= learning:
+		return err
+	}
+	waiting := *failed
+	waiting.passing = true
+	return &waiting
+}
+
+// request asks Entra ID for a token with each proof in turn, until one is accepted. If all are refused, it
+// reads the credential once more, past every cache, and tries the proofs that are new. It reports the
+// refusal of the preferred proof: that is the fault to fix.
 func (s *TokenSource) request(ctx context.Context) (azcore.AccessToken, error) {
-	secret, err := s.readSecret(ctx, "")
-	if err != nil {
-		return azcore.AccessToken{}, err
+	var refusal error
+	tried := map[string]bool{}
+	for _, again := range []bool{false, true} {
+		proofs, err := s.credential.Proofs(ctx, s.application, again)
+		switch {
+		case err != nil && refusal != nil:
+			return azcore.AccessToken{}, refusal
+		case err != nil:
+			return azcore.AccessToken{}, fmt.Errorf("read the %s: %w", s.credential.Kind(), err)
+		}
+		for _, proof := range proofs {
+			if tried[proof.id] {
+				continue
+			}
+			tried[proof.id] = true
+			token, err := s.requestWith(ctx, proof)
+			if err == nil {
+				s.standing.Store(&Standing{Kind: s.credential.Kind(), Name: proof.Name, Expires: proof.Expires})
+			}
+			failed, ok := errors.AsType[*Error](err)
+			if !ok || !failed.ofCredential() {
+				return token, err
+			}
+			if refusal == nil {
+				refusal = err
+			}
+		}
 	}
-	token, err := s.requestWith(ctx, secret)
-	refusal, ok := errors.AsType[*Error](err)
-	if !ok || !refusal.ofSecret() {
-		return token, err
-	}
-	current, readErr := s.readSecret(ctx, secret)
-	if readErr != nil || current == secret {
-		return token, err // report the refusal: that is the fault to fix
-	}
-	return s.requestWith(ctx, current)
+	return azcore.AccessToken{}, refusal
 }
 
-func (s *TokenSource) readSecret(ctx context.Context, refused string) (string, error) {
-	secret, err := s.secret(ctx, refused)
-	if err != nil {
-		return "", fmt.Errorf("read the client secret: %w", err)
-	}
-	secret = strings.TrimSpace(secret) // files often add a line break
-	if secret == "" {
-		return "", errNoSecret()
-	}
-	return secret, nil
-}
-
-// requestWith asks Entra ID. It makes a new credential for each request: azidentity caches tokens
-// per credential and could return a token that has since been rejected.
-func (s *TokenSource) requestWith(ctx context.Context, secret string) (azcore.AccessToken, error) {
+// requestWith asks Entra ID. It makes a new azidentity credential for each request: azidentity caches
+// tokens per credential and could return a token that has since been rejected.
+func (s *TokenSource) requestWith(ctx context.Context, proof Proof) (azcore.AccessToken, error) {
 	wire := &wire{base: s.base}
-	identity, err := s.identity(secret, wire)
+	identity, err := proof.identity(s.application, s.options(wire))
 	if err != nil {
-		return azcore.AccessToken{}, fmt.Errorf("prepare the credential: %w", err)
+		return azcore.AccessToken{}, fmt.Errorf("prepare the credential: %s", clean(err.Error(), proof.hidden...))
 	}
 	token, err := identity.GetToken(ctx, policy.TokenRequestOptions{
 		Scopes: []string{s.application.Scope},
 	})
 	if err != nil {
-		return azcore.AccessToken{}, explain(ctx, err, wire.failure, secret)
+		return azcore.AccessToken{}, explain(ctx, err, wire.failure, proof)
 	}
 	return token, checkRoles(token.Token)
 }
 
-func (s *TokenSource) identity(secret string, via policy.Transporter) (
-	*azidentity.ClientSecretCredential, error,
-) {
-	return azidentity.NewClientSecretCredential(
-		s.application.TenantID, s.application.ClientID, secret,
-		&azidentity.ClientSecretCredentialOptions{
-			ClientOptions: azcore.ClientOptions{
-				Cloud: cloud.Configuration{
-					ActiveDirectoryAuthorityHost: s.application.AuthorityURL,
-				},
-				Transport: via,
-				Retry: policy.RetryOptions{
-					MaxRetries: retriesMax, TryTimeout: tryTimeout,
-					RetryDelay: retryDelay, MaxRetryDelay: retryDelayMax,
-					ShouldRetry: worthRetrying,
-				},
-			},
-			// Otherwise azidentity asks a Microsoft host whether a custom authority is genuine. The
-			// simulator's is not, and the host may be unreachable where only the authority can be reached.
-			DisableInstanceDiscovery: !isMicrosoft(s.application.AuthorityURL),
-		})
+// options are azidentity's options for a request through via.
+func (s *TokenSource) options(via policy.Transporter) azcore.ClientOptions {
+	return azcore.ClientOptions{
+		Cloud: cloud.Configuration{
+			ActiveDirectoryAuthorityHost: s.application.AuthorityURL,
+		},
+		Transport: via,
+		Retry: policy.RetryOptions{
+			MaxRetries: retriesMax, TryTimeout: tryTimeout,
+			RetryDelay: retryDelay, MaxRetryDelay: retryDelayMax,
+			ShouldRetry: worthRetrying,
+		},
+	}
 }
 
 // isMicrosoft reports whether the authority belongs to one of the Microsoft clouds that Packhorse

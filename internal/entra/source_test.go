@@ -46,8 +46,15 @@ type authority struct {
 
 func startAuthority(t *testing.T) *authority {
 	t.Helper()
+	return startAuthorityOf(t, func(*mdesim.Config) {})
+}
+
+func startAuthorityOf(t *testing.T, change func(*mdesim.Config)) *authority {
+	t.Helper()
 	clock := &clock{at: time.Now()}
-	server, err := mdesim.Start(t.Context(), mdesim.Defaults(), clock.now, "127.0.0.1:0", "127.0.0.1:0")
+	config := mdesim.Defaults()
+	change(&config)
+	server, err := mdesim.Start(t.Context(), config, clock.now, "127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +68,6 @@ func startAuthority(t *testing.T) *authority {
 			t.Error(err)
 		}
 	})
-	config := mdesim.Defaults()
 	return &authority{
 		Server: server, clock: clock, base: base, secret: config.ClientSecret,
 		application: entra.Application{
@@ -71,17 +77,20 @@ func startAuthority(t *testing.T) *authority {
 	}
 }
 
-func (a *authority) source() *entra.TokenSource {
-	return entra.NewTokenSource(a.application, func(_ context.Context, refused string) (string, error) {
-		if refused == "" {
-			a.reads++
-		}
-		return a.secret, nil
-	}, a.base, a.clock.now)
+// Read and Previous make the authority's secret a store.
+func (a *authority) Read(_ context.Context, again bool) (string, error) {
+	if !again {
+		a.reads++
+	}
+	return a.secret, nil
 }
 
-func (a *authority) sourceOf(v *entra.Vault) *entra.TokenSource {
-	return entra.NewTokenSource(a.application, v.Secret, a.base, a.clock.now)
+func (*authority) Previous(context.Context) (string, error) { return "", nil }
+
+func (a *authority) source() *entra.TokenSource { return a.sourceOf(a) }
+
+func (a *authority) sourceOf(store entra.Store) *entra.TokenSource {
+	return entra.NewTokenSource(a.application, entra.NewClientSecret(store, "here"), a.base, a.clock.now)
 }
 
 func (a *authority) tokenCalls() int { return a.Judge().Verdict().Calls[mdesim.KindToken] }
@@ -147,7 +156,7 @@ func TestRefusals(t *testing.T) {
 			[]string{"consent"},
 		},
 		"empty secret": {
-			func(a *authority) { a.secret = "" }, 0, []string{"DEFENDER_SECRET_ID"},
+			func(a *authority) { a.secret = "" }, 0, []string{"it is empty", "client secret's value"},
 		},
 		"unreachable": {
 			func(a *authority) { a.application.AuthorityURL = "https://127.0.0.1:1" }, 0, []string{"refused"},

@@ -2,19 +2,21 @@ package entra
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/smithy-go"
 )
 
-// keepSecret is how long a secret is cached.
-const keepSecret = 5 * time.Minute
+// keepText is how long the text of a secret is cached.
+const keepText = 5 * time.Minute
+
+// previousStage is the label that Secrets Manager gives the version before the current one.
+const previousStage = "AWSPREVIOUS"
 
 // SecretsManager is the part of *secretsmanager.Client that a Vault uses.
 type SecretsManager interface {
@@ -22,15 +24,15 @@ type SecretsManager interface {
 		...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
 }
 
-// Vault reads the client secret from Secrets Manager, on demand and only the current version
-// (AWSCURRENT). Errors never show the value. It is safe for concurrent use.
+// Vault is a [Store] in Secrets Manager, read on demand. Errors never show the text. It is safe for
+// concurrent use.
 type Vault struct {
 	client SecretsManager
 	id     string
 	now    func() time.Time
 
 	mu     sync.Mutex // guards the fields below; held while the secret is read
-	secret string
+	text   string
 	readAt time.Time
 }
 
@@ -39,62 +41,51 @@ func NewVault(client SecretsManager, id string, now func() time.Time) *Vault {
 	return &Vault{client: client, id: id, now: now}
 }
 
-// Secret returns the client secret. It may return a value cached up to five minutes ago, unless
-// that value is refused: the secret that Entra ID has just rejected, or "".
-func (v *Vault) Secret(ctx context.Context, refused string) (string, error) {
+// Read implements [Store]. It returns the version AWSCURRENT, from a cache of at most five minutes.
+func (v *Vault) Read(ctx context.Context, again bool) (string, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.secret != "" && v.secret != refused && v.now().Before(v.readAt.Add(keepSecret)) {
-		return v.secret, nil
+	if v.text != "" && !again && v.now().Before(v.readAt.Add(keepText)) {
+		return v.text, nil
 	}
-	out, err := v.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &v.id})
+	text, err := v.get(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	v.text, v.readAt = text, v.now()
+	return text, nil
+}
+
+// Previous implements [Store]. It returns the version AWSPREVIOUS.
+func (v *Vault) Previous(ctx context.Context) (string, error) {
+	text, err := v.get(ctx, aws.String(previousStage))
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == notFound {
+		return "", nil
+	}
+	return text, err
+}
+
+func (v *Vault) get(ctx context.Context, stage *string) (string, error) {
+	out, err := v.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &v.id, VersionStage: stage})
 	if err != nil {
 		return "", v.explain(err)
 	}
 	if out.SecretString == nil {
-		return "", v.unusable("it is binary")
-	}
-	secret, problem := clientSecretOf(*out.SecretString)
-	if problem != "" {
-		return "", v.unusable(problem)
-	}
-	v.secret, v.readAt = secret, v.now()
-	return secret, nil
-}
-
-// clientSecretOf returns the secret from either format, or the problem with it.
-func clientSecretOf(value string) (secret, problem string) {
-	value = strings.TrimSpace(value)
-	if !strings.HasPrefix(value, "{") {
-		if value == "" {
-			return "", "it is empty"
+		return "", &Error{
+			Message: fmt.Sprintf("the secret %s cannot be used: it is binary", v.id),
+			Advice:  "store text in it",
 		}
-		return value, ""
 	}
-	var fields struct {
-		ClientSecret string `json:"client_secret"`
-	}
-	err := json.Unmarshal([]byte(value), &fields)
-	switch {
-	case err != nil:
-		return "", "it begins like JSON but is malformed" // the error may quote the value
-	case strings.TrimSpace(fields.ClientSecret) == "":
-		return "", `its JSON lacks "client_secret", or the value is empty`
-	}
-	return strings.TrimSpace(fields.ClientSecret), ""
+	return *out.SecretString, nil
 }
 
-func (v *Vault) unusable(problem string) *Error {
-	return &Error{
-		Message: fmt.Sprintf("the secret %s cannot be used: %s", v.id, problem),
-		Advice:  `give it the client secret's value, bare or as {"client_secret": "…"}`,
-	}
-}
+// notFound is the error code for a secret, or a version of it, that does not exist.
+const notFound = "ResourceNotFoundException"
 
 // vaultAdvice say how to fix an error. Source: the errors of GetSecretValue in the API reference.
 var vaultAdvice = map[string]string{
-	"ResourceNotFoundException": "it does not exist here or is still empty: check" +
-		" DEFENDER_SECRET_ID and the region",
+	notFound: "it does not exist here or is still empty: check" +
+		" DEFENDER_SECRET_ID or DEFENDER_CERTIFICATE_SECRET_ID, and the region",
 	"AccessDeniedException":   "allow secretsmanager:GetSecretValue on it, and kms:Decrypt on its key",
 	"DecryptionFailure":       "allow kms:Decrypt on its key",
 	"InvalidRequestException": "it may be marked for deletion: restore it",

@@ -1,7 +1,6 @@
 package mde_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -42,7 +41,7 @@ func startSimulator(t *testing.T, config mdesim.Config) (*mdesim.Server, *mde.Cl
 	source := entra.NewTokenSource(entra.Application{
 		TenantID: config.TenantID, ClientID: config.ClientID, AuthorityURL: sim.APIURL,
 		Scope: "https://api.securitycenter.microsoft.com/.default",
-	}, func(context.Context, string) (string, error) { return config.ClientSecret, nil }, base, time.Now)
+	}, entra.NewClientSecret(entra.Text(config.ClientSecret), "here"), base, time.Now)
 	api, err := url.Parse(sim.APIURL)
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -23,6 +22,12 @@ const (
 	varScope         = "DEFENDER_SCOPE"
 	varLinkHosts     = "DEFENDER_LINK_HOSTS"
 	varCAPEM         = "DEFENDER_CA_PEM"
+	varCredential    = VarCredential
+	varIdentityRole  = "DEFENDER_IDENTITY_ROLE"
+	varCertFile      = "DEFENDER_CERTIFICATE_FILE"
+	varCertSecretID  = "DEFENDER_CERTIFICATE_SECRET_ID"
+	varCertKeyID     = "DEFENDER_CERTIFICATE_KEY_ID"
+	varCertPEM       = "DEFENDER_CERTIFICATE_PEM"
 	varSecretID      = "DEFENDER_SECRET_ID"
 	varClientSecret  = "DEFENDER_CLIENT_SECRET"
 	varLedgerTable   = "LEDGER_TABLE"
@@ -155,60 +160,11 @@ func (c *check) guid(variable string, value *string) {
 	*value = canonical
 }
 
-var (
-	// A Secrets Manager ARN or name, up to secretIDBytesMax. It excludes most client secrets, because
-	// those that Entra ID makes usually contain a "~".
-	secretIDForm = regexp.MustCompile(`^[A-Za-z0-9/_+=.@:-]+$`)
-	tableForm    = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]{3,255}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
-	bucketForm   = regexp.MustCompile(
-		`^(?:[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|arn:[A-Za-z0-9_./:-]{1,1000})$`)
-	busForm = regexp.MustCompile(`^(?:[A-Za-z0-9/._-]{1,256}|arn:[A-Za-z0-9_./:-]{1,1000})$`)
-)
-
-// secretIDBytesMax is the length limit of Secrets Manager for SecretId. It is not part of
-// secretIDForm because a regular expression repeats at most 1000 times.
-const secretIDBytesMax = 2048
-
-func validSecretID(id string) bool {
-	return len(id) <= secretIDBytesMax && secretIDForm.MatchString(id)
-}
-
-func (c *check) credential(s *Settings, where place) {
-	if where == onAWS && s.SecretID == "" {
-		c.wrong(varSecretID, "")
-	}
-	if s.SecretID != "" && !validSecretID(s.SecretID) {
-		c.wrong(varSecretID, "if this is the secret itself, store it in Secrets Manager")
-	}
-	secret := s.ClientSecret.Reveal()
-	if where == onOneMachine && secret == "" {
-		mistake := ""
-		if s.SecretID != "" {
-			mistake = varSecretID + " is for AWS only: the command line does not read Secrets Manager"
-		}
-		c.wrong(varClientSecret, mistake)
-	}
-	_, notID := investigation.CanonicalID(secret)
-	switch {
-	case secret == "":
-	case where == onAWS:
-		c.wrong(varClientSecret, "unset it: anyone who can see a function's configuration can read it; use "+
-			varSecretID+" instead")
-	case s.SecretID != "":
-		c.wrong(varClientSecret, "unset "+varSecretID+", which is for AWS only")
-	case notID == nil:
-		c.wrong(varClientSecret, "this is a GUID, which is the secret's ID; use the value from the column "+
-			"Value, which is shown only when the secret is created")
-	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):
-		c.wrong(varClientSecret, "it contains white space or characters that are not ASCII")
-	}
-}
-
 // stack checks the names of the stack's resources.
 func (c *check) stack(s *Settings) {
 	for _, name := range []struct {
 		variable, value string
-		form            *regexp.Regexp
+		form            form
 	}{
 		{varLedgerTable, s.LedgerTable, tableForm},
 		{varBudgetTable, s.BudgetTable, tableForm},
@@ -216,7 +172,7 @@ func (c *check) stack(s *Settings) {
 		{varEventBus, s.EventBus, busForm},
 	} {
 		missing := name.value == "" && c.needs(name.variable)
-		if missing || (name.value != "" && !name.form.MatchString(name.value)) {
+		if missing || (name.value != "" && !name.form.matches(name.value) && !arnForm.matches(name.value)) {
 			c.wrong(name.variable, "")
 		}
 	}

@@ -36,6 +36,17 @@ var expectations = map[string]expectation{
 		text:    "certificates in PEM",
 		example: "the text of a file that begins with -----BEGIN CERTIFICATE-----",
 	},
+	varCredential: {"federated, certificate or secret", "federated", echo},
+	varIdentityRole: {
+		text: "the ARN of an IAM role", example: "arn:aws:iam::123456789012:role/packhorse-defender-identity",
+	},
+	varCertFile:     {text: "the path of a PEM file with a certificate and its key", example: "/etc/packhorse/defender.pem"},
+	varCertSecretID: {text: "the ARN or name of a secret in Secrets Manager", example: "packhorse/defender-certificate"},
+	varCertKeyID:    {text: "the ARN, id or alias of a KMS key", example: "alias/packhorse-defender"},
+	varCertPEM: {
+		text:    "certificates in PEM",
+		example: "the text of a file that begins with -----BEGIN CERTIFICATE-----",
+	},
 	varSecretID: {text: "the ARN or name of a secret in Secrets Manager", example: "packhorse/defender"},
 	varClientSecret: {
 		"a client secret's value, on the command line only", "the 40 characters of the column Value", length,
@@ -108,7 +119,7 @@ type Variable struct {
 
 // functionsOnly are the variables that mean nothing on the command line.
 var functionsOnly = []string{
-	varSecretID, varLedgerTable, varBudgetTable, varArchiveBucket, varSigningKeyID, varEventBus,
+	varLedgerTable, varBudgetTable, varArchiveBucket, varSigningKeyID, varEventBus,
 }
 
 // Variables describes every variable, in the order of the fields of Settings.

@@ -14,6 +14,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 const (
@@ -60,9 +61,22 @@ type Settings struct {
 	// empty or holds at least one certificate; see [Settings.RootCAs].
 	CAPEM string `env:"DEFENDER_CA_PEM"`
 
-	// SecretID is the ARN or name of the client secret in Secrets Manager. AWS only.
+	// Credential is how the app proves who it is. Unset, the variables below decide; see
+	// [Settings.TenantCredential].
+	Credential tenant.Kind `env:"DEFENDER_CREDENTIAL"`
+	// IdentityRole is the ARN of the IAM role that AWS vouches for. Without it, a federated credential is
+	// the caller's own identity.
+	IdentityRole string `env:"DEFENDER_IDENTITY_ROLE"`
+	// CertificateFile is a PEM file with a certificate and its private key. Command line only.
+	CertificateFile string `env:"DEFENDER_CERTIFICATE_FILE"`
+	// CertificateSecretID is the ARN or name of the same in Secrets Manager.
+	CertificateSecretID string `env:"DEFENDER_CERTIFICATE_SECRET_ID"`
+	// CertificateKeyID is a KMS key, and CertificatePEM its certificate.
+	CertificateKeyID string `env:"DEFENDER_CERTIFICATE_KEY_ID"`
+	CertificatePEM   string `env:"DEFENDER_CERTIFICATE_PEM"`
+	// SecretID is the ARN or name of the client secret in Secrets Manager.
 	SecretID string `env:"DEFENDER_SECRET_ID"`
-	// ClientSecret is the client secret itself. Command line only, and required there.
+	// ClientSecret is the client secret itself. Command line only.
 	ClientSecret Secret `env:"DEFENDER_CLIENT_SECRET"`
 
 	// LedgerTable and BudgetTable are DynamoDB tables.
@@ -98,8 +112,8 @@ type Settings struct {
 	SweepInterval time.Duration `env:"SWEEP_INTERVAL" envDefault:"10s"`
 }
 
-// ParsePoll reads the settings of the poll function, which requires the tenant, the secret's id,
-// both tables and the bus. The error is an *[Error].
+// ParsePoll reads the settings of the poll function, which requires the tenant, a credential, both tables
+// and the bus. The error is an *[Error].
 func ParsePoll(environ map[string]string) (Settings, error) {
 	return parse(environ, onAWS, varLedgerTable, varBudgetTable, varEventBus)
 }
@@ -111,8 +125,7 @@ func ParseFetch(environ map[string]string) (Settings, error) {
 		varEventBus)
 }
 
-// ParseCLI reads the settings of the command line, which requires the tenant and the client secret
-// itself. The error is an *[Error].
+// ParseCLI reads the settings of the command line, which requires the tenant and a credential. The error is an *[Error].
 func ParseCLI(environ map[string]string) (Settings, error) {
 	return parse(environ, onOneMachine)
 }

@@ -221,7 +221,10 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"DEFENDER_CLOUD": "moon", "DEFENDER_API_URL": "http://api.example.com",
 		"DEFENDER_AUTHORITY_URL": "login.example.com", "DEFENDER_SCOPE": "everything",
 		"DEFENDER_LINK_HOSTS": "https://example.com/x", "DEFENDER_CA_PEM": "ca.pem",
-		"DEFENDER_SECRET_ID": "a b", "DEFENDER_CLIENT_SECRET": secret, "LEDGER_TABLE": "x",
+		"DEFENDER_CREDENTIAL": "password", "DEFENDER_IDENTITY_ROLE": "my role",
+		"DEFENDER_CERTIFICATE_FILE": "-----BEGIN CERTIFICATE-----\n", "DEFENDER_CERTIFICATE_SECRET_ID": "a b",
+		"DEFENDER_CERTIFICATE_KEY_ID": "a b", "DEFENDER_CERTIFICATE_PEM": "cert.pem",
+		"DEFENDER_SECRET_ID": "a b", "DEFENDER_CLIENT_SECRET": "a b", "LEDGER_TABLE": "x",
 		"BUDGET_TABLE": "a/b", "ARCHIVE_BUCKET": "Contoso", "ARCHIVE_PREFIX": "/packages",
 		"EVENT_BUS": "a bus", "PACKAGE_URI_PER_MINUTE": "two", "PACKAGE_URI_PER_HOUR": "0",
 		"LOOKBACK": "7d", "SWEEP_INTERVAL": "10", "OBJECT_LOCK_MODE": "for ever",
@@ -242,7 +245,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		if !reflect.DeepEqual(s, settings.Settings{}) {
 			t.Error("got settings along with the error")
 		}
-		if first, _, _ := strings.Cut(err.Error(), "\n"); first != "24 settings are wrong:" {
+		if first, _, _ := strings.Cut(err.Error(), "\n"); first != "30 settings are wrong:" {
 			t.Errorf("it begins %q", first)
 		}
 	}
@@ -251,7 +254,9 @@ func TestAllProblemsAtOnce(t *testing.T) {
 // TestExamplesWouldDo: an example that is itself refused helps nobody.
 func TestExamplesWouldDo(t *testing.T) {
 	t.Parallel()
-	prose := []string{"DEFENDER_CA_PEM", "DEFENDER_CLIENT_SECRET"} // their examples are descriptions
+	// Some examples are descriptions. Others need company: see TestCredential.
+	prose := []string{"DEFENDER_CA_PEM", "DEFENDER_CLIENT_SECRET", "DEFENDER_CERTIFICATE_PEM",
+		"DEFENDER_CERTIFICATE_FILE", "DEFENDER_CERTIFICATE_KEY_ID"}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[settings.Settings]()) {
 		variable := field.Tag.Get("env")
 		if slices.Contains(prose, variable) {
@@ -259,7 +264,11 @@ func TestExamplesWouldDo(t *testing.T) {
 		}
 		_, err := settings.ParseFetch(with(onAWS(), variable, "\x00"))
 		found := problems(t, err)
-		_, err = settings.ParseFetch(with(onAWS(), variable, found[0].Example))
+		environ := with(onAWS(), variable, found[0].Example)
+		if variable == "DEFENDER_IDENTITY_ROLE" || variable == "DEFENDER_CERTIFICATE_SECRET_ID" {
+			environ["DEFENDER_SECRET_ID"] = ""
+		}
+		_, err = settings.ParseFetch(environ)
 		if err != nil {
 			t.Errorf("the example for %s is refused: %v", variable, err)
 		}

@@ -13,6 +13,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"packhorse/cmd/packhorse/awsconfig"
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/simulation"
@@ -40,6 +43,7 @@ type Machine struct {
 func (m *Machine) Tenant() doctor.TenantPorts {
 	return Tenant{
 		Environ: settings.Map(m.Environ), Now: m.Now, Parse: settings.ParseCLI,
+		AWS:    func(ctx context.Context) (aws.Config, error) { return awsconfig.Load(ctx, "the credential") },
 		Set:    func(variable, value string) string { return "export " + variable + "=" + value },
 		Ledger: m.ledger, Linked: m.linked,
 		Lists: func(ctx context.Context) (ratelimit.Counter, error) {
@@ -143,7 +147,7 @@ func (m *Machine) origin(tenantID string) doctor.Look[doctor.Origin] {
 	}
 }
 
-func (m *Machine) attributes(context.Context) (error, error) { //nolint:revive // the first is what was found
+func (m *Machine) attributes(context.Context) (error, error) { // the first is what was found
 	if m.Want.Bucket != "" {
 		return nil, nil
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"packhorse/internal/defender"
 	"packhorse/internal/doctor"
 	"packhorse/internal/entra"
@@ -43,7 +45,7 @@ type Tenant struct {
 	Environ map[string]string
 	Now     func() time.Time
 	Parse   func(environ map[string]string) (settings.Settings, error) // ParseCLI or ParsePoll
-	Secret  entra.Secret                                               // nil: the one in the settings
+	AWS     func(ctx context.Context) (aws.Config, error)              // for credentials that are kept there
 	Set     func(variable, value string) string                        // the command that changes a setting
 
 	// Ledger opens the ledger. The error is a *doctor.UnmadeError if there is none yet.
@@ -72,13 +74,13 @@ func (t Tenant) Ports() doctor.TenantPorts {
 		return blind(ports, err)
 	}
 	net := network{defender.Transport(roots), t.Now}
-	secret := t.Secret
-	if secret == nil {
-		secret = func(context.Context, string) (string, error) { return s.ClientSecret.Reveal(), nil }
+	credential, err := t.credential(s)
+	if err != nil {
+		return blind(ports, err)
 	}
 	app := defender.NewApp(defender.Tenant{
 		ID: s.TenantID, ClientID: s.ClientID, APIURL: s.APIURL, AuthorityURL: s.AuthorityURL,
-		Scope: s.Scope, LinkHosts: s.LinkHosts, Secret: secret,
+		Scope: s.Scope, LinkHosts: s.LinkHosts, Credential: credential,
 		Links: defender.Limits{PerMinute: s.PackageURIPerMinute, PerHour: s.PackageURIPerHour},
 	}, net.transport, t.Now)
 	ports.Authority, ports.API = net.look(s.AuthorityURL, variableAuthority), net.look(s.APIURL, variableAPI)
@@ -88,6 +90,21 @@ func (t Tenant) Ports() doctor.TenantPorts {
 	ports.Archived = t.archived(s.TenantID, app)
 	ports.Refused, ports.Forbidden = t.refused(s), t.forbidden(s.TenantID)
 	return ports
+}
+
+// credential returns how the app proves who it is.
+func (t Tenant) credential(s settings.Settings) (entra.Credential, error) {
+	identity := defender.Identity{
+		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), Secret: s.ClientSecret.Reveal(),
+	}
+	if identity.Credential.UsesAWS() {
+		var err error
+		identity.AWS, err = t.AWS(context.Background())
+		if err != nil {
+			return nil, err
+		}
+	}
+	return defender.NewCredential(identity, t.Now), nil
 }
 
 // wrong describes what is wrong with the settings.

@@ -193,7 +193,7 @@ func (c *Cloud) wanted() doctor.StackWanted {
 		Writers: split(in["EvidenceWriters"]), BreakGlass: in["BreakGlassPrincipalArn"],
 		PollLogs: out[outputPollLogs], FetchLogs: out[outputFetchLogs], LogDays: number(in["LogRetentionDays"]),
 		DataKey: in["DataKeyArn"],
-		Secret:  cmp.Or(in["DefenderSecretArn"], c.resources[resourceSecret].name), Topic: cmp.Or(in["AlarmTopicArn"], in["NotificationTopicArn"], in["NotificationEmail"]),
+		Secret:  c.secretName(), Topic: cmp.Or(in["AlarmTopicArn"], in["NotificationTopicArn"], in["NotificationEmail"]),
 	}
 	if w.Schedule == "." { // the resources could not be listed: as the template names it
 		w.Schedule = w.Name + "-tick"
@@ -212,9 +212,7 @@ func (c *Cloud) variables(w doctor.StackWanted) map[string]string {
 	all := map[string]string{
 		"LEDGER_TABLE": w.Ledger, "BUDGET_TABLE": w.Budget, "EVENT_BUS": w.Bus,
 	}
-	if w.Secret != "" {
-		all["DEFENDER_SECRET_ID"] = w.Secret
-	}
+	c.credentialVariables(all, w)
 	c.take(all, map[string]string{
 		"DEFENDER_TENANT_ID": "DefenderTenantId", "DEFENDER_CLIENT_ID": "DefenderClientId",
 		"DEFENDER_CLOUD": "DefenderCloud", "DEFENDER_API_URL": "DefenderApiUrl",

@@ -47,7 +47,7 @@ const placeholder = "replace-me"
 
 // secret reads the secret as the functions do, and forgets it.
 func (c *Cloud) secret(ctx context.Context) (doctor.StackSecret, error) {
-	value, err := c.Vault().Secret(ctx, "")
+	value, err := c.Vault().Read(ctx, true)
 	if codeOf(err) == "InvalidRequestException" {
 		return doctor.StackSecret{Deleted: true}, nil
 	}

@@ -46,14 +46,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func openAccount(t *testing.T) *account {
+// openAccount starts the local cloud. Its functions inherit the variables.
+func openAccount(t *testing.T, variables ...string) *account {
 	t.Helper()
 	path, err := localcloud.Find(".")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var log strings.Builder
-	cloud, err := localcloud.Start(context.Background(), path, os.Environ(), &log)
+	cloud, err := localcloud.Start(context.Background(), path, append(os.Environ(), variables...), &log)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
@@ -127,7 +128,7 @@ func (a *account) ask(answer any, args ...string) {
 func (a *account) deploy(stack string, parameters ...string) map[string]string {
 	a.t.Helper()
 	a.run("sam", append([]string{"deploy", "--template-file", filepath.Join(built, "template.yaml"),
-		"--stack-name", stack, "--resolve-s3", "--capabilities", "CAPABILITY_IAM",
+		"--stack-name", stack, "--resolve-s3", "--capabilities", "CAPABILITY_NAMED_IAM",
 		"--no-confirm-changeset", "--parameter-overrides", architecture(),
 	}, parameters...)...)
 	var pairs [][2]string

@@ -10,11 +10,14 @@ import (
 
 // TestLifeOfTwoStacks deploys the template twice, the second stack with the tables of the first, so
 // that both share one budget. Both archive the packages of one tenant at the same time, and are
-// then deleted.
+// then deleted. The first proves by a client secret who it is, the second by a certificate whose key the stack
+// made. A third stack, with a tenant of its own, moves from one kind of credential to the next.
 func TestLifeOfTwoStacks(t *testing.T) {
 	t.Parallel()
 	tenant := openTenant(t)
-	a := openAccount(t)
+	vouching := openVouching(t)
+	a := openAccount(t, vouching.environ()...)
+	vouching.passOn(t, a.cloud.Endpoint)
 	bucketServer := openBucketServer(t)
 	common := append(tenant.parameters(), "S3EndpointUrl="+bucketServer.Endpoint, "SweepInterval=5s")
 	common = append(common, lockParameters()...)
@@ -27,10 +30,11 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	tables := a.tables()
 	shared := []string{
 		"ExistingLedgerTable=" + first["LedgerTableName"], "ExistingBudgetTable=" + first["BudgetTableName"],
+		"DefenderCredential=certificate",
 	}
 	shared = append(shared, a.guarding()...)
 	second := a.deploy("second", append(slices.Clone(idle), shared...)...)
-	a.checkShared(first, second)
+	shared = append(shared, a.makeCertificate(second["CertificateCommand"], tenant))
 	if got := a.tables(); !slices.Equal(got, tables) {
 		t.Errorf("with the second stack there are tables %q, want %q", got, tables)
 	}
@@ -39,7 +43,7 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a.checkPolicies(first, nothing, nothing)
 	a.checkPolicies(second, breakGlass, writers)
 	a.checkTamperingRule(second)
-	a.setSecrets(stacks, tenant.secret)
+	a.setSecrets(stacks[:1], tenant.secret)
 	bucketServer.makeBuckets(t, stacks)
 	facts := a.listen(stacks)
 	a.checkUnknownActionIsRefused(first)
@@ -47,6 +51,11 @@ func TestLifeOfTwoStacks(t *testing.T) {
 		t.Errorf("after an update the outputs are %q, want %q", updated, first)
 	}
 	a.deploy("second", append(slices.Clone(ticking), shared...)...)
+	a.checkShared(first, second)
+	a.checkCertificateKey(second, breakGlass)
+	a.checkSecretless("second")
+	moving := a.move(bucketServer, vouching) // while the others wait for their schedules and the budget
+	tables = a.tables()
 
 	a.awaitDone(first["LedgerTableName"], tenant)
 	tenant.checkBudget()
@@ -55,9 +64,10 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a.checkEvidence(bucketServer, stacks, archived, tenant)
 	bucketServer.checkPackages(t, archived, tenant)
 	a.checkLogs(stacks)
-	a.checkNoLeak(first["LedgerTableName"], first["BudgetTableName"], bucketServer, facts, tenant)
+	moving.check()
+	a.checkNoLeak(append(stacks, moving.outputs), bucketServer, facts, tenant, moving.s)
 
-	a.deleteStacks("second", "first")
+	a.deleteStacks("second", "first", movingName)
 	bucketServer.checkPackages(t, archived, tenant)
 	a.checkSurvivors(stacks, tables)
 	a.checkLogsSurvive(second, first)

@@ -127,7 +127,10 @@ func (a *account) checkSurvivors(stacks []map[string]string, tables []string) {
 		if !slices.Contains(buckets, outputs["EvidenceBucketName"]) {
 			a.t.Errorf("bucket %s is gone", outputs["EvidenceBucketName"])
 		}
-		for _, name := range []string{"KeyArn", "SigningKeyArn"} {
+		for _, name := range []string{"KeyArn", "SigningKeyArn", "CertificateKeyArn"} {
+			if outputs[name] == "" {
+				continue // another kind of credential
+			}
 			var state string
 			a.ask(&state, "kms", "describe-key", "--key-id", outputs[name],
 				"--query", "KeyMetadata.KeyState")

@@ -18,6 +18,7 @@ const seed = 20260304
 type tenant struct {
 	t      *testing.T
 	server *mdesim.Server
+	config mdesim.Config
 	secret string
 	ready  []mdesim.Action // actions whose packages should be archived
 	failed mdesim.Action
@@ -25,7 +26,29 @@ type tenant struct {
 
 func openTenant(t *testing.T) *tenant {
 	t.Helper()
+	s := startTenant(t, mdesim.Defaults())
+	s.addReady(700<<10, 30<<20, 3<<20, 12<<20)
+	s.failed = s.ready[0]
+	s.failed.ID, s.failed.MachineID = mdesim.IDOf("failed", seed), mdesim.MachineOf("failed", seed)
+	s.failed.Steps = mdesim.Ending(10*time.Minute, "Failed")
+	for _, a := range append(mdesim.OtherActions(seed, time.Now()), s.failed) {
+		s.server.Add(a)
+	}
+	return s
+}
+
+// openMovingTenant has another directory and app, which can trust what v vouches for. Nothing is ready yet.
+func openMovingTenant(t *testing.T, v *vouching) *tenant {
+	t.Helper()
 	config := mdesim.Defaults()
+	config.TenantID, config.ClientID = mdesim.IDOf("tenant", seed), mdesim.IDOf("app", seed)
+	config.ClientSecret = "moved~Secret.Value-9876543210"
+	config.Keys = v.Issuer.Keys
+	return startTenant(t, config)
+}
+
+func startTenant(t *testing.T, config mdesim.Config) *tenant {
+	t.Helper()
 	server, err := mdesim.Start(t.Context(), config, time.Now, "127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -35,30 +58,29 @@ func openTenant(t *testing.T) *tenant {
 			t.Error(err)
 		}
 	})
-	s := &tenant{t: t, server: server, secret: config.ClientSecret}
+	return &tenant{t: t, server: server, secret: config.ClientSecret, config: config}
+}
+
+// addReady adds actions with packages of these sizes, which are ready.
+func (s *tenant) addReady(sizes ...int64) {
 	now := time.Now()
-	for i, size := range []int64{700 << 10, 30 << 20, 3 << 20, 12 << 20} {
-		s.ready = append(s.ready, mdesim.Action{
+	for _, size := range sizes {
+		i := len(s.ready)
+		action := mdesim.Action{
 			ID: mdesim.IDOf("action", seed, i), MachineID: mdesim.MachineOf("machine", seed, i),
 			ComputerDNSName: fmt.Sprintf("fin-ws-%02d.contoso.com", i), Requestor: "a@contoso.com",
 			Comment: "why", CreatedAt: now.Add(-time.Hour).Add(time.Duration(i) * time.Second),
 			Steps: mdesim.Succeeding(10 * time.Minute), PackageSize: size, PackageSeed: seed + uint64(i),
-		})
+		}
+		s.ready = append(s.ready, action)
+		s.server.Add(action)
 	}
-	s.failed = s.ready[0]
-	s.failed.ID, s.failed.MachineID = mdesim.IDOf("failed", seed), mdesim.MachineOf("failed", seed)
-	s.failed.Steps = mdesim.Ending(10*time.Minute, "Failed")
-	for _, a := range append(append(s.ready, s.failed), mdesim.OtherActions(seed, now)...) {
-		server.Add(a)
-	}
-	return s
 }
 
 // parameters are the stack's for this tenant.
 func (s *tenant) parameters() []string {
-	config := mdesim.Defaults()
 	return []string{
-		"DefenderTenantId=" + config.TenantID, "DefenderClientId=" + config.ClientID,
+		"DefenderTenantId=" + s.config.TenantID, "DefenderClientId=" + s.config.ClientID,
 		"DefenderApiUrl=" + s.server.APIURL, "DefenderAuthorityUrl=" + s.server.APIURL,
 		"DefenderLinkHosts=" + s.server.DownloadHost,
 		`DefenderCaPem="` + string(s.server.CAPEM) + `"`,

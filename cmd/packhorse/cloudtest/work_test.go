@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,11 +124,13 @@ func (a *account) checkLogs(stacks []map[string]string) {
 	}
 }
 
-// checkNoLeak searches all stored data and logs for links, tokens and the client secret.
-func (a *account) checkNoLeak(ledger, budget string, b bucketServer, f *facts, s *tenant) {
+// checkNoLeak searches the functions' environments, all stored data, events and logs for links, tokens,
+// assertions, private keys and client secrets.
+func (a *account) checkNoLeak(stacks []map[string]string, b bucketServer, f *facts, tenants ...*tenant) {
 	a.t.Helper()
-	places := map[string]string{"the events": f.raw.String()}
-	for _, table := range []string{ledger, budget} {
+	places := a.environments(stacks)
+	places["the events"] = f.raw.String()
+	for _, table := range a.tables() {
 		text, _ := json.Marshal(a.items(table))
 		places["the table "+table] = string(text)
 	}
@@ -151,11 +154,19 @@ func (a *account) checkNoLeak(ledger, budget string, b bucketServer, f *facts, s
 	for _, group := range groups.LogGroups {
 		places[group.LogGroupName] = a.logs(group.LogGroupName)
 	}
-	secrets := append(s.server.Links(), s.secret)
-	if len(secrets) < len(s.ready)+1 || len(places) < 8 {
-		a.t.Fatalf("%d secrets, %d places: the search would prove nothing", len(secrets), len(places))
+	var secrets []string
+	for _, s := range tenants {
+		links, assertions := s.server.Links(), s.server.Assertions()
+		if len(links) < len(s.ready) || len(assertions) == 0 || len(places) < 20 {
+			a.t.Fatalf("%d links, %d assertions, %d places: the search would prove nothing", len(links),
+				len(assertions), len(places))
+		}
+		secrets = slices.Concat(secrets, links, assertions, []string{s.secret})
 	}
 	for place, text := range places {
+		if found := looksSecret.FindString(text); found != "" {
+			a.t.Errorf("a token or a key is in %s: it begins with %.8s", place, found)
+		}
 		for _, secret := range secrets {
 			if strings.Contains(text, secret) {
 				a.t.Errorf("a secret is in %s", place)

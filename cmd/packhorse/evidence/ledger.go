@@ -2,14 +2,13 @@ package evidence
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"packhorse/cmd/packhorse/awsconfig"
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/source"
@@ -57,18 +56,13 @@ func OpenLedger(ctx context.Context, table, data string) (*Ledger, error) {
 }
 
 func openTable(ctx context.Context, table string) (*Ledger, error) {
-	aws, err := config.LoadDefaultConfig(ctx)
+	aws, err := awsconfig.Load(ctx, "the table")
 	if err != nil {
-		return nil, fmt.Errorf("load the AWS configuration: %w", err)
-	}
-	if aws.Region == "" {
-		return nil, errNoTableRegion
+		return nil, err
 	}
 	records := source.Ledger{TenantsLedger: ledger.New(dynamodb.NewFromConfig(aws), table)}
 	return &Ledger{TenantsLedger: records, queries: scanned{records}, Name: "DynamoDB table " + table}, nil
 }
-
-var errNoTableRegion = errors.New("AWS region not configured: set AWS_REGION to the region of the table")
 
 // Close closes the ledger.
 func (l *Ledger) Close() error {

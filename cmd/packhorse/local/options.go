@@ -1,6 +1,9 @@
 package local
 
-import "packhorse/cmd/packhorse/local/pipeline"
+import (
+	"packhorse/cmd/packhorse/local/pipeline"
+	"packhorse/internal/tenant"
+)
 
 // Options configure a run.
 type Options struct {
@@ -9,8 +12,11 @@ type Options struct {
 	Bucket   string   // of the archive; empty means the embedded server's
 	Endpoint string   // URL of the S3 service with the bucket; empty means AWS
 
-	Simulate int     // number of actions of a tenant simulated in this process; 0 means a real tenant
-	Sizes    []int64 // of the simulated packages, used in turn; empty means mixed
+	Simulate int // number of actions of a tenant simulated in this process; 0 means a real tenant
+	// Credential is how the app proves who it is. Empty means what the settings say; a simulated app then has a
+	// client secret.
+	Credential tenant.Kind
+	Sizes      []int64 // of the simulated packages, used in turn; empty means mixed
 
 	UntilIdle bool // end when nothing is left to do
 

@@ -20,6 +20,7 @@ import (
 	"packhorse/cmd/packhorse/simulation"
 	"packhorse/internal/custody"
 	"packhorse/internal/defender"
+	"packhorse/internal/entra"
 	"packhorse/internal/fetch"
 	"packhorse/internal/manifest"
 	"packhorse/internal/poll"
@@ -101,7 +102,11 @@ func (r *Runtime) prepare(ctx context.Context, logger *slog.Logger) error {
 	var err error
 	r.simulated = r.options.Simulate > 0
 	if !r.simulated {
-		r.settings, err = settings.ParseCLI(settings.Map(r.options.Environ))
+		environ := settings.Map(r.options.Environ)
+		if r.options.Credential != "" {
+			environ[settings.VarCredential] = string(r.options.Credential)
+		}
+		r.settings, err = settings.ParseCLI(environ)
 		if err != nil {
 			return err
 		}
@@ -123,7 +128,7 @@ func (r *Runtime) prepare(ctx context.Context, logger *slog.Logger) error {
 
 // firstToken gets a token. If Entra ID cannot be reached, it retries.
 func (r *Runtime) firstToken(ctx context.Context, logger *slog.Logger) error {
-	err := r.openApp()
+	err := r.openApp(ctx)
 	if err != nil {
 		return err
 	}
@@ -172,7 +177,7 @@ func (r *Runtime) Close() error {
 
 // simulate starts the simulated tenant and applies its settings.
 func (r *Runtime) simulate(ctx context.Context) (err error) {
-	r.tenant, err = simulation.Resume(ctx, filepath.Join(r.options.Data, simulation.PlanFile),
+	r.tenant, err = simulation.Resume(ctx, r.options.Data, r.options.Credential,
 		r.options.Simulate, r.options.Sizes, r.ledger)
 	if err != nil {
 		return fmt.Errorf("start the simulator: %w", err)
@@ -184,7 +189,7 @@ func (r *Runtime) simulate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return r.openApp()
+	return r.openApp(ctx)
 }
 
 // openCustody opens the signing key and checks that signed manifests can be stored and verified later.
@@ -214,15 +219,19 @@ func (r *Runtime) provenance(context.Context) (manifest.Provenance, error) {
 }
 
 // openApp configures the tenant's app registration, which can then request tokens.
-func (r *Runtime) openApp() error {
+func (r *Runtime) openApp(ctx context.Context) error {
 	roots, err := r.settings.RootCAs()
+	if err != nil {
+		return err
+	}
+	credential, err := r.credential(ctx)
 	if err != nil {
 		return err
 	}
 	r.app = defender.NewApp(defender.Tenant{
 		ID: r.settings.TenantID, ClientID: r.settings.ClientID,
 		APIURL: r.settings.APIURL, AuthorityURL: r.settings.AuthorityURL,
-		Scope: r.settings.Scope, LinkHosts: r.settings.LinkHosts, Secret: r.secret,
+		Scope: r.settings.Scope, LinkHosts: r.settings.LinkHosts, Credential: credential,
 		Links: defender.Limits{
 			PerMinute: r.settings.PackageURIPerMinute, PerHour: r.settings.PackageURIPerHour,
 		},
@@ -237,9 +246,21 @@ func (r *Runtime) openDefender(logger *slog.Logger) error {
 	return err
 }
 
-// secret returns the client secret from the environment, even a rejected one: the environment holds only one.
-func (r *Runtime) secret(context.Context, string) (string, error) {
-	return r.settings.ClientSecret.Reveal(), nil
+// credential returns how the app proves who it is. It reads the user's AWS configuration only if that is where
+// the credential comes from.
+func (r *Runtime) credential(ctx context.Context) (entra.Credential, error) {
+	identity := defender.Identity{
+		Credential: r.settings.TenantCredential(), Audience: r.settings.TokenExchangeAudience(),
+		Secret: r.settings.ClientSecret.Reveal(),
+	}
+	if identity.Credential.UsesAWS() {
+		var err error
+		identity.AWS, err = r.awsConfig(ctx)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return defender.NewCredential(identity, time.Now), nil
 }
 
 // Run works until the context ends or, with UntilIdle, until nothing is left to do. Result is also valid after

@@ -34,14 +34,14 @@ type Judgement struct {
 // Stored describes the results of a run.
 type Stored struct {
 	Records []investigation.Record
-	Folder  string // the data folder, searched for links
+	Folder  string // the data folder, searched for links and assertions
 
 	// File returns the path of a stored object. It is nil if objects are not files on this machine.
 	File func(investigation.Receipt) string
 }
 
 // Judge compares the requests and packages of the simulator with the stored results, and searches the data
-// folder for leaked links.
+// folder for leaked links and assertions.
 func (t *Tenant) Judge(stored Stored) (*Judgement, error) {
 	verdict := t.server.Judge().Verdict()
 	j := &Judgement{
@@ -74,7 +74,7 @@ func (t *Tenant) Judge(stored Stored) (*Judgement, error) {
 			j.FilesDifferent++
 		}
 	}
-	leaks, err := stored.leaks(t.server.Links())
+	leaks, err := stored.leaks(append(t.server.Links(), t.server.Assertions()...))
 	j.Leaks += leaks
 	j.Passed = j.MostInAnyMinute <= j.PerMinute && j.MostPerArchived <= 1 && j.FilesDifferent == 0 &&
 		j.Leaks == 0 && len(j.BrokenRules) == 0
@@ -96,7 +96,7 @@ func (s Stored) sumOf(receipt investigation.Receipt) (sum string, err error) {
 	return hex.EncodeToString(digest.Sum(nil)), err
 }
 
-// leaks counts links found in files of the data folder other than packages.
+// leaks counts links and assertions found in files of the data folder other than packages.
 func (s Stored) leaks(links []string) (int, error) {
 	packages := map[string]bool{}
 	for _, rec := range s.Records {

@@ -31,7 +31,7 @@ func (l ledger) Load(_ context.Context, ids []investigation.ID) ([]investigation
 func resume(t *testing.T, dir string, actions int, l ledger) (plan string) {
 	t.Helper()
 	path := filepath.Join(dir, simulation.PlanFile)
-	tenant, err := simulation.Resume(t.Context(), path, actions, []int64{1024}, l)
+	tenant, err := simulation.Resume(t.Context(), dir, "secret", actions, []int64{1024}, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestResume(t *testing.T) {
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := simulation.Resume(t.Context(), path, 1, nil, ledger{}); err == nil {
+	if _, err := simulation.Resume(t.Context(), dir, "secret", 1, nil, ledger{}); err == nil {
 		t.Error("a damaged plan was accepted")
 	}
 }
@@ -69,7 +69,7 @@ func TestResume(t *testing.T) {
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	plan := simulation.Plan{Seed: 1, StartedAt: time.Now(), Actions: 1, Sizes: []int64{1024}}
-	tenant, err := simulation.Serve(t.Context(), "127.0.0.1:0", "127.0.0.1:0", plan)
+	tenant, err := simulation.Serve(t.Context(), "127.0.0.1:0", "127.0.0.1:0", plan, "secret", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,9 +8,10 @@ import (
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/smithy-go"
+
+	"packhorse/cmd/packhorse/awsconfig"
 )
 
 // Stack is a deployed stack.
@@ -50,17 +51,12 @@ func (*NotFoundError) Advice() string {
 	return "check the name, AWS_REGION and AWS_PROFILE: aws cloudformation list-stacks shows the names"
 }
 
-var errNoRegion = errors.New("AWS region not configured: set AWS_REGION to the region of the stack")
-
 // Open reads the stack with the user's AWS configuration. It returns a [NotFoundError] if the stack does not
 // exist or is not Packhorse's.
 func Open(ctx context.Context, name string) (*Stack, error) {
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := awsconfig.Load(ctx, "the stack")
 	if err != nil {
-		return nil, fmt.Errorf("load the AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		return nil, errNoRegion
+		return nil, err
 	}
 	return Read(ctx, cfg, name)
 }

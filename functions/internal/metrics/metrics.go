@@ -34,6 +34,8 @@ const (
 	SweepsCompleted      Name = "SweepsCompleted"      // sweeps that saw the whole listing and recorded it
 	OldestReadySeconds   Name = "OldestReadySeconds"   // how long the oldest ready package has waited
 
+	CredentialExpiresDays Name = "CredentialExpiresDays" //nolint:gosec // a name; the days left, if they are few
+
 	PackagesArchived       Name = "PackagesArchived"
 	ArchivedBytes          Name = "ArchivedBytes"
 	ReadyToArchivedSeconds Name = "ReadyToArchivedSeconds"
@@ -54,7 +56,7 @@ var Units = map[Name]string{
 	PackagesArchived: "Count", ArchivedBytes: "Bytes", ReadyToArchivedSeconds: "Seconds",
 	FetchesPostponed: "Count", FetchesBlocked: "Count", Strangers: "Count",
 	BudgetLeased: "Count", BudgetDenied: "Count", BudgetCooldowns: "Count",
-	ClockSkew: "Milliseconds",
+	ClockSkew: "Milliseconds", CredentialExpiresDays: "None", // CloudWatch has no days
 }
 
 // Meter collects the numbers of successive invocations. It is safe for concurrent use.
@@ -72,8 +74,21 @@ func New(log io.Writer, function string, now func() time.Time) *Meter {
 	return &Meter{log: log, function: function, now: now, values: map[Name]float64{}}
 }
 
-// Poll writes the metrics of a tick.
-func (m *Meter) Poll(answer poll.Answer) {
+const (
+	// expiresDaysMax is when the expiry of a credential begins to matter: twice the days of the alarm, so that
+	// the metric shows where it is going. Written all year, it would cost more than the alarm.
+	expiresDaysMax = 60
+
+	// expiresDaysMin stands for a credential that has expired: a metric that is not positive is left out.
+	expiresDaysMin = 1.0 / 1440
+)
+
+// Poll writes the metrics of a tick. The credential that was accepted last expires at that time, which is zero
+// if it is unknown or never comes.
+func (m *Meter) Poll(answer poll.Answer, expires time.Time) {
+	if days := expires.Sub(m.now()).Hours() / 24; !expires.IsZero() && days <= expiresDaysMax {
+		m.add(CredentialExpiresDays, max(days, expiresDaysMin))
+	}
 	m.add(PackagesSeen, float64(answer.Seen))
 	m.add(PackagesReady, float64(answer.Ready))
 	m.add(PackagesNotCollected, float64(answer.NotCollected))

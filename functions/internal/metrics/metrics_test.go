@@ -40,9 +40,9 @@ func TestLines(t *testing.T) {
 	meter.Poll(poll.Answer{
 		Sweeps: 6, Completed: 5, LongestSweepSeconds: 0.25, Seen: 3, Ready: 2, NotCollected: 1, HandedOver: 2, Due: 4,
 		OldestReadySeconds: 90,
-	})
+	}, at().AddDate(0, 0, 30))
 	// Nothing carries over from the previous tick, and a failed sweep does not count as completed.
-	meter.Poll(poll.Answer{Sweeps: 1, LongestSweepSeconds: 0.125})
+	meter.Poll(poll.Answer{Sweeps: 1, LongestSweepSeconds: 0.125}, time.Time{})
 
 	meter = metrics.New(&log, "packhorse-fetch-package", at)
 	budget := ratelimit.Budget{Name: "b", PerMinute: 1, PerHour: 60}
@@ -117,7 +117,7 @@ func TestConcurrentUse(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		meter.Poll(poll.Answer{})
+		meter.Poll(poll.Answer{}, time.Time{})
 		var line map[string]any
 		if err := json.Unmarshal([]byte(log.String()), &line); err != nil {
 			t.Fatal(err)
@@ -126,4 +126,24 @@ func TestConcurrentUse(t *testing.T) {
 			t.Errorf("got %v", line)
 		}
 	})
+}
+
+// A credential's days are written when they are few, and never as zero or less, which would be left out: an
+// expired one must not look like one that never expires.
+func TestCredentialExpires(t *testing.T) {
+	for left, want := range map[time.Duration]string{
+		60*24*time.Hour + time.Second: "", 60 * 24 * time.Hour: `"CredentialExpiresDays":60,`, 36 * time.Hour: `"CredentialExpiresDays":1.5,`,
+		0: `"CredentialExpiresDays":0.000`, -400 * 24 * time.Hour: `"CredentialExpiresDays":0.000`,
+	} {
+		var log strings.Builder
+		metrics.New(&log, "packhorse-poll", at).Poll(poll.Answer{}, at().Add(left))
+		if !strings.Contains(log.String(), want) || want == "" && log.Len() > 0 {
+			t.Errorf("%v left: got %s", left, log.String())
+		}
+	}
+	var log strings.Builder
+	metrics.New(&log, "packhorse-poll", at).Poll(poll.Answer{}, time.Time{})
+	if log.Len() > 0 {
+		t.Errorf("got %s for a credential that never expires", log.String())
+	}
 }

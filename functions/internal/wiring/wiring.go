@@ -3,19 +3,15 @@
 package wiring
 
 import (
-	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"packhorse/functions/internal/metrics"
 	"packhorse/internal/defender"
@@ -30,6 +26,7 @@ import (
 // Parts are what a function is made of.
 type Parts struct {
 	AWS      aws.Config
+	App      *defender.App
 	Defender defender.Client
 	Ledger   *ledger.Ledger
 	Bus      *eventbus.Bus
@@ -37,10 +34,10 @@ type Parts struct {
 }
 
 // Build builds the parts.
-func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts, error) {
-	cfg, err := config.LoadDefaultConfig(ctx)
+func Build(s settings.Settings, logger *slog.Logger) (Parts, error) {
+	cfg, err := awsConfig()
 	if err != nil {
-		return Parts{}, fmt.Errorf("load the AWS configuration: %w", err)
+		return Parts{}, err
 	}
 	db := dynamodb.NewFromConfig(cfg)
 	meter := metrics.New(os.Stdout, lambdacontext.FunctionName, time.Now)
@@ -48,8 +45,10 @@ func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts
 	if err != nil {
 		return Parts{}, err
 	}
-	vault := entra.NewVault(secretsmanager.NewFromConfig(cfg), s.SecretID, time.Now)
-	app := defender.NewApp(tenantOf(s, vault.Secret), defender.Transport(roots), time.Now)
+	credential := defender.NewCredential(defender.Identity{
+		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), AWS: cfg,
+	}, time.Now)
+	app := defender.NewApp(tenantOf(s, credential), defender.Transport(roots), time.Now)
 	client, err := app.Client(defender.Counters{
 		Links: meter.Counter(dynamocounter.New(db, s.BudgetTable, time.Now)),
 		// Only the poll function lists. Its environment counts in memory, because a shared counter
@@ -60,16 +59,16 @@ func Build(ctx context.Context, s settings.Settings, logger *slog.Logger) (Parts
 		return Parts{}, err
 	}
 	return Parts{
-		AWS: cfg, Defender: client, Ledger: ledger.New(db, s.LedgerTable),
+		AWS: cfg, App: app, Defender: client, Ledger: ledger.New(db, s.LedgerTable),
 		Bus: eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBus), Meter: meter,
 	}, nil
 }
 
 // tenantOf returns the tenant of the settings.
-func tenantOf(s settings.Settings, secret entra.Secret) defender.Tenant {
+func tenantOf(s settings.Settings, credential entra.Credential) defender.Tenant {
 	return defender.Tenant{
 		ID: s.TenantID, ClientID: s.ClientID, APIURL: s.APIURL, AuthorityURL: s.AuthorityURL,
-		Scope: s.Scope, LinkHosts: s.LinkHosts, Secret: secret,
+		Scope: s.Scope, LinkHosts: s.LinkHosts, Credential: credential,
 		Links: defender.Limits{PerMinute: s.PackageURIPerMinute, PerHour: s.PackageURIPerHour},
 	}
 }

@@ -33,6 +33,9 @@ type Config struct {
 	ClientSecret string
 	Roles        []string // granted application permissions
 
+	// Keys returns the JSON Web Key Set of an issuer of federated identities. Without it, none is trusted.
+	Keys func(issuer string) ([]byte, error)
+
 	APIOrigin      string // the API's scheme, host and port as clients see them
 	DownloadOrigin string // the same for the download host
 
@@ -68,6 +71,10 @@ type Simulator struct {
 	faults  Faults
 	serial  int // numbers links and tokens
 	answers map[Kind]int
+
+	registration Registration
+	assertions   map[string]bool // issuer and jti of those accepted
+	presented    []string        // the assertions themselves, accepted or not
 }
 
 // New returns a tenant without actions.
@@ -75,6 +82,7 @@ func New(config Config, now func() time.Time) *Simulator {
 	return &Simulator{
 		config: config, now: now, judge: newJudge(config),
 		tokens: map[string]token{}, links: map[string]link{}, answers: map[Kind]int{},
+		registration: Registration{Secrets: []string{config.ClientSecret}}, assertions: map[string]bool{},
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -55,6 +57,7 @@ func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request) {
 	if len(scope) > 0 {
 		resource, isDefault = strings.CutSuffix(scope[0], "/.default")
 	}
+	refused := s.checkProof(form, r.PathValue("tenant"), faults)
 	switch {
 	case !s.knowsTenant(r.PathValue("tenant")):
 		s.refuseToken(w, http.StatusBadRequest, "invalid_request", 90002, fmt.Sprintf(
@@ -67,13 +70,8 @@ func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request) {
 			"Application with identifier '%s' was not found in the directory 'Contoso'. This can "+
 				"happen if the application has not been installed by the administrator of the tenant.",
 			form.Get("client_id")))
-	case faults.SecretExpired:
-		s.refuseToken(w, http.StatusUnauthorized, "invalid_client", 7000222,
-			"The provided client secret keys for app '"+s.config.ClientID+"' are expired.")
-	case form.Get("client_secret") != s.config.ClientSecret:
-		s.refuseToken(w, http.StatusUnauthorized, "invalid_client", 7000215,
-			"Invalid client secret provided. Ensure the secret being sent in the request is the client "+
-				"secret value, not the client secret ID, for a secret added to app '"+s.config.ClientID+"'.")
+	case refused != nil:
+		s.refuseToken(w, refused.status, refused.code, refused.number, refused.message)
 	case !isDefault:
 		s.refuseToken(w, http.StatusBadRequest, "invalid_scope", 70011,
 			"The provided value for the input parameter 'scope' is not valid.")
@@ -89,6 +87,25 @@ func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request) {
 		})
 		s.judge.called(KindToken, "", s.now(), http.StatusOK)
 	}
+}
+
+// checkProof returns why Entra ID refuses the proof of a token request, or nil.
+func (s *Simulator) checkProof(form url.Values, tenant string, faults Faults) *refusal {
+	if text := form.Get("client_assertion"); text != "" {
+		return s.checkAssertion(form.Get("client_assertion_type"), text, tenant)
+	}
+	secret := form.Get("client_secret")
+	switch {
+	case secret == "":
+		return invalidClient(7000218, "The request body must contain the following parameter: 'client_assertion' or"+
+			" 'client_secret'.")
+	case faults.SecretExpired:
+		return invalidClient(7000222, "The provided client secret keys for app '%s' are expired.", s.config.ClientID)
+	case !slices.Contains(s.Registration().Secrets, secret):
+		return invalidClient(7000215, "Invalid client secret provided. Ensure the secret being sent in the request is"+
+			" the client secret value, not the client secret ID, for a secret added to app '%s'.", s.config.ClientID)
+	}
+	return nil
 }
 
 func (s *Simulator) knowsTenant(tenant string) bool {
