@@ -25,7 +25,7 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{}, {"--help"}, {"-h"}, {"run", "--help"}, {"simulate", "--help"}, {"help", "run"},
-		{"verify", "--help"}, {"custody", "--help"}, {"list", "--help"}, {"show", "--help"}, {"get", "--help"},
+		{"verify", "--help"}, {"custody", "--help"}, {"doctor", "--help"}, {"list", "--help"}, {"show", "--help"}, {"get", "--help"},
 		{"export", "--help"}, {"status", "--help"}, {"public-key", "--help"},
 	} {
 		got := inProcess(nil, args...)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"time"
 )
 
 // State is the result of a check.
@@ -104,7 +105,7 @@ func Run(ctx context.Context, checks []Check, told func(Result)) []Result {
 			defer close(done[check.Name])
 			finding, waited := check.wait(ctx, done, func(name string) State { return results[index[name]].State })
 			if waited {
-				finding = check.Run(ctx)
+				finding = check.look(ctx)
 			}
 			results[i] = Result{check, finding}
 			mu.Lock()
@@ -134,4 +135,28 @@ func (c Check) wait(ctx context.Context, done map[string]chan struct{}, state fu
 		}
 	}
 	return Finding{}, true
+}
+
+// checkTimeout bounds a check. It is longer than a sign-in with its retries.
+const checkTimeout = 40 * time.Second
+
+// look runs the check. It does not wait for a Run that ignores its context, such as one that reads from a disk that
+// hangs.
+func (c Check) look(ctx context.Context) Finding {
+	limited, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	found := make(chan Finding, 1)
+	go func() { found <- c.Run(limited) }()
+	select {
+	case finding := <-found:
+		if finding.State == Skipped && ctx.Err() != nil { // its reason is the interruption, in other words
+			return Skip("", "interrupted")
+		}
+		return finding
+	case <-limited.Done():
+		if ctx.Err() != nil {
+			return Skip("", "interrupted")
+		}
+		return Skip("", "no answer within %d s", int(checkTimeout.Seconds()))
+	}
 }

@@ -23,9 +23,11 @@ type TenantPorts struct {
 	Token      Look[struct{}]
 	Credential Look[Credential] // after a token
 	Roles      Look[[]string]
-	List       Look[int] // how many actions the first page has
-	Archived   Look[time.Time]
-	Refused    Look[RefusedLinks]
+	List       Look[int]       // how many actions the first page has
+	Archived   Look[time.Time] // when a package was last archived with the present app; zero if that is not known
+
+	Refused   Look[RefusedLinks]
+	Forbidden Look[Forbidden]
 }
 
 // SettingsState is what is wrong with the settings.
@@ -52,6 +54,14 @@ type Answer struct {
 type RefusedLinks struct {
 	Hosts   []string
 	Allowed []string // the setting as it is
+}
+
+// Forbidden is the last package whose link Defender refused for want of a permission. The zero Forbidden says that
+// none waits for that.
+type Forbidden struct {
+	Action  string
+	Message string
+	Until   time.Time // when it is tried again
 }
 
 // RefusedError reports that a service refused what was asked. It needs a person.
@@ -98,11 +108,17 @@ type MachinePorts struct {
 	Published Look[[]string] // the ids of the keys published in the archive
 
 	Archive    Look[struct{}]
-	Lock       Look[bool] // whether the archive takes locked objects
+	Lock       Look[ArchiveLock]
 	Conditions Look[Conditions]
 
-	Health Look[tenant.Health]
-	Work   Look[MachineWork]
+	// What only a bucket of S3 has.
+	Versioning   Look[string] // S3's status: Enabled, Suspended or empty
+	Encryption   Look[string] // the algorithm; empty if it does not encrypt
+	PublicAccess Look[bool]   // whether all four blocks are on
+
+	Process Look[Process]
+	Health  Look[tenant.Health]
+	Work    Look[MachineWork]
 }
 
 // MachineWanted is how the machine is used.
@@ -129,11 +145,16 @@ type OpenFile struct {
 // Origin says whose packages a data folder has.
 type Origin struct{ Simulated, Wanted bool }
 
-// Database is the version of the ledger's file. Foreign says why it cannot be used at all.
+// Database is the version of the ledger's file. Foreign says why it cannot be used at all, and Lost that it is not
+// there, although the folder was used.
 type Database struct {
 	Version, Known int
 	Foreign        string
+	Lost           bool
 }
+
+// Process is another process that has the ledger open; its ID is 0 if there is none.
+type Process struct{ ID int }
 
 // Disk is the space on the disk of the archive, in bytes.
 type Disk struct {
@@ -149,6 +170,13 @@ type Key struct {
 	Others  []string // ids of earlier keys
 	Problem string   // why it cannot sign
 	Mode    fs.FileMode
+}
+
+// ArchiveLock is how evidence is locked: the settings' mode, which is empty if they want no lock, and whether the
+// archive takes such objects.
+type ArchiveLock struct {
+	Mode  string
+	Takes bool
 }
 
 // Conditions says whether a service honors conditional writes.

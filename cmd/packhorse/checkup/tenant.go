@@ -53,6 +53,8 @@ type Tenant struct {
 
 	// Ledger opens the ledger. The error is a *doctor.UnmadeError if there is none yet.
 	Ledger func(ctx context.Context) (Ledger, error)
+	// Linked says whether the app has requested links; nil if nobody else could have.
+	Linked func(ctx context.Context, app *defender.App) (bool, error)
 	// Lists counts the list call; nil if nobody else shares the budget.
 	Lists func(ctx context.Context) (ratelimit.Counter, error)
 }
@@ -91,7 +93,8 @@ func (t Tenant) Ports() doctor.TenantPorts {
 		TenantID: s.TenantID, ClientID: s.ClientID, AuthorityURL: s.AuthorityURL.String(), Scope: s.Scope,
 	})
 	ports.List = t.list(app, s)
-	ports.Archived, ports.Refused = t.archived(s.TenantID), t.refused(s)
+	ports.Archived = t.archived(s.TenantID, app)
+	ports.Refused, ports.Forbidden = t.refused(s), t.forbidden(s.TenantID)
 	return ports
 }
 
@@ -134,6 +137,7 @@ func blind(p doctor.TenantPorts, err error) doctor.TenantPorts {
 	p.Token, p.Roles, p.List = unable[struct{}](err), unable[[]string](err), unable[int](err)
 	p.Credential = unable[doctor.Credential](err)
 	p.Archived, p.Refused = unable[time.Time](err), unable[doctor.RefusedLinks](err)
+	p.Forbidden = unable[doctor.Forbidden](err)
 	return p
 }
 
@@ -220,9 +224,15 @@ func (noLinks) Lease(context.Context, ratelimit.Budget, string, time.Time) (rate
 	return ratelimit.Decision{}, errNoLinks
 }
 
-// archived returns when a package was last archived, of the newest.
-func (t Tenant) archived(tenantID string) doctor.Look[time.Time] {
+// archived returns when a package was last archived with the app, of the newest.
+func (t Tenant) archived(tenantID string, app *defender.App) doctor.Look[time.Time] {
 	return func(ctx context.Context) (latest time.Time, err error) {
+		if t.Linked != nil {
+			linked, err := t.Linked(ctx, app)
+			if err != nil || !linked {
+				return latest, err
+			}
+		}
 		ledger, err := t.Ledger(ctx)
 		if err != nil {
 			return latest, err
@@ -263,6 +273,23 @@ func (t Tenant) refused(s settings.Settings) doctor.Look[doctor.RefusedLinks] {
 		}
 		slices.Sort(links.Hosts)
 		return links, ignoreBad(err)
+	}
+}
+
+// forbidden returns the last open package whose link Defender refused for want of a permission.
+func (t Tenant) forbidden(tenantID string) doctor.Look[doctor.Forbidden] {
+	return func(ctx context.Context) (last doctor.Forbidden, err error) {
+		ledger, err := t.Ledger(ctx)
+		if err != nil {
+			return last, err
+		}
+		open, err := ledger.Open(ctx, tenantID)
+		for _, rec := range open {
+			if rec.Cause == investigation.CauseForbidden && rec.DueAt.After(last.Until) {
+				last = doctor.Forbidden{Action: rec.ActionID, Message: rec.Message, Until: rec.DueAt}
+			}
+		}
+		return last, ignoreBad(err)
 	}
 }
 

@@ -19,6 +19,8 @@ func S3(ctx context.Context, endpoint string) (*s3.Client, error) {
 		return nil, errNoRegion
 	}
 	return s3.NewFromConfig(aws, func(o *s3.Options) {
+		// Otherwise every object of a service without checksums costs a line on standard error.
+		o.DisableLogOutputChecksumValidationSkipped = true
 		if endpoint != "" {
 			o.BaseEndpoint = &endpoint
 			o.UsePathStyle = true
