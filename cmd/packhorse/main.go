@@ -61,9 +61,9 @@ func (m Main) Run(args []string) int {
 		return exitDone
 	}
 	width := widthOf(m.Stderr)
-	fmt.Fprintln(m.Stderr, console.Fit("packhorse: "+console.CleanText(err.Error()), width))
+	fmt.Fprintln(m.Stderr, console.FitLines("packhorse: "+console.CleanText(err.Error()), width))
 	if advice := advice.For(err); advice != "" && !isQuiet(root) {
-		fmt.Fprintln(m.Stderr, console.Fit("advice: "+console.CleanText(advice), width))
+		fmt.Fprintln(m.Stderr, console.FitLines("advice: "+console.CleanText(advice), width))
 	}
 	return exitCode(err)
 }

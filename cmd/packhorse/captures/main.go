@@ -22,7 +22,7 @@ var sizes = [][2]int{{80, 24}, {120, 30}}
 func main() {
 	program := flag.String("program", "bin/packhorse", "the packhorse to run")
 	out := flag.String("o", "docs/captures", "the folder to write to")
-	only := flag.String("only", "", "a comma list of captures: print them instead of writing all")
+	only := flag.String("only", "", "a comma list of captures: take and print only these")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -44,28 +44,26 @@ func captureAll(ctx context.Context, program, out, only string) error {
 	failures := make([]error, len(sizes))
 	var group sync.WaitGroup
 	for i, size := range sizes {
-		group.Go(func() { texts[i], failures[i] = captureSize(ctx, program, size) })
+		group.Go(func() { texts[i], failures[i] = captureSize(ctx, program, size, only) })
 	}
 	group.Wait()
 	err = errors.Join(failures...)
 	if err != nil {
 		return err
 	}
-	for _, text := range texts {
-		for file, shown := range text {
-			if name := file[:strings.LastIndex(file, "-")]; only != "" && slices.Contains(strings.Split(only, ","), name) {
+	if only != "" {
+		for _, text := range texts {
+			for _, shown := range text {
 				fmt.Print(shown)
 			}
 		}
-	}
-	if only != "" {
 		return nil
 	}
 	return write(out, texts)
 }
 
 // captureSize takes every capture on a terminal of one size, and returns their texts by file name.
-func captureSize(ctx context.Context, program string, size [2]int) (texts map[string]string, err error) {
+func captureSize(ctx context.Context, program string, size [2]int, only string) (texts map[string]string, err error) {
 	s, err := openStudio(ctx, program)
 	if err != nil {
 		return nil, err
@@ -73,6 +71,9 @@ func captureSize(ctx context.Context, program string, size [2]int) (texts map[st
 	defer func() { err = errors.Join(err, s.close()) }()
 	texts = map[string]string{}
 	for _, c := range captures {
+		if only != "" && !slices.Contains(strings.Split(only, ","), c.name) {
+			continue
+		}
 		err = s.take(ctx, c, size, texts)
 		if err != nil {
 			return nil, fmt.Errorf("%s at %d columns: %w", c.name, size[0], err)
