@@ -53,9 +53,9 @@ var captures = []capture{
 	{name: "help-completion", line: "packhorse help completion"},
 
 	// A queue: a run in the middle, and what it left when it was interrupted.
-	{name: "run-midway", line: "packhorse run --simulate 12 --seed 6 --package-size 1GiB,3MiB --data queue", midway: &midway{
+	{name: "run-midway", line: "packhorse run --simulate 12 --seed 6 --package-size 1GiB --data queue", midway: &midway{
 		name: "run-midway", stop: true,
-		when: regexp.MustCompile(`archived[^━]*\n[^\n]*━{4}[^\n]*of 1.0 GiB[^\n]*\n\d+ queued`),
+		when: regexp.MustCompile(`(\n[^\n]*━{4}[^\n]* of 1.0 GiB[^\n]*){2}\n\d+ queued`),
 	}},
 	{name: "status-queue", line: "packhorse status --data queue"},
 	{name: "status-watch", line: "packhorse status --watch --data queue", midway: &midway{

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a command may take. A run of four packages takes about a minute.
-const patience = 5 * time.Minute
+const patience = 2 * time.Minute
 
 // studio is a folder to run commands in, and a simulated tenant for those that want one.
 type studio struct {
