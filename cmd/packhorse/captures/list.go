@@ -64,6 +64,7 @@ var captures = []capture{
 
 	{name: "help-run", line: "packhorse help run"},
 	{name: "help-list", line: "packhorse help list"},
+	{name: "help-credential-certificate", line: "packhorse help credential certificate"},
 	{name: "help-settings", line: "packhorse help settings"},
 	{name: "ambiguous", line: "packhorse show fin-ws-16 --data queue", exit: 1},
 	{name: "mistyped-command", line: "packhorse verfy", exit: 2},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/simulation"
+	"packhorse/internal/tenant"
 )
 
 // patience is how long a command may take. A run of four packages takes about a minute.
@@ -19,7 +20,7 @@ const patience = 2 * time.Minute
 // studio is a folder to run commands in, and a simulated tenant for those that want one.
 type studio struct {
 	program, folder string
-	tenant          *simulation.Tenant
+	sim             *simulation.Tenant
 }
 
 func openStudio(ctx context.Context, program string) (*studio, error) {
@@ -28,15 +29,15 @@ func openStudio(ctx context.Context, program string) (*studio, error) {
 		return nil, err
 	}
 	const any = "127.0.0.1:0"
-	tenant, err := simulation.Serve(ctx, any, any,
-		simulation.Plan{Seed: 1, StartedAt: time.Now().UTC(), Actions: 4})
+	sim, err := simulation.Serve(ctx, any, any,
+		simulation.Plan{Seed: 1, StartedAt: time.Now().UTC(), Actions: 4}, tenant.ClientSecret, "")
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	return &studio{program, folder, tenant}, nil
+	return &studio{program, folder, sim}, nil
 }
 
-func (s *studio) close() error { return errors.Join(s.tenant.Close(), os.RemoveAll(s.folder)) }
+func (s *studio) close() error { return errors.Join(s.sim.Close(), os.RemoveAll(s.folder)) }
 
 // environ returns the environment of a capture's command: what it needs, and nothing of this machine.
 func (s *studio) environ(c capture) []string {
@@ -45,8 +46,8 @@ func (s *studio) environ(c capture) []string {
 		"LANG=C.UTF-8", "PACKHORSE_DATA=packhorse-simulation",
 	}
 	if c.tenant {
-		environ = append(environ, s.tenant.Environ()...)
-		environ = append(environ, "DEFENDER_CA_PEM="+string(s.tenant.RootPEM()))
+		environ = append(environ, s.sim.Environ()...)
+		environ = append(environ, "DEFENDER_CA_PEM="+string(s.sim.RootPEM()))
 	}
 	return append(environ, c.environ...)
 }
