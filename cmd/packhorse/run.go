@@ -69,6 +69,7 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 		},
 	}
 	flags := cmd.Flags()
+	flags.Uint64Var(&o.Seed, "seed", 0, "random seed for the simulated ids and hosts: the same `N` gives the same ones")
 	simulationFlags(flags, &o)
 	flags.StringVar((*string)(&o.Credential), "credential", "",
 		"how the app proves who it is: `KIND` federated, certificate or secret (default: DEFENDER_CREDENTIAL)")
@@ -100,6 +101,8 @@ func completeRun(cmd *cobra.Command, o *local.Options) error {
 		return usage(cmd, errors.New("--simulate must be 1 or more"))
 	case o.Simulate == 0 && len(o.Sizes) > 0:
 		return usage(cmd, errors.New("--package-size requires --simulate"))
+	case o.Simulate == 0 && cmd.Flags().Changed("seed"):
+		return usage(cmd, errors.New("--seed requires --simulate"))
 	case o.Endpoint != "" && o.Bucket == "":
 		return usage(cmd, errors.New("--s3-endpoint requires --bucket"))
 	case o.Data != "":
@@ -153,20 +156,22 @@ func summaryOf(r local.Result, o local.Options, startedAt time.Time) console.Sum
 	return console.Summary{
 		Records: r.Records, Earlier: r.Earlier, StartedAt: startedAt, EndedAt: time.Now(), Locate: r.Locate,
 		Evidence: console.Evidence{
-			Sequence: r.Head.Sequence, Digest: r.Head.Digest, KeyID: r.KeyID, Check: verification(r.Data, o),
+			Sequence: r.Head.Sequence, Digest: r.Head.Digest, KeyID: r.KeyID, Check: "packhorse verify" + where(o),
+			Find: "packhorse list --data " + console.ShellQuote(o.Data),
 		},
 		Judge: (*console.Judgement)(r.Judgement), Simulated: r.Simulated,
 	}
 }
 
-// verification returns the command that verifies what the run stored.
-func verification(data string, o local.Options) string {
-	command := "packhorse verify --data " + console.ShellQuote(data)
+// where returns the flags that lead packhorse verify to what the run stored. The data folder is as the user
+// wrote it.
+func where(o local.Options) string {
+	flags := " --data " + console.ShellQuote(o.Data)
 	if o.Bucket != "" {
-		command += " --from " + console.ShellQuote(evidence.Scheme+o.Bucket)
+		flags += " --from " + console.ShellQuote(evidence.Scheme+o.Bucket)
 	}
 	if o.Endpoint != "" {
-		command += " --s3-endpoint " + console.ShellQuote(o.Endpoint)
+		flags += " --s3-endpoint " + console.ShellQuote(o.Endpoint)
 	}
-	return command
+	return flags
 }

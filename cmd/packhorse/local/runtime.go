@@ -179,7 +179,7 @@ func (r *Runtime) Close() error {
 // simulate starts the simulated tenant and applies its settings.
 func (r *Runtime) simulate(ctx context.Context) (err error) {
 	r.tenant, err = simulation.Resume(ctx, r.options.Data, r.options.Credential,
-		r.options.Simulate, r.options.Sizes, r.ledger)
+		simulation.Plan{Seed: r.options.Seed, Actions: r.options.Simulate, Sizes: r.options.Sizes}, r.ledger)
 	if err != nil {
 		return fmt.Errorf("start the simulator: %w", err)
 	}
