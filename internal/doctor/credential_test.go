@@ -20,6 +20,7 @@ func reachable(c doctor.Credential) doctor.TenantPorts {
 		Set:      func(string, string) string { return "" }, Authority: answers, API: answers,
 		Links: still([]doctor.Answer{{Host: "l"}}), Token: still(struct{}{}), Credential: still(c),
 		Roles: still([]string{"Machine.Read.All"}), List: still(3), Archived: still(now), Refused: still(doctor.RefusedLinks{}),
+		Forbidden: still(doctor.Forbidden{}),
 	}
 }
 

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"packhorse/internal/tenant"
 )
 
 // Table returns the Markdown table of all checks, for docs/operations.md.
 func Table() string {
-	tenant := Tenant(TenantPorts{})
-	machine := slices.Concat(tenant, Machine(MachinePorts{Want: MachineWanted{Bucket: "BUCKET"}}))
-	stack := slices.Concat(Stack(StackPorts{}), tenant)
+	ofTenant := Tenant(TenantPorts{})
+	machine := slices.Concat(ofTenant, Machine(MachinePorts{Want: MachineWanted{Bucket: "BUCKET"}}))
+	stack := slices.Concat(stackOfAnyKind(), ofTenant)
 	var text strings.Builder
 	text.WriteString("| check | looks at | where |\n|---|---|---|\n")
 	for _, list := range []struct {
@@ -29,6 +31,21 @@ func Table() string {
 		}
 	}
 	return text.String()
+}
+
+// stackOfAnyKind returns the checks of stacks with each kind of credential.
+func stackOfAnyKind() []Check {
+	var all []Check
+	for _, want := range []StackWanted{
+		{Kind: tenant.ClientSecret}, {Kind: tenant.Certificate, OwnCertificateKey: true}, {Kind: tenant.Federated},
+	} {
+		for _, c := range Stack(StackPorts{Want: want}) {
+			if !isIn(all, c) {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
 }
 
 // isIn reports whether a list has a check that looks at the same thing under the same name.

@@ -52,7 +52,10 @@ func tenantPorts() doctor.TenantPorts {
 		Set:       func(variable, value string) string { return "export " + variable + "=" + value },
 		Authority: still(answer("login.example")), API: still(answer("api.example")),
 		Links: still([]doctor.Answer{answer("links.example")}),
-		Token: still(struct{}{}), Roles: still([]string{"Machine.Read.All"}), List: still(3),
+		Token: still(struct{}{}), Credential: still(doctor.Credential{
+			Kind: "secret", Accepted: "the client secret", Proofs: []doctor.Proof{{Name: "the client secret"}},
+		}),
+		Roles: still([]string{"Machine.Read.All"}), List: still(3),
 		Archived: still(now.Add(-time.Hour)), Refused: still(doctor.RefusedLinks{}), Forbidden: still(doctor.Forbidden{}),
 	}
 }

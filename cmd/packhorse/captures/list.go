@@ -66,6 +66,7 @@ var captures = []capture{
 	{name: "help-list", line: "packhorse help list"},
 	{name: "help-credential-certificate", line: "packhorse help credential certificate"},
 	{name: "help-settings", line: "packhorse help settings"},
+	{name: "help-credentials", line: "packhorse help credentials"},
 	{name: "ambiguous", line: "packhorse show fin-ws-16 --data queue", exit: 1},
 	{name: "mistyped-command", line: "packhorse verfy", exit: 2},
 	{name: "mistyped-flag", line: "packhorse list --machin fin-ws-19", exit: 2},
