@@ -79,9 +79,14 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 	flags.StringVar(&o.Data, "data", "",
 		"data directory `DIR` (by default PACKHORSE_DATA, or "+datafolder.Default+"; with --simulate, "+
 			datafolder.DefaultSimulation+")")
+	bucketFlags(flags, &o)
+	return cmd
+}
+
+// bucketFlags adds the flags of an archive in the user's bucket.
+func bucketFlags(flags *pflag.FlagSet, o *local.Options) {
 	flags.StringVar(&o.Bucket, "bucket", "", "store packages in the bucket `NAME` instead of the data directory")
 	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
-	return cmd
 }
 
 // simulationFlags adds the flags of a simulated tenant.
