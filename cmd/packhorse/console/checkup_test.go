@@ -43,7 +43,7 @@ Defender
   skipped  token              needs network.authority, which failed
 
 1 ok, 1 warning, 1 failed, 1 skipped
-Next: network.authority
+Next: mend network.authority
   → check the name in DEFENDER_AUTHORITY_URL, and the name server
 `
 
