@@ -5,11 +5,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"database/sql"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -519,6 +521,76 @@ func (i *installation) newKey() {
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	if err := os.WriteFile(filepath.Join(i.data, custody.LocalKeyFile), text, 0o600); err != nil {
 		i.t.Fatal(err)
+	}
+}
+
+// contents hashes every file of the data folder but the ledger, where the list call is counted.
+func (i *installation) contents() map[string]string {
+	i.t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(i.data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || strings.HasPrefix(d.Name(), datafolder.Database) {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil || d.IsDir() {
+			all[path] = fmt.Sprint(info.Mode())
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all[path] = fmt.Sprintf("%v %x", info.Mode(), sha256.Sum256(text))
+		return err
+	})
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return all
+}
+
+// TestDoctorOnlyLooks: it changes no file and no record, makes one list call, and asks for no link.
+func TestDoctorOnlyLooks(t *testing.T) {
+	t.Parallel()
+	i := install(t).copy(t)
+	i.pending("the link leads to nowhere")
+	i.server.Add(action(2)) // ready
+	before, records := i.contents(), ledgerOf(i)
+	if _, _, got := i.look(); got.code != exitDone {
+		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+	}
+	if after := i.contents(); !maps.Equal(before, after) {
+		t.Errorf("before %v\nafter %v", before, after)
+	}
+	if after := ledgerOf(i); !slices.Equal(records, after) {
+		t.Errorf("before %v\nafter %v", records, after)
+	}
+	calls := i.server.Judge().Verdict().Calls
+	if calls[mdesim.KindList] != 1 || calls[mdesim.KindToken] != 1 || calls[mdesim.KindPackageURI] != 0 || len(calls) != 2 {
+		t.Errorf("it made the calls %v", calls)
+	}
+}
+
+func ledgerOf(i *installation) (records []investigation.Record) {
+	i.t.Helper()
+	i.ledger(func(l *embedded.Ledger) (err error) {
+		records, err = l.Records(i.t.Context(), realTenant)
+		return err
+	})
+	return records
+}
+
+// TestDoctorTable shows the same as a table, and an unknown tenant is an error.
+func TestDoctorTable(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	all := len(doctor.Tenant(doctor.TenantPorts{})) + len(doctor.Machine(doctor.MachinePorts{}))
+	well := fmt.Sprintf("\n%d ok\n", all)
+	got := packhorse(t, i.variables(), "doctor", "--data", i.data, "--tenant", strings.ToUpper(realTenant))
+	if got.code != exitDone || strings.Contains(got.stdout, "\x1b") || !strings.HasSuffix(got.stdout, well) || got.stderr != "" {
+		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+	}
+	got = packhorse(t, i.variables(), "doctor", "--data", i.data, "--tenant", "11111111-2222-4333-8444-555555555555")
+	if got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, realTenant) {
+		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 }
 

@@ -162,7 +162,8 @@ func (m *Machine) conditions(ctx context.Context) (doctor.Conditions, error) {
 const keyBytesMax = 64 << 10
 
 func (a archived) read(ctx context.Context, key string) (_ []byte, err error) {
-	out, err := a.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &a.bucket, Key: &key})
+	out, err := a.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &a.bucket, Key: &key},
+		func(o *s3.Options) { o.DisableLogOutputChecksumValidationSkipped = true }) // it would log to the terminal
 	if err != nil {
 		return nil, err
 	}

@@ -108,7 +108,8 @@ func (m *Machine) folder(context.Context) (doctor.Folder, error) {
 	return folder, nil
 }
 
-// files lists what others can access, except public keys. Private keys have a check of their own.
+// files lists what others can access, except public keys. Private keys have a check of their own. It leaves out the
+// files that SQLite keeps beside the ledger's while that is open: they get its mode, and may be gone in a moment.
 func (m *Machine) files(context.Context) ([]doctor.OpenFile, error) {
 	entries, err := os.ReadDir(m.Want.Data)
 	if err != nil {
@@ -116,7 +117,9 @@ func (m *Machine) files(context.Context) ([]doctor.OpenFile, error) {
 	}
 	var open []doctor.OpenFile
 	for _, entry := range entries {
-		if isKey, _ := filepath.Match("signing-key*", entry.Name()); isKey {
+		isKey, _ := filepath.Match("signing-key*", entry.Name())
+		isBeside, _ := filepath.Match(datafolder.Database+"-*", entry.Name())
+		if isKey || isBeside {
 			continue
 		}
 		info, err := entry.Info()
