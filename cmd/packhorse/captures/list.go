@@ -65,6 +65,7 @@ var captures = []capture{
 	{name: "help-run", line: "packhorse help run"},
 	{name: "help-list", line: "packhorse help list"},
 	{name: "help-credential-certificate", line: "packhorse help credential certificate"},
+	{name: "help-credentials", line: "packhorse help credentials"},
 	{name: "help-settings", line: "packhorse help settings"},
 	{name: "help-credentials", line: "packhorse help credentials"},
 	{name: "ambiguous", line: "packhorse show fin-ws-16 --data queue", exit: 1},
