@@ -69,7 +69,6 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.Uint64Var(&o.Seed, "seed", 0, "random seed for the simulated ids and hosts: the same `N` gives the same ones")
 	simulationFlags(flags, &o)
 	flags.StringVar((*string)(&o.Credential), "credential", "",
 		"how the app proves who it is: `KIND` federated, certificate or secret (default: DEFENDER_CREDENTIAL)")
@@ -92,6 +91,7 @@ func bucketFlags(flags *pflag.FlagSet, o *local.Options) {
 // simulationFlags adds the flags of a simulated tenant.
 func simulationFlags(flags *pflag.FlagSet, o *local.Options) {
 	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
+	flags.Uint64Var(&o.Seed, "seed", 0, "random seed for the simulated ids and hosts: the same `N` gives the same ones")
 	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
 		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
 }
