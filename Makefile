@@ -49,6 +49,11 @@ MANUALS ?= bin/manuals
 manuals: build ## write man pages and shell completions to bin/manuals
 	@rm -rf $(MANUALS) && ./bin/packhorse man $(MANUALS)
 
+# What the commands show, on terminals of two sizes: the real program, about two minutes. Look at the diff.
+.PHONY: captures
+captures: build ## run the commands in pseudo terminals, and write what they show to docs/captures
+	@cd cmd/packhorse && go run -trimpath ./captures -program $(CURDIR)/bin/packhorse -o $(CURDIR)/docs/captures
+
 # The local cloud mostly waits (deploying, the budget's minute), so it runs beside the other tests.
 .PHONY: test
 test: $(VENV)/.installed ## run every test: with the race detector, and the functions in the local cloud
@@ -67,7 +72,7 @@ CORE := $(addprefix ./internal/,investigation tenant zipinspect manifest event p
 check: $(LINT) ## format, vet, lint, import rules, tidy modules: silent when green
 	@start=$$SECONDS; \
 	for module in $(MODULES); do \
-	  (cd $$module && go vet ./... && $(LINT) run --config $(CURDIR)/.golangci.yml ./... && go mod tidy -diff); \
+	  (cd $$module && go vet ./... && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./... && go mod tidy -diff); \
 	done; \
 	(cd tools && go mod tidy -diff); \
 	leaks=$$({ go list -deps $(CORE) ./internal/ratelimit | grep -E 'aws-sdk-go-v2|aws-lambda-go|azure-sdk'; \

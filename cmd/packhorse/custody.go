@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -60,7 +62,12 @@ func reportCustody(cmd *cobra.Command, o evidenceFlags, args []string, page stri
 	if err != nil {
 		return cmp.Or(verdict, err) // the verdict explains more than the missing report does
 	}
-	err = r.Text(cmd.OutOrStdout())
+	var text bytes.Buffer
+	err = r.Text(&text)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(cmd.OutOrStdout(), console.Fit(text.String(), widthOf(cmd.OutOrStdout())))
 	if err != nil {
 		return err
 	}

@@ -96,16 +96,19 @@ var errUnwell = errors.New("a check failed: do what its advice says, then run pa
 func examine(cmd *cobra.Command, o doctorOptions) (err error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), checksTimeout)
 	defer cancel()
-	checks, shut, err := o.checks(ctx)
+	checks, tenantID, shut, err := o.checks(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, shut()) }()
+	if o.tenant != "" && tenantID != "" && o.tenant != tenantID {
+		return usage(cmd, fmt.Errorf("--tenant %s: the settings are those of tenant %s", o.tenant, tenantID))
+	}
 	told, done := func(doctor.Result) {}, func() {}
 	lines := console.NewCheckupJSON(cmd.OutOrStdout(), time.Now)
 	if terminal := terminalOf(cmd.ErrOrStderr()); o.json {
 		told = lines.Told
-	} else if terminal != nil {
+	} else if terminal != nil && !isQuiet(cmd) {
 		bar := console.NewCheckupBar(terminal, len(checks))
 		told, done = bar.Told, bar.Close
 	}
@@ -123,36 +126,39 @@ func examine(cmd *cobra.Command, o doctorOptions) (err error) {
 	return err
 }
 
-// checks returns the checks of a stack or of this machine, and what closes that afterwards.
-func (o doctorOptions) checks(ctx context.Context) ([]doctor.Check, func() error, error) {
+// checks returns the checks of a stack or of this machine, the tenant that is set there, and what closes that
+// afterwards.
+func (o doctorOptions) checks(ctx context.Context) (_ []doctor.Check, tenantID string, shut func() error, _ error) {
 	if o.stack == "" {
 		return o.onMachine()
 	}
 	s, err := stack.Open(ctx, o.stack)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
 	c := cloud.Open(ctx, s, time.Now)
 	tenant := checkup.Tenant{
-		Environ: c.Variables(), Now: time.Now, Parse: settings.ParsePoll, AWS: func(context.Context) (aws.Config, error) { return s.AWS, nil }, Set: c.Set,
+		Environ: c.Variables(), Now: time.Now, Parse: settings.ParsePoll, Set: c.Set, Foreign: true,
+		AWS: func(context.Context) (aws.Config, error) { return s.AWS, nil },
 		Ledger: func(ctx context.Context) (checkup.Ledger, error) {
 			return evidence.OpenLedger(ctx, s.Outputs[stack.OutputLedger], "")
 		},
 		Lists: func(context.Context) (ratelimit.Counter, error) { return ratelimit.NewMemory(), nil },
 	}
-	return append(doctor.Stack(c.Ports()), doctor.Tenant(tenant.Ports())...), func() error { return nil }, nil
+	return append(doctor.Stack(c.Ports()), doctor.Tenant(tenant.Ports())...), s.TenantID(), func() error { return nil }, nil
 }
 
-func (o doctorOptions) onMachine() ([]doctor.Check, func() error, error) {
+func (o doctorOptions) onMachine() (_ []doctor.Check, tenantID string, shut func() error, _ error) {
 	data, err := filepath.Abs(o.data) // the embedded S3 server changes the working directory
 	if err != nil {
-		return nil, nil, fmt.Errorf("resolve the data folder: %w", err)
+		return nil, "", nil, fmt.Errorf("resolve the data folder: %w", err)
 	}
 	m := &checkup.Machine{
 		Environ: o.environ, Now: time.Now, Free: embedded.FreeBytes,
 		Want: doctor.MachineWanted{Data: data, Bucket: o.bucket, Endpoint: o.endpoint},
 	}
-	return append(doctor.Tenant(m.Tenant()), doctor.Machine(m.Ports())...), m.Close, nil
+	tenant := m.Tenant()
+	return append(doctor.Tenant(tenant), doctor.Machine(m.Ports())...), tenant.Settings().Tenant, m.Close, nil
 }
 
 // styleOf says how to draw on standard output. See no-color.org.

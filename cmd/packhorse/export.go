@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"packhorse/cmd/packhorse/evidence"
 	"packhorse/cmd/packhorse/export"
 	"packhorse/cmd/packhorse/find"
-	"packhorse/cmd/packhorse/records"
 	"packhorse/cmd/packhorse/take"
 	"packhorse/internal/investigation"
 	"packhorse/internal/verify"
@@ -123,19 +121,7 @@ func (o *exportOptions) take(cmd *cobra.Command, now time.Time) (err error) {
 	case selects && o.all:
 		return usage(cmd, errors.New("--all excludes names and filters; --tenant may go with it"))
 	}
-	for _, flag := range []struct {
-		name, text string
-		to         *time.Time
-	}{{"since", o.since, &o.filter.Since}, {"until", o.until, &o.filter.Until}} {
-		if flag.text == "" {
-			continue
-		}
-		*flag.to, err = records.ParseTime(flag.text, now)
-		if err != nil {
-			return usage(cmd, fmt.Errorf("--%s: %w", flag.name, err))
-		}
-	}
-	return nil
+	return timeFlags(cmd, now, o.since, o.until, &o.filter)
 }
 
 // exportPackages runs `packhorse export`.

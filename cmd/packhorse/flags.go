@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/enroll"
 	"packhorse/cmd/packhorse/evidence"
+	"packhorse/cmd/packhorse/records"
 	"packhorse/cmd/packhorse/suggest"
 	"packhorse/internal/investigation"
 	"packhorse/internal/verify"
@@ -112,4 +114,21 @@ func tenantFlag(cmd *cobra.Command, text string) (id string, err error) {
 		err = usage(cmd, fmt.Errorf("--tenant: %w, and no registered name", notID))
 	}
 	return id, err
+}
+
+// timeFlags parses --since and --until into the filter; empty ones stay unset.
+func timeFlags(cmd *cobra.Command, now time.Time, since, until string, filter *investigation.Filter) (err error) {
+	for _, flag := range []struct {
+		name, text string
+		to         *time.Time
+	}{{"since", since, &filter.Since}, {"until", until, &filter.Until}} {
+		if flag.text == "" {
+			continue
+		}
+		*flag.to, err = records.ParseTime(flag.text, now)
+		if err != nil {
+			return usage(cmd, fmt.Errorf("--%s: %w", flag.name, err))
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -49,6 +50,19 @@ func addHabits(root *cobra.Command) {
 	flags.Var(&choice{"warn", []string{"debug", "info", "warn", "error"}}, "log-level",
 		"write log lines of this `LEVEL` and above to standard error: debug, info, warn or error")
 	flags.Var(&choice{"text", []string{"text", "json"}}, "log-format", "`FORMAT` of log lines: text or json")
+}
+
+// fitHelp makes help fit a narrow terminal.
+func fitHelp(root *cobra.Command) {
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		out := cmd.OutOrStdout()
+		var text bytes.Buffer
+		cmd.SetOut(&text)
+		help(cmd, args)
+		cmd.SetOut(out)
+		fmt.Fprint(out, console.Fit(text.String(), widthOf(out)))
+	})
 }
 
 // isQuiet reports whether the user asked for no progress and no advice.

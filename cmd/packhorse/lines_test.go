@@ -35,6 +35,8 @@ func TestLinesAreDescribed(t *testing.T) {
 		{run, []string{"archived", "budget", "downloading", "fetching", "notCollected", "ready", "summary", "sweep", "waiting"}},
 		{inProcess(nil, "verify", "--json", "--data", data), []string{"checked", "verified"}},
 		{inProcess(nil, "list", "--json", "--data", data), []string{"record"}},
+		{packhorse(t, environment(s), "doctor", "--json", "--data", data), []string{"check", "doctor"}},
+		{packhorse(t, nil, "doctor", "--json", "--data", data), []string{"check", "doctor"}},
 		{inProcess(nil, "status", "--json", "--data", data), []string{"status"}},
 		{inProcess(nil, "show", "--json", "--data", data, action(1).ID), []string{"package"}},
 		{inProcess(nil, "get", "--json", "--data", data, action(1).ID, "-o", t.TempDir()), []string{"checked", "got"}},

@@ -124,19 +124,7 @@ func (o *listOptions) parse(cmd *cobra.Command, now time.Time) (err error) {
 			return usage(cmd, fmt.Errorf("--state: %w", err))
 		}
 	}
-	for _, flag := range []struct {
-		name, text string
-		to         *time.Time
-	}{{"since", o.since, &o.filter.Since}, {"until", o.until, &o.filter.Until}} {
-		if flag.text == "" {
-			continue
-		}
-		*flag.to, err = records.ParseTime(flag.text, now)
-		if err != nil {
-			return usage(cmd, fmt.Errorf("--%s: %w", flag.name, err))
-		}
-	}
-	return nil
+	return timeFlags(cmd, now, o.since, o.until, &o.filter)
 }
 
 // screenLimit is how many packages list shows on a terminal unless told otherwise.

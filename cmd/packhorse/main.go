@@ -60,9 +60,10 @@ func (m Main) Run(args []string) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(m.Stderr, "packhorse: %s\n", console.CleanText(err.Error()))
+	width := widthOf(m.Stderr)
+	fmt.Fprintln(m.Stderr, console.FitLines("packhorse: "+console.CleanText(err.Error()), width))
 	if advice := advice.For(err); advice != "" && !isQuiet(root) {
-		fmt.Fprintf(m.Stderr, "advice: %s\n", console.CleanText(advice))
+		fmt.Fprintln(m.Stderr, console.FitLines("advice: "+console.CleanText(advice), width))
 	}
 	return exitCode(err)
 }
@@ -124,9 +125,11 @@ exactly once, hashed and verified.`,
 		tenantCommand(m.Environ),
 		versionCommand(),
 		settingsTopic(),
+		credentialsTopic(),
 		manCommand(),
 	)
 	addHabits(root)
+	fitHelp(root)
 	setDataDefaults(root, settings.Map(m.Environ))
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
@@ -33,7 +34,7 @@ The tenant and its credential come from the environment:
 
   DEFENDER_TENANT_ID      the tenant's id, a GUID
   DEFENDER_CLIENT_ID      the app registration's id, a GUID
-  DEFENDER_CLIENT_SECRET  a client secret's value
+  DEFENDER_CLIENT_SECRET  a client secret's value; packhorse help credentials has ways without one
   DEFENDER_CLOUD          commercial (default), gcc, gcc-high or dod
 
 Optional settings for locking evidence and for recognizing case ids in comments:
@@ -68,9 +69,7 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
-	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
-		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
+	simulationFlags(flags, &o)
 	flags.StringVar((*string)(&o.Credential), "credential", "",
 		"how the app proves who it is: `KIND` federated, certificate or secret (default: DEFENDER_CREDENTIAL)")
 	flags.BoolVar(&o.UntilIdle, "until-idle", false,
@@ -79,9 +78,22 @@ Entra ID or Defender cannot be reached, the run logs that and retries.`,
 	flags.StringVar(&o.Data, "data", "",
 		"data directory `DIR` (by default PACKHORSE_DATA, or "+datafolder.Default+"; with --simulate, "+
 			datafolder.DefaultSimulation+")")
+	bucketFlags(flags, &o)
+	return cmd
+}
+
+// bucketFlags adds the flags of an archive in the user's bucket.
+func bucketFlags(flags *pflag.FlagSet, o *local.Options) {
 	flags.StringVar(&o.Bucket, "bucket", "", "store packages in the bucket `NAME` instead of the data directory")
 	flags.StringVar(&o.Endpoint, "s3-endpoint", "", "`URL` of the S3-compatible service that holds the bucket")
-	return cmd
+}
+
+// simulationFlags adds the flags of a simulated tenant.
+func simulationFlags(flags *pflag.FlagSet, o *local.Options) {
+	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
+	flags.Uint64Var(&o.Seed, "seed", 0, "random seed for the simulated ids and hosts: the same `N` gives the same ones")
+	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
+		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
 }
 
 // completeRun rejects flags that contradict each other and sets the default data folder.
@@ -94,6 +106,8 @@ func completeRun(cmd *cobra.Command, o *local.Options) error {
 		return usage(cmd, errors.New("--simulate must be 1 or more"))
 	case o.Simulate == 0 && len(o.Sizes) > 0:
 		return usage(cmd, errors.New("--package-size requires --simulate"))
+	case o.Simulate == 0 && cmd.Flags().Changed("seed"):
+		return usage(cmd, errors.New("--seed requires --simulate"))
 	case o.Endpoint != "" && o.Bucket == "":
 		return usage(cmd, errors.New("--s3-endpoint requires --bucket"))
 	case o.Data != "":
@@ -147,20 +161,22 @@ func summaryOf(r local.Result, o local.Options, startedAt time.Time) console.Sum
 	return console.Summary{
 		Records: r.Records, Earlier: r.Earlier, StartedAt: startedAt, EndedAt: time.Now(), Locate: r.Locate,
 		Evidence: console.Evidence{
-			Sequence: r.Head.Sequence, Digest: r.Head.Digest, KeyID: r.KeyID, Check: verification(r.Data, o),
+			Sequence: r.Head.Sequence, Digest: r.Head.Digest, KeyID: r.KeyID, Check: "packhorse verify" + where(o),
+			Find: "packhorse list --data " + console.ShellQuote(o.Data),
 		},
 		Judge: (*console.Judgement)(r.Judgement), Simulated: r.Simulated,
 	}
 }
 
-// verification returns the command that verifies what the run stored.
-func verification(data string, o local.Options) string {
-	command := "packhorse verify --data " + console.ShellQuote(data)
+// where returns the flags that lead packhorse verify to what the run stored. The data folder is as the user
+// wrote it.
+func where(o local.Options) string {
+	flags := " --data " + console.ShellQuote(o.Data)
 	if o.Bucket != "" {
-		command += " --from " + console.ShellQuote(evidence.Scheme+o.Bucket)
+		flags += " --from " + console.ShellQuote(evidence.Scheme+o.Bucket)
 	}
 	if o.Endpoint != "" {
-		command += " --s3-endpoint " + console.ShellQuote(o.Endpoint)
+		flags += " --s3-endpoint " + console.ShellQuote(o.Endpoint)
 	}
-	return command
+	return flags
 }

@@ -27,7 +27,7 @@ type runScreen struct {
 // only the table is shown.
 func openRunScreen(cmd *cobra.Command, environ []string, json bool) runScreen {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	table := func(s console.Summary) error { return s.Table(stdout) }
+	table := func(s console.Summary) error { return s.Table(stdout, widthOf(stdout)) }
 	color, redraws := terminalIn(environ)
 	logger := newLogger(cmd, stderr)
 	switch terminal := terminalOf(stderr); {

@@ -80,7 +80,8 @@ func (o *statusOptions) check(cmd *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	o.Limits, err = linkLimits(settings.Map(o.environ))
+	o.Environ = settings.Map(o.environ)
+	o.Limits, err = linkLimits(o.Environ)
 	if err != nil {
 		return usage(cmd, err)
 	}

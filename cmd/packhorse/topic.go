@@ -37,8 +37,9 @@ func settingsText(variables []settings.Variable) string {
 	return `Settings come from the environment. An empty variable counts as unset. A setting that is wrong ends
 the command before it does anything, and the message names it.
 
-packhorse run reads these. The first three, tenant, client and secret, are required. What depends on
-the cloud (the URLs, the scope and the link hosts) has a default for each:
+packhorse run reads these. Tenant and client are required, and a credential of one of three kinds (see
+packhorse help credentials). What depends on the cloud (the URLs, the scope and the link hosts) has a
+default for each:
 
 ` + run.String() + `
 The functions on AWS also read these; the template sets them. The command line ignores them:

@@ -25,7 +25,7 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{}, {"--help"}, {"-h"}, {"run", "--help"}, {"simulate", "--help"}, {"help", "run"},
-		{"verify", "--help"}, {"custody", "--help"}, {"list", "--help"}, {"show", "--help"}, {"get", "--help"},
+		{"verify", "--help"}, {"custody", "--help"}, {"doctor", "--help"}, {"list", "--help"}, {"show", "--help"}, {"get", "--help"},
 		{"export", "--help"}, {"status", "--help"}, {"public-key", "--help"},
 	} {
 		got := inProcess(nil, args...)
@@ -124,6 +124,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"run", "--simulate=0", "--until-idle"}, "--simulate must be 1 or more"},
 		{[]string{"run", "--until-idle=perhaps"}, `"perhaps"`},
 		{[]string{"run", "--package-size", "2GiB"}, "--package-size requires --simulate"},
+		{[]string{"run", "--seed", "7"}, "--seed requires --simulate"},
 		{[]string{"run", "--simulate", "1", "--package-size", "2GB"}, "invalid size"},
 		{[]string{"run", "--s3-endpoint", "http://127.0.0.1:1"}, "--s3-endpoint requires --bucket"},
 		{[]string{"simulate", "here"}, `unknown command "here"`},

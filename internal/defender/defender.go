@@ -109,6 +109,12 @@ func (a *App) SignIn(ctx context.Context) error {
 // [entra.TokenSource.Roles].
 func (a *App) Roles(ctx context.Context) ([]string, error) { return a.tokens.Roles(ctx) }
 
+// Linked reports whether the app has requested links that counter counted.
+func (a *App) Linked(ctx context.Context, counter ratelimit.Counter) (bool, error) {
+	state, err := counter.Peek(ctx, LinkBudget(a.tenant.ID, a.tenant.ClientID, a.tenant.Links))
+	return len(state.Slots) > 0, err
+}
+
 // Standing returns the proof that Entra ID accepted last, or the zero value before the first token.
 func (a *App) Standing() entra.Standing { return a.tokens.Standing() }
 

@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
+	"time"
 )
 
 // State is the result of a check.
@@ -29,6 +31,10 @@ type Check struct {
 	Area  string   // the heading it is shown under, such as "Evidence bucket"
 	Looks string   // what it looks at, one line for the documentation
 	After []string // names of checks that must not have failed or been skipped; otherwise this one is skipped
+
+	// Unless has names of checks whose failure explains what this one would find; then it is skipped. In contrast to
+	// After, a check that was skipped explains nothing.
+	Unless []string
 
 	// Run looks. It does not change anything and does not spend a call of the budget for links. A failure to
 	// look is a Skipped finding that says why.
@@ -99,7 +105,7 @@ func Run(ctx context.Context, checks []Check, told func(Result)) []Result {
 			defer close(done[check.Name])
 			finding, waited := check.wait(ctx, done, func(name string) State { return results[index[name]].State })
 			if waited {
-				finding = check.Run(ctx)
+				finding = check.look(ctx)
 			}
 			results[i] = Result{check, finding}
 			mu.Lock()
@@ -114,7 +120,7 @@ func Run(ctx context.Context, checks []Check, told func(Result)) []Result {
 // wait waits for the checks that come before. It returns a Skipped finding if one of them did not succeed.
 // Checks that are not part of this run do not count.
 func (c Check) wait(ctx context.Context, done map[string]chan struct{}, state func(string) State) (Finding, bool) {
-	for _, name := range c.After {
+	for i, name := range slices.Concat(c.After, c.Unless) {
 		before, ok := done[name]
 		if !ok {
 			continue
@@ -124,9 +130,33 @@ func (c Check) wait(ctx context.Context, done map[string]chan struct{}, state fu
 		case <-ctx.Done():
 			return Skip("", "interrupted"), false
 		}
-		if s := state(name); s == Failed || s == Skipped {
+		if s := state(name); s == Failed || s == Skipped && i < len(c.After) {
 			return Skip("", "needs %s, which %s", name, map[State]string{Failed: "failed", Skipped: "was skipped"}[s]), false
 		}
 	}
 	return Finding{}, true
+}
+
+// checkTimeout bounds a check. It is longer than a sign-in with its retries.
+const checkTimeout = 40 * time.Second
+
+// look runs the check. It does not wait for a Run that ignores its context, such as one that reads from a disk that
+// hangs.
+func (c Check) look(ctx context.Context) Finding {
+	limited, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	found := make(chan Finding, 1)
+	go func() { found <- c.Run(limited) }()
+	select {
+	case finding := <-found:
+		if finding.State == Skipped && ctx.Err() != nil { // its reason is the interruption, in other words
+			return Skip("", "interrupted")
+		}
+		return finding
+	case <-limited.Done():
+		if ctx.Err() != nil {
+			return Skip("", "interrupted")
+		}
+		return Skip("", "no answer within %d s", int(checkTimeout.Seconds()))
+	}
 }

@@ -15,6 +15,11 @@ func defenderChecks(p TenantPorts) []Check {
 			Run:   asking(p.Token, func(struct{}) Finding { return Good("Entra ID gives one") }),
 		},
 		{
+			Name: "credential", Area: areaDefender, After: []string{nameToken},
+			Looks: "which proof Entra ID accepted, when it expires, and whether its replacement is known there",
+			Run:   asking(p.Credential, func(c Credential) Finding { return judgeCredential(c, p.Now()) }),
+		},
+		{
 			Name: nameRoles, Area: areaDefender, After: []string{nameToken},
 			Looks: "whether the token has the application permission that is needed, and none that is too much",
 			Run:   asking(p.Roles, judgeRoles),
@@ -29,7 +34,7 @@ func defenderChecks(p TenantPorts) []Check {
 			Looks: "whether Defender gives links to packages, as far as that shows without asking for one", Run: p.judgePermission,
 		},
 		{
-			Name: "links.hosts", Area: areaDefender, After: []string{nameSettings},
+			Name: "links.hosts", Area: areaDefender, After: []string{nameSettings, nameDatabase},
 			Looks: "whether a package waits because its link leads to a host that is not allowed",
 			Run:   asking(p.Refused, p.judgeRefused),
 		},
@@ -85,10 +90,16 @@ func (p TenantPorts) judgePermission(ctx context.Context) Finding {
 	if err != nil {
 		return unseen(err, "")
 	}
+	forbidden, err := p.Forbidden(ctx)
+	if err != nil && !isUnmade(err) {
+		return unseen(err, "")
+	}
 	at, err := p.Archived(ctx)
 	switch {
+	case forbidden.Action != "" && forbidden.Until.After(at):
+		return Fail(grant, "Defender refused the link of %.8s: %s", forbidden.Action, forbidden.Message)
 	case err == nil && !at.IsZero() && p.Now().Sub(at) < lately:
-		return Good("a package was archived %s ago", age(p.Now().Sub(at)))
+		return Good("a package was archived with this app %s ago", age(p.Now().Sub(at)))
 	case slices.Contains(roles, roleWrite):
 		return Good("%s is what Microsoft documents for it", roleWrite)
 	default:
@@ -109,4 +120,10 @@ func (p TenantPorts) judgeRefused(r RefusedLinks) Finding {
 		advice += ": " + set
 	}
 	return Fail(advice, "packages wait: their links lead to %s, which DEFENDER_LINK_HOSTS lacks", few(r.Hosts))
+}
+
+// isUnmade reports whether a Look failed because the thing does not exist yet.
+func isUnmade(err error) bool {
+	_, unmade := errors.AsType[*UnmadeError](err)
+	return unmade
 }

@@ -23,7 +23,7 @@ const (
 	nameFolder     = "data.folder"
 	nameAttributes = "data.attributes"
 	nameDatabase   = "data.database"
-	nameKey        = "key"
+	nameKey        = "signing.key"
 	nameArchive    = "archive"
 )
 
@@ -38,16 +38,16 @@ const (
 // Machine returns the checks of one machine: its disk, its archive and its ledger. They come after those of
 // [Tenant].
 func Machine(p MachinePorts) []Check {
-	return limited(slices.Concat(p.folderChecks(), p.keyChecks(), p.archiveChecks(), []Check{
+	return slices.Concat(p.folderChecks(), p.keyChecks(), p.archiveChecks(), []Check{
 		{
 			Name: "sweeps", Area: areaWork, After: []string{nameSettings, nameList, nameDatabase},
-			Looks: "when the tenant was last swept successfully", Run: seeing(p.Health, "", p.judgeHealth),
+			Looks: "when the tenant was last swept successfully, and whether a process works in the folder", Run: p.sweeps,
 		},
 		{
 			Name: "packages", Area: areaWork, After: []string{nameSettings, nameDatabase},
 			Looks: "whether a package waits for a person", Run: seeing(p.Work, "", p.judgeStuck),
 		},
-	}))
+	})
 }
 
 func (p MachinePorts) folderChecks() []Check {
@@ -131,6 +131,9 @@ func (p MachinePorts) judgeAttributes(problem error) Finding {
 
 func (p MachinePorts) judgeDatabase(d Database) Finding {
 	switch {
+	case d.Lost:
+		return Fail("put the ledger back from a backup: without it, a run archives every package a second time",
+			"it is gone, although the folder was used")
 	case d.Foreign != "":
 		return Fail("put the ledger back from a backup, or use another data folder (--data)", "%s", d.Foreign)
 	case d.Version > d.Known:
@@ -172,7 +175,7 @@ func (p MachinePorts) keyChecks() []Check {
 			Looks: "whether the signing key is closed to others, and can sign (ECDSA P-256)", Run: seeing(p.Key, "", judgeSigningKey),
 		},
 		{
-			Name: "key.published", Area: areaKey, After: []string{nameKey, nameArchive},
+			Name: "signing.published", Area: areaKey, After: []string{nameKey, nameArchive},
 			Looks: "whether the archive has published this key", Run: p.judgePublished,
 		},
 	}
@@ -220,7 +223,15 @@ func (p MachinePorts) judgePublished(ctx context.Context) Finding {
 	}
 }
 
-func (p MachinePorts) judgeHealth(h tenant.Health) Finding {
+func (p MachinePorts) sweeps(ctx context.Context) Finding {
+	process, err := p.Process(ctx)
+	if err != nil {
+		return unseen(err, "")
+	}
+	return seeing(p.Health, "", func(h tenant.Health) Finding { return p.judgeHealth(h, process) })(ctx)
+}
+
+func (p MachinePorts) judgeHealth(h tenant.Health, process Process) Finding {
 	now := p.Now()
 	run := "start it: packhorse run --data " + shell(p.Want.Data)
 	if p.Want.Bucket != "" {
@@ -230,6 +241,9 @@ func (p MachinePorts) judgeHealth(h tenant.Health) Finding {
 		run += " --s3-endpoint " + shell(p.Want.Endpoint)
 	}
 	switch {
+	case process.ID != 0 && now.Sub(h.TriedAt) > freshest && !h.TriedAt.IsZero():
+		return Fail(fmt.Sprintf("end it, then %s", strings.Replace(run, ": ", fmt.Sprintf(": kill %d && ", process.ID), 1)),
+			"process %d has the ledger open, but has not swept for %s", process.ID, age(now.Sub(h.TriedAt)))
 	case !h.FailingSince.IsZero() && h.SweptAt.IsZero():
 		return Fail("mend what the message names; then "+run, "no sweep has succeeded yet: %s", h.Message)
 	case !h.FailingSince.IsZero():
@@ -237,9 +251,11 @@ func (p MachinePorts) judgeHealth(h tenant.Health) Finding {
 	case h.SweptAt.IsZero():
 		return Skip(run, "the tenant was never swept")
 	case now.Sub(h.SweptAt) > freshest:
-		return Warn(run, "the last successful sweep was %s ago", age(now.Sub(h.SweptAt)))
+		return Warn(run, "the last successful sweep was %s ago, and no process runs", age(now.Sub(h.SweptAt)))
+	case process.ID != 0:
+		return Good("the last successful sweep was %s ago; process %d runs", age(max(0, now.Sub(h.SweptAt))), process.ID)
 	default:
-		return Good("the last successful sweep was %s ago", age(max(0, now.Sub(h.SweptAt))))
+		return Good("the last successful sweep was %s ago; no process runs now", age(max(0, now.Sub(h.SweptAt))))
 	}
 }
 

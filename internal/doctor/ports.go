@@ -20,11 +20,14 @@ type TenantPorts struct {
 	Authority, API Look[Answer]
 	Links          Look[[]Answer] // of the link hosts that are whole names; suffixes cannot be looked up
 
-	Token    Look[struct{}]
-	Roles    Look[[]string]
-	List     Look[int] // how many actions the first page has
-	Archived Look[time.Time]
-	Refused  Look[RefusedLinks]
+	Token      Look[struct{}]
+	Credential Look[Credential] // after a token
+	Roles      Look[[]string]
+	List       Look[int]       // how many actions the first page has
+	Archived   Look[time.Time] // when a package was last archived with the present app; zero if that is not known
+
+	Refused   Look[RefusedLinks]
+	Forbidden Look[Forbidden]
 }
 
 // SettingsState is what is wrong with the settings.
@@ -53,10 +56,36 @@ type RefusedLinks struct {
 	Allowed []string // the setting as it is
 }
 
+// Forbidden is the last package whose link Defender refused for want of a permission. The zero Forbidden says that
+// none waits for that.
+type Forbidden struct {
+	Action  string
+	Message string
+	Until   time.Time // when it is tried again
+}
+
 // RefusedError reports that a service refused what was asked. It needs a person.
 type RefusedError struct{ Text, Advice string }
 
 func (e *RefusedError) Error() string { return e.Text }
+
+// ForeignError reports that only the functions of the stack may use its credential, as it should be.
+type ForeignError struct{ Text string } // what was denied
+
+func (e *ForeignError) Error() string { return e.Text }
+
+// Credential is how the app proved to Entra ID who it is.
+type Credential struct {
+	Kind     tenant.Kind
+	Accepted string  // the name of the proof that Entra ID accepted
+	Proofs   []Proof // all that could be tried, the preferred one first
+}
+
+// Proof is a certificate, a version of a client secret, or an identity that another service vouches for.
+type Proof struct {
+	Name    string    // shows no secret
+	Expires time.Time // zero if unknown, or if it never does
+}
 
 // UnmadeError reports that something does not exist yet, and that packhorse run makes it.
 type UnmadeError struct{ What string }
@@ -79,11 +108,17 @@ type MachinePorts struct {
 	Published Look[[]string] // the ids of the keys published in the archive
 
 	Archive    Look[struct{}]
-	Lock       Look[bool] // whether the archive takes locked objects
+	Lock       Look[ArchiveLock]
 	Conditions Look[Conditions]
 
-	Health Look[tenant.Health]
-	Work   Look[MachineWork]
+	// What only a bucket of S3 has.
+	Versioning   Look[string] // S3's status: Enabled, Suspended or empty
+	Encryption   Look[string] // the algorithm; empty if it does not encrypt
+	PublicAccess Look[bool]   // whether all four blocks are on
+
+	Process Look[Process]
+	Health  Look[tenant.Health]
+	Work    Look[MachineWork]
 }
 
 // MachineWanted is how the machine is used.
@@ -110,11 +145,16 @@ type OpenFile struct {
 // Origin says whose packages a data folder has.
 type Origin struct{ Simulated, Wanted bool }
 
-// Database is the version of the ledger's file. Foreign says why it cannot be used at all.
+// Database is the version of the ledger's file. Foreign says why it cannot be used at all, and Lost that it is not
+// there, although the folder was used.
 type Database struct {
 	Version, Known int
 	Foreign        string
+	Lost           bool
 }
+
+// Process is another process that has the ledger open; its ID is 0 if there is none.
+type Process struct{ ID int }
 
 // Disk is the space on the disk of the archive, in bytes.
 type Disk struct {
@@ -130,6 +170,13 @@ type Key struct {
 	Others  []string // ids of earlier keys
 	Problem string   // why it cannot sign
 	Mode    fs.FileMode
+}
+
+// ArchiveLock is how evidence is locked: the settings' mode, which is empty if they want no lock, and whether the
+// archive takes such objects.
+type ArchiveLock struct {
+	Mode  string
+	Takes bool
 }
 
 // Conditions says whether a service honors conditional writes.

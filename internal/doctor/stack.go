@@ -30,7 +30,7 @@ func Stack(p StackPorts) []Check {
 	var all []Check
 	for _, part := range [][]Check{
 		stackChecks(p, w), functionChecks(p, w), eventChecks(p, w), tableChecks(p, w), bucketChecks(p, w),
-		keyChecks(p, w), logChecks(p, w), workChecks(p, w),
+		keyChecks(p, w), credentialChecks(p, w), logChecks(p, w), workChecks(p, w),
 	} {
 		all = append(all, part...)
 	}

@@ -58,7 +58,15 @@ type StackPorts struct {
 
 	PollLogs, FetchLogs Look[StackLogs]
 	Alarms              Look[[]StackAlarm]
-	Secret              Look[StackSecret]
+
+	// By the kind of the credential.
+	Secret                        Look[StackSecret]
+	Federation                    Look[StackFederation]
+	IdentityTrust, IdentityPolicy Look[string] // JSON
+	Certificates                  Look[StackCertificates]
+	CertificateKey                Look[StackKey]
+	CertificateMatch              Look[[]string] // the names of the certificates that are not of the key
+	CertificateKeyPolicy          Look[string]   // JSON
 
 	Sweeps Look[[]StackSweep]
 	Work   Look[StackWork]
@@ -87,7 +95,13 @@ type StackWanted struct {
 	PollLogs, FetchLogs   string   // log groups
 	LogDays               int
 	DataKey               string // ARN of the key of the logs; empty for AWS's
-	Secret                string // ARN or name
+	Kind                  tenant.Kind
+	Secret                string // ARN or name; of kind ClientSecret
+	Identity, Audience    string // the ARN of the role that AWS vouches for; of kind Federated
+	CertificateKey        string // ARN of the key in KMS; of kind Certificate, like those that follow
+	CertificateSecret     string // ARN of the secret that has certificate and key; excludes CertificateKey
+	OwnCertificateKey     bool   // the stack made the key
+	Certified             bool   // it was deployed with a certificate
 	PollPaused            bool   // PollState is DISABLED
 	Topic                 string // or address that alarms are sent to; empty if nobody is told
 
@@ -198,6 +212,25 @@ type StackSecret struct {
 	Problem     string // why the functions cannot read it; empty if they can
 }
 
+// StackFederation is the account's switch for tokens that vouch for a role.
+type StackFederation struct {
+	Enabled bool
+	Issuer  string // of the account
+}
+
+// StackCertificates are the certificates that the functions prove the app with.
+type StackCertificates struct {
+	Certificates []StackCertificate // the one that lasts longest first
+	Deleted      bool               // the secret that has them is, but can still be restored
+	Problem      string             // why the functions cannot use them; empty if they can
+}
+
+// StackCertificate is a certificate, with the name under which Entra ID shows it.
+type StackCertificate struct {
+	Name          string
+	From, Expires time.Time
+}
+
 // StackSweep is how well the sweeps of one tenant work.
 type StackSweep struct {
 	Tenant string
@@ -225,6 +258,8 @@ func unseen(err error, missing string) Finding {
 	case *DeniedError:
 		return Skip(`have somebody allow you `+e.Action+`: docs/operations.md, "What doctor may read"`,
 			"you may not look: %s is denied", e.Action)
+	case *ForeignError:
+		return Skip("", "only the stack's functions may use its credential (%s): the check sweeps says whether they can", e.Text)
 	case *UnmadeError:
 		return Skip("", "%s", e.Error())
 	}

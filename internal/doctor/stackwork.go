@@ -98,41 +98,19 @@ func (w StackWanted) judgeActions(alarms []StackAlarm) Finding {
 func workChecks(p StackPorts, w StackWanted) []Check {
 	return []Check{
 		{
-			Name: "secret", Area: areaSecret, Looks: "whether the client secret can be read, and is not the placeholder",
-			Run: seeing(p.Secret, w.secretCommand(), w.judgeSecret),
-		},
-		{
 			Name: "sweeps", Area: areaWork, Looks: "when each tenant was last swept successfully",
 			After: []string{
 				"schedule", "poll.function", "poll.settings", "poll.concurrency", "account.concurrency", "ledger.table", "ledger.index",
-				"budget.table", "bus", "secret", "poll.permissions",
+				"budget.table", "bus", "poll.permissions",
 			},
-			Run: seeing(p.Sweeps, "", func(sweeps []StackSweep) Finding { return w.judgeSweeps(sweeps, p.Now()) }),
+			Unless: credentialNames,
+			Run:    seeing(p.Sweeps, "", func(sweeps []StackSweep) Finding { return w.judgeSweeps(sweeps, p.Now()) }),
 		},
 		{
 			Name: "packages", Area: areaWork, After: []string{"ledger.table"},
 			Looks: "whether a package has been ready for six hours, or a stranger was found in the archive",
 			Run:   seeing(p.Work, "", func(work StackWork) Finding { return w.judgeWork(work, p.Now()) }),
 		},
-	}
-}
-
-func (w StackWanted) secretCommand() string {
-	return paste("put the client secret's value into secret.txt, and store it",
-		"aws secretsmanager put-secret-value --secret-id %s --secret-string file://secret.txt", shell(w.Secret))
-}
-
-func (w StackWanted) judgeSecret(s StackSecret) Finding {
-	switch {
-	case s.Deleted:
-		return Fail(paste("restore it", "aws secretsmanager restore-secret --secret-id %s", shell(w.Secret)),
-			"the secret is marked for deletion")
-	case s.Placeholder:
-		return Fail(w.secretCommand(), "the placeholder was never replaced: nothing can be archived")
-	case s.Problem != "":
-		return Fail(w.secretCommand(), "the functions cannot use it: %s", s.Problem)
-	default:
-		return Good("it is there, and not the placeholder")
 	}
 }
 

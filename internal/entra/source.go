@@ -219,10 +219,10 @@ func (s *TokenSource) request(ctx context.Context) (azcore.AccessToken, error) {
 			}
 			tried[proof.id] = true
 			token, err := s.requestWith(ctx, proof)
-			if err == nil {
+			failed, ok := errors.AsType[*Error](err)
+			if err == nil || ok && failed.noRoles {
 				s.standing.Store(&Standing{Kind: s.credential.Kind(), Name: proof.Name, Expires: proof.Expires})
 			}
-			failed, ok := errors.AsType[*Error](err)
 			if !ok || !failed.ofCredential() {
 				return token, err
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -187,6 +188,9 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("the error shows the secret %q: %v", secret, err)
 				}
 			}
+			if stood := source.Standing() != (entra.Standing{}); stood != refused.NoRoles() {
+				t.Errorf("the standing is %+v", source.Standing())
+			}
 			calls := a.tokenCalls()
 			if _, err := source.Token(t.Context()); err == nil || a.tokenCalls() != calls {
 				t.Errorf("the next caller asked again immediately: %d calls, then %d", calls, a.tokenCalls())
@@ -224,5 +228,24 @@ func TestCancelledCaller(t *testing.T) {
 	}
 	if _, err := source.Token(t.Context()); err != nil {
 		t.Errorf("the next caller: %v", err)
+	}
+}
+
+// TestRoles: the roles are those in the token; a token without any says so.
+func TestRoles(t *testing.T) {
+	a := startAuthority(t)
+	roles, err := a.source().Roles(t.Context())
+	if err != nil || !slices.Equal(roles, []string{"Machine.CollectForensics", "Machine.Read.All"}) {
+		t.Errorf("got %q, %v", roles, err)
+	}
+	a.SetFaults(mdesim.Faults{TokenWithoutRoles: true})
+	_, err = a.source().Roles(t.Context())
+	if refusal, ok := errors.AsType[*entra.Error](err); !ok || !refusal.NoRoles() {
+		t.Errorf("got %v", err)
+	}
+	a.SetFaults(mdesim.Faults{SecretExpired: true})
+	_, err = a.source().Roles(t.Context())
+	if refusal, ok := errors.AsType[*entra.Error](err); !ok || refusal.NoRoles() {
+		t.Errorf("got %v", err)
 	}
 }

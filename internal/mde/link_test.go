@@ -2,11 +2,13 @@ package mde_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/mde"
 )
 
 func TestPackageURI(t *testing.T) {
@@ -73,6 +75,15 @@ func TestPackageURIRefusesLinks(t *testing.T) {
 			}
 			if !tt.listed && !strings.Contains(err.Error(), "DEFENDER_LINK_HOSTS") {
 				t.Errorf("the error does not say what to fix: %v", err)
+			}
+			if err == nil {
+				return
+			}
+			// A host with a zone is no host that a setting could name, so it is not suggested.
+			host, ok := mde.RefusedHost(err.Error())
+			wanted := !tt.listed && !strings.Contains(err.Error(), "%")
+			if ok != wanted || ok && !strings.HasPrefix(fmt.Sprint(tt.value), "https://"+host) {
+				t.Errorf("%v: the refused host is %q, %t", err, host, ok)
 			}
 		})
 	}

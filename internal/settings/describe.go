@@ -121,7 +121,7 @@ type Variable struct {
 
 // functionsOnly are the variables that mean nothing on the command line.
 var functionsOnly = []string{
-	varSecretID, varLedgerTable, varBudgetTable, varArchiveBucket, varSigningKeyID, varEventBus,
+	varLedgerTable, varBudgetTable, varArchiveBucket, varSigningKeyID, varEventBus,
 }
 
 // Variables describes every variable, in the order of the fields of Settings.

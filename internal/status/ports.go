@@ -27,6 +27,19 @@ type Budgets interface {
 	Budget(ctx context.Context, tenantID string) (Budget, error)
 }
 
+// Credentials knows how the app of a tenant proves who it is, as far as that can be known without using it.
+type Credentials interface {
+	// Credential returns the zero Credential if it is not known, or if nothing says when it expires.
+	Credential(tenantID string) Credential
+}
+
+// Credential is how an app proves to Entra ID who it is.
+type Credential struct {
+	Kind       tenant.Kind
+	Thumbprint string    // of a certificate: of several, the one that lasts longest
+	Expires    time.Time // zero if it never does
+}
+
 // Budget is the budget of package links of one tenant.
 type Budget struct {
 	FreeAt []time.Time   // when each slot can be leased, ascending; an instant in the past means now

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 const (
@@ -19,6 +20,9 @@ const (
 
 	// concludeAge is how long a decided action may wait for its manifest. It is tried again once a minute.
 	concludeAge = 10 * time.Minute
+
+	// expiryNear is how long before it expires a credential needs a person. packhorse doctor warns earlier.
+	expiryNear = 7 * 24 * time.Hour
 )
 
 // Problem is something that lasts until a person mends it.
@@ -44,7 +48,7 @@ const adviceElse = "act on the message; packhorse doctor checks everything else"
 
 // problems lists what a person must mend, the tenant's own problems first.
 func problems(f Facts, now time.Time) []Problem {
-	found := sweepProblems(f, now)
+	found := append(sweepProblems(f, now), credentialProblems(f.Credential, now)...)
 	if f.Unread != nil {
 		found = append(found, Problem{What: f.Unread.Error(), Advice: "packhorse doctor checks the ledger and the budget"})
 	}
@@ -73,6 +77,22 @@ func sweepProblems(f Facts, now time.Time) []Problem {
 	default:
 		return nil
 	}
+}
+
+func credentialProblems(c Credential, now time.Time) []Problem {
+	if c.Expires.IsZero() || c.Expires.Sub(now) > expiryNear {
+		return nil
+	}
+	what, advice := "client secret", `make a new secret and store it: docs/credentials.md, "Client secret"`
+	if c.Kind == tenant.Certificate {
+		what = "certificate with thumbprint " + c.Thumbprint
+		advice = `make a new certificate: docs/credentials.md, "Replace a certificate without a gap"`
+	}
+	when := "expires on "
+	if !c.Expires.After(now) {
+		when = "expired on "
+	}
+	return []Problem{{What: "the " + what + " " + when + c.Expires.UTC().Format(time.DateOnly), Advice: advice}}
 }
 
 const start = "start packhorse run; on AWS, check that the schedule is enabled and what the poll function logs"

@@ -13,10 +13,11 @@ import (
 
 // Read returns the status of each tenant, those that need a person first. It returns an error if the records of a
 // tenant cannot be read at all; whatever else is missing is a [Problem] of the tenant.
-func Read(ctx context.Context, ledger Ledger, budgets Budgets, tenantIDs []string, now time.Time) ([]Tenant, error) {
+func Read(ctx context.Context, ledger Ledger, budgets Budgets, credentials Credentials, tenantIDs []string, now time.Time) ([]Tenant, error) {
 	tenants := make([]Tenant, 0, len(tenantIDs))
 	for _, id := range tenantIDs {
 		facts, err := read(ctx, ledger, budgets, id, now)
+		facts.Credential = credentials.Credential(id)
 		if err != nil {
 			return nil, fmt.Errorf("read the status of tenant %s: %w", id, err)
 		}

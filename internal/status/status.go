@@ -24,8 +24,10 @@ type Facts struct {
 	Open     []investigation.Record // those that are not done
 	Counts   investigation.Counts   // since now-Recent
 	Budget   Budget                 // zero if not known
-	Bad      error                  // names malformed records
-	Unread   error                  // why the budget or the health could not be read
+	// Credential is zero if not known.
+	Credential Credential
+	Bad        error // names malformed records
+	Unread     error // why the budget or the health could not be read
 }
 
 // Tenant is where the packages of a tenant stand.
@@ -41,12 +43,13 @@ type Tenant struct {
 	Counts      investigation.Counts
 	OldestReady time.Time // when the oldest package that is not stored became available; zero if there is none
 	Budget      Budget
-	Problems    []Problem // what a person must mend
+	Credential  Credential // zero if not known
+	Problems    []Problem  // what a person must mend
 }
 
 // Of draws the conclusions from the facts.
 func Of(f Facts, now time.Time) Tenant {
-	t := Tenant{TenantID: f.TenantID, Health: f.Health, Counts: f.Counts, Budget: f.Budget,
+	t := Tenant{TenantID: f.TenantID, Health: f.Health, Counts: f.Counts, Budget: f.Budget, Credential: f.Credential,
 		Queue: queue(f.Open, f.Budget, now)}
 	for _, rec := range f.Open {
 		switch {

@@ -205,6 +205,33 @@ func (p ports) Health(ctx context.Context, tenantID string) (tenant.Health, erro
 
 func (p ports) Budget(context.Context, string) (status.Budget, error) { return budget(0), p.budget }
 
+func (p ports) Credential(tenantID string) status.Credential {
+	return status.Credential{Kind: tenant.Certificate, Thumbprint: tenantID, Expires: now.Add(300 * 24 * time.Hour)}
+}
+
+// TestCredential: one that expires within a week needs a person, and so does one that has.
+func TestCredential(t *testing.T) {
+	t.Parallel()
+	const print = "0123456789ABCDEF0123456789ABCDEF01234567"
+	for want, c := range map[string]status.Credential{
+		"":            {},
+		"[]federated": {Kind: tenant.Federated},
+		"[]later":     {Kind: tenant.Certificate, Thumbprint: print, Expires: now.Add(7*24*time.Hour + 1)},
+		"the certificate with thumbprint " + print + " expires on ": {Kind: tenant.Certificate, Thumbprint: print, Expires: now.Add(7 * 24 * time.Hour)},
+		"the certificate with thumbprint " + print + " expired on ": {Kind: tenant.Certificate, Thumbprint: print, Expires: now},
+		"the client secret expires on ":                             {Kind: tenant.ClientSecret, Expires: now.Add(time.Hour)},
+	} {
+		got := status.Of(status.Facts{Health: tenant.Health{}.Succeeded(now), Credential: c}, now)
+		if got.Credential != c {
+			t.Errorf("%q: got %+v", want, got.Credential)
+		}
+		if none := want == "" || strings.HasPrefix(want, "[]"); none != (len(got.Problems) == 0) ||
+			!none && (got.Problems[0].What != want+c.Expires.UTC().Format(time.DateOnly) || got.Problems[0].Advice == "") {
+			t.Errorf("%q: got %+v", want, got.Problems)
+		}
+	}
+}
+
 // TestRead: tenants with problems come first, a failure beside the records is a problem of its tenant, and one of the
 // records ends the reading.
 func TestRead(t *testing.T) {
@@ -216,20 +243,21 @@ func TestRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := status.Read(t.Context(), p, p, ids, now)
+	got, err := status.Read(t.Context(), p, p, p, ids, now)
 	if err != nil || len(got) != 3 || got[0].TenantID != "b" || got[1].TenantID != "a" || got[2].TenantID != "c" ||
-		got[1].Counts.Since != now.Add(-status.Recent) {
+		got[1].Counts.Since != now.Add(-status.Recent) ||
+		got[1].Credential.Thumbprint != "a" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	p.health, p.budget, p.open = errors.New("refused: 1"), errors.New("refused: 2"),
 		fmt.Errorf("%w: of x", investigation.ErrBadRecord)
-	got, err = status.Read(t.Context(), p, p, ids[:1], now)
+	got, err = status.Read(t.Context(), p, p, p, ids[:1], now)
 	if err != nil || len(got) != 1 || !strings.Contains(fmt.Sprint(got[0].Problems), "refused: 1\nrefused: 2") ||
 		!strings.Contains(fmt.Sprint(got[0].Problems), "1 record is malformed") {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	p.open = errors.New("table gone")
-	if _, err = status.Read(t.Context(), p, p, ids, now); err == nil || !strings.Contains(err.Error(), "tenant a: table gone") {
+	if _, err = status.Read(t.Context(), p, p, p, ids, now); err == nil || !strings.Contains(err.Error(), "tenant a: table gone") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
+	"packhorse/cmd/packhorse/console"
 	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/evidence"
@@ -71,6 +73,22 @@ func (m *Machine) ready(ctx context.Context) (struct{}, error) {
 		return struct{}{}, err
 	}
 	err = a.as(m, investigation.Lock{}).Ready(ctx)
+	switch codeOf(err) {
+	case "NotFound", "NoSuchBucket":
+		create := "aws s3api create-bucket --object-lock-enabled-for-bucket --bucket " + m.Want.Bucket
+		if m.Want.Endpoint != "" {
+			create += " --endpoint-url " + console.ShellQuote(m.Want.Endpoint)
+		}
+		return struct{}{}, &doctor.RefusedError{
+			Text:   "the bucket " + m.Want.Bucket + " does not exist",
+			Advice: "check --bucket, --s3-endpoint and AWS_PROFILE, or create it: " + create,
+		}
+	case "Forbidden", "AccessDenied":
+		return struct{}{}, &doctor.RefusedError{
+			Text:   "these AWS credentials may not look at the bucket " + m.Want.Bucket,
+			Advice: "use others (AWS_PROFILE), or have them allowed s3:ListBucket",
+		}
+	}
 	if err != nil {
 		return struct{}{}, &doctor.RefusedError{
 			Text: investigation.Redact(err.Error()), Advice: "check --bucket, --s3-endpoint, AWS_REGION and AWS_PROFILE",
@@ -79,17 +97,19 @@ func (m *Machine) ready(ctx context.Context) (struct{}, error) {
 	return struct{}{}, nil
 }
 
-func (m *Machine) lock(lock investigation.Lock) doctor.Look[bool] {
-	return func(ctx context.Context) (bool, error) {
+func (m *Machine) lock(lock investigation.Lock) doctor.Look[doctor.ArchiveLock] {
+	return func(ctx context.Context) (doctor.ArchiveLock, error) {
+		found := doctor.ArchiveLock{Mode: lock.Mode}
 		a, err := m.open(ctx)
 		if err != nil {
-			return false, err
+			return found, err
 		}
 		err = a.as(m, lock).Ready(ctx)
+		found.Takes = err == nil
 		if errors.Is(err, archive.ErrUnlockable) {
-			return false, nil
+			return found, nil
 		}
-		return err == nil, err
+		return found, err
 	}
 }
 
@@ -104,7 +124,8 @@ func (m *Machine) published(ctx context.Context) ([]string, error) {
 
 // conditions asks the service to write an object that exists, on the condition that it does not, and with the
 // digest of other bytes. A service refuses it for either reason, and writes nothing: the condition because the
-// object is there, the digest because it is wrong.
+// object is there, the digest because it is wrong. The bytes are those that are there, in case that a service
+// ignores both.
 func (m *Machine) conditions(ctx context.Context) (doctor.Conditions, error) {
 	key, err := m.key(ctx)
 	if err != nil {
@@ -115,13 +136,13 @@ func (m *Machine) conditions(ctx context.Context) (doctor.Conditions, error) {
 		return doctor.ConditionsUnknown, err
 	}
 	existing := investigation.SigningKeyKey(key.ID)
-	_, err = a.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &a.bucket, Key: &existing})
+	text, err := a.read(ctx, existing)
 	if err != nil {
-		return doctor.ConditionsUnknown, fmt.Errorf("look at the published key: %w", err)
+		return doctor.ConditionsUnknown, fmt.Errorf("read the published key: %w", err)
 	}
 	condition, wrong := "*", "AAAAAAAAAAAAAAAAAAAAAA=="
 	_, err = a.client.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &a.bucket, Key: &existing, Body: bytes.NewReader([]byte("packhorse doctor")),
+		Bucket: &a.bucket, Key: &existing, Body: bytes.NewReader(text),
 		IfNoneMatch: &condition, ContentMD5: &wrong,
 	})
 	refusal, ok := errors.AsType[smithy.APIError](err)
@@ -135,4 +156,17 @@ func (m *Machine) conditions(ctx context.Context) (doctor.Conditions, error) {
 	default:
 		return doctor.ConditionsUnknown, err
 	}
+}
+
+// keyBytesMax is many times the size of a published key.
+const keyBytesMax = 64 << 10
+
+func (a archived) read(ctx context.Context, key string) (_ []byte, err error) {
+	out, err := a.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &a.bucket, Key: &key},
+		func(o *s3.Options) { o.DisableLogOutputChecksumValidationSkipped = true }) // it would log to the terminal
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, out.Body.Close()) }()
+	return io.ReadAll(io.LimitReader(out.Body, keyBytesMax))
 }

@@ -43,15 +43,9 @@ type Machine struct {
 func (m *Machine) Tenant() doctor.TenantPorts {
 	return Tenant{
 		Environ: settings.Map(m.Environ), Now: m.Now, Parse: settings.ParseCLI,
-		AWS: func(ctx context.Context) (aws.Config, error) { return awsconfig.Load(ctx, "the credential") },
-		Set: func(variable, value string) string { return "export " + variable + "=" + value },
-		Ledger: func(ctx context.Context) (Ledger, error) {
-			db, err := m.database(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return embedded.NewLedger(db), nil
-		},
+		AWS:    func(ctx context.Context) (aws.Config, error) { return awsconfig.Load(ctx, "the credential") },
+		Set:    func(variable, value string) string { return "export " + variable + "=" + value },
+		Ledger: m.ledger, Linked: m.linked,
 		Lists: func(ctx context.Context) (ratelimit.Counter, error) {
 			db, err := m.database(ctx)
 			if err != nil { // then nobody else counts here
@@ -62,7 +56,8 @@ func (m *Machine) Tenant() doctor.TenantPorts {
 	}.Ports()
 }
 
-// Ports returns the eyes on the machine.
+// Ports returns the eyes on the machine. Call it before any check runs: it asks at once who has the ledger open,
+// which this process must not ask while it has it open itself.
 func (m *Machine) Ports() doctor.MachinePorts {
 	s, err := settings.ParseCLI(settings.Map(m.Environ))
 	if err != nil {
@@ -73,7 +68,8 @@ func (m *Machine) Ports() doctor.MachinePorts {
 		Folder: m.folder, Files: m.files, Origin: m.origin(s.TenantID), Attributes: m.attributes,
 		Database: m.version, Disk: m.disk(s.TenantID), Key: m.key,
 		Archive: m.ready, Published: m.published, Lock: m.lock(s.Lock()), Conditions: m.conditions,
-		Health: m.health(s.TenantID), Work: once(m.work(s.TenantID)),
+		Versioning: m.versioning, Encryption: m.encryption, PublicAccess: m.publicAccess,
+		Process: m.process(), Health: m.health(s.TenantID), Work: once(m.work(s.TenantID)),
 	}
 }
 
@@ -112,7 +108,8 @@ func (m *Machine) folder(context.Context) (doctor.Folder, error) {
 	return folder, nil
 }
 
-// files lists what others can access, except public keys. Private keys have a check of their own.
+// files lists what others can access, except public keys. Private keys have a check of their own. It leaves out the
+// files that SQLite keeps beside the ledger's while that is open: they get its mode, and may be gone in a moment.
 func (m *Machine) files(context.Context) ([]doctor.OpenFile, error) {
 	entries, err := os.ReadDir(m.Want.Data)
 	if err != nil {
@@ -120,7 +117,9 @@ func (m *Machine) files(context.Context) ([]doctor.OpenFile, error) {
 	}
 	var open []doctor.OpenFile
 	for _, entry := range entries {
-		if isKey, _ := filepath.Match("signing-key*", entry.Name()); isKey {
+		isKey, _ := filepath.Match("signing-key*", entry.Name())
+		isBeside, _ := filepath.Match(datafolder.Database+"-*", entry.Name())
+		if isKey || isBeside {
 			continue
 		}
 		info, err := entry.Info()
@@ -151,7 +150,7 @@ func (m *Machine) origin(tenantID string) doctor.Look[doctor.Origin] {
 	}
 }
 
-func (m *Machine) attributes(context.Context) (error, error) { //nolint:revive,staticcheck // the first is what was found
+func (m *Machine) attributes(context.Context) (error, error) { // the first is what was found
 	if m.Want.Bucket != "" {
 		return nil, nil
 	}
@@ -166,6 +165,9 @@ func (m *Machine) version(ctx context.Context) (doctor.Database, error) {
 	version, known, err := embedded.Version(ctx, m.path(datafolder.Database))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(m.path(custody.LocalKeyFile)); err == nil { // a run makes the ledger first
+			return doctor.Database{Lost: true}, nil
+		}
 		return doctor.Database{}, &doctor.UnmadeError{What: "the ledger"}
 	case errors.Is(err, embedded.ErrNotOurs):
 		return doctor.Database{Foreign: err.Error()}, nil
@@ -173,10 +175,8 @@ func (m *Machine) version(ctx context.Context) (doctor.Database, error) {
 	return doctor.Database{Version: version, Known: known}, err
 }
 
-var errOther = errors.New("the ledger has another version: see the check data.database")
-
-// database opens the ledger's file, but only one that exists and has this program's version: opening it upgrades
-// an older one.
+// database opens the ledger's file to count a list call in it, but only one that exists and has this program's
+// version: opening it upgrades an older one.
 func (m *Machine) database(ctx context.Context) (*embedded.DB, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -184,13 +184,8 @@ func (m *Machine) database(ctx context.Context) (*embedded.DB, error) {
 		return m.db, m.dbErr
 	}
 	m.opened = true
-	found, err := m.version(ctx)
-	switch {
-	case err != nil:
-		m.dbErr = err
-	case found.Foreign != "" || found.Version != found.Known:
-		m.dbErr = errOther
-	default:
+	m.dbErr = m.usable(ctx)
+	if m.dbErr == nil {
 		m.db, m.dbErr = embedded.OpenDB(ctx, m.path(datafolder.Database))
 	}
 	return m.db, m.dbErr

@@ -6,10 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +15,6 @@ import (
 	"packhorse/internal/defender"
 	"packhorse/internal/doctor"
 	"packhorse/internal/entra"
-	"packhorse/internal/hostlist"
 	"packhorse/internal/investigation"
 	"packhorse/internal/mde"
 	"packhorse/internal/ratelimit"
@@ -48,8 +44,13 @@ type Tenant struct {
 	AWS     func(ctx context.Context) (aws.Config, error)              // for credentials that are kept there
 	Set     func(variable, value string) string                        // the command that changes a setting
 
+	// Foreign says that the credential belongs to a stack's functions, which alone may use it.
+	Foreign bool
+
 	// Ledger opens the ledger. The error is a *doctor.UnmadeError if there is none yet.
 	Ledger func(ctx context.Context) (Ledger, error)
+	// Linked says whether the app has requested links; nil if nobody else could have.
+	Linked func(ctx context.Context, app *defender.App) (bool, error)
 	// Lists counts the list call; nil if nobody else shares the budget.
 	Lists func(ctx context.Context) (ratelimit.Counter, error)
 }
@@ -83,9 +84,13 @@ func (t Tenant) Ports() doctor.TenantPorts {
 	}, net.transport, t.Now)
 	ports.Authority, ports.API = net.look(s.AuthorityURL, variableAuthority), net.look(s.APIURL, variableAPI)
 	ports.Links = net.links(s.LinkHosts)
-	ports.Token, ports.Roles = token(app), roles(app)
+	ports.Token, ports.Roles = t.foreign(token(app)), roles(app)
+	ports.Credential = t.accepted(app, credential, entra.Application{
+		TenantID: s.TenantID, ClientID: s.ClientID, AuthorityURL: s.AuthorityURL.String(), Scope: s.Scope,
+	})
 	ports.List = t.list(app, s)
-	ports.Archived, ports.Refused = t.archived(s.TenantID), t.refused(s)
+	ports.Archived = t.archived(s.TenantID, app)
+	ports.Refused, ports.Forbidden = t.refused(s), t.forbidden(s.TenantID)
 	return ports
 }
 
@@ -126,7 +131,9 @@ func (t Tenant) wrong(err error) doctor.SettingsState {
 func blind(p doctor.TenantPorts, err error) doctor.TenantPorts {
 	p.Authority, p.API, p.Links = unable[doctor.Answer](err), unable[doctor.Answer](err), unable[[]doctor.Answer](err)
 	p.Token, p.Roles, p.List = unable[struct{}](err), unable[[]string](err), unable[int](err)
+	p.Credential = unable[doctor.Credential](err)
 	p.Archived, p.Refused = unable[time.Time](err), unable[doctor.RefusedLinks](err)
+	p.Forbidden = unable[doctor.Forbidden](err)
 	return p
 }
 
@@ -135,13 +142,13 @@ func unable[T any](err error) doctor.Look[T] {
 }
 
 // token asks for a token. One without roles is for the check of roles to judge.
-func token(app *defender.App) doctor.Look[struct{}] {
-	return func(ctx context.Context) (struct{}, error) {
+func token(app *defender.App) func(context.Context) error {
+	return func(ctx context.Context) error {
 		err := app.SignIn(ctx)
 		if refusal, ok := errors.AsType[*entra.Error](err); ok && refusal.NoRoles() {
-			err = nil
+			return nil
 		}
-		return struct{}{}, refused(err)
+		return err
 	}
 }
 
@@ -211,58 +218,4 @@ var errNoLinks = errors.New("packhorse doctor does not ask for links")
 // Lease implements ratelimit.Counter.
 func (noLinks) Lease(context.Context, ratelimit.Budget, string, time.Time) (ratelimit.Decision, error) {
 	return ratelimit.Decision{}, errNoLinks
-}
-
-// archived returns when a package was last archived, of the newest.
-func (t Tenant) archived(tenantID string) doctor.Look[time.Time] {
-	return func(ctx context.Context) (latest time.Time, err error) {
-		ledger, err := t.Ledger(ctx)
-		if err != nil {
-			return latest, err
-		}
-		some, err := ledger.Find(ctx, investigation.Filter{
-			TenantID: tenantID, State: string(investigation.StateArchived), Limit: newestMax,
-		})
-		for _, rec := range some {
-			if rec.ArchivedAt.After(latest) {
-				latest = rec.ArchivedAt
-			}
-		}
-		return latest, ignoreBad(err)
-	}
-}
-
-// newestMax is how many of the newest packages are looked at.
-const newestMax = 200
-
-// refused returns the hosts for which packages wait, unless they are allowed by now.
-func (t Tenant) refused(s settings.Settings) doctor.Look[doctor.RefusedLinks] {
-	return func(ctx context.Context) (doctor.RefusedLinks, error) {
-		links := doctor.RefusedLinks{Allowed: s.LinkHosts}
-		ledger, err := t.Ledger(ctx)
-		if err != nil {
-			return links, err
-		}
-		allowed, err := hostlist.Parse(s.LinkHosts)
-		if err != nil {
-			return links, fmt.Errorf("read the link hosts: %w", err)
-		}
-		open, err := ledger.Open(ctx, s.TenantID)
-		for _, rec := range open {
-			host, ok := mde.RefusedHost(rec.Message)
-			if ok && !allowed.Admits(&url.URL{Scheme: "https", Host: host}) && !slices.Contains(links.Hosts, host) {
-				links.Hosts = append(links.Hosts, host)
-			}
-		}
-		slices.Sort(links.Hosts)
-		return links, ignoreBad(err)
-	}
-}
-
-// ignoreBad ignores malformed records, which packhorse run reports.
-func ignoreBad(err error) error {
-	if errors.Is(err, investigation.ErrBadRecord) {
-		return nil
-	}
-	return err
 }

@@ -20,46 +20,42 @@ const (
 )
 
 func (m *Machine) health(tenantID string) doctor.Look[tenant.Health] {
-	return func(ctx context.Context) (tenant.Health, error) {
-		db, err := m.database(ctx)
-		if err != nil {
-			return tenant.Health{}, err
-		}
-		return embedded.NewLedger(db).Health(ctx, tenantID)
+	return func(ctx context.Context) (health tenant.Health, err error) {
+		err = m.read(ctx, func(ledger *embedded.Ledger) (err error) {
+			health, err = ledger.Health(ctx, tenantID)
+			return err
+		})
+		return health, err
 	}
 }
 
 func (m *Machine) work(tenantID string) doctor.Look[doctor.MachineWork] {
 	return func(ctx context.Context) (work doctor.MachineWork, err error) {
-		db, err := m.database(ctx)
-		if err != nil {
-			return work, err
-		}
-		ledger := embedded.NewLedger(db)
-		counts, err := ledger.Counts(ctx, tenantID, m.Now())
-		if ignoreBad(err) != nil {
-			return work, err
-		}
-		for _, n := range counts.ByState {
-			work.Records += n
-		}
-		open, err := ledger.Open(ctx, tenantID)
-		if ignoreBad(err) != nil {
-			return work, err
-		}
-		newest, err := ledger.Find(ctx, investigation.Filter{TenantID: tenantID, Limit: newestMax})
-		if ignoreBad(err) != nil {
-			return work, err
-		}
-		for _, rec := range newest {
-			work.Strangers = append(work.Strangers, rec.Strangers.List()...)
-		}
-		work.Stuck = stuck(open, m.Now())
-		return work, nil
+		err = m.read(ctx, func(ledger *embedded.Ledger) error {
+			work = doctor.MachineWork{}
+			counts, err := ledger.Counts(ctx, tenantID, m.Now())
+			if ignoreBad(err) != nil {
+				return err
+			}
+			for _, n := range counts.ByState {
+				work.Records += n
+			}
+			open, err := ledger.Open(ctx, tenantID)
+			if ignoreBad(err) != nil {
+				return err
+			}
+			newest, err := ledger.Find(ctx, investigation.Filter{TenantID: tenantID, Limit: newestMax})
+			for _, rec := range newest {
+				work.Strangers = append(work.Strangers, rec.Strangers.List()...)
+			}
+			work.Stuck = stuck(open, m.Now())
+			return ignoreBad(err)
+		})
+		return work, err
 	}
 }
 
-// stuck picks the ready packages that do not get on, the oldest first. Those whose host is not allowed have a check
+// stuck picks the ready packages that do not get on, the oldest first. Those whose link is refused have checks
 // of their own.
 func stuck(open []investigation.Record, now time.Time) []doctor.StackStuck {
 	var all []doctor.StackStuck
@@ -67,7 +63,7 @@ func stuck(open []investigation.Record, now time.Time) []doctor.StackStuck {
 		if rec.State != investigation.StateReady && rec.State != investigation.StateFetching {
 			continue
 		}
-		if _, isHost := mde.RefusedHost(rec.Message); isHost {
+		if _, isHost := mde.RefusedHost(rec.Message); isHost || rec.Cause == investigation.CauseForbidden {
 			continue
 		}
 		patience, message := complainAfter, rec.Message
@@ -92,17 +88,20 @@ func (m *Machine) disk(tenantID string) doctor.Look[doctor.Disk] {
 		if m.Want.Bucket != "" { // only the ledger grows here
 			return disk, nil
 		}
-		db, err := m.database(ctx)
-		if err != nil {
-			return disk, nil // its own check says why; the space matters without it
-		}
-		newest, err := embedded.NewLedger(db).Find(ctx, investigation.Filter{
-			TenantID: tenantID, State: string(investigation.StateArchived), Limit: newestMax,
+		var newest []investigation.Record
+		err = m.read(ctx, func(ledger *embedded.Ledger) (err error) {
+			newest, err = ledger.Find(ctx, investigation.Filter{
+				TenantID: tenantID, State: string(investigation.StateArchived), Limit: newestMax,
+			})
+			return ignoreBad(err)
 		})
+		if err != nil && ctx.Err() == nil {
+			return disk, nil // the ledger's own check says why; the space matters without it
+		}
 		for _, rec := range newest {
 			disk.Largest = max(disk.Largest, rec.Receipt.Size)
 		}
 		disk.Needed = embedded.Needed(disk.Largest)
-		return disk, ignoreBad(err)
+		return disk, err
 	}
 }

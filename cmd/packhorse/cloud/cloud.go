@@ -106,7 +106,11 @@ func (c *Cloud) Ports() doctor.StackPorts {
 		Key: c.key(w.KeyARN), SigningKey: c.key(w.SigningKeyARN), KeyPolicy: c.keyPolicy(w.KeyARN),
 		SigningKeyPolicy: listed(c, c.keyPolicy(w.SigningKeyARN)), KeyRotation: c.rotation,
 
-		PollLogs: c.logGroup(w.PollLogs), FetchLogs: c.logGroup(w.FetchLogs), Alarms: once(listed(c, c.alarms)), Secret: c.secret,
+		PollLogs: c.logGroup(w.PollLogs), FetchLogs: c.logGroup(w.FetchLogs), Alarms: once(listed(c, c.alarms)),
+
+		Secret: c.secret, Federation: c.federation, IdentityTrust: c.trust, IdentityPolicy: c.identityPolicy,
+		Certificates: once(c.certificates), CertificateKey: c.key(w.CertificateKey), CertificateMatch: c.match,
+		CertificateKeyPolicy: listed(c, c.keyPolicy(w.CertificateKey)),
 
 		Sweeps: c.sweeps, Work: c.work,
 	}
@@ -193,7 +197,10 @@ func (c *Cloud) wanted() doctor.StackWanted {
 		Writers: split(in["EvidenceWriters"]), BreakGlass: in["BreakGlassPrincipalArn"],
 		PollLogs: out[outputPollLogs], FetchLogs: out[outputFetchLogs], LogDays: number(in["LogRetentionDays"]),
 		DataKey: in["DataKeyArn"],
-		Secret:  c.secretName(), Topic: cmp.Or(in["AlarmTopicArn"], in["NotificationTopicArn"], in["NotificationEmail"]),
+		Kind:    c.kind(), Secret: c.secretName(), Identity: out[outputIdentity], Audience: out[outputAudience],
+		CertificateKey:    cmp.Or(in[parameterCertificateKey], out[outputCertificateKey]),
+		CertificateSecret: in[parameterCertificateSecret], OwnCertificateKey: in[parameterCertificateKey] == "",
+		Certified: in[parameterCertificate] != "", Topic: cmp.Or(in["AlarmTopicArn"], in["NotificationTopicArn"], in["NotificationEmail"]),
 	}
 	if w.Schedule == "." { // the resources could not be listed: as the template names it
 		w.Schedule = w.Name + "-tick"

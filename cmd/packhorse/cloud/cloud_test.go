@@ -35,11 +35,9 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// open returns the cloud of a stack whose calls answer answers, without a network. Each parameter of the template
-// has its own name as its value.
-func open(t *testing.T, answer func(operation string) (any, error)) *cloud.Cloud {
-	t.Helper()
-	cfg := aws.Config{
+// configOf returns a configuration whose calls answer answers, without a network.
+func configOf(answer func(operation string) (any, error)) aws.Config {
+	return aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
 		APIOptions: []func(*middleware.Stack) error{func(calls *middleware.Stack) error {
 			return calls.Initialize.Add(middleware.InitializeMiddlewareFunc("answer", func(ctx context.Context,
@@ -50,6 +48,13 @@ func open(t *testing.T, answer func(operation string) (any, error)) *cloud.Cloud
 			}), middleware.After)
 		}},
 	}
+}
+
+// open returns the cloud of a stack whose calls answer answers, without a network. Each parameter of the template
+// has its own name as its value.
+func open(t *testing.T, answer func(operation string) (any, error)) *cloud.Cloud {
+	t.Helper()
+	cfg := configOf(answer)
 	s := &stack.Stack{
 		Name: "pk", ID: "arn:aws-us-gov:cloudformation:us-gov-west-1:123456789012:stack/pk/1", AWS: cfg,
 		Parameters: map[string]string{}, Outputs: map[string]string{

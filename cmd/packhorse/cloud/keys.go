@@ -47,7 +47,10 @@ const placeholder = "replace-me"
 
 // secret reads the secret as the functions do, and forgets it.
 func (c *Cloud) secret(ctx context.Context) (doctor.StackSecret, error) {
-	value, err := c.Vault().Read(ctx, true)
+	text, err := c.Vault().Read(ctx, true)
+	if err == nil { // in the form that the functions accept
+		_, err = entra.NewClientSecret(entra.Text(text), c.want.Secret).Proofs(ctx, entra.Application{}, false)
+	}
 	if codeOf(err) == "InvalidRequestException" {
 		return doctor.StackSecret{Deleted: true}, nil
 	}
@@ -60,7 +63,7 @@ func (c *Cloud) secret(ctx context.Context) (doctor.StackSecret, error) {
 	if err != nil {
 		return doctor.StackSecret{}, seen(err, "secretsmanager:GetSecretValue", "the secret "+c.want.Secret)
 	}
-	return doctor.StackSecret{Placeholder: value == placeholder}, nil
+	return doctor.StackSecret{Placeholder: entra.SecretIs(text, placeholder)}, nil
 }
 
 // Vault reads the stack's client secret.

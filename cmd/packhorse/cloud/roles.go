@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -10,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"packhorse/internal/doctor"
+	"packhorse/internal/tenant"
 )
 
 // need is what a function does to a resource. What the role's policy allows on a condition (the use of keys, the
@@ -28,11 +30,27 @@ func (c *Cloud) arnOf(service, what string) string {
 // bothNeed is what both functions do: log, sign in, spend the budget, keep the ledger.
 func (c *Cloud) bothNeed(logs string) []need {
 	w := c.want
-	return []need{
-		{on: c.arnOf("logs", "log-group:"+logs+":log-stream:x"), actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"}},
-		{on: w.Secret, actions: []string{"secretsmanager:GetSecretValue"}},
+	log := need{on: c.arnOf("logs", "log-group:"+logs+":log-stream:x"), actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"}}
+	return slices.Concat([]need{log}, c.credentialNeeds(), []need{
 		{on: c.arnOf("dynamodb", "table/"+w.Budget), actions: []string{"dynamodb:GetItem", "dynamodb:UpdateItem"}},
 		{on: c.arnOf("dynamodb", "table/"+w.Ledger), actions: []string{"dynamodb:GetItem", "dynamodb:UpdateItem"}},
+	})
+}
+
+// credentialNeeds is what proving the app takes. The policy of the stack's own key allows its use, not the roles'.
+func (c *Cloud) credentialNeeds() []need {
+	w := c.want
+	switch {
+	case w.Kind == tenant.Federated:
+		return []need{{on: w.Identity, actions: []string{"sts:AssumeRole"}}}
+	case w.Kind == tenant.Certificate && w.CertificateSecret != "":
+		return []need{{on: w.CertificateSecret, actions: []string{"secretsmanager:GetSecretValue"}}}
+	case w.Kind == tenant.Certificate && w.OwnCertificateKey:
+		return nil
+	case w.Kind == tenant.Certificate:
+		return []need{{on: w.CertificateKey, actions: []string{"kms:GetPublicKey", "kms:Sign"}}}
+	default:
+		return []need{{on: w.Secret, actions: []string{"secretsmanager:GetSecretValue"}}}
 	}
 }
 

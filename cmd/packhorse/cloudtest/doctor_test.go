@@ -68,7 +68,7 @@ func openPatient(t *testing.T) *patient {
 			t.Error(err)
 		}
 	})
-	idle := &tenant{t: t, server: server, secret: mdesim.Defaults().ClientSecret}
+	idle := &tenant{t: t, server: server, config: mdesim.Defaults(), secret: mdesim.Defaults().ClientSecret}
 	p := &patient{account: openAccount(t), stack: "patient", folder: t.TempDir()}
 	var topic string
 	p.ask(&topic, "sns", "create-topic", "--name", "alarms", "--query", "TopicArn")
@@ -122,7 +122,8 @@ func (p *patient) expect(check string, state doctor.State, says string) doctor.R
 	needs := map[string]bool{check: true} // and all that come after it, however far
 	for range results {
 		for _, r := range results {
-			needs[r.Name] = needs[r.Name] || slices.ContainsFunc(r.After, func(name string) bool { return needs[name] })
+			needs[r.Name] = needs[r.Name] || slices.ContainsFunc(slices.Concat(r.After, r.Unless),
+				func(name string) bool { return needs[name] })
 		}
 	}
 	var found doctor.Result

@@ -72,6 +72,15 @@ func (g *Grid) cut(text string) string {
 	return cut(text, g.Width, "…")
 }
 
+// fits reports whether every row fits width columns as it is.
+func (g *Grid) fits(width int) bool {
+	sum := -len(gap)
+	for _, n := range g.widths() {
+		sum += n + len(gap)
+	}
+	return sum <= width
+}
+
 // widths returns how many columns each cell of a row takes: the widest shrinkable one gives way first.
 func (g *Grid) widths() []int {
 	var widths []int

@@ -83,7 +83,7 @@ func TestNoEscapeCodesInALog(t *testing.T) {
 		Records: []investigation.Record{done(archived("\x1b[31mred", 1), at)}, StartedAt: at,
 		Locate: func(r investigation.Receipt) string { return r.Key },
 	}
-	if err := s.Table(&out); err != nil {
+	if err := s.Table(&out, 0); err != nil {
 		t.Error(err)
 	}
 	if strings.ContainsAny(out.String(), "\x1b\u009b\r\b") || !strings.Contains(out.String(), "?[31mred") {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"packhorse/internal/investigation"
@@ -33,6 +34,7 @@ type Evidence struct {
 	Digest   string `json:"digest"`   // SHA-256 of the last manifest; keep a copy elsewhere
 	KeyID    string `json:"keyId"`    // of the signing key
 	Check    string `json:"-"`        // the command that checks all of it
+	Find     string `json:"-"`        // the command that lists what is stored
 }
 
 // Judgement is the simulator's verdict on the run, after comparing the archive with what it served.
@@ -91,34 +93,56 @@ func (s Summary) current() []investigation.Record {
 	return current
 }
 
-// Table writes the summary for people: a row per action, the stored objects in the format of
-// sha256sum -c, the totals and, in a simulation, the judge's verdict.
-func (s Summary) Table(out io.Writer) error { return atOnce(out, s.table) }
+// Table writes the summary for people: a row per action, the totals and, in a simulation, the judge's verdict.
+// On a terminal, width columns wide, the rows fit it. Elsewhere width is 0, nothing is shortened, and the
+// stored objects follow in the format of sha256sum -c.
+func (s Summary) Table(out io.Writer, width int) error {
+	return atOnce(out, func(out io.Writer) error { return s.table(out, width) })
+}
 
-func (s Summary) table(out io.Writer) error {
+func (s Summary) table(out io.Writer, width int) error {
 	if s.Simulated {
 		fmt.Fprintf(out, "\n%s\n", simulation)
 	}
+	if len(s.current()) > 0 {
+		g := s.grid(false)
+		if width > 0 && !g.fits(width) {
+			g = s.grid(true)
+			g.Width, g.Shrink = width, []int{0, 1, 2}
+		}
+		fmt.Fprintln(out)
+		_, err := g.WriteTo(out)
+		if err != nil {
+			return err
+		}
+	}
+	if width == 0 {
+		s.stored(out)
+	}
+	s.totals(out, width)
+	s.evidence(out)
+	s.verdict(out)
+	return nil
+}
+
+// grid returns a row per action. Brief rows leave out the domains of hosts and people.
+func (s Summary) grid(brief bool) *Grid {
 	var g Grid
-	g.Row("HOST", "REQUESTED BY", "RESULT", "SIZE", "ATTEMPTS", "READY → ARCHIVED")
+	g.Row("HOST", "REQUESTED BY", "RESULT", "SIZE", "ATTEMPTS", "TOOK")
 	for _, rec := range s.current() {
 		size, took := "–", "–"
 		if rec.Receipt.Key != "" {
 			size = Bytes(rec.Receipt.Size)
 			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
 		}
-		g.Row(host(rec.Action), Clean(rec.Requestor), Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
+		on, by := host(rec.Action), Clean(rec.Requestor)
+		if brief {
+			on, _, _ = strings.Cut(on, ".")
+			by, _, _ = strings.Cut(by, "@")
+		}
+		g.Row(on, by, Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
 	}
-	fmt.Fprintln(out)
-	_, err := g.WriteTo(out)
-	if err != nil {
-		return err
-	}
-	s.stored(out)
-	s.totals(out)
-	s.evidence(out)
-	s.verdict(out)
-	return nil
+	return &g
 }
 
 // atOnce collects the output of write and passes it on in a single write, so that no failed write goes
@@ -142,15 +166,15 @@ func (s Summary) stored(out io.Writer) {
 	}
 }
 
-func (s Summary) totals(out io.Writer) {
+func (s Summary) totals(out io.Writer, width int) {
 	c := s.counts()
-	fmt.Fprintf(out, "\n%d archived (%s), %d not collected, %d waiting, %d open; in %s",
+	text := fmt.Sprintf("%d archived (%s), %d not collected, %d waiting, %d open; in %s",
 		c.Archived, Bytes(c.Bytes), c.NotCollected, c.Waiting, c.Open,
 		s.EndedAt.Sub(s.StartedAt).Round(time.Second))
 	if c.Earlier > 0 {
-		fmt.Fprintf(out, "; %d done earlier", c.Earlier)
+		text += fmt.Sprintf("; %d done earlier", c.Earlier)
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintf(out, "\n%s\n", Fit(text, width))
 }
 
 func (s Summary) evidence(out io.Writer) {
@@ -159,9 +183,11 @@ func (s Summary) evidence(out io.Writer) {
 		return
 	}
 	fmt.Fprint(out, "\nEvidence\n")
-	fmt.Fprintf(out, "  chain           1 to %d, ends in SHA-256 %s\n", e.Sequence, e.Digest)
-	fmt.Fprintf(out, "  signed by key   %s\n", e.KeyID)
-	fmt.Fprintf(out, "  check it        %s\n", e.Check)
+	fmt.Fprintf(out, "  chain     manifests 1 to %d; the last one has the SHA-256\n", e.Sequence)
+	fmt.Fprintf(out, "            %s\n", e.Digest)
+	fmt.Fprintf(out, "  key       %s\n", e.KeyID)
+	fmt.Fprintf(out, "  check it  %s\n", e.Check)
+	fmt.Fprintf(out, "  find it   %s\n", e.Find)
 }
 
 func (s Summary) verdict(out io.Writer) {
@@ -174,7 +200,7 @@ func (s Summary) verdict(out io.Writer) {
 		word = "FAIL"
 	}
 	fmt.Fprintf(out, "\nJudge: %s\n", word)
-	fmt.Fprintf(out, "  getPackageUri   %d calls, at most %d in any 60 s (limit %d), at most %d per archived package\n",
+	fmt.Fprintf(out, "  getPackageUri   %d calls, at most %d in any 60 s (limit %d) and %d a package\n",
 		j.PackageURICalls, j.MostInAnyMinute, j.PerMinute, j.MostPerArchived)
 	fmt.Fprintf(out, "  SHA-256         %d of %d stored files equal what was served\n",
 		j.FilesCompared-j.FilesDifferent, j.FilesCompared)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mattn/go-runewidth"
+
 	"packhorse/cmd/packhorse/console"
 	"packhorse/internal/investigation"
 )
@@ -24,7 +26,7 @@ func summary(records ...investigation.Record) console.Summary {
 func table(t *testing.T, s console.Summary) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := s.Table(&out); err != nil {
+	if err := s.Table(&out, 0); err != nil {
 		t.Error(err)
 	}
 	return out.String()
@@ -56,6 +58,7 @@ func TestSummaryTables(t *testing.T) {
 	)
 	full.Evidence = console.Evidence{
 		Sequence: 12, Digest: digest("d"), KeyID: digest("e"), Check: "packhorse verify --data 'my data'",
+		Find: "packhorse list --data 'my data'",
 	}
 	hostile := done(archived("host\tSIZE\nFAKE  archived\x1b[2J\u202e", 5), later)
 	hostile.Requestor = "a\vb\fc\x00" + strings.Repeat("x", 60)
@@ -66,6 +69,17 @@ func TestSummaryTables(t *testing.T) {
 		"empty": summary(), "full": full, "hostile": summary(hostile), "simulated": simulated, "judged": failed,
 	} {
 		golden(t, "summary_"+name+".txt", table(t, s))
+	}
+	var narrow bytes.Buffer
+	simulated.Evidence, simulated.Records = full.Evidence, append(full.Records, wide)
+	if err := simulated.Table(&narrow, 80); err != nil {
+		t.Error(err)
+	}
+	golden(t, "summary_80.txt", narrow.String())
+	for line := range strings.Lines(narrow.String()) {
+		if n := runewidth.StringWidth(strings.TrimRight(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %q", n, line)
+		}
 	}
 }
 
@@ -159,7 +173,7 @@ func TestTablesTellThatTheyWereNotWritten(t *testing.T) {
 	one := wrong()
 	one.Scope.Key = one.Subjects[0].Key
 	for name, write := range map[string]func(io.Writer) error{
-		"summary":                 summary(archived("host", 1)).Table,
+		"summary":                 func(out io.Writer) error { return summary(archived("host", 1)).Table(out, 0) },
 		"verification":            console.Verification{Summary: wrong()}.Table,
 		"verification of one":     console.Verification{Summary: one}.Table,
 		"verification of nothing": console.Verification{}.Table,

@@ -23,16 +23,18 @@ type Desk struct {
 	tenants func(context.Context) ([]string, error)
 	ledger  status.Ledger
 	budgets status.Budgets
+	proof   settled
 	fresh   func()       // called before each reading; nil if there is nothing to forget
 	close   func() error // nil if there is nothing to close
 }
 
 // Options say what to open.
 type Options struct {
-	Data     string          // the data folder
-	Stack    string          // a deployed stack instead
-	TenantID string          // only this tenant; empty means all
-	Limits   defender.Limits // of the budgets in a data folder, which keeps only what was spent
+	Data     string            // the data folder
+	Stack    string            // a deployed stack instead
+	TenantID string            // only this tenant; empty means all
+	Environ  map[string]string // the settings of a tenant in a data folder; empty if they are elsewhere
+	Limits   defender.Limits   // of the budgets in a data folder, which keeps only what was spent
 }
 
 // Open opens the stack, or the data folder. It returns an [evidence.NoLedgerError] if the folder does not contain a
@@ -61,7 +63,7 @@ func (d *Desk) Read(ctx context.Context, now time.Time) ([]status.Tenant, error)
 	if err != nil {
 		return nil, err
 	}
-	return status.Read(ctx, d.ledger, d.budgets, ids, now)
+	return status.Read(ctx, d.ledger, d.budgets, d.proof, ids, now)
 }
 
 // only returns tenants that names one tenant, or all if id is empty.

@@ -34,7 +34,7 @@ func openFolder(ctx context.Context, o Options) (*Desk, error) {
 	}
 	return &Desk{
 		Name: path, tenants: only(o.TenantID, all), ledger: ledger,
-		budgets: folderBudgets{embedded.NewCounter(db), o.Limits}, close: db.Close,
+		budgets: folderBudgets{embedded.NewCounter(db), o.Limits}, proof: ofMachine(o.Environ), close: db.Close,
 	}, nil
 }
 

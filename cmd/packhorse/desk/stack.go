@@ -47,6 +47,7 @@ func ofStack(db *dynamodb.Client, s *stack.Stack, o Options) (*Desk, error) {
 	}
 	return &Desk{
 		Name: "stack " + s.Name, Costly: true, tenants: only(o.TenantID, all), ledger: records, fresh: records.forget,
+		proof: ofParameters(deployed, s.Parameters),
 		budgets: &stackBudgets{
 			counter:  dynamocounter.New(db, s.Outputs[stack.OutputBudget], time.Now),
 			tenantID: deployed, clientID: s.Parameters["DefenderClientId"], limits: limits,

@@ -117,31 +117,6 @@ func create(path string) error {
 	return errors.Join(checkMagic(file), file.Close())
 }
 
-// Version reads the schema version of a file, and returns the one that this program knows. It does not change the
-// file: [OpenDB] upgrades it.
-func Version(ctx context.Context, path string) (version, known int, err error) {
-	file, err := os.Open(path) //nolint:gosec // the user chooses the data folder
-	if err != nil {
-		return 0, schemaVersion, err
-	}
-	err = errors.Join(checkMagic(file), file.Close())
-	if err != nil {
-		return 0, schemaVersion, err
-	}
-	path, err = filepath.Abs(path)
-	if err != nil {
-		return 0, schemaVersion, err
-	}
-	pool, err := sql.Open("sqlite", dsnOf(path, url.Values{
-		"mode": {"ro"}, "_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())},
-	}))
-	if err != nil {
-		return 0, schemaVersion, err
-	}
-	err = pool.QueryRowContext(ctx, "SELECT user_version FROM pragma_user_version").Scan(&version)
-	return version, schemaVersion, errors.Join(explain(err), pool.Close())
-}
-
 // magic begins every database (https://www.sqlite.org/fileformat2.html, section 1.3).
 const magic = "SQLite format 3\x00"
 
@@ -203,13 +178,7 @@ func (db *DB) Close() error { return db.sql.Close() }
 // of another program.
 func (db *DB) migrate(ctx context.Context) error {
 	return db.write(ctx, func(tx *sql.Tx) error {
-		var version, all, ours int
-		err := tx.QueryRowContext(ctx, `SELECT
-			(SELECT user_version FROM pragma_user_version),
-			(SELECT count(*) FROM sqlite_schema WHERE type = 'table'),
-			(SELECT count(*) FROM sqlite_schema
-				WHERE type = 'table' AND name IN ('actions', 'budgets', 'chains', 'healths', 'tenants'))`).
-			Scan(&version, &all, &ours)
+		version, all, ours, err := schemaOf(ctx, tx)
 		switch {
 		case err != nil:
 			return err
@@ -231,6 +200,17 @@ func (db *DB) migrate(ctx context.Context) error {
 		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 		return err
 	})
+}
+
+// schemaOf returns the version of the file's schema, and how many tables it has in all and of ours.
+func schemaOf(ctx context.Context, q querier) (version, all, ours int, err error) {
+	err = q.QueryRowContext(ctx, `SELECT
+		(SELECT user_version FROM pragma_user_version),
+		(SELECT count(*) FROM sqlite_schema WHERE type = 'table'),
+		(SELECT count(*) FROM sqlite_schema
+			WHERE type = 'table' AND name IN ('actions', 'budgets', 'chains', 'healths', 'tenants'))`).
+		Scan(&version, &all, &ours)
+	return version, all, ours, err
 }
 
 // write runs f in one transaction that holds the write lock from the start.

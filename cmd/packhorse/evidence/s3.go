@@ -2,23 +2,26 @@ package evidence
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"packhorse/cmd/packhorse/awsconfig"
 )
 
 // S3 returns a client with the user's AWS configuration. An empty endpoint means AWS.
 func S3(ctx context.Context, endpoint string) (*s3.Client, error) {
-	aws, err := config.LoadDefaultConfig(ctx)
+	load := awsconfig.Any
+	if endpoint == "" {
+		load = func(ctx context.Context) (aws.Config, error) { return awsconfig.Load(ctx, "the bucket") }
+	}
+	cfg, err := load(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("load the AWS configuration: %w", err)
+		return nil, err
 	}
-	if aws.Region == "" && endpoint == "" {
-		return nil, errNoRegion
-	}
-	return s3.NewFromConfig(aws, func(o *s3.Options) {
+	return s3.NewFromConfig(cfg, func(o *s3.Options) {
+		// Otherwise every object of a service without checksums costs a line on standard error.
+		o.DisableLogOutputChecksumValidationSkipped = true
 		if endpoint != "" {
 			o.BaseEndpoint = &endpoint
 			o.UsePathStyle = true
@@ -28,5 +31,3 @@ func S3(ctx context.Context, endpoint string) (*s3.Client, error) {
 		}
 	}), nil
 }
-
-var errNoRegion = errors.New("AWS region not configured: set AWS_REGION to the region of the bucket")

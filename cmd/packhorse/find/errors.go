@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
+
 	"packhorse/cmd/packhorse/console"
 	"packhorse/internal/investigation"
 )
@@ -168,24 +170,7 @@ func nearest(text string, names []string) []string {
 
 // distance returns how many characters must be inserted, removed or replaced to turn a into b.
 func distance(a, b string) int {
-	from, to := runes(a), runes(b)
-	row := make([]int, len(to)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i, r := range from {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j, s := range to {
-			replaced := diagonal
-			if r != s {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(to)]
+	return levenshtein.ComputeDistance(string(runes(a)), string(runes(b)))
 }
 
 func runes(s string) []rune {

@@ -17,6 +17,7 @@ type Options struct {
 	// client secret.
 	Credential tenant.Kind
 	Sizes      []int64 // of the simulated packages, used in turn; empty means mixed
+	Seed       uint64  // of the simulated tenant's ids and hosts; 0 means a random one
 
 	UntilIdle bool // end when nothing is left to do
 

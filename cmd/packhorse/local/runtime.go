@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"packhorse/cmd/packhorse/datafolder"
@@ -178,7 +179,7 @@ func (r *Runtime) Close() error {
 // simulate starts the simulated tenant and applies its settings.
 func (r *Runtime) simulate(ctx context.Context) (err error) {
 	r.tenant, err = simulation.Resume(ctx, r.options.Data, r.options.Credential,
-		r.options.Simulate, r.options.Sizes, r.ledger)
+		simulation.Plan{Seed: r.options.Seed, Actions: r.options.Simulate, Sizes: r.options.Sizes}, r.ledger)
 	if err != nil {
 		return fmt.Errorf("start the simulator: %w", err)
 	}
@@ -266,6 +267,11 @@ func (r *Runtime) credential(ctx context.Context) (entra.Credential, error) {
 // Run works until the context ends or, with UntilIdle, until nothing is left to do. Result is also valid after
 // [ErrStopped] and after an error that wraps investigation.ErrBadRecord.
 func (r *Runtime) Run(ctx context.Context, reporter Reporter, logger *slog.Logger) error {
+	watching, stop := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() { (&expiry{logger: logger}).watch(watching, r.app.Standing, time.Now) })
+	defer watcher.Wait()
+	defer stop()
 	return pipeline.New(pipeline.Config{
 		Defender: r.defender, Ledger: r.ledger, Archive: r.store.archive, Space: r.store.space, Custody: r.custody,
 		Budget:    r.defender.Gauge,

@@ -28,8 +28,9 @@ type tenantLine struct {
 	Archived      int       `json:"archived"`
 	NotCollected  int       `json:"notCollected"`
 
-	Budget   *budgetLine   `json:"budget"`
-	Problems []problemLine `json:"problems"`
+	Budget     *budgetLine     `json:"budget"`
+	Credential *credentialLine `json:"credential,omitempty"`
+	Problems   []problemLine   `json:"problems"`
 }
 
 type sweepsLine struct {
@@ -79,6 +80,12 @@ type budgetLine struct {
 	CooldownUntil time.Time `json:"cooldownUntil,omitzero"`
 }
 
+type credentialLine struct {
+	Kind       string    `json:"kind"`
+	Thumbprint string    `json:"thumbprint,omitempty"`
+	ExpiresAt  time.Time `json:"expiresAt,omitzero"`
+}
+
 type problemLine struct {
 	What     string `json:"what"`
 	Advice   string `json:"advice"`
@@ -118,6 +125,9 @@ func tenantOf(t status.Tenant, now time.Time) tenantLine {
 		if t.Cooling(now) {
 			l.Budget.CooldownUntil = t.Budget.CooldownUntil.UTC()
 		}
+	}
+	if c := t.Credential; c.Kind != "" {
+		l.Credential = &credentialLine{string(c.Kind), c.Thumbprint, c.Expires.UTC()}
 	}
 	for _, p := range t.Problems {
 		l.Problems = append(l.Problems, problemLine(p))

@@ -47,6 +47,9 @@ func one(out *strings.Builder, t status.Tenant, now time.Time, width int) {
 	facts.Row("Queued", queued(t, now))
 	facts.Row("Budget", budget(t, now))
 	facts.Row("Last 24 h", recent(t))
+	if t.Credential.Kind != "" {
+		facts.Row("Credential", credential(t.Credential, now))
+	}
 	write(out, &facts)
 	mend(out, []status.Tenant{t}, width)
 	fetching(out, t, now, width)

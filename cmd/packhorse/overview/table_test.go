@@ -69,6 +69,9 @@ func busy() status.Tenant {
 		Counts: investigation.Counts{Since: now.Add(-status.Recent), Archived: 112, NotCollected: 3},
 		Budget: status.Budget{FreeAt: []time.Time{now.Add(31 * time.Second), now.Add(40 * time.Second)},
 			Hold: time.Minute + 250*time.Millisecond},
+		Credential: status.Credential{
+			Kind: tenant.Certificate, Thumbprint: strings.Repeat("1A2B", 10), Expires: now.Add(12*24*time.Hour + time.Hour),
+		},
 	}, now)
 }
 
@@ -125,6 +128,28 @@ func TestSentence(t *testing.T) {
 		}
 		if got, _, _ := strings.Cut(out.String(), "\n"); got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestCredentialRow: until when the credential lasts, and no row if nobody knows.
+func TestCredentialRow(t *testing.T) {
+	t.Parallel()
+	in := func(d time.Duration) time.Time { return now.Add(d) }
+	for want, c := range map[string]status.Credential{
+		"":                                       {},
+		"Credential  federated, never expires\n": {Kind: tenant.Federated},
+		"Credential  secret, expires in 30 days\n":            {Kind: tenant.ClientSecret, Expires: in(30*24*time.Hour + time.Hour)},
+		"Credential  secret, expired on 2026-11-24\n":         {Kind: tenant.ClientSecret, Expires: now},
+		"Credential  certificate 0123ABCD…, expires in 5 h\n": {Kind: tenant.Certificate, Thumbprint: "0123ABCD4567", Expires: in(5 * time.Hour)},
+	} {
+		var out bytes.Buffer
+		facts := status.Facts{TenantID: id(0), Health: tenant.Health{}.Succeeded(now), Credential: c}
+		if err := overview.Table(&out, []status.Tenant{status.Of(facts, now)}, now, 0); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "Credential") != (want != "") {
+			t.Errorf("want %q in:\n%s", want, out.String())
 		}
 	}
 }

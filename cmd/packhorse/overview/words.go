@@ -150,3 +150,24 @@ func Footer(name string, now, readAt time.Time) string {
 func Failure(err error, readAt time.Time) string {
 	return "as of " + readAt.UTC().Format("15:04:05Z") + ", because it cannot be read: " + console.CleanLine(err.Error())
 }
+
+// printMax is how much of a thumbprint is shown: enough to find the certificate among an app's.
+const printMax = 8
+
+// credential says how the app proves who it is, and until when.
+func credential(c status.Credential, now time.Time) string {
+	name := string(c.Kind)
+	if len(c.Thumbprint) > printMax {
+		name += " " + console.Clean(c.Thumbprint[:printMax]) + "…"
+	}
+	switch left := c.Expires.Sub(now); {
+	case c.Expires.IsZero():
+		return name + ", never expires"
+	case left <= 0:
+		return name + ", expired on " + c.Expires.UTC().Format(time.DateOnly)
+	case left < 48*time.Hour:
+		return name + ", expires in " + in(c.Expires, now)
+	default:
+		return fmt.Sprintf("%s, expires in %d days", name, int(left.Hours()/24))
+	}
+}

@@ -2,9 +2,11 @@ package simulation_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +33,7 @@ func (l ledger) Load(_ context.Context, ids []investigation.ID) ([]investigation
 func resume(t *testing.T, dir string, actions int, l ledger) (plan string) {
 	t.Helper()
 	path := filepath.Join(dir, simulation.PlanFile)
-	tenant, err := simulation.Resume(t.Context(), dir, "secret", actions, []int64{1024}, l)
+	tenant, err := simulation.Resume(t.Context(), dir, "secret", simulation.Plan{Actions: actions, Sizes: []int64{1024}}, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,10 +59,24 @@ func TestResume(t *testing.T) {
 		t.Errorf("a finished plan was resumed: %s", next)
 	}
 	path := filepath.Join(dir, simulation.PlanFile)
+	for _, seed := range []uint64{7, 8} { // a seed that somebody chose is the plan's
+		tenant, err := simulation.Resume(t.Context(), dir, "secret",
+			simulation.Plan{Seed: seed, Actions: 1}, ledger{done: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tenant.Close(); err != nil {
+			t.Error(err)
+		}
+		text, err := os.ReadFile(path)
+		if want := fmt.Sprintf("\"seed\": %d,", seed); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s, %v, without %s", text, err, want)
+		}
+	}
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := simulation.Resume(t.Context(), dir, "secret", 1, nil, ledger{}); err == nil {
+	if _, err := simulation.Resume(t.Context(), dir, "secret", simulation.Plan{Actions: 1}, ledger{}); err == nil {
 		t.Error("a damaged plan was accepted")
 	}
 }

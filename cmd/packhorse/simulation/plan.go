@@ -39,9 +39,9 @@ type Ledger interface {
 	Load(ctx context.Context, ids []investigation.ID) ([]investigation.Record, error)
 }
 
-// resume returns the plan in the file while some of its actions are not done. Otherwise it writes a new
-// plan with a random seed that starts now.
-func resume(ctx context.Context, path string, actions int, sizes []int64, ledger Ledger) (Plan, error) {
+// resume returns the plan in the file while some of its actions are not done. Otherwise it writes the plan
+// next, which starts now. If its seed is 0, it gets a random one.
+func resume(ctx context.Context, path string, next Plan, ledger Ledger) (Plan, error) {
 	plan, err := loadPlan(path)
 	if err != nil {
 		return Plan{}, err
@@ -50,8 +50,11 @@ func resume(ctx context.Context, path string, actions int, sizes []int64, ledger
 	if err != nil || !over {
 		return plan, err
 	}
-	plan = Plan{Seed: randomSeed(), StartedAt: time.Now().UTC(), Actions: actions, Sizes: sizes}
-	return plan, plan.save(path)
+	next.StartedAt = time.Now().UTC()
+	if next.Seed == 0 {
+		next.Seed = randomSeed()
+	}
+	return next, next.save(path)
 }
 
 // over reports whether every action of the plan is done. The zero plan is over. An action with a malformed

@@ -19,12 +19,10 @@ type Tenant struct {
 }
 
 // Resume serves the tenant of the plan file in the data folder while some of its actions are not done.
-// Otherwise it writes a new plan with the given number of actions and packages of these sizes, used in turn.
-// The app's credential is of the given kind.
-func Resume(ctx context.Context, folder string, kind tenant.Kind, actions int, sizes []int64, ledger Ledger) (
-	*Tenant, error,
-) {
-	plan, err := resume(ctx, filepath.Join(folder, PlanFile), actions, sizes, ledger)
+// Otherwise it writes the plan next, which starts now. If the seed of next is 0, it gets a random one. The app's
+// credential is of the given kind.
+func Resume(ctx context.Context, folder string, kind tenant.Kind, next Plan, ledger Ledger) (*Tenant, error) {
+	plan, err := resume(ctx, filepath.Join(folder, PlanFile), next, ledger)
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,7 @@ func (s *Simulator) Links() []string {
 func (s *Simulator) Downloads() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+downloadPath, s.serveDownload)
+	mux.HandleFunc("HEAD /{$}", http.NotFound) // somebody looks whether the host answers
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.judge.broke("%s %s is not a download link", r.Method, r.URL.Path)
 		http.NotFound(w, r)

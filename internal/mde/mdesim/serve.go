@@ -74,7 +74,7 @@ func Start(ctx context.Context, config Config, now func() time.Time, apiAddress,
 
 func (s *Server) serve(listener net.Listener, handler http.Handler, certificate tls.Certificate) {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           s.dated(handler),
 		ReadHeaderTimeout: headerTimeout,
 		ConnContext:       countRequests,
 		TLSConfig: &tls.Config{
@@ -84,6 +84,14 @@ func (s *Server) serve(listener net.Listener, handler http.Handler, certificate 
 	}
 	s.servers = append(s.servers, server)
 	go func() { _ = server.ServeTLS(listener, "", "") }() // ends with Close
+}
+
+// dated answers with the simulator's time, which may not be the system's.
+func (s *Server) dated(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
+		handler.ServeHTTP(w, r)
+	})
 }
 
 // Close stops both servers immediately, including responses in progress.

@@ -116,6 +116,7 @@ func (s *Simulator) API() http.Handler {
 	mux.HandleFunc("GET /_sim/verdict", s.serveVerdict)
 	mux.HandleFunc("PUT /_sim/faults", s.serveFaults)
 	mux.HandleFunc("POST /_sim/actions", s.serveAdd)
+	mux.HandleFunc("HEAD /{$}", http.NotFound) // somebody looks whether the host answers
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.judge.broke("%s %s is not a resource of the API", r.Method, r.URL.Path)
 		refuse(w, http.StatusNotFound, "NotFound",

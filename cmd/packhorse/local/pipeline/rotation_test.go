@@ -90,7 +90,7 @@ func (pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 type site struct {
 	*world
 	sim    *mdesim.Simulator
-	text   entra.Text     // what the store of the credential holds
+	text   entra.Text     // what the store of the credential holds; guarded by the world's mutex
 	issuer *stssim.Issuer // vouches for the role
 }
 
@@ -102,7 +102,18 @@ const (
 )
 
 // Read and Previous make the site the store of its credential.
-func (s *site) Read(context.Context, bool) (string, error) { return string(s.text), nil }
+func (s *site) Read(context.Context, bool) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.text), nil
+}
+
+// store replaces what the store of the credential holds.
+func (s *site) store(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = entra.Text(text)
+}
 
 func (*site) Previous(context.Context) (string, error) { return "", nil }
 
@@ -154,7 +165,7 @@ func (s *site) run(t *testing.T, credential entra.Credential, replace func(since
 	var log bytes.Buffer
 	p := pipeline.New(pipeline.Config{
 		Defender: client, Ledger: s.Ledger, Archive: s, Space: s, Custody: s, Budget: client.Gauge,
-		TenantID: config.TenantID, Lookback: 168 * time.Hour, Every: 10 * time.Second,
+		TenantID: config.TenantID, Lookback: 168 * time.Hour, Every: 30 * time.Second,
 		Prefix: "packages/", Lease: time.Minute, NewOwner: rand.Text,
 		Mendable: func(error) bool { return false },
 		Reporter: s, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)),
@@ -218,31 +229,31 @@ func TestRotation(t *testing.T) {
 	}
 	for name, rotate := range map[string]func(*testing.T, *site) int{
 		"secret replaced": func(t *testing.T, s *site) int {
-			s.text = "old~secret"
+			s.store("old~secret")
 			s.accept(t, mdesim.Registration{Secrets: []string{"old~secret"}})
 			return s.run(t, entra.NewClientSecret(s, "here"), func(since func(time.Duration)) {
 				since(100 * time.Minute) // without an overlap
 				s.accept(t, mdesim.Registration{Secrets: []string{"new~secret"}})
-				s.text = "new~secret"
+				s.store("new~secret")
 			})
 		},
 		"secret replaced, the store last": func(t *testing.T, s *site) int {
-			s.text = "old~secret"
+			s.store("old~secret")
 			s.accept(t, mdesim.Registration{Secrets: []string{"old~secret"}})
 			return s.run(t, entra.NewClientSecret(s, "here"), func(since func(time.Duration)) {
 				since(109 * time.Minute)
 				s.accept(t, mdesim.Registration{Secrets: []string{"new~secret"}})
 				since(112 * time.Minute)
-				s.text = "new~secret"
+				s.store("new~secret")
 			})
 		},
 		"certificate replaced": func(t *testing.T, s *site) int {
 			old, next := certificateOf(t, key, 30), certificateOf(t, key, 365)
-			s.text = entra.Text(textOf(t, key, old))
+			s.store(textOf(t, key, old))
 			s.accept(t, mdesim.Registration{Certificates: []*x509.Certificate{old}})
 			return s.run(t, entra.NewCertificate(s, "here", time.Now), func(since func(time.Duration)) {
 				since(50 * time.Minute)
-				s.text = entra.Text(textOf(t, key, old, next)) // before Entra ID knows the new one
+				s.store(textOf(t, key, old, next)) // before Entra ID knows the new one
 				since(170 * time.Minute)
 				s.accept(t, mdesim.Registration{Certificates: []*x509.Certificate{old, next}})
 				since(250 * time.Minute)
