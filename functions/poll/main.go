@@ -26,8 +26,8 @@ func main() {
 		lambda.Start(func(context.Context) error { return err })
 		return
 	}
-	lambda.Start(func(ctx context.Context) (poll.Answer, error) {
-		answer, err := handler.Handle(ctx)
+	lambda.Start(func(ctx context.Context, shard poll.Shard) (poll.Answer, error) {
+		answer, err := handler.Handle(ctx, shard)
 		parts.Meter.Poll(answer, parts.App.Standing().Expires)
 		return answer, err
 	})

@@ -174,7 +174,7 @@ func TestFirstSight(t *testing.T) {
 				began := time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 				defer cancel()
-				answer, err := poll.NewHandler(fleetOf(logger, farPoller(tenant, ledger, bus)), time.Now, logger).Handle(ctx)
+				answer, err := poll.NewHandler(fleetOf(logger, farPoller(tenant, ledger, bus)), time.Now, logger).Handle(ctx, poll.Shard{})
 				if err != nil || answer.Seen != firstSeen || answer.Completed == 0 {
 					t.Errorf("%+v, %v", answer, err)
 				}

@@ -73,16 +73,16 @@ func NewFleet(c FleetConfig) *Fleet {
 	return &Fleet{members: c.Members, now: c.Now, logger: c.Logger, served: map[string]*served{}}
 }
 
-// Tick serves every tenant once, and those with something worth waiting for until then. It returns the combined
-// result. A tenant's failure does not affect the others; the error joins them all, and Answer.Failing says how
+// Tick serves every tenant of the shard once, and those with something worth waiting for until then. It returns the
+// combined result. A tenant's failure does not affect the others; the error joins them all, and Answer.Failing says how
 // many tenants had one. Failed work is due again.
-func (f *Fleet) Tick(ctx context.Context, until time.Time) (Answer, error) {
-	err := f.refresh(ctx)
+func (f *Fleet) Tick(ctx context.Context, until time.Time, shard Shard) (Answer, error) {
+	ours, err := f.refresh(ctx, shard)
 	if err != nil {
 		return Answer{}, err
 	}
 	t := tick{fleet: f, until: until, ended: make(chan struct{}, 1)}
-	for _, s := range f.served {
+	for _, s := range ours {
 		s.did, s.failed = Answer{}, s.broken != nil
 		if s.broken == nil {
 			t.waiting = append(t.waiting, s)
@@ -91,18 +91,18 @@ func (f *Fleet) Tick(ctx context.Context, until time.Time) (Answer, error) {
 		}
 	}
 	t.run(ctx)
-	return f.result(), errors.Join(t.failures.join(), context.Cause(ctx))
+	return result(ours, f.now()), errors.Join(t.failures.join(), context.Cause(ctx))
 }
 
 // result combines what the tenants did in this tick.
-func (f *Fleet) result() Answer {
-	answer := Answer{Tenants: len(f.served)}
-	for _, s := range f.served {
+func result(tenants []*served, now time.Time) Answer {
+	answer := Answer{Tenants: len(tenants)}
+	for _, s := range tenants {
 		answer = answer.beside(s.did)
 		if s.failed {
 			answer.Failing++
 		}
-		answer.StalestSeconds = max(answer.StalestSeconds, s.stale(f.now()))
+		answer.StalestSeconds = max(answer.StalestSeconds, s.stale(now))
 	}
 	return answer
 }
@@ -115,17 +115,22 @@ func (s *served) stale(now time.Time) int {
 	return int(now.Sub(s.poller.health.now.SweptAt).Seconds())
 }
 
-// refresh brings the served tenants up to date with the members.
-func (f *Fleet) refresh(ctx context.Context) error {
+// refresh brings the served tenants up to date with the members, and returns those of the shard. It keeps its memory
+// of the other shards' tenants: the platform lets one process serve now this shard, now that one.
+func (f *Fleet) refresh(ctx context.Context, shard Shard) (ours []*served, err error) {
 	members, err := f.members(ctx)
 	if err != nil {
-		return fmt.Errorf("list the tenants: %w", err)
+		return nil, fmt.Errorf("list the tenants: %w", err)
 	}
 	current := map[string]bool{}
 	for _, m := range members {
 		current[m.ID] = true
+		if !shard.has(m.ID) {
+			continue
+		}
 		s, known := f.served[m.ID]
 		if known && s.version == m.Version && s.broken == nil {
+			ours = append(ours, s)
 			continue
 		}
 		s = &served{id: m.ID, version: m.Version}
@@ -135,13 +140,14 @@ func (f *Fleet) refresh(ctx context.Context) error {
 				slog.String("tenantId", m.ID), slog.String("error", s.broken.Error()))
 		}
 		f.served[m.ID] = s
+		ours = append(ours, s)
 	}
 	for id := range f.served {
 		if !current[id] {
 			delete(f.served, id)
 		}
 	}
-	return nil
+	return ours, nil
 }
 
 // tick is one invocation: tenants whose next step is due before its end.
