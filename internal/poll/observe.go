@@ -159,10 +159,10 @@ func (o *observation) note(s sight) (failed bool) {
 	if s.err != nil {
 		return o.failed(s)
 	}
-	if s.after != s.known {
+	if s.after != s.known { // written
 		o.inARow = 0
-		p.quietUntil = time.Time{}
 	}
+	p.quietUntil = time.Time{} // even if it was another poller that told the ledger
 	o.step.did.observed(s.before, s.after.State)
 	p.memory.remember(s.action, s.after.State)
 	o.saw(s.action, s.after.State)

@@ -68,7 +68,7 @@ type Poller struct {
 	young     bool      // the last listing showed a young waiting action
 	busy      bool      // as of the last step
 
-	quietUntil time.Time // nothing becomes due before this, unless a sweep changes a record
+	quietUntil time.Time // nothing becomes due before this, unless a sweep shows a change
 }
 
 // Config is what a [Poller] works with. Every field is required.
@@ -197,7 +197,7 @@ func (p *Poller) nextSweep() time.Time {
 // could not be read.
 //
 // Most tenants have nothing to do most of the time, and asking costs a query a lane. So due looks ahead, and if
-// nothing at all becomes due in that time, it asks again only then, or when a sweep changes a record. A fetcher
+// nothing at all becomes due in that time, it asks again only then, or when a sweep shows a change. A fetcher
 // cannot bring work forward: what it works on is due at the end of its lease, which is sooner.
 func (p *Poller) due(ctx context.Context, t *trouble) []investigation.Record {
 	now := p.now()
