@@ -25,7 +25,7 @@ const (
 	stepPauseMax = 15 * time.Second
 )
 
-// Config holds the parts and settings of a pipeline. Only Failing may be nil.
+// Config holds the parts and settings of a pipeline.
 type Config struct {
 	// Dependencies of the use cases.
 	Defender Defender
@@ -51,9 +51,11 @@ type Config struct {
 	// then: before its first successful sweep, the pipeline ends with such an error.
 	Mendable func(error) bool
 
-	// Failing is told why the tenant's work fails, and nil when it succeeds again. With it, the log has failures of
-	// steps only at debug level: among many tenants, whoever is told decides what a person sees.
+	// Failing is told why the tenant's work fails, and nil when it succeeds again.
 	Failing func(error)
+	// Quiet logs failures of steps at debug level only: among many tenants, whoever is told of them decides what a
+	// person sees.
+	Quiet bool
 
 	Heartbeat time.Duration // how often an unchanged health is stored again
 	Share     *Share        // with the pipelines of other tenants
@@ -123,13 +125,13 @@ func New(c Config) *Pipeline {
 			Logger:     c.Logger,
 		}),
 		budget: c.Budget, open: c.Ledger, tenantID: c.TenantID, simulated: c.Simulated,
-		mendable: c.Mendable, share: c.Share, failing: c.Failing, level: slog.LevelDebug,
+		mendable: c.Mendable, share: c.Share, failing: c.Failing, level: slog.LevelWarn,
 		reporter: c.Reporter, now: c.Now, logger: c.Logger, bad: map[string]bool{}, left: make(chan struct{}),
 	}
 	p.workers = newWorkers(fetcher, b, c.Share, p.left, c.Reporter, c.Now, c.Logger)
 	p.leave = sync.OnceFunc(func() { close(p.left) })
-	if p.failing == nil {
-		p.failing, p.level = func(error) {}, slog.LevelWarn
+	if c.Quiet {
+		p.level = slog.LevelDebug
 	}
 	return p
 }

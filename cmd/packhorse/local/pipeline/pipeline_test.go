@@ -17,6 +17,7 @@ import (
 	"packhorse/internal/investigation"
 	"packhorse/internal/memory"
 	"packhorse/internal/ratelimit"
+	nouns "packhorse/internal/tenant"
 )
 
 const tenant = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
@@ -164,7 +165,7 @@ func (s *world) Fetching(investigation.Record)                 { s.tell("claimed
 func (s *world) Decided(rec investigation.Record)              { s.tell("decided ", rec.State) }
 func (s *world) Postponed(_ investigation.Record, cause error) { s.tell("postponed: ", cause) }
 func (*world) Budget(string, []time.Time)                      {}
-func (*world) Tenants([]pipeline.Tenant)                       {}
+func (*world) Tenants([]nouns.Served)                          {}
 
 func (s *world) Swept(_ string, err error) {
 	if err != nil {
@@ -209,8 +210,8 @@ func (s *world) pipeline(log io.Writer) *pipeline.Pipeline {
 		Budget:   budget,
 		TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
 		Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
-		Mendable:  func(err error) bool { return errors.Is(err, errRefused) },
-		Heartbeat: 55 * time.Second, Share: pipeline.NewShare(),
+		Mendable: func(err error) bool { return errors.Is(err, errRefused) },
+		Failing:  func(error) {}, Heartbeat: 55 * time.Second, Share: pipeline.NewShare(),
 		Reporter: s, Now: time.Now, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 }

@@ -5,22 +5,14 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
-
-// Tenant is a tenant that is served.
-type Tenant struct {
-	ID   string
-	Name string // empty for the one that needs no entry in the registry
-
-	Failing bool // its work fails
-	Person  bool // and goes on failing until a person does something about it
-}
 
 // Reporter shows a person or a machine what happens. Implementations MUST be safe for concurrent
 // use and MUST NOT block for long: the work waits for them.
 type Reporter interface {
 	// Tenants tells which tenants are served from now on, and how they are doing.
-	Tenants(all []Tenant)
+	Tenants(all []tenant.Served)
 
 	// Began tells, before anything else about a tenant, whose packages are fetched, and whether that tenant is simulated.
 	Began(tenantID string, simulated bool)

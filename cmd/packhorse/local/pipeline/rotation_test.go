@@ -167,8 +167,8 @@ func (s *site) run(t *testing.T, credential entra.Credential, replace func(since
 		Defender: client, Ledger: s.Ledger, Archive: s, Space: s, Custody: s, Budget: client.Gauge,
 		TenantID: config.TenantID, Lookback: 168 * time.Hour, Every: 30 * time.Second,
 		Prefix: "packages/", Lease: time.Minute, NewOwner: rand.Text,
-		Mendable:  func(error) bool { return false },
-		Heartbeat: 55 * time.Second, Share: pipeline.NewShare(),
+		Mendable: func(error) bool { return false },
+		Failing:  func(error) {}, Heartbeat: 55 * time.Second, Share: pipeline.NewShare(),
 		Reporter: s, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	ctx, stop := context.WithCancel(t.Context())
