@@ -8,6 +8,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 const (
@@ -38,7 +41,9 @@ type Member struct {
 
 // FleetConfig is what a [Fleet] works with. Every field is required.
 type FleetConfig struct {
-	// Members returns the tenants to serve now.
+	// Members returns the tenants to serve now. An error that wraps tenant.ErrInvalid is about tenants that cannot
+	// be served; the others are returned beside it. After any other error the list may lack tenants: those that are
+	// served already are served on.
 	Members func(ctx context.Context) ([]Member, error)
 
 	Now    func() time.Time
@@ -62,6 +67,7 @@ type served struct {
 	broken      error     // why it has no Poller
 	nextAt      time.Time // when its next step is due
 	failures    int       // steps in a row that failed
+	noConsent   bool      // the last sweep failed because the tenant has not consented to the app
 
 	// Of the tick under way:
 	did    Answer
@@ -77,11 +83,11 @@ func NewFleet(c FleetConfig) *Fleet {
 // result. A tenant's failure does not affect the others; the error joins them all, and Answer.Failing says how
 // many tenants had one. Failed work is due again.
 func (f *Fleet) Tick(ctx context.Context, until time.Time) (Answer, error) {
-	err := f.refresh(ctx)
-	if err != nil {
-		return Answer{}, err
-	}
 	t := tick{fleet: f, until: until, ended: make(chan struct{}, 1)}
+	unlisted := f.refresh(ctx)
+	if unlisted != nil {
+		t.failures.add(unlisted)
+	}
 	for _, s := range f.served {
 		s.did, s.failed = Answer{}, s.broken != nil
 		if s.broken == nil {
@@ -91,7 +97,12 @@ func (f *Fleet) Tick(ctx context.Context, until time.Time) (Answer, error) {
 		}
 	}
 	t.run(ctx)
-	return f.result(), errors.Join(t.failures.join(), context.Cause(ctx))
+	answer := f.result()
+	if unlisted != nil { // counts as one more tenant, because nobody knows how many
+		answer.Tenants++
+		answer.Failing++
+	}
+	return answer, errors.Join(t.failures.join(), context.Cause(ctx))
 }
 
 // result combines what the tenants did in this tick.
@@ -99,8 +110,11 @@ func (f *Fleet) result() Answer {
 	answer := Answer{Tenants: len(f.served)}
 	for _, s := range f.served {
 		answer = answer.beside(s.did)
-		if s.failed {
+		if s.failed || s.failures > 0 { // one that backs off may have taken no step
 			answer.Failing++
+		}
+		if s.noConsent {
+			answer.WithoutConsent++
 		}
 		answer.StalestSeconds = max(answer.StalestSeconds, s.stale(f.now()))
 	}
@@ -115,11 +129,11 @@ func (s *served) stale(now time.Time) int {
 	return int(now.Sub(s.poller.health.now.SweptAt).Seconds())
 }
 
-// refresh brings the served tenants up to date with the members.
+// refresh brings the served tenants up to date with the members. It does what it can beside its error.
 func (f *Fleet) refresh(ctx context.Context) error {
 	members, err := f.members(ctx)
 	if err != nil {
-		return fmt.Errorf("list the tenants: %w", err)
+		err = fmt.Errorf("list the tenants: %w", err)
 	}
 	current := map[string]bool{}
 	for _, m := range members {
@@ -137,11 +151,11 @@ func (f *Fleet) refresh(ctx context.Context) error {
 		f.served[m.ID] = s
 	}
 	for id := range f.served {
-		if !current[id] {
+		if !current[id] && (err == nil || errors.Is(err, tenant.ErrInvalid)) {
 			delete(f.served, id)
 		}
 	}
-	return nil
+	return err
 }
 
 // tick is one invocation: tenants whose next step is due before its end.
@@ -229,6 +243,9 @@ func (t *tick) step(ctx context.Context, s *served) {
 		if again := t.fleet.now().Add(backoff(s.failures)); again.After(s.nextAt) {
 			s.nextAt = again
 		}
+	}
+	if progress.Swept || progress.SweepFailed != nil {
+		s.noConsent = investigation.CauseOf(progress.SweepFailed) == investigation.CauseConsent
 	}
 	s.did = s.did.and(progress.Did)
 
