@@ -73,7 +73,8 @@ func (t *tenants) open(s settings.Settings) (*fetch.Fetcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	store := archive.New(t.s3, s.ArchiveBucket, s.Lock(), archive.PartSize, archive.PartsInFlight, time.Now, t.logger)
+	store := archive.New(t.s3, s.ArchiveBucket, s.Lock(), archive.PartSize, archive.PartsInFlight, time.Now,
+		t.logger.With(slog.String("tenantId", s.TenantID)))
 	writer := custody.NewWriter(t.signer, s.ArchiveBucket, s.Lock(), t.provenance, time.Now)
 	return fetch.New(fetch.Config{
 		Defender:  client,

@@ -76,7 +76,7 @@ func (p Parts) Defender(s settings.Settings) (*defender.App, defender.Client, er
 		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), AWS: p.AWS,
 	}, time.Now)
 	app := defender.NewApp(tenantOf(s, credential), defender.Transport(roots), time.Now)
-	client, err := app.Client(p.counters, rand.Text, p.logger)
+	client, err := app.Client(p.counters, rand.Text, p.logger.With(slog.String("tenantId", s.TenantID)))
 	return app, client, err
 }
 
