@@ -55,7 +55,7 @@ captures: build ## run the commands in pseudo terminals, and write what they sho
 	@cd cmd/packhorse && go run -trimpath ./captures -program $(CURDIR)/bin/packhorse -o $(CURDIR)/docs/captures
 
 # FULL prints the packages of a module whose tests are larger without the race detector.
-FULL = grep -rl '"packhorse/internal/racing"' --include='*_test.go' . | xargs dirname | sort -u
+FULL = grep -rl '"packhorse/internal/racing"' --include='*_test.go' --exclude-dir=cmd . | xargs dirname | sort -u
 
 # The local cloud mostly waits (deploying, the budget's minute), so it runs beside the other tests. The tests that
 # use internal/racing run in full only without the race detector. A process with it waits a second at its end,
