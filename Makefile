@@ -54,13 +54,20 @@ manuals: build ## write man pages and shell completions to bin/manuals
 captures: build ## run the commands in pseudo terminals, and write what they show to docs/captures
 	@cd cmd/packhorse && go run -trimpath ./captures -program $(CURDIR)/bin/packhorse -o $(CURDIR)/docs/captures
 
-# The local cloud mostly waits (deploying, the budget's minute), so it runs beside the other tests.
+# FULL prints the packages of a module whose tests are larger without the race detector.
+FULL = grep -rl '"packhorse/internal/racing"' --include='*_test.go' --exclude-dir=cmd . | xargs dirname | sort -u
+
+# The local cloud mostly waits (deploying, the budget's minute), so it runs beside the other tests. The tests that
+# use internal/racing run in full only without the race detector. A process with it waits a second at its end,
+# unless told otherwise.
 .PHONY: test
 test: $(VENV)/.installed ## run every test: with the race detector, and the functions in the local cloud
 	@start=$$SECONDS; failed=; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	$(MAKE) --no-print-directory cloud-test >"$$log" 2>&1 & cloud=$$!; \
 	for module in $(MODULES); do echo "== go test -race $$module"; \
-	  (cd $$module && go test -race ./...) || failed=$$module; done; \
+	  (cd $$module && GORACE=atexit_sleep_ms=50 go test -race ./...) || failed=$$module; \
+	  echo "== go test $$module, in full"; \
+	  (cd $$module && go test $$($(FULL))) || failed=$$module; done; \
 	echo "== the local cloud"; wait $$cloud || failed=cloud; cat "$$log"; \
 	[ -z "$$failed" ] || { echo "make test: failed in $$((SECONDS - start)) s"; exit 1; }; \
 	echo "make test: green in $$((SECONDS - start)) s"

@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 // childTimeout ends a child that hangs; a healthy one needs a few seconds.
 const childTimeout = 50 * time.Second
 
+// raceOptions shorten the second that every process with the race detector waits at its end. The tests start hundreds.
+const raceOptions = "GORACE=atexit_sleep_ms=50"
+
 // outcome is the result of a command line.
 type outcome struct {
 	code           int
@@ -49,7 +52,7 @@ func command(ctx context.Context, t *testing.T, environ []string, args ...string
 	t.Helper()
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(slices.Clone(environ), childVariable+"=1", "HOME="+cmd.Dir, "NO_PROXY=*")
+	cmd.Env = append(slices.Clone(environ), childVariable+"=1", "HOME="+cmd.Dir, "NO_PROXY=*", raceOptions)
 	return cmd
 }
 

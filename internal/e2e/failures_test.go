@@ -35,6 +35,7 @@ import (
 	"packhorse/internal/mde/mdesim"
 	"packhorse/internal/memory"
 	"packhorse/internal/poll"
+	"packhorse/internal/racing"
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/tenant"
 )
@@ -436,6 +437,9 @@ func TestFailureTables(t *testing.T) {
 				t.Errorf("%s: row %d is %q, want %q", plan.name, i, row[0], plan.rows[i])
 			}
 			for column, name := range []string{failed, persisted, killed} {
+				if racing.On && column != i%3 {
+					continue // one cell of each row: all of them run without the detector
+				}
 				t.Run(plan.name+"/"+row[0]+"/"+name, func(t *testing.T) {
 					got := play(t, plan, &fault{row: row[0], column: name})
 					if want := cellOf(t, row[column+1]); got != want {

@@ -14,6 +14,7 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/mde/mdesim"
+	"packhorse/internal/racing"
 )
 
 // measured counts the calls and the bytes answered.
@@ -77,7 +78,7 @@ func authorized(t *testing.T, sim *mdesim.Simulator) http.RoundTripper {
 func TestFollowing(t *testing.T) {
 	sim := mdesim.New(mdesim.Defaults(), time.Now)
 	begin := time.Now().Add(-100 * time.Hour)
-	for i := range 20_000 {
+	for i := range racing.Size(20_000, 2_000) {
 		sim.Add(mdesim.Action{
 			ID: mdesim.IDOf("ended", i), MachineID: mdesim.MachineOf("ended", i), Requestor: "a@contoso.com",
 			CreatedAt: begin.Add(time.Duration(i) * 15 * time.Second), Steps: mdesim.Ending(time.Minute, "Failed"),

@@ -14,12 +14,15 @@ import (
 	"time"
 
 	"packhorse/internal/mde/mdesim"
+	"packhorse/internal/racing"
 	"packhorse/internal/ratelimit"
 )
 
 const (
 	// seedsDefault is how many worlds are tried; PACKHORSE_SEEDS overrides it.
 	seedsDefault = 500
+	// seedsRaced is how many the race detector watches.
+	seedsRaced = 40
 	// mutantSeeds is how many worlds are enough to catch a broken limiter.
 	mutantSeeds = 100
 	// length is how long a world lasts.
@@ -33,7 +36,7 @@ const (
 // more calls in any window than it allows; and the workers use nearly all that it allows. Every other
 // limiter we know breaks it.
 func TestLimiters(t *testing.T) {
-	seeds := seedsDefault
+	seeds := racing.Size(seedsDefault, seedsRaced)
 	if text := os.Getenv("PACKHORSE_SEEDS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 {

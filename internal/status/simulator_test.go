@@ -26,6 +26,7 @@ import (
 	"packhorse/internal/mde/mdesim"
 	"packhorse/internal/memory"
 	"packhorse/internal/poll"
+	"packhorse/internal/racing"
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/status"
 )
@@ -287,6 +288,7 @@ func TestPromisesAreKept(t *testing.T) {
 	throttled := func(w *world) {
 		w.sim.SetFaults(mdesim.Faults{Status: map[mdesim.Kind]int{mdesim.KindPackageURI: http.StatusTooManyRequests}})
 	}
+	many := racing.Size(200, 90)
 	for _, test := range []struct {
 		name     string
 		packages int
@@ -296,14 +298,14 @@ func TestPromisesAreKept(t *testing.T) {
 		{"one", 1, nil, []time.Duration{0}},
 		{"ten", 10, nil, []time.Duration{time.Second, 90 * time.Second}},
 		{"forty", 40, nil, []time.Duration{time.Second, 5 * time.Minute, 11*time.Minute + 7*time.Second}},
-		{"two hundred", 200, nil, []time.Duration{time.Second, 40 * time.Minute}},
+		{"many", many, nil, []time.Duration{time.Second, 40 * time.Minute}},
 		{"one, postponed", 1, failing(mdesim.DownloadHTML), []time.Duration{5 * time.Minute}},
 		{"ten, with postponements", 10, failing(mdesim.DownloadExpiredJSON),
 			[]time.Duration{4*time.Minute + 10*time.Second, 5 * time.Minute}},
 		{"ten, all of them postponed", 10, failing(mdesim.DownloadExpiredXML), []time.Duration{25 * time.Minute}},
 		{"forty, with postponements", 40, failing(mdesim.DownloadHTML), []time.Duration{10 * time.Minute, 20 * time.Minute}},
 		{"ten, in a cooldown", 10, throttled, []time.Duration{10 * time.Second, 40 * time.Second}},
-		{"two hundred, in a cooldown", 200, throttled, []time.Duration{40 * time.Second}},
+		{"many, in a cooldown", many, throttled, []time.Duration{40 * time.Second}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,7 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/manifest"
+	"packhorse/internal/racing"
 	"packhorse/internal/verify"
 	"packhorse/internal/verify/verifytest"
 )
@@ -83,10 +84,7 @@ func TestAnyBit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	trust := w.Trust(t)
-	step := 1
-	if testing.Short() {
-		step = 13
-	}
+	step := racing.Size(1, 29)
 	detect := func(name string, body []byte, bit int) {
 		t.Helper()
 		changed := bytes.Clone(body)

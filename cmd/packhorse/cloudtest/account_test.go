@@ -25,6 +25,8 @@ type account struct {
 	log   *strings.Builder // of the local cloud; read it after the cloud is closed
 	root  string           // of the repository
 	tools string           // folder
+
+	variables []string // that functions and commands have besides those of the local cloud
 }
 
 // built is the folder of what sam build makes, once for all tests.
@@ -69,6 +71,7 @@ func openAccount(t *testing.T, variables ...string) *account {
 	tools := filepath.Dir(path)
 	a := &account{
 		t: t, cloud: cloud, log: &log, root: filepath.Dir(filepath.Dir(tools)), tools: tools,
+		variables: variables,
 	}
 	build.Do(func() { a.run("sam", "build", "--build-dir", built, "--parameter-overrides", architecture()) })
 	return a

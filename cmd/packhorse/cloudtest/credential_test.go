@@ -42,9 +42,9 @@ func (a *account) makeCertificate(commandLine string, s *tenant) string {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	registration := s.server.Registration()
+	registration := s.Registration()
 	registration.Certificates = append(registration.Certificates, certificate)
-	if err := s.server.SetRegistration(registration); err != nil {
+	if err := s.SetRegistration(registration); err != nil {
 		a.t.Fatal(err)
 	}
 	return `DefenderCertificatePem="` + string(text) + `"`
@@ -143,7 +143,7 @@ func (m *movingStack) update(trusts mdesim.Registration, parameters ...string) {
 			t.Errorf("the move replaced %s", name)
 		}
 	}
-	if err := m.s.server.SetRegistration(trusts); err != nil {
+	if err := m.s.SetRegistration(trusts); err != nil {
 		t.Fatal(err)
 	}
 	m.a.checkSecretless(movingName)
@@ -155,7 +155,7 @@ func (m *movingStack) toCertificate() {
 	var key string
 	m.a.ask(&key, "kms", "create-key", "--key-spec", "RSA_2048", "--key-usage", "SIGN_VERIFY", "--query", "KeyMetadata.Arn")
 	certificate := m.a.makeCertificate("packhorse credential certificate --kms-key "+key+" --out cert.pem", m.s)
-	m.update(mdesim.Registration{Certificates: m.s.server.Registration().Certificates},
+	m.update(mdesim.Registration{Certificates: m.s.Registration().Certificates},
 		"DefenderCredential=certificate", "DefenderCertificateKeyArn="+key, certificate)
 	if m.outputs["CertificateKeyArn"] != key {
 		m.a.t.Errorf("the output CertificateKeyArn is %q, want %q", m.outputs["CertificateKeyArn"], key)
@@ -190,7 +190,7 @@ func (m *movingStack) check() {
 	m.awaitAll()
 	m.s.checkBudget()
 	by := map[string]int{}
-	for _, assertion := range m.s.server.Assertions() {
+	for _, assertion := range m.s.Assertions() {
 		by[issuerOf(t, assertion)]++
 	}
 	if by[m.s.config.ClientID] < 2 || by[m.v.Issuer.URL] < 2 || len(by) != 2 ||

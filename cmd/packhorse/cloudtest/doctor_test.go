@@ -68,7 +68,7 @@ func openPatient(t *testing.T) *patient {
 			t.Error(err)
 		}
 	})
-	idle := &tenant{t: t, server: server, config: mdesim.Defaults(), secret: mdesim.Defaults().ClientSecret}
+	idle := &tenant{Simulator: server.Simulator, t: t, server: server, config: mdesim.Defaults(), secret: mdesim.Defaults().ClientSecret}
 	p := &patient{account: openAccount(t), stack: "patient", folder: t.TempDir()}
 	var topic string
 	p.ask(&topic, "sns", "create-topic", "--name", "alarms", "--query", "TopicArn")

@@ -21,12 +21,12 @@ type facts struct {
 }
 
 // listen adds a rule on each bus that sends everything to one queue.
-func (a *account) listen(stacks []map[string]string) *facts {
+func (a *account) listen(name string, stacks []map[string]string) *facts {
 	a.t.Helper()
 	var queue struct {
 		URL string `json:"QueueUrl"`
 	}
-	a.call("AmazonSQS.CreateQueue", map[string]any{"QueueName": "facts"}, &queue)
+	a.call("AmazonSQS.CreateQueue", map[string]any{"QueueName": name}, &queue)
 	for _, outputs := range stacks {
 		bus := outputs["EventBusName"]
 		a.call("AWSEvents.PutRule", map[string]any{
@@ -34,7 +34,7 @@ func (a *account) listen(stacks []map[string]string) *facts {
 		}, nil)
 		a.call("AWSEvents.PutTargets", map[string]any{
 			"Rule": "everything", "EventBusName": bus, "Targets": []map[string]string{
-				{"Id": "facts", "Arn": "arn:aws:sqs:us-east-1:000000000000:facts"},
+				{"Id": "facts", "Arn": "arn:aws:sqs:us-east-1:000000000000:" + name},
 			},
 		}, nil)
 	}

@@ -45,7 +45,7 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a.checkTamperingRule(second)
 	a.setSecrets(stacks[:1], tenant.secret)
 	bucketServer.makeBuckets(t, stacks)
-	facts := a.listen(stacks)
+	heard := a.listen("facts", stacks)
 	a.checkUnknownActionIsRefused(first)
 	if updated := a.deploy("first", ticking...); !maps.Equal(updated, first) {
 		t.Errorf("after an update the outputs are %q, want %q", updated, first)
@@ -59,13 +59,13 @@ func TestLifeOfTwoStacks(t *testing.T) {
 
 	a.awaitDone(first["LedgerTableName"], tenant)
 	tenant.checkBudget()
-	archived := facts.check(tenant)
+	archived := heard.check(tenant)
 	a.checkVerified(bucketServer, stacks, len(tenant.ready)+1) // before newer versions hide the evidence
 	a.checkEvidence(bucketServer, stacks, archived, tenant)
 	bucketServer.checkPackages(t, archived, tenant)
 	a.checkLogs(stacks)
 	moving.check()
-	a.checkNoLeak(append(stacks, moving.outputs), bucketServer, facts, tenant, moving.s)
+	a.checkNoLeak(append(stacks, moving.outputs), bucketServer, []*facts{heard}, tenant, moving.s)
 
 	a.deleteStacks("second", "first", movingName)
 	bucketServer.checkPackages(t, archived, tenant)

@@ -16,10 +16,13 @@ const seed = 20260304
 
 // tenant is a simulated tenant with packages of several sizes and an action that fails.
 type tenant struct {
+	*mdesim.Simulator
+
 	t      *testing.T
-	server *mdesim.Server
+	server *mdesim.Server // it may serve other tenants, too
 	config mdesim.Config
 	secret string
+	number int             // tells the actions of several tenants apart
 	ready  []mdesim.Action // actions whose packages should be archived
 	failed mdesim.Action
 }
@@ -32,7 +35,7 @@ func openTenant(t *testing.T) *tenant {
 	s.failed.ID, s.failed.MachineID = mdesim.IDOf("failed", seed), mdesim.MachineOf("failed", seed)
 	s.failed.Steps = mdesim.Ending(10*time.Minute, "Failed")
 	for _, a := range append(mdesim.OtherActions(seed, time.Now()), s.failed) {
-		s.server.Add(a)
+		s.Add(a)
 	}
 	return s
 }
@@ -58,29 +61,38 @@ func startTenant(t *testing.T, config mdesim.Config) *tenant {
 			t.Error(err)
 		}
 	})
-	return &tenant{t: t, server: server, secret: config.ClientSecret, config: config}
+	return &tenant{Simulator: server.Simulator, t: t, server: server, secret: config.ClientSecret, config: config}
 }
 
 // addReady adds actions with packages of these sizes, which are ready.
 func (s *tenant) addReady(sizes ...int64) {
 	now := time.Now()
 	for _, size := range sizes {
-		i := len(s.ready)
-		action := mdesim.Action{
-			ID: mdesim.IDOf("action", seed, i), MachineID: mdesim.MachineOf("machine", seed, i),
-			ComputerDNSName: fmt.Sprintf("fin-ws-%02d.contoso.com", i), Requestor: "a@contoso.com",
-			Comment: "why", CreatedAt: now.Add(-time.Hour).Add(time.Duration(i) * time.Second),
-			Steps: mdesim.Succeeding(10 * time.Minute), PackageSize: size, PackageSeed: seed + uint64(i),
-		}
-		s.ready = append(s.ready, action)
-		s.server.Add(action)
+		s.addAction(size, now.Add(-time.Hour).Add(time.Duration(len(s.ready))*time.Second), 10*time.Minute)
 	}
+}
+
+// addAction adds an action whose package is ready some time after its creation.
+func (s *tenant) addAction(size int64, created time.Time, after time.Duration) {
+	i := len(s.ready)
+	action := mdesim.Action{
+		ID: mdesim.IDOf("action", seed, s.number, i), MachineID: mdesim.MachineOf("machine", seed, s.number, i),
+		ComputerDNSName: fmt.Sprintf("fin-ws-%02d.contoso.com", i), Requestor: "a@contoso.com", Comment: "why",
+		CreatedAt: created, Steps: mdesim.Succeeding(after), PackageSize: size, PackageSeed: seed + uint64(i),
+	}
+	s.ready = append(s.ready, action)
+	s.Add(action)
 }
 
 // parameters are the stack's for this tenant.
 func (s *tenant) parameters() []string {
+	return append(s.hosts(), "DefenderTenantId="+s.config.TenantID)
+}
+
+// hosts are the parameters for every tenant with this app on the server.
+func (s *tenant) hosts() []string {
 	return []string{
-		"DefenderTenantId=" + s.config.TenantID, "DefenderClientId=" + s.config.ClientID,
+		"DefenderClientId=" + s.config.ClientID,
 		"DefenderApiUrl=" + s.server.APIURL, "DefenderAuthorityUrl=" + s.server.APIURL,
 		"DefenderLinkHosts=" + s.server.DownloadHost,
 		`DefenderCaPem="` + string(s.server.CAPEM) + `"`,
@@ -91,7 +103,7 @@ func (s *tenant) parameters() []string {
 // call for each package.
 func (s *tenant) checkBudget() {
 	s.t.Helper()
-	verdict := s.server.Judge().Verdict()
+	verdict := s.Judge().Verdict()
 	s.t.Logf("%d list calls, %d link calls, at most %d in any 60 s",
 		verdict.Calls[mdesim.KindList], verdict.Calls[mdesim.KindPackageURI], verdict.MostInAnyMinute)
 	if max(verdict.MostInAnyMinute, verdict.MostInAlignedMin) > 2 || verdict.Throttled != 0 {
@@ -113,7 +125,7 @@ func (s *tenant) checkBudget() {
 // served returns the served packages by action.
 func (s *tenant) served() map[string]mdesim.Served {
 	all := map[string]mdesim.Served{}
-	for _, p := range s.server.Judge().Verdict().Served {
+	for _, p := range s.Judge().Verdict().Served {
 		all[p.ActionID] = p
 	}
 	return all

@@ -70,14 +70,28 @@ func (a *account) pemFile(public *ecdsa.PublicKey) string {
 	return path
 }
 
-// verify runs the command that `make cloud-test` has built.
+// command is the program that `make cloud-test` has built.
+func (a *account) command(ctx context.Context, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, filepath.Join(a.root, "bin", "packhorse"), args...)
+	command.Env = append(a.cloud.Environ(os.Environ()), a.variables...)
+	return command
+}
+
+// packhorse runs it to its end, and returns all that it shows.
+func (a *account) packhorse(args ...string) (string, error) {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), time.Minute)
+	defer cancel()
+	out, err := a.command(ctx, args...).CombinedOutput()
+	return string(out), err
+}
+
+// verify runs packhorse verify, and returns its last line.
 func (a *account) verify(args ...string) verified {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(a.t.Context(), time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, filepath.Join(a.root, "bin", "packhorse"),
-		append([]string{"verify", "--all", "--json"}, args...)...)
-	command.Env = a.cloud.Environ(os.Environ())
+	command := a.command(ctx, append([]string{"verify", "--all", "--json"}, args...)...)
 	var log strings.Builder
 	command.Stderr = &log
 	out, err := command.Output()

@@ -90,6 +90,12 @@ func (s *Simulator) has(actionID string) bool {
 func (s *Server) Join(tenantID string) *Simulator {
 	config := s.config
 	config.TenantID = tenantID
+	return s.JoinWith(config)
+}
+
+// JoinWith adds a tenant with an app registration and limits of its own. The hosts are the server's.
+func (s *Server) JoinWith(config Config) *Simulator {
+	config.APIOrigin, config.DownloadOrigin = s.config.APIOrigin, s.config.DownloadOrigin
 	joined := New(config, s.now)
 	s.site.add(joined)
 	return joined
