@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/local/pipeline"
+	"packhorse/internal/entra"
 	"packhorse/internal/roster"
 	"packhorse/internal/tenant"
 )
@@ -26,14 +27,38 @@ const (
 	namedMax = 5
 )
 
-// crew serves every tenant of the roster, each with a hand of its own: none waits for another.
-type crew struct {
-	runtime   *Runtime
+// line is the work for one tenant.
+type line interface {
+	// Run works until the context ends, the tenant is left or, until idle, nothing is left to do.
+	Run(ctx context.Context, untilIdle bool) error
+	// Leave makes Run end, once what is under way is finished.
+	Leave()
+	// Standing returns the proof that Entra ID accepted last.
+	Standing() entra.Standing
+}
+
+// crewConfig is what a crew works with.
+type crewConfig struct {
+	ownID string // the tenant of the environment; empty without one
+
+	// members returns the tenants to serve now, as roster.Roster.All does.
+	members func(ctx context.Context) ([]roster.Member, error)
+	// open opens the work for a tenant. It sends nothing to Defender.
+	open func(ctx context.Context, h *hand) (line, error)
+	// unopened is told why a tenant could not be opened.
+	unopened func(ctx context.Context, tenantID string, err error)
+
 	untilIdle bool
 	reporter  Reporter
-	logger    *slog.Logger
 	now       func() time.Time
-	changed   chan struct{} // holds a token if a hand has something to tell
+	logger    *slog.Logger
+}
+
+// crew serves every tenant of the roster, each with a hand of its own: none waits for another.
+type crew struct {
+	crewConfig
+
+	changed chan struct{} // holds a token if a hand has something to tell
 
 	// Of the loop:
 	hands   map[string]*hand         // by tenant
@@ -46,10 +71,9 @@ type crew struct {
 	working sync.WaitGroup
 }
 
-func newCrew(r *Runtime, reporter Reporter) *crew {
+func newCrew(c crewConfig) *crew {
 	return &crew{
-		runtime: r, untilIdle: r.options.UntilIdle, reporter: reporter, logger: r.logger, now: time.Now,
-		changed: make(chan struct{}, 1), hands: map[string]*hand{}, known: map[string]roster.Member{},
+		crewConfig: c, changed: make(chan struct{}, 1), hands: map[string]*hand{}, known: map[string]roster.Member{},
 	}
 }
 
@@ -87,7 +111,7 @@ func (c *crew) run(ctx context.Context) error {
 
 // alone returns the hand of the environment's tenant if there is no other, and nothing else in the registry.
 func (c *crew) alone() *hand {
-	h := c.hands[c.runtime.base.OwnID()]
+	h := c.hands[c.ownID]
 	if len(c.hands) == 1 && len(c.bad) == 0 {
 		return h
 	}
@@ -106,7 +130,7 @@ func (c *crew) over() bool {
 // look reads the registry, and begins and ends the work for tenants.
 func (c *crew) look(ctx context.Context) {
 	c.named = 0
-	all, err := c.runtime.roster.All(ctx)
+	all, err := c.members(ctx)
 	c.tellBad(ctx, err)
 	if err != nil && !errors.Is(err, tenant.ErrInvalid) && len(c.hands) > 0 {
 		return // nothing is known about the others
@@ -120,8 +144,7 @@ func (c *crew) look(ctx context.Context) {
 			c.expiry.look(ctx, h.standing(), c.now(), h.logger)
 			continue
 		}
-		c.leave(id)
-		c.serve(ctx, m, len(all))
+		c.serve(ctx, m, len(all), c.leave(id))
 	}
 	for id := range c.hands {
 		if !current[id] {
@@ -135,24 +158,24 @@ func (c *crew) look(ctx context.Context) {
 // outside of the registry. Until idle, it is not: the run ends.
 func (c *crew) again(h *hand) bool { return !c.untilIdle && h.failedBefore(c.now().Add(-againAfter)) }
 
-// leave ends the work for a tenant, without waiting for what is under way.
-func (c *crew) leave(id string) {
+// leave ends the work for a tenant, without waiting for what is under way. It returns the hand that did it, or nil.
+func (c *crew) leave(id string) *hand {
 	h := c.hands[id]
 	if h == nil {
-		return
+		return nil
 	}
 	h.leave()
 	delete(c.hands, id)
 	c.leaving = append(slices.DeleteFunc(c.leaving, (*hand).ended), h)
+	return h
 }
 
-// serve begins the work for a tenant, one of so many.
-func (c *crew) serve(ctx context.Context, m roster.Member, tenants int) {
+// serve begins the work for a tenant, one of so many. If it failed before, it fails until it is known to succeed.
+func (c *crew) serve(ctx context.Context, m roster.Member, tenants int, before *hand) {
 	id := m.Settings.TenantID
-	own := id == c.runtime.base.OwnID()
-	h := newHand(c, m, tenants, !own || tenants > 1 || len(c.bad) > 0)
-	if own {
-		h.opened, c.runtime.first = c.runtime.first, nil
+	h := newHand(c, m, tenants, id != c.ownID || tenants > 1 || len(c.bad) > 0)
+	if before != nil {
+		h.named, h.trouble = before.named, before.troubled()
 	}
 	c.hands[id], c.known[id] = h, m
 	c.tell(ctx) // before anything else about the tenant
@@ -198,7 +221,7 @@ func split(err error) []error {
 func (c *crew) tell(ctx context.Context) {
 	var all []tenant.Served
 	more := 0
-	for _, m := range c.members() {
+	for _, m := range c.everyone() {
 		h := c.hands[m.Settings.TenantID]
 		if h == nil {
 			continue
@@ -237,11 +260,10 @@ func (c *crew) tellTrouble(ctx context.Context, h *hand, trouble error) int {
 	return 0
 }
 
-// members returns the tenants that were served at any time, the environment's first, then by name.
-func (c *crew) members() []roster.Member {
-	own := c.runtime.base.OwnID()
+// everyone returns the tenants that were served at any time, the environment's first, then by name.
+func (c *crew) everyone() []roster.Member {
 	return slices.SortedFunc(maps.Values(c.known), func(a, b roster.Member) int {
-		switch own {
+		switch c.ownID {
 		case a.Settings.TenantID:
 			return -1
 		case b.Settings.TenantID:

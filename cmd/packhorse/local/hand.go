@@ -23,10 +23,9 @@ type hand struct {
 	done    chan struct{} // closed when the work has ended
 
 	mu      sync.Mutex // guards the fields below
-	opened  *opened
-	line    *pipeline.Pipeline // nil before it was opened
-	left    bool               // it shall end
-	trouble error              // why the work fails now
+	line    line       // nil before it was opened
+	left    bool       // it shall end
+	trouble error      // why the work fails now
 	over    bool
 	failure error // that ended it
 	overAt  time.Time
@@ -54,37 +53,21 @@ func (h *hand) work(ctx context.Context) {
 }
 
 func (h *hand) serve(ctx context.Context) error {
-	line, err := h.open(ctx)
-	if err != nil && ctx.Err() == nil {
-		h.crew.runtime.noteFailure(ctx, h.member.Settings.TenantID, err)
-	}
+	opened, err := h.crew.open(ctx, h)
 	switch {
 	case ctx.Err() != nil:
 		return pipeline.Interrupted(h.crew.untilIdle)
 	case err != nil:
+		h.crew.unopened(ctx, h.member.Settings.TenantID, err)
 		return err
 	}
-	return line.Run(ctx, h.crew.untilIdle)
-}
-
-// open opens the tenant, unless that was done, and its pipeline.
-func (h *hand) open(ctx context.Context) (*pipeline.Pipeline, error) {
-	o := h.opened // nobody else knows it yet
-	if o == nil {
-		var err error
-		o, err = h.crew.runtime.openMember(ctx, h.member, h.tenants, nil)
-		if err != nil {
-			return nil, err
-		}
-	}
-	line := h.crew.runtime.pipeline(o, h.crew.reporter, h.quiet, h.failing, h.logger)
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.opened, h.line = o, line
+	h.line = opened
 	if h.left {
-		line.Leave()
+		opened.Leave()
 	}
-	return line, nil
+	h.mu.Unlock()
+	return opened.Run(ctx, h.crew.untilIdle)
 }
 
 // leave makes the work end, without waiting for that.
@@ -149,5 +132,5 @@ func (h *hand) standing() entra.Standing {
 	if h.line == nil {
 		return entra.Standing{}
 	}
-	return h.opened.app.Standing()
+	return h.line.Standing()
 }

@@ -83,7 +83,10 @@ func (r *Runtime) openAlone(ctx context.Context, first *opened) error {
 	if r.base.OwnID() == "" || len(all) != 1 || err != nil {
 		return nil // the crew says what is wrong with the registry
 	}
-	r.first, err = r.openMember(ctx, all[0], 1, first)
+	first, err = r.openMember(ctx, all[0], 1, first)
+	if err == nil {
+		r.first.Store(first)
+	}
 	return err
 }
 

@@ -43,7 +43,7 @@ func (r *Runtime) Results(ctx context.Context, startedAt time.Time) ([]Result, e
 	if r.options.Bucket != "" {
 		stored.File = nil
 	}
-	for _, m := range r.crew.members() {
+	for _, m := range r.crew.everyone() {
 		id := m.Settings.TenantID
 		result := Result{
 			TenantID: id, Name: m.Name, Data: r.options.Data, Simulated: r.simulated, KeyID: key.ID, Locate: r.file,

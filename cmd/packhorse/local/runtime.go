@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"packhorse/cmd/packhorse/embedded"
@@ -49,8 +50,8 @@ type Runtime struct {
 	places    *places
 	signer    *custody.Local
 	share     *pipeline.Share
-	first     *opened // the tenant of the environment, if it was alone at the start
-	crew      *crew   // once Run was called
+	first     atomic.Pointer[opened] // the tenant of the environment, if it was alone at the start
+	crew      *crew                  // once Run was called
 
 	closers []func() error // in the order of opening
 }
@@ -163,14 +164,34 @@ func (r *Runtime) credential(ctx context.Context, s settings.Settings) (entra.Cr
 // Run works until the context ends or, with UntilIdle, until nothing is left to do. Results are also valid after
 // [ErrStopped], after an error that wraps investigation.ErrBadRecord and after an *[UnservedError].
 func (r *Runtime) Run(ctx context.Context, reporter Reporter) error {
-	r.crew = newCrew(r, reporter)
+	r.crew = newCrew(crewConfig{
+		ownID: r.base.OwnID(), members: r.roster.All, untilIdle: r.options.UntilIdle,
+		open:     func(ctx context.Context, h *hand) (line, error) { return r.openLine(ctx, h, reporter) },
+		unopened: r.noteFailure, reporter: reporter, now: time.Now, logger: r.logger,
+	})
 	return r.crew.run(ctx)
 }
 
-// pipeline returns the pipeline of an open tenant.
-func (r *Runtime) pipeline(o *opened, reporter Reporter, quiet bool, failing func(error), logger *slog.Logger,
-) *pipeline.Pipeline {
-	return pipeline.New(pipeline.Config{
+// pipelineOf is the pipeline of an open tenant.
+type pipelineOf struct {
+	*pipeline.Pipeline
+	app *defender.App
+}
+
+// Standing implements line.
+func (p pipelineOf) Standing() entra.Standing { return p.app.Standing() }
+
+// openLine opens the pipeline of a hand's tenant. The tenant that was alone at the start is open already.
+func (r *Runtime) openLine(ctx context.Context, h *hand, reporter Reporter) (line, error) {
+	o := r.first.Swap(nil)
+	if o == nil || o.settings.TenantID != h.member.Settings.TenantID {
+		var err error
+		o, err = r.openMember(ctx, h.member, h.tenants, nil)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pipelineOf{app: o.app, Pipeline: pipeline.New(pipeline.Config{
 		Defender: o.defender, Ledger: r.ledger, Archive: o.place.archive, Space: r.places.space, Custody: o.place.custody,
 		Budget:    o.defender.Gauge,
 		TenantID:  o.settings.TenantID,
@@ -182,12 +203,12 @@ func (r *Runtime) pipeline(o *opened, reporter Reporter, quiet bool, failing fun
 		Lease:     lease,
 		NewOwner:  newOwner,
 		Mendable:  mendable,
-		Failing:   failing,
-		Quiet:     quiet,
+		Failing:   h.failing,
+		Quiet:     h.quiet,
 		Heartbeat: o.heartbeat,
 		Share:     r.share,
-		Reporter:  reporter, Now: time.Now, Logger: logger,
-	})
+		Reporter:  reporter, Now: time.Now, Logger: h.logger,
+	})}, nil
 }
 
 // newOwner returns a unique owner name that starts with the process id, for people who read the ledger.

@@ -41,7 +41,7 @@ func (*UnservedError) Advice() string {
 // unserved returns an *[UnservedError] for the tenants whose work has failed, or nil.
 func (c *crew) unserved() error {
 	e := &UnservedError{Tenants: len(c.hands) + len(c.bad)}
-	for _, m := range c.members() {
+	for _, m := range c.everyone() {
 		h := c.hands[m.Settings.TenantID]
 		if h == nil || h.err() == nil {
 			continue
