@@ -41,6 +41,7 @@ type course struct {
 	Action    mdesim.Action       `json:"action"`
 	Downloads []mdesim.Download   `json:"downloads,omitempty"` // from now on; empty: the package
 	State     investigation.State `json:"state"`               // in the ledger; empty: not there
+	DueAt     time.Time           `json:"dueAt"`               // likewise
 	Links     []time.Time         `json:"links"`               // when each was asked for
 	Told      int                 `json:"told"`                // announcements of its outcome
 
@@ -108,7 +109,7 @@ func (p planned) action(start time.Time) mdesim.Action {
 		ID: mdesim.IDOf("upgrade", p.Name), MachineID: mdesim.MachineOf("upgrade", p.Name),
 		ComputerDNSName: "pc.contoso.com", Requestor: "a@contoso.com", Comment: "INC-7: " + p.Name,
 		CreatedAt: start.Add(p.ends - took), Steps: mdesim.Ending(took, status),
-		PackageSize: 2000, PackageSeed: uint64(len(p.Name)),
+		PackageSize: 2000,
 	}
 }
 
@@ -124,12 +125,14 @@ func TestKeep(t *testing.T) {
 	}
 	start := time.Now().UTC().Truncate(time.Hour)
 	table, budget := dynamotest.Table(t, ledgerTable()), dynamotest.Table(t, budgetTable())
-	w := newWorld(t, start, table, budget, folder)
+	keys := t.TempDir()
+	w := newWorld(t, start, table, budget, keys)
 	s := story{Events: []kept{}}
 	downloads := map[string][]mdesim.Download{}
 	unborn := map[time.Duration][]mdesim.Action{}
-	for _, p := range plan() {
+	for n, p := range plan() {
 		p.Action = p.action(start)
+		p.Action.PackageSeed = uint64(n)
 		if p.appears == 0 {
 			w.sim.Add(p.Action)
 		} else {
@@ -171,7 +174,11 @@ func TestKeep(t *testing.T) {
 	write(t, filepath.Join(folder, bucketFile), versionsOf(w.bucket))
 	write(t, filepath.Join(folder, ledgerFile), itemsOf(t, table))
 	write(t, filepath.Join(folder, budgetFile), itemsOf(t, budget))
-	if err := os.Chmod(filepath.Join(folder, custody.LocalKeyFile), 0o600); err != nil {
+	key, err := os.ReadFile(filepath.Join(keys, custody.LocalKeyFile))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, custody.LocalKeyFile), key, 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -187,6 +194,7 @@ func (w *world) describe(s *story) {
 		if len(records) > 0 {
 			rec = records[0]
 		}
+		c.DueAt = rec.DueAt
 		c.Links = append([]time.Time{}, w.links[c.Action.ID]...)
 		w.t.Logf("%-30s %-12s %d attempts, %d links, told %d times", c.Name, rec.State, rec.Attempts, len(c.Links), w.told[c.Action.ID])
 		if err != nil || rec.State != c.State || w.told[c.Action.ID] != c.Told {

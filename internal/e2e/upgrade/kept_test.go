@@ -29,6 +29,7 @@ func versionID(n int) string { return fmt.Sprintf("v%d", n+1) }
 // leftovers is what a release has left.
 type leftovers struct {
 	story
+	name           string
 	ledger, budget map[string]map[string]types.AttributeValue
 	bucket         map[string][]memory.Object
 	key            []byte // that signs
@@ -47,7 +48,7 @@ func read(t *testing.T, path string, into any) {
 
 func open(t *testing.T, folder string) leftovers {
 	t.Helper()
-	var l leftovers
+	l := leftovers{name: filepath.Base(folder)}
 	read(t, filepath.Join(folder, storyFile), &l.story)
 	read(t, filepath.Join(folder, bucketFile), &l.bucket)
 	for name, into := range map[string]*map[string]map[string]types.AttributeValue{
@@ -95,7 +96,6 @@ func (l leftovers) restore(t *testing.T) *world {
 	}
 	w.sim.SetFaults(mdesim.Faults{Downloads: downloads})
 	w.queue = slices.Clone(l.Events)
-	w.before = w.load(l.story)
 	return w
 }
 

@@ -2,7 +2,6 @@ package upgrade_test
 
 import (
 	"io"
-	"testing"
 
 	"packhorse/internal/custody"
 	"packhorse/internal/investigation"
@@ -22,12 +21,11 @@ func (silent) Found(verify.Finding)                             {}
 
 // verify fails unless the bucket and the ledger agree: every object, manifest and signature, and one chain over both
 // releases, without a gap, that ends where the ledger says.
-func (l leftovers) verify(t *testing.T, w *world) {
-	t.Helper()
+func (l leftovers) verify(w *world) {
 	var trust verify.Trust
 	keys, err := custody.ParseLocalKeys(custody.LocalKeyFile, l.key)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	for _, key := range keys {
 		trust.Add(key, custody.LocalKeyFile)
@@ -42,12 +40,12 @@ func (l leftovers) verify(t *testing.T, w *world) {
 			store.Objects[key] = append(store.Objects[key], verifytest.Version{ID: versionID(n), Body: o.Body, Lock: lock})
 		}
 	}
-	sum, err := verify.New(store, trust, w.ledger, w.now, silent{}).Run(t.Context(), verify.Scope{})
+	sum, err := verify.New(store, trust, w.ledger, w.now, silent{}).Run(w.t.Context(), verify.Scope{})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	if sum.Verdict() != verify.Pass {
-		t.Errorf("%s: problems %+v, gaps %+v", sum.Verdict(), sum.Problems, sum.Gaps)
+		w.wrong("%s: problems %+v, gaps %+v", sum.Verdict(), sum.Problems, sum.Gaps)
 	}
 	manifests := len(l.Actions)
 	for _, c := range l.Actions {
@@ -56,11 +54,11 @@ func (l leftovers) verify(t *testing.T, w *world) {
 		}
 	}
 	if len(sum.Tenants) != 1 || sum.Tenants[0].Manifests != manifests {
-		t.Errorf("verified %+v, want %d manifests", sum.Tenants, manifests)
+		w.wrong("verified %+v, want %d manifests", sum.Tenants, manifests)
 	} else if chain := sum.Tenants[0].Chain; !chain.Whole || !chain.Ended || chain.Length != int64(manifests) {
-		t.Errorf("the chain: %+v, want %d manifests", chain, manifests)
+		w.wrong("the chain: %+v, want %d manifests", chain, manifests)
 	}
 	if len(sum.Strangers) != 1 {
-		t.Errorf("the strangers: %+v, want one", sum.Strangers)
+		w.wrong("the strangers: %+v, want one", sum.Strangers)
 	}
 }

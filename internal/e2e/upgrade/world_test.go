@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -96,7 +97,8 @@ type world struct {
 	late   []kept // events that are delivered after the upgrade
 	links  map[string][]time.Time
 	told   map[string]int
-	errors []string
+	errors []string // of the processes
+	found  []string // what is not as it should be
 }
 
 // newWorld returns a stack without actions over tables that exist.
@@ -171,6 +173,11 @@ func (w *world) environ() map[string]string {
 		"DEFENDER_LINK_HOSTS": "downloads.test", "LEDGER_TABLE": w.table, "BUDGET_TABLE": "budget",
 		"ARCHIVE_BUCKET": "evidence", "EVENT_BUS": "bus", "SIGNING_KEY_ID": "alias/packhorse",
 	}
+}
+
+// wrong notes that something is not as it should be.
+func (w *world) wrong(format string, args ...any) {
+	w.found = append(w.found, fmt.Sprintf(format, args...))
 }
 
 func (w *world) logger() *slog.Logger { return slog.New(slog.DiscardHandler) }
