@@ -15,6 +15,7 @@ import (
 	"packhorse/internal/event/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/mde/mdesim"
+	"packhorse/internal/verify"
 )
 
 const (
@@ -387,10 +388,22 @@ func (m *manyStack) checkCommands() {
 			strings.Count(listed, `"outcome":"archived"`) != got || strings.Count(listed, "\n") < got {
 			t.Errorf("list --tenant %s shows\n%s", c.name, listed)
 		}
-		last := m.a.verify("--stack", manyName, "--tenant", c.name)
+		last := m.verify(c)
 		if !last.OK || !last.Ledger || len(last.Tenants) != 1 || last.Manifests != len(c.ready) ||
-			!last.Tenants[0].Chain.Whole || last.Tenants[0].Chain.Length != int64(len(c.ready)) {
+			last.Tenants[0].ID != c.config.TenantID ||
+			last.Tenants[0].Chain != (verify.Reach{Length: int64(len(c.ready)), Whole: true, Ended: true}) {
 			t.Errorf("verify --tenant %s: %+v", c.name, last)
 		}
 	}
+}
+
+// verify verifies a tenant's evidence with the key of KMS. A bucket of the tenant's own has to be named.
+func (m *manyStack) verify(c *customer) verified {
+	m.a.t.Helper()
+	public, _ := m.a.publicKey(m.outputs)
+	where := []string{"--stack", manyName}
+	if c.bucket != m.outputs["EvidenceBucketName"] {
+		where = []string{"--from", "s3://" + c.bucket, "--ledger", m.outputs["LedgerTableName"]}
+	}
+	return m.a.verify(append(where, "--tenant", c.config.TenantID, "--pub", m.a.pemFile(public))...)
 }
