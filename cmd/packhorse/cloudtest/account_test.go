@@ -26,7 +26,7 @@ type account struct {
 	root  string           // of the repository
 	tools string           // folder
 
-	variables []string // that functions and commands have besides those of the local cloud
+	variables []string // that packhorse gets besides those of the local cloud
 }
 
 // built is the folder of what sam build makes, once for all tests.

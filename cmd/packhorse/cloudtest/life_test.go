@@ -11,7 +11,8 @@ import (
 // TestLifeOfTwoStacks deploys the template twice, the second stack with the tables of the first, so
 // that both share one budget. Both archive the packages of one tenant at the same time, and are
 // then deleted. The first proves by a client secret who it is, the second by a certificate whose key the stack
-// made. A third stack, with a tenant of its own, moves from one kind of credential to the next.
+// made. A third stack, with a tenant of its own, moves from one kind of credential to the next, and a fourth has a
+// registry with three tenants.
 func TestLifeOfTwoStacks(t *testing.T) {
 	t.Parallel()
 	tenant := openTenant(t)
@@ -22,6 +23,8 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	common := append(tenant.parameters(), "S3EndpointUrl="+bucketServer.Endpoint, "SweepInterval=5s")
 	common = append(common, lockParameters()...)
 
+	many := a.openMany(bucketServer, vouching)
+	many.begin()
 	idle := append(slices.Clone(common), "PollState=DISABLED")
 	ticking := append(slices.Clone(common), "PollState=ENABLED")
 	first := a.deploy("first", idle...)
@@ -54,6 +57,7 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	a.checkShared(first, second)
 	a.checkCertificateKey(second, breakGlass)
 	a.checkSecretless("second")
+	many.resume()
 	moving := a.move(bucketServer, vouching) // while the others wait for their schedules and the budget
 	tables = a.tables()
 
@@ -65,10 +69,12 @@ func TestLifeOfTwoStacks(t *testing.T) {
 	bucketServer.checkPackages(t, archived, tenant)
 	a.checkLogs(stacks)
 	moving.check()
-	a.checkNoLeak(append(stacks, moving.outputs), bucketServer, []*facts{heard}, tenant, moving.s)
+	many.check()
+	a.checkNoLeak(append(stacks, moving.outputs, many.outputs), bucketServer, []*facts{heard, many.facts},
+		tenant, moving.s, many.federated.tenant, many.certified.tenant, many.secret.tenant)
 
-	a.deleteStacks("second", "first", movingName)
+	a.deleteStacks("second", "first", movingName, manyName)
 	bucketServer.checkPackages(t, archived, tenant)
-	a.checkSurvivors(stacks, tables)
+	a.checkSurvivors(append(stacks, many.outputs), tables)
 	a.checkLogsSurvive(second, first)
 }

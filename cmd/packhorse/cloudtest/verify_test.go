@@ -36,7 +36,7 @@ func (a *account) checkVerified(b bucketServer, stacks []map[string]string, mani
 	for _, outputs := range stacks {
 		public, _ := a.publicKey(outputs)
 		bucket := outputs["EvidenceBucketName"]
-		last := a.verify("--from", "s3://"+bucket, "--s3-endpoint", b.Endpoint,
+		last := a.verify("--all", "--from", "s3://"+bucket, "--s3-endpoint", b.Endpoint,
 			"--ledger", outputs["LedgerTableName"], "--pub", a.pemFile(public))
 		empty := last.Manifests == 0 && last.Verdict == verify.Empty
 		if last.OK == empty || !last.Ledger || len(last.Tenants) != 1 {
@@ -91,7 +91,7 @@ func (a *account) verify(args ...string) verified {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(a.t.Context(), time.Minute)
 	defer cancel()
-	command := a.command(ctx, append([]string{"verify", "--all", "--json"}, args...)...)
+	command := a.command(ctx, append([]string{"verify", "--json"}, args...)...)
 	var log strings.Builder
 	command.Stderr = &log
 	out, err := command.Output()
