@@ -17,10 +17,18 @@ import (
 	"packhorse/internal/ledger/ledgertables"
 	"packhorse/internal/localcloud/dynamotest"
 	"packhorse/internal/ratelimit/dynamocounter"
+	"packhorse/internal/status"
 	"packhorse/internal/tenant"
 )
 
 func TestMain(m *testing.M) { os.Exit(dynamotest.Main(m)) }
+
+// read returns the status of all tenants in full.
+func read(t *testing.T, d *desk.Desk, now time.Time) ([]status.Tenant, error) {
+	t.Helper()
+	o, err := d.Read(t.Context(), now, true)
+	return o.Tenants, err
+}
 
 // TestStack: the records, the health and the budget of the stack's tenant, by one scan of the ledger for each reading.
 func TestStack(t *testing.T) {
@@ -60,7 +68,7 @@ func TestStack(t *testing.T) {
 	}
 	for reading := range 2 {
 		wire.Reset()
-		got, err := d.Read(t.Context(), now)
+		got, err := read(t, d, now)
 		if err != nil || len(got) != 1 || len(got[0].Queue) != 2 || len(got[0].Offline) != 1 || len(got[0].Problems) > 0 ||
 			got[0].Budget.Free(now) != 1 || got[0].Health.SweptAt.IsZero() {
 			t.Errorf("reading %d: got %+v, %v", reading, got, err)
@@ -76,7 +84,7 @@ func TestStack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := d.Read(t.Context(), now); err != nil || len(got) != 1 || len(got[0].Budget.FreeAt) != 0 || len(got[0].Queue) != 0 {
+	if got, err := read(t, d, now); err != nil || len(got) != 1 || len(got[0].Budget.FreeAt) != 0 || len(got[0].Queue) != 0 {
 		t.Errorf("another tenant: %+v, %v", got, err)
 	}
 	s.Parameters["PackageUriPerHour"] = "many"

@@ -65,7 +65,7 @@ func busy() status.Tenant {
 		record(55, investigation.StateArchived, nil),
 	)
 	return status.Of(status.Facts{
-		TenantID: id(0), Health: tenant.Health{}.Succeeded(now.Add(-4 * time.Second)), Open: open,
+		Member: status.Member{ID: id(0)}, Health: tenant.Health{}.Succeeded(now.Add(-4 * time.Second)), Open: open,
 		Counts: investigation.Counts{Since: now.Add(-status.Recent), Archived: 112, NotCollected: 3},
 		Budget: status.Budget{FreeAt: []time.Time{now.Add(31 * time.Second), now.Add(40 * time.Second)},
 			Hold: time.Minute + 250*time.Millisecond},
@@ -80,8 +80,8 @@ func others() []status.Tenant {
 	health := tenant.Health{}.Succeeded(now.Add(-2*time.Hour)).Failed(now.Add(-time.Hour), "").Failed(now,
 		"list the tenant's actions: Entra ID refused the secret\x1b[2J: it has expired")
 	return []status.Tenant{
-		status.Of(status.Facts{TenantID: id(1), Health: health}, now),
-		status.Of(status.Facts{TenantID: id(2), Health: tenant.Health{}.Succeeded(now)}, now),
+		status.Of(status.Facts{Member: status.Member{ID: id(1)}, Health: health}, now),
+		status.Of(status.Facts{Member: status.Member{ID: id(2)}, Health: tenant.Health{}.Succeeded(now)}, now),
 		busy(),
 	}
 }
@@ -93,7 +93,7 @@ func TestTable(t *testing.T) {
 	for name, tenants := range map[string][]status.Tenant{"one": {busy()}, "many": others(), "none": nil} {
 		for _, width := range []int{80, 120} {
 			var out bytes.Buffer
-			if err := overview.Table(&out, tenants, now, width); err != nil {
+			if err := overview.Table(&out, status.Overview{Tenants: tenants}, now, width); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, fmt.Sprintf("%s%d.txt", name, width), out.Bytes())
@@ -123,7 +123,7 @@ func TestSentence(t *testing.T) {
 		"2 queued, the last in about 5 s, 1 postponed.": {Open: []investigation.Record{record(1, investigation.StateReady, nil), record(2, investigation.StateReady, nil), record(3, investigation.StateReady, func(r *investigation.Record) { r.DueAt = now.Add(time.Hour) })}, Budget: free},
 	} {
 		var out bytes.Buffer
-		if err := overview.Table(&out, []status.Tenant{status.Of(facts, now)}, now, 0); err != nil {
+		if err := overview.Table(&out, status.Overview{Tenants: []status.Tenant{status.Of(facts, now)}}, now, 0); err != nil {
 			t.Fatal(err)
 		}
 		if got, _, _ := strings.Cut(out.String(), "\n"); got != want {
@@ -144,8 +144,8 @@ func TestCredentialRow(t *testing.T) {
 		"Credential  certificate 0123ABCD…, expires in 5 h\n": {Kind: tenant.Certificate, Thumbprint: "0123ABCD4567", Expires: in(5 * time.Hour)},
 	} {
 		var out bytes.Buffer
-		facts := status.Facts{TenantID: id(0), Health: tenant.Health{}.Succeeded(now), Credential: c}
-		if err := overview.Table(&out, []status.Tenant{status.Of(facts, now)}, now, 0); err != nil {
+		facts := status.Facts{Member: status.Member{ID: id(0)}, Health: tenant.Health{}.Succeeded(now), Credential: c}
+		if err := overview.Table(&out, status.Overview{Tenants: []status.Tenant{status.Of(facts, now)}}, now, 0); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "Credential") != (want != "") {
