@@ -86,14 +86,36 @@ func others() []status.Tenant {
 	}
 }
 
+// fleet is the overview of a thousand tenants, of which 40 fail in the same way, one in another way, and one has work.
+func fleet() status.Overview {
+	o := status.Overview{Idle: 955, Stalest: now.Add(-43 * time.Second), Suspended: 3}
+	for n := range 41 {
+		message := "Entra ID: AADSTS700016: nobody has consented\x1b[2J"
+		health := tenant.Health{}.Succeeded(now.Add(-2*time.Hour)).Failed(now.Add(-time.Hour), "").Failed(now, message)
+		if n == 40 {
+			health = tenant.Health{}
+		}
+		m := status.Member{ID: id(n + 1), Name: fmt.Sprintf("Customer %d", n+1)}
+		t := status.Of(status.Facts{Member: m, Health: health}, now)
+		t.Brief = true
+		o.Tenants = append(o.Tenants, t)
+	}
+	work := busy()
+	work.Name = "Contoso\x1b[31m Ltd"
+	o.Tenants = append([]status.Tenant{work}, o.Tenants...)
+	return o
+}
+
 // TestTable compares with the golden files, and checks what holds for every status: no control characters, and no line
 // wider than the terminal.
 func TestTable(t *testing.T) {
 	t.Parallel()
-	for name, tenants := range map[string][]status.Tenant{"one": {busy()}, "many": others(), "none": nil} {
+	for name, tenants := range map[string]status.Overview{
+		"one": {Tenants: []status.Tenant{busy()}}, "many": {Tenants: others()}, "none": {}, "fleet": fleet(),
+	} {
 		for _, width := range []int{80, 120} {
 			var out bytes.Buffer
-			if err := overview.Table(&out, status.Overview{Tenants: tenants}, now, width); err != nil {
+			if err := overview.Table(&out, tenants, now, width); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, fmt.Sprintf("%s%d.txt", name, width), out.Bytes())
