@@ -51,25 +51,29 @@ func contextOf(cmd *cobra.Command) context.Context {
 // ledgerOnLine opens the ledger that the line names, or returns nil.
 func ledgerOnLine(ctx context.Context, cmd *cobra.Command) (*evidence.Ledger, string) {
 	flag := func(name string) string {
-		if f := cmd.Flags().Lookup(name); f != nil {
+		f := cmd.Flags().Lookup(name)
+		switch {
+		case f == nil:
+			return ""
+		case f.Value.Type() == "stringArray": // export takes several tenants: the first one will do
+			if all, err := cmd.Flags().GetStringArray(name); err == nil && len(all) > 0 {
+				return all[0]
+			}
+			return ""
+		default:
 			return f.Value.String()
 		}
-		return ""
 	}
 	o := evidence.Options{Data: flag("data"), Table: flag("ledger"), Stack: flag("stack"), TenantID: flag("tenant")}
-	tenantID := o.TenantID
 	err := o.Resolve(ctx)
 	if err != nil {
 		return nil, ""
 	}
-	if tenantID == "" {
-		tenantID = o.TenantID
-	}
-	ledger, err := evidence.OpenLedger(ctx, o.Table, o.Data)
+	ledger, err := o.OpenLedger(ctx)
 	if err != nil {
 		return nil, ""
 	}
-	return ledger, strings.ToLower(tenantID)
+	return ledger, ledger.TenantID(ctx, o.TenantID)
 }
 
 // completePackage completes an argument that names a package, or the path of a file of the archive.
@@ -133,10 +137,35 @@ func values(field investigation.Field) completion {
 	}
 }
 
-// tenants offers the tenants in the ledger, whichever the line names.
+// tenants offers the tenants in the ledger and in its registry, whichever the line names: by the names that begin so,
+// and by the ids.
 func tenants(ctx context.Context, ledger *evidence.Ledger, _, typed string) []cobra.Completion {
-	all, _ := ledger.Tenants(ctx)
-	return slices.DeleteFunc(all, func(id string) bool { return !strings.HasPrefix(id, strings.ToLower(typed)) })
+	names := ledger.Names(ctx)
+	ids, _ := ledger.TenantIDs(ctx)
+	for id := range names {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	var byName, byID []cobra.Completion
+	begin := investigation.Fold(typed)
+	for _, id := range ids {
+		name := names[id]
+		if name != "" && harmless.MatchString(name) && strings.HasPrefix(investigation.Fold(name), begin) {
+			byName = append(byName, cobra.CompletionWithDesc(name, id))
+		}
+		if !strings.HasPrefix(id, begin) {
+			continue
+		}
+		if name == "" {
+			byID = append(byID, id)
+		} else {
+			byID = append(byID, cobra.CompletionWithDesc(id, console.CleanLine(name)))
+		}
+	}
+	slices.Sort(byName)
+	return append(byName, byID...)
 }
 
 // completeFor completes the argument of a command that takes a package, and the flags that it has of those with

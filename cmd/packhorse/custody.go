@@ -39,6 +39,9 @@ and paths are found.`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := o.check(cmd)
+			if err == nil {
+				o.TenantID, err = tenantFlag(cmd, o.TenantID)
+			}
 			if err != nil {
 				return err
 			}
@@ -46,6 +49,7 @@ and paths are found.`,
 		},
 	}
 	o.add(cmd)
+	cmd.Flags().StringVar(&o.TenantID, "tenant", "", "find only packages of the tenant with this `ID|NAME`")
 	cmd.Flags().StringVar(&html, "html", "", "also write the report as an HTML page to this `FILE`")
 	completeFor(cmd)
 	return cmd

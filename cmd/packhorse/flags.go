@@ -109,8 +109,11 @@ func tenantFlag(cmd *cobra.Command, text string) (id string, err error) {
 			return err
 		})
 	_, none := errors.AsType[*enroll.NoRegistryError](err)
-	_, unknown := errors.AsType[*enroll.NotFoundError](err)
-	if none || unknown {
+	missing, unknown := errors.AsType[*enroll.NotFoundError](err)
+	switch {
+	case unknown && missing.Near != "":
+		err = usage(cmd, fmt.Errorf("--tenant: %w, and no registered name: did you mean %s?", notID, missing.Near))
+	case none, unknown:
 		err = usage(cmd, fmt.Errorf("--tenant: %w, and no registered name", notID))
 	}
 	return id, err

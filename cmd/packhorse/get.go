@@ -60,7 +60,7 @@ The verdict and exit code are those of packhorse verify for this one package (se
 	o.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&o.out, "output", "o", "", "copy into this folder `DIR`, which is made if it does not exist (required)")
-	flags.StringVar(&o.TenantID, "tenant", "", "find only packages of the tenant with this `ID`")
+	flags.StringVar(&o.TenantID, "tenant", "", "find only packages of the tenant with this `ID|NAME`")
 	flags.BoolVar(&o.json, "json", false, "write one JSON object per line to standard output")
 	completeFor(cmd)
 	return cmd

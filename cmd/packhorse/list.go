@@ -42,7 +42,7 @@ a time (2026-03-04T05:06:07Z), a date (2026-03-04) or an age (36h, 7d, 2w), and 
 time of the request. --newest-pair shows the two newest packages of one host, for comparing them.
 
 STATE is archived, the reason why there is no package, or the state of one that is still to come; NOTE
-says more. On a terminal, list shows 50 packages and fits them to its width; --limit 0 shows all. In a
+says more. If the packages are of several tenants, TENANT says whose each is. On a terminal, list shows 50 packages and fits them to its width; --limit 0 shows all. In a
 pipe, it shows all of them, and shortens only what is wider than 40 columns. Times are in UTC.`,
 		Example: `  packhorse list                                 the newest packages
   packhorse list fin-ws-17                       of a host (or a case, or an id)
@@ -132,11 +132,11 @@ const screenLimit = 50
 
 // listRecords runs `packhorse list`. It lists every valid record that matches; its error names malformed ones.
 func listRecords(cmd *cobra.Command, o listOptions, now time.Time) error {
-	some, err := readLedger(cmd.Context(), o)
+	some, names, err := readLedger(cmd.Context(), o)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) || isNotFound(err) {
 		return err
 	}
-	return errors.Join(showRecords(cmd, some, o, now), err)
+	return errors.Join(showRecords(cmd, some, names, o, now), err)
 }
 
 // isNotFound reports whether err says that the ledger has nothing of a name.
@@ -148,20 +148,29 @@ func isNotFound(err error) bool {
 // countedMax bounds how many packages are counted beyond those that are shown.
 const countedMax = 2_000
 
-// readLedger returns the records to show and, if there are more, up to countedMax of those.
-func readLedger(ctx context.Context, o listOptions) (_ []investigation.Record, err error) {
+// readLedger returns the records to show and, if there are more, up to countedMax of those. If they are of several
+// tenants, it also returns what those are called, by id.
+func readLedger(ctx context.Context, o listOptions) (_ []investigation.Record, names map[string]string, err error) {
+	o.from.TenantID = o.filter.TenantID
 	err = o.from.Resolve(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if o.filter.TenantID == "" {
-		o.filter.TenantID = o.from.TenantID
-	}
-	ledger, err := evidence.OpenLedger(ctx, o.from.Table, o.from.Data)
+	o.filter.TenantID = o.from.TenantID
+	ledger, err := o.from.OpenLedger(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, ledger.Close()) }()
+	some, err := o.find(ctx, ledger)
+	if find.SeveralTenants(some) {
+		names = ledger.Names(ctx)
+	}
+	return some, names, err
+}
+
+// find returns what is to be listed of the ledger.
+func (o listOptions) find(ctx context.Context, ledger *evidence.Ledger) ([]investigation.Record, error) {
 	if o.name != "" {
 		found, err := find.All(ctx, ledger, find.Query{
 			Text: o.name, TenantID: o.filter.TenantID, Where: ledger.Name,
@@ -174,7 +183,7 @@ func readLedger(ctx context.Context, o listOptions) (_ []investigation.Record, e
 	return ledger.Find(ctx, o.filter)
 }
 
-func showRecords(cmd *cobra.Command, some []investigation.Record, o listOptions, now time.Time) (err error) {
+func showRecords(cmd *cobra.Command, some []investigation.Record, names map[string]string, o listOptions, now time.Time) (err error) {
 	if o.newestPair {
 		some, err = records.NewestPair(some)
 		if err != nil {
@@ -195,7 +204,7 @@ func showRecords(cmd *cobra.Command, some []investigation.Record, o listOptions,
 		fmt.Fprintln(cmd.ErrOrStderr(), "packhorse: no matching packages in the ledger")
 		return nil
 	}
-	err = records.Table(out, some, records.Layout{Width: widthOf(out), Wide: o.wide, Now: now})
+	err = records.Table(out, some, records.Layout{Width: widthOf(out), Wide: o.wide, Now: now, Tenants: names})
 	if err == nil && more > 0 {
 		_, err = fmt.Fprintln(out, records.More(more, countedMax))
 	}

@@ -181,6 +181,10 @@ func (o showOptions) find(cmd *cobra.Command) (shown, error) {
 	if !ok {
 		return p, usage(cmd, &evidence.NoSuchKeyError{Text: o.name})
 	}
+	err = evidence.CheckTenant(key, o.TenantID)
+	if err != nil {
+		return p, err
+	}
 	p.rec, err = archive.Record(ctx, key)
 	p.source = "its manifest in " + archive.Where(ctx) + ", whose signature was not checked"
 	return p, err
@@ -191,7 +195,7 @@ func (o showOptions) inLedger(cmd *cobra.Command) (rec investigation.Record, nam
 	if o.Table == "" && o.From != "" && !o.DataGiven {
 		return rec, "", nil
 	}
-	ledger, err := evidence.OpenLedger(cmd.Context(), o.Table, o.Data)
+	ledger, err := o.OpenLedger(cmd.Context())
 	if _, none := errors.AsType[*evidence.NoLedgerError](err); none {
 		return rec, "", nil
 	}

@@ -13,7 +13,6 @@ import (
 
 func verifyCommand(environ []string) *cobra.Command {
 	var o evidenceFlags
-	var scope verify.Scope
 	var all, json bool
 	cmd := &cobra.Command{
 		Use:   "verify [PACKAGE]",
@@ -24,7 +23,7 @@ archive is a bucket, it also checks versions and locks. Verify checks everything
 mismatch. It changes nothing and unpacks nothing.
 
 PACKAGE limits it to one package: an action id or its beginning, a host, a case, or the key, s3:// URL or
-path of a file in the archive.
+path of a file in the archive. --tenant limits it to one tenant.
 
 Without --from, verify reads the archive, ledger and keys in the data directory. --from takes a folder
 copied from an archive, which needs neither AWS nor a ledger, or a bucket, which is read with your AWS
@@ -53,21 +52,25 @@ Verdicts and exit codes:
   packhorse verify --json | jq 'select(.event == "mismatch")'`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if n := len(args); n > 0 && (all || scope.TenantID != "") || all && scope.TenantID != "" {
-				return usage(cmd, errors.New("PACKAGE, --tenant and --all are mutually exclusive"))
+			if all && (len(args) > 0 || o.TenantID != "") {
+				return usage(cmd, errors.New("--all and PACKAGE or --tenant are mutually exclusive"))
 			}
-			scope.TenantID, err = tenantFlag(cmd, scope.TenantID)
+			o.TenantID, err = tenantFlag(cmd, o.TenantID)
 			if err == nil {
 				err = o.check(cmd)
 			}
 			if err != nil {
 				return err
 			}
+			var scope verify.Scope
+			if len(args) == 0 {
+				scope.TenantID = o.TenantID
+			}
 			return verifyEvidence(cmd, o, scope, args, openVerifyScreen(cmd, environ, json))
 		},
 	}
 	o.add(cmd)
-	cmd.Flags().StringVar(&scope.TenantID, "tenant", "", "verify only the tenant with this `ID|NAME`")
+	cmd.Flags().StringVar(&o.TenantID, "tenant", "", "verify only the tenant with this `ID|NAME`, or find only packages of it")
 	cmd.Flags().BoolVar(&all, "all", false, "verify everything (the default)")
 	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object per line to standard output")
 	completeFor(cmd)

@@ -34,7 +34,7 @@ type happening struct {
 // happenings has a case for every cause in the table of docs/operations.md, with the wording used
 // there.
 func happenings() []happening {
-	return slices.Concat(silences(), failedTicks(), failedFetches(), blockedFetches(), expiries(), []happening{
+	return slices.Concat(silences(), failedTicks(), failedFetches(), blockedFetches(), expiries(), failingTenants(), []happening{
 		{"StrangerAlarm", "somebody put an object under a key of the archive", strangers},
 		{"ThrottledAlarm", "an analyst's script, or a second stack with its own tables",
 			func(s *site) []datum {
@@ -153,6 +153,8 @@ func blockedFetches() []happening {
 			numbers, got := s.carry()
 			return blocked(investigation.CauseCredential, numbers, got)(s)
 		}},
+		{name, "`consent`: the tenant has not consented to the app (`packhorse tenant consent` prints the link)",
+			wrong(investigation.CauseConsent, "DEFENDER_CLIENT_ID", "00000000-0000-4000-8000-000000000009")},
 		{name, "`network`: Defender cannot be reached, or only through a proxy whose certificate is not in `DefenderCaPem`",
 			wrong(investigation.CauseNetwork, "DEFENDER_API_URL", "https://127.0.0.1:1")},
 		{name, "`counter`: the budget table cannot be used, or the clock is wrong",
@@ -252,7 +254,7 @@ func lettersOf(rules ...string) func(cfn.Stack) []any {
 
 // TestAlarms repeats each documented cause period after period, starting from a healthy day.
 func TestAlarms(t *testing.T) {
-	stack := deploy(t, map[string]string{"AlarmTopicArn": topic})
+	stack := deploy(t, map[string]string{"AlarmTopicArn": topic, "ManyTenants": "true"})
 	watched := alarms(t, stack)
 	poll := function{nameOf(stack, "PollFunction"), build(t, "poll"), tickTime}
 	fetch := function{nameOf(stack, "FetchPackageFunction"), build(t, "fetch-package"), fetchTime}
@@ -308,7 +310,7 @@ func TestAlarmsAreDocumented(t *testing.T) {
 	for _, h := range happenings() {
 		cases[h.alarm] = append(cases[h.alarm], h.cause)
 	}
-	names := slices.Sorted(maps.Keys(alarms(t, deploy(t, nil))))
+	names := slices.Sorted(maps.Keys(alarms(t, deploy(t, map[string]string{"ManyTenants": "true"}))))
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(names,
 		slices.Collect(maps.Keys(rows)), slices.Collect(maps.Keys(cases)))))) {
 		got, want := slices.Sorted(slices.Values(rows[name])), slices.Sorted(slices.Values(cases[name]))

@@ -187,7 +187,7 @@ func dashboard(t *testing.T, parameters map[string]string) (b board) {
 
 // Each metric of the dashboard is one that this function writes, and every alarm is on it.
 func TestDashboard(t *testing.T) {
-	parameters := map[string]string{"Dashboard": "true", "PackageUriPerMinute": "1", "KeepLogs": "true"}
+	parameters := map[string]string{"Dashboard": "true", "PackageUriPerMinute": "1", "KeepLogs": "true", "ManyTenants": "true"}
 	stack := deploy(t, parameters)
 	shown, total := map[string]bool{}, 0
 	for _, widget := range dashboard(t, parameters).Widgets {

@@ -43,6 +43,7 @@ type site struct {
 	t           *testing.T
 	poll, fetch function
 	tenant      *mdesim.Server
+	joined      *mdesim.Simulator // the registered tenant; see register
 	aws         aws.Config
 	environ     map[string]string
 	name        string

@@ -1,6 +1,6 @@
-// Command poll is the Lambda function that ticks once a minute: it lists the tenant's actions,
-// writes what changed to the ledger, announces what came of them, and hands ready packages over as
-// fast as the budget lets them go.
+// Command poll is the Lambda function that ticks once a minute: for each tenant it lists the actions, writes what
+// changed to the ledger, announces what came of them, and hands ready packages over as fast as the budget lets
+// them go.
 package main
 
 import (
@@ -15,52 +15,35 @@ import (
 	"packhorse/functions/internal/wiring"
 	"packhorse/internal/poll"
 	"packhorse/internal/settings"
-	"packhorse/internal/tenant"
 )
 
 func main() {
-	logger := lambdacontext.NewLogger()
-	handler, parts, err := build(logger)
+	tick, err := build(lambdacontext.NewLogger())
 	if err != nil {
 		// Every invocation says what is wrong: a process that ended would be started again and again.
 		lambda.Start(func(context.Context) error { return err })
 		return
 	}
-	lambda.Start(func(ctx context.Context, shard poll.Shard) (poll.Answer, error) {
-		answer, err := handler.Handle(ctx, shard)
-		parts.Meter.Poll(answer, parts.App.Standing().Expires)
-		return answer, err
-	})
+	lambda.Start(tick)
 }
 
-func build(logger *slog.Logger) (*poll.Handler, wiring.Parts, error) {
-	s, err := settings.ParsePoll(settings.Map(os.Environ()))
+func build(logger *slog.Logger) (func(context.Context, poll.Shard) (poll.Answer, error), error) {
+	environ := settings.Map(os.Environ())
+	s, err := settings.ParsePoll(environ)
 	if err != nil {
-		return nil, wiring.Parts{}, err
+		return nil, err
 	}
-	parts, err := wiring.Build(s, logger)
+	parts, err := wiring.Build(s, settings.PollBase(environ), logger)
 	if err != nil {
-		return nil, wiring.Parts{}, err
+		return nil, err
 	}
-	poller := poll.New(poll.Config{
-		Defender:   parts.Defender,
-		Ledger:     parts.Ledger,
-		Health:     parts.Ledger,
-		Bus:        parts.Bus,
-		Budget:     parts.Defender.Gauge,
-		TenantID:   s.TenantID,
-		Cases:      s.CasePattern,
-		Lookback:   s.Lookback,
-		SweepEvery: s.SweepInterval,
-		Heartbeat:  tenant.Heartbeat(1),
-		Now:        time.Now,
-		Logger:     logger,
-	})
-	fleet := poll.NewFleet(poll.FleetConfig{
-		Members: func(context.Context) ([]poll.Member, error) {
-			return []poll.Member{{ID: s.TenantID, Open: func() (*poll.Poller, error) { return poller, nil }}}, nil
-		},
-		Now: time.Now, Logger: logger,
-	})
-	return poll.NewHandler(fleet, time.Now, logger), parts, nil
+	served := newTenants(parts, logger)
+	handler := poll.NewHandler(poll.NewFleet(poll.FleetConfig{
+		Members: served.members, Now: time.Now, Logger: logger,
+	}), time.Now, logger)
+	return func(ctx context.Context, shard poll.Shard) (poll.Answer, error) {
+		answer, err := handler.Handle(ctx, shard)
+		parts.Meter.Poll(answer, served.expires())
+		return answer, err
+	}, nil
 }

@@ -42,6 +42,12 @@ func (d deployment) call(name string, argument any) (any, error) {
 		return fmt.Sprint(arguments[0] != "true"), nil
 	case name == "Fn::FindInMap" && len(arguments) == 3:
 		return d.find(arguments)
+	case name == "Fn::Join" && len(arguments) == 2:
+		var parts []string
+		for _, part := range sliceOf(arguments[1]) {
+			parts = append(parts, fmt.Sprint(part))
+		}
+		return strings.Join(parts, fmt.Sprint(arguments[0])), nil
 	case name == "Fn::Split" && len(arguments) == 2:
 		parts := []any{}
 		for part := range strings.SplitSeq(fmt.Sprint(arguments[1]), fmt.Sprint(arguments[0])) {

@@ -84,7 +84,7 @@ func targetOf(t *testing.T, rule cfn.Resource) map[string]any {
 
 // The comment above each alarm and resource may name alarms: each of them exists.
 func TestAlarmsThatCommentsName(t *testing.T) {
-	stack := deploy(t, map[string]string{"NotificationEmail": "soc@contoso.com"})
+	stack := deploy(t, map[string]string{"NotificationEmail": "soc@contoso.com", "ManyTenants": "true"})
 	for _, name := range regexp.MustCompile(`\b[A-Z][A-Za-z]+Alarm\b`).FindAllString(read(t, "template.yaml"), -1) {
 		if stack[name].Type != "AWS::CloudWatch::Alarm" && name != "DatapointsToAlarm" {
 			t.Errorf("template.yaml names %s, which does not exist", name)

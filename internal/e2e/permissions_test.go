@@ -22,6 +22,12 @@ const (
 	theBucket    = "arn:aws:s3:::EvidenceBucket"
 	thePackage   = theBucket + "/packages/t/m/a.zip"
 	theCustomers = "arn:aws:kms:us-east-1:" + cfn.Account + ":key/1234"
+
+	// What registered tenants bring along.
+	aTenantsBucket = "arn:aws:s3:::acme-evidence"
+	anotherBucket  = "arn:aws:s3:::bravo-evidence"
+	aTenantsKey    = "arn:aws:kms:us-east-1:" + cfn.Account + ":key/0a1b"
+	aTenantsSecret = "arn:aws:secretsmanager:us-east-1:" + cfn.Account + ":secret:acme-AbCdEf"
 )
 
 // may decides as IAM would in a stack.
@@ -31,7 +37,9 @@ func may(t *testing.T, stack cfn.Stack, r request) bool {
 	switch {
 	case strings.HasPrefix(r.resource, theBucket):
 		resource = statementsOf(t, stack["EvidenceBucketPolicy"].Properties["PolicyDocument"])
-	case r.resource == theCustomers: // its key policy delegates to the account
+	case strings.HasPrefix(r.resource, aTenantsBucket), strings.HasPrefix(r.resource, anotherBucket),
+		strings.HasPrefix(r.resource, aTenantsSecret): // has no policy
+	case r.resource == theCustomers, r.resource == aTenantsKey: // its key policy delegates to the account
 		resource = []statement{{
 			effect: "Allow", principal: map[string]any{"AWS": theRoot},
 			actions: []string{"kms:*"}, resources: []string{"*"},
@@ -162,6 +170,49 @@ func TestWhoWritesEvidenceByDefault(t *testing.T) {
 		{"a lock in spite of it", theFunction, "s3:PutObjectRetention", thePackage, lock("GOVERNANCE", "1"), false},
 		{"the word for none", theFunction, "s3:PutObjectRetention", thePackage, lock("NONE", "1"), false},
 	})
+}
+
+// Registered tenants may bring buckets, keys and secrets, but only those that the parameters name. In the stack's own
+// bucket they may have a prefix of their own, and no other lock than the stack's.
+func TestWhatTenantsBringAlong(t *testing.T) {
+	const bucket, other, key, secret = aTenantsBucket, anotherBucket, aTenantsKey, aTenantsSecret
+	via := func(service string) map[string]string {
+		return map[string]string{"kms:ViaService": service + ".us-east-1.amazonaws.com"}
+	}
+	none := deploy(t, map[string]string{"ManyTenants": "true"})
+	check(t, none, []permission{
+		{"a prefix", theFunction, "s3:PutObject", theBucket + "/acme/a.zip", nil, true},
+		{"a longer lock", theFunction, "s3:PutObjectRetention", theBucket + "/acme/a.zip", lock("GOVERNANCE", "366"), false},
+		{"a bucket", theFunction, "s3:PutObject", bucket + "/packages/a.zip", nil, false},
+		{"a secret", theFunction, "secretsmanager:GetSecretValue", secret, nil, false},
+		{"a key", thePoller, "kms:Sign", key, nil, false},
+	})
+	some := deploy(t, map[string]string{
+		"ManyTenants": "true", "TenantBucketArns": bucket + "," + other, "TenantKeyArns": key, "TenantSecretArns": secret,
+	})
+	for _, at := range []string{bucket, other} {
+		check(t, some, []permission{
+			{"its package", theFunction, "s3:PutObject", at + "/packages/a.zip", nil, true},
+			{"its lock", theFunction, "s3:PutObjectRetention", at + "/a.zip", lock("COMPLIANCE", "3650"), true},
+			{"a hold", theFunction, "s3:PutObjectLegalHold", at + "/a.zip", hold("ON"), true},
+			{"taking it off", theFunction, "s3:PutObjectLegalHold", at + "/a.zip", hold("OFF"), false},
+			{"deleting", theFunction, "s3:DeleteObjectVersion", at + "/a.zip", nil, false},
+			{"a look", theFunction, "s3:ListBucket", at, nil, true},
+			{"its policy", theFunction, "s3:PutBucketPolicy", at, nil, false},
+			{"another's", theFunction, "s3:PutObject", at + "2/a.zip", nil, false},
+			{"the poller's", thePoller, "s3:PutObject", at + "/a.zip", nil, false},
+		})
+	}
+	for _, who := range []string{thePoller, theFunction} {
+		check(t, some, []permission{
+			{"a secret", who, "secretsmanager:GetSecretValue", secret, nil, true},
+			{"another's", who, "secretsmanager:GetSecretValue", secret + "2", nil, false},
+			{"an assertion", who, "kms:Sign", key, nil, true},
+			{"the secret's key", who, "kms:Decrypt", key, via("secretsmanager"), true},
+			{"any text", who, "kms:Decrypt", key, nil, false},
+			{"the evidence's key", who, "kms:GenerateDataKey", key, via("s3"), who == theFunction},
+		})
+	}
 }
 
 // Only the function signs, and only the break-glass role can delete a key: without the encryption

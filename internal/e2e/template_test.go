@@ -88,7 +88,7 @@ func TestEvidenceIsMoreThanPackages(t *testing.T) {
 		"${ArchivePrefix}", investigation.NotCollectedFolder, investigation.QuarantineFolder,
 		investigation.SigningKeysFolder,
 	} {
-		if !strings.Contains(template, "\n                  - !Sub ${EvidenceBucket.Arn}/"+folder+"*\n") {
+		if !strings.Contains(template, "- !Sub ${EvidenceBucket.Arn}/"+folder+"*\n") {
 			t.Errorf("the fetch function may not store under %s", folder)
 		}
 	}

@@ -45,6 +45,12 @@ func (e *Error) Passing() bool { return e.passing }
 // NoRoles reports whether Entra ID accepted the credential, but its token grants no application permission.
 func (e *Error) NoRoles() bool { return e.noRoles }
 
+// NoConsent reports whether consent may be what is missing: the token grants no application permission, nobody
+// has consented to the app, or the tenant does not know the app at all.
+func (e *Error) NoConsent() bool {
+	return e.noRoles || e.Code == codeAppUnknown || e.Code == codeNoConsent
+}
+
 // Unwrap returns the network error, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
@@ -54,13 +60,16 @@ func (e *Error) ofCredential() bool {
 }
 
 // After the first three codes the credential is read again, since it may have been replaced. After the
-// fourth, a new federated credential may not be known everywhere yet. No other decision depends on a code;
-// if Microsoft changes these, the credential is read again with the next token.
+// fourth, a new federated credential may not be known everywhere yet. The last two only choose advice and a
+// metric. No other decision depends on a code; if Microsoft changes these, the credential is read again with the
+// next token.
 const (
 	codeSecretWrong        = 7000215
 	codeSecretExpired      = 7000222
 	codeCertificateUnknown = 700027
 	codeFederationUnknown  = 70021
+	codeAppUnknown         = 700016
+	codeNoConsent          = 65001
 )
 
 // adviceFor returns advice for people; values are those to compare with the app registration. Microsoft says
@@ -77,12 +86,12 @@ func adviceFor(code int, values string) string {
 	case codeFederationUnknown, 700211, 700212, 700213, 7002137, 7002138:
 		return "give the app registration a federated credential (Certificates & secrets, Federated credentials," +
 			" Other issuer) with exactly these values: " + values
-	case 700016:
+	case codeAppUnknown:
 		return "the app registration does not exist in this tenant: check DEFENDER_CLIENT_ID and" +
 			" DEFENDER_TENANT_ID; an app of another tenant first needs this tenant's consent"
 	case 700024:
 		return "the assertion is not valid now: check this machine's clock"
-	case 65001:
+	case codeNoConsent:
 		return "the tenant has not consented to the app: an administrator opens its consent link"
 	case 90002:
 		return "the authority does not know the tenant: check DEFENDER_TENANT_ID, and" +

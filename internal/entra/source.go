@@ -171,6 +171,9 @@ func (s *TokenSource) renew(ctx context.Context) error {
 			}
 		} else if ok {
 			pause = refusedPause
+			if failed.NoConsent() {
+				cause = investigation.CauseConsent
+			}
 		}
 		return &investigation.PostponedError{
 			RetryAt: s.now().Add(pause),

@@ -32,6 +32,7 @@ type Fetcher struct {
 	space    Space
 	bus      Bus
 	custody  Custody
+	before   *Preflight
 	prefix   string
 	lease    time.Duration
 	now      func() time.Time
@@ -39,7 +40,7 @@ type Fetcher struct {
 	logger   *slog.Logger
 }
 
-// Config is what a [Fetcher] works with. Every field is required.
+// Config is what a [Fetcher] works with. Every field but Preflight is required.
 type Config struct {
 	Defender Defender
 	Ledger   Ledger
@@ -47,6 +48,9 @@ type Config struct {
 	Space    Space
 	Bus      Bus
 	Custody  Custody
+
+	// Preflight runs before each event that a [Handler] takes. Nil: the caller runs one itself.
+	Preflight *Preflight
 
 	// Prefix precedes every object key.
 	Prefix string
@@ -64,7 +68,7 @@ type Config struct {
 func New(c Config) *Fetcher {
 	return &Fetcher{
 		defender: c.Defender, ledger: c.Ledger, archive: c.Archive, space: c.Space, bus: c.Bus,
-		custody: c.Custody, prefix: c.Prefix, lease: c.Lease, newOwner: c.NewOwner, now: c.Now,
+		custody: c.Custody, before: c.Preflight, prefix: c.Prefix, lease: c.Lease, newOwner: c.NewOwner, now: c.Now,
 		logger: c.Logger,
 	}
 }

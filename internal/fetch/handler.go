@@ -27,6 +27,9 @@ type Answer struct {
 	ReadySeconds float64 `json:"readySeconds,omitempty"` // from ready to archived
 }
 
+// Handle handles one event from the bus, like [Handler.Handle].
+type Handle func(ctx context.Context, e event.Envelope) (Answer, error)
+
 // Handler turns a Ready event into a fetch, and a Decided event into a conclusion.
 type Handler struct {
 	tenants *Tenants
@@ -41,8 +44,8 @@ func NewHandler(tenants *Tenants, logger *slog.Logger) *Handler {
 // Handle fetches the package of the event's action, or concludes the action. It refuses an event that is
 // not for this function, or whose action needs no work: it logs a line and spends no call, and does not
 // return an error, because a retry would not help. An error means that the result of a fetch could not be
-// written to the ledger, and its lease has to run out; or that an action could not be concluded, and will
-// be handed over again.
+// written to the ledger, and its lease has to run out; or that nothing was done, and the action will be handed
+// over again: its tenant could not be looked up, the preflight failed, or it could not be concluded.
 func (h *Handler) Handle(ctx context.Context, e event.Envelope) (Answer, error) {
 	id, err := actionOf(e)
 	if err != nil {
@@ -56,6 +59,11 @@ func (h *Handler) Handle(ctx context.Context, e event.Envelope) (Answer, error) 
 		return h.refuse(ctx, slog.LevelInfo, id, err), nil
 	case err != nil:
 		return Answer{}, err
+	}
+	err = fetcher.before.Run(ctx)
+	switch {
+	case err != nil:
+		return Answer{}, fmt.Errorf("tenant %s: %w", id.TenantID, err)
 	case e.DetailType == event.TypeDecided:
 		return h.answer(ctx, id, fetcher.Conclude(ctx, id))
 	default:

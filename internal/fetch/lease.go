@@ -38,7 +38,7 @@ func (f *Fetcher) keep(ctx context.Context, rec investigation.Record) (
 				cancel(fmt.Errorf("%w: %w", investigation.ErrLeaseLost, err))
 			default:
 				f.logger.WarnContext(leased, "could not renew the lease, will try again",
-					slog.String("actionId", rec.ActionID), slog.String("error", err.Error()))
+					slog.String("tenantId", rec.TenantID), slog.String("actionId", rec.ActionID), slog.String("error", err.Error()))
 			}
 		}
 	}()

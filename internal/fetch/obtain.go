@@ -56,7 +56,7 @@ func (f *Fetcher) obtain(ctx context.Context, rec investigation.Record) (
 			return stored, seen.strangers, err
 		}
 		f.logger.WarnContext(ctx, "the download failed, opening the same link again",
-			slog.String("actionId", rec.ActionID), slog.Int("opens", opens),
+			slog.String("tenantId", rec.TenantID), slog.String("actionId", rec.ActionID), slog.Int("opens", opens),
 			slog.String("error", err.Error()))
 		if !errors.Is(err, investigation.ErrStartAgain) {
 			continue
@@ -124,7 +124,7 @@ func (f *Fetcher) look(ctx context.Context, rec investigation.Record, first inve
 		}
 		s.stored, s.found = *found.Stored, true
 		f.logger.InfoContext(ctx, "the object is already stored",
-			slog.String("actionId", rec.ActionID), slog.String("key", s.stored.Receipt.Key))
+			slog.String("tenantId", rec.TenantID), slog.String("actionId", rec.ActionID), slog.String("key", s.stored.Receipt.Key))
 		if at.key == first.Quarantine {
 			return s, theirs(fmt.Errorf("an earlier attempt left %s: %w", s.stored.Receipt.Key,
 				investigation.ErrNotAPackage))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 )
 
@@ -24,7 +23,7 @@ type Publisher interface {
 		put func(ctx context.Context, key string, pem []byte) (investigation.Placed, error)) error
 }
 
-// Preflight makes sure that evidence can be stored and checked later: the bucket accepts objects, and
+// Preflight makes sure that a tenant's evidence can be stored and checked later: the bucket accepts objects, and
 // contains the public key. Run it before every fetch, so that an unusable bucket or key does not cost a call
 // of the budget. It is safe for concurrent use.
 type Preflight struct {
@@ -40,8 +39,12 @@ func NewPreflight(bucket Bucket, keys Publisher) *Preflight {
 	return &Preflight{bucket: bucket, keys: keys}
 }
 
-// Run checks the bucket every time. It publishes the key until that first succeeds, and not again.
+// Run checks the bucket every time. It publishes the key until that first succeeds, and not again. A nil Preflight
+// checks nothing.
 func (p *Preflight) Run(ctx context.Context) error {
+	if p == nil {
+		return nil
+	}
 	err := p.bucket.Ready(ctx)
 	if err != nil {
 		return err
@@ -54,19 +57,4 @@ func (p *Preflight) Run(ctx context.Context) error {
 	err = p.keys.Publish(ctx, p.bucket.StoreManifest)
 	p.published = err == nil
 	return err
-}
-
-// Handle handles one event from the bus, like [Handler.Handle].
-type Handle func(ctx context.Context, e event.Envelope) (Answer, error)
-
-// Before returns a Handle that runs the preflight, and calls next only if it succeeds. A failure does not
-// change the action: the poller hands it over again.
-func (p *Preflight) Before(next Handle) Handle {
-	return func(ctx context.Context, e event.Envelope) (Answer, error) {
-		err := p.Run(ctx)
-		if err != nil {
-			return Answer{}, err
-		}
-		return next(ctx, e)
-	}
 }

@@ -2,10 +2,14 @@ package fetch_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"packhorse/internal/event"
 	"packhorse/internal/fetch"
@@ -104,27 +108,48 @@ func TestPreflightPublishesOnce(t *testing.T) {
 		"store the key PEM")...)
 }
 
-// An event whose preflight fails is not handled: it costs no call.
+// An event whose preflight fails is not handled: it costs no call, and its action is handed over again.
 func TestPreflightComesBeforeTheEvent(t *testing.T) {
 	p := &pad{unready: errors.New("no bucket")}
-	envelope := event.Envelope{Source: "1"}
-	outcome := errors.New("the ledger is gone")
-	handle := fetch.NewPreflight(p, p).Before(func(_ context.Context, e event.Envelope) (
-		fetch.Answer, error,
-	) {
-		p.note("handle " + e.Source)
-		return fetch.Answer{Outcome: fetch.OutcomeArchived}, outcome
+	l := &ledger{refusal: &investigation.NotClaimableError{}}
+	fetcher := fetch.New(fetch.Config{
+		Ledger: l, Preflight: fetch.NewPreflight(p, p), Now: time.Now,
+		NewOwner: func() string { return "owner" }, Logger: slog.New(slog.DiscardHandler),
 	})
-	answer, err := handle(t.Context(), envelope)
-	if !errors.Is(err, p.unready) || answer != (fetch.Answer{}) {
-		t.Errorf("got %+v, %v", answer, err)
+	handler := fetch.NewHandler(fetch.Only(tenant, fetcher, time.Now), slog.New(slog.DiscardHandler))
+	envelope := ready(t)
+	answer, err := handler.Handle(t.Context(), envelope)
+	if !errors.Is(err, p.unready) || answer != (fetch.Answer{}) || len(l.claimed) != 0 {
+		t.Errorf("got %+v, %v, claimed %v", answer, err, l.claimed)
 	}
 	p.expect(t, "ready")
 
 	p.unready = nil
-	answer, err = handle(t.Context(), envelope)
-	if !errors.Is(err, outcome) || answer.Outcome != fetch.OutcomeArchived {
-		t.Errorf("got %+v, %v", answer, err)
+	answer, err = handler.Handle(t.Context(), envelope)
+	if err != nil || answer.Outcome != fetch.OutcomeRefused || len(l.claimed) != 1 {
+		t.Errorf("got %+v, %v, claimed %v", answer, err, l.claimed)
 	}
-	p.expect(t, "ready", "publish", "store the key PEM", "handle 1")
+	p.expect(t, "ready", "publish", "store the key PEM")
+
+	envelope.Source = "somebody else"
+	_, err = handler.Handle(t.Context(), envelope)
+	if err != nil {
+		t.Error(err)
+	}
+	p.expect(t)
+}
+
+// ready returns the Ready event of events/.
+func ready(t *testing.T) event.Envelope {
+	t.Helper()
+	text, err := os.ReadFile("../../events/fetch-package.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var envelope event.Envelope
+	err = json.Unmarshal(text, &envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return envelope
 }

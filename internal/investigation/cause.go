@@ -17,6 +17,7 @@ const (
 	CauseDownload   Cause = "download"   // the link or the download failed, or the bytes are not a package
 	CauseNetwork    Cause = "network"    // cannot connect: name, address, proxy or certificate
 	CauseCredential Cause = "credential" // Entra ID refuses a token, or the secret cannot be read
+	CauseConsent    Cause = "consent"    // the tenant has not consented to the app, or grants it no permission
 	CauseForbidden  Cause = "forbidden"  // Defender answered 401 or 403
 	CauseLinkHost   Cause = "linkHost"   // the link points to a host that is not allowed
 	CauseCounter    Cause = "counter"    // the budget table cannot be used, or the clock is wrong
@@ -28,7 +29,7 @@ const (
 func Causes() []Cause {
 	return []Cause{
 		CauseBudget, CauseThrottled, CauseStopped, CauseDownload, CauseNetwork, CauseCredential,
-		CauseForbidden, CauseLinkHost, CauseCounter, CauseArchive, CauseOther,
+		CauseConsent, CauseForbidden, CauseLinkHost, CauseCounter, CauseArchive, CauseOther,
 	}
 }
 

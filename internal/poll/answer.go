@@ -19,7 +19,8 @@ type Answer struct {
 	Decided             int     `json:"settled"`      // Decided events that the bus took
 
 	Tenants        int `json:"tenants"`        // that were served
-	Failing        int `json:"failing"`        // of which a step failed
+	Failing        int `json:"failing"`        // of which the last step failed, or one of this tick
+	WithoutConsent int `json:"withoutConsent"` // of which, because they have not consented to the app
 	StalestSeconds int `json:"stalestSeconds"` // since the last completed sweep of the tenant that waits the longest
 
 	// As of the last step:
@@ -49,7 +50,8 @@ func (a Answer) beside(other Answer) Answer {
 	sum := a.and(other)
 	sum.Due = a.Due + other.Due
 	sum.OldestReadySeconds = max(a.OldestReadySeconds, other.OldestReadySeconds)
-	sum.Tenants, sum.Failing, sum.StalestSeconds = a.Tenants, a.Failing, a.StalestSeconds
+	sum.Tenants, sum.Failing, sum.WithoutConsent = a.Tenants, a.Failing, a.WithoutConsent
+	sum.StalestSeconds = a.StalestSeconds
 	return sum
 }
 

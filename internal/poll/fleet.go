@@ -8,6 +8,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 const (
@@ -38,7 +41,9 @@ type Member struct {
 
 // FleetConfig is what a [Fleet] works with. Every field is required.
 type FleetConfig struct {
-	// Members returns the tenants to serve now.
+	// Members returns the tenants to serve now. An error that wraps tenant.ErrInvalid is about tenants that cannot
+	// be served; the others are returned beside it. After any other error the list may lack tenants: those that are
+	// served already are served on.
 	Members func(ctx context.Context) ([]Member, error)
 
 	Now    func() time.Time
@@ -62,6 +67,7 @@ type served struct {
 	broken      error     // why it has no Poller
 	nextAt      time.Time // when its next step is due
 	failures    int       // steps in a row that failed
+	noConsent   bool      // the last sweep failed because the tenant has not consented to the app
 
 	// Of the tick under way:
 	did    Answer
@@ -77,11 +83,12 @@ func NewFleet(c FleetConfig) *Fleet {
 // combined result. A tenant's failure does not affect the others; the error joins them all, and Answer.Failing says how
 // many tenants had one. Failed work is due again.
 func (f *Fleet) Tick(ctx context.Context, until time.Time, shard Shard) (Answer, error) {
-	ours, err := f.refresh(ctx, shard)
-	if err != nil {
-		return Answer{}, err
-	}
 	t := tick{fleet: f, until: until, ended: make(chan struct{}, 1)}
+	unlisted := f.refresh(ctx, shard)
+	if unlisted != nil {
+		t.failures.add(unlisted)
+	}
+	ours := f.of(shard)
 	for _, s := range ours {
 		s.did, s.failed = Answer{}, s.broken != nil
 		if s.broken == nil {
@@ -91,7 +98,23 @@ func (f *Fleet) Tick(ctx context.Context, until time.Time, shard Shard) (Answer,
 		}
 	}
 	t.run(ctx)
-	return result(ours, f.now()), errors.Join(t.failures.join(), context.Cause(ctx))
+	answer := result(ours, f.now())
+	if unlisted != nil { // counts as one more tenant, because nobody knows how many
+		answer.Tenants++
+		answer.Failing++
+	}
+	return answer, errors.Join(t.failures.join(), context.Cause(ctx))
+}
+
+// of returns the served tenants of the shard.
+func (f *Fleet) of(shard Shard) []*served {
+	ours := make([]*served, 0, len(f.served))
+	for id, s := range f.served {
+		if shard.has(id) {
+			ours = append(ours, s)
+		}
+	}
+	return ours
 }
 
 // result combines what the tenants did in this tick.
@@ -99,8 +122,11 @@ func result(tenants []*served, now time.Time) Answer {
 	answer := Answer{Tenants: len(tenants)}
 	for _, s := range tenants {
 		answer = answer.beside(s.did)
-		if s.failed {
+		if s.failed || s.failures > 0 { // one that backs off may have taken no step
 			answer.Failing++
+		}
+		if s.noConsent {
+			answer.WithoutConsent++
 		}
 		answer.StalestSeconds = max(answer.StalestSeconds, s.stale(now))
 	}
@@ -115,12 +141,12 @@ func (s *served) stale(now time.Time) int {
 	return int(now.Sub(s.poller.health.now.SweptAt).Seconds())
 }
 
-// refresh brings the served tenants up to date with the members, and returns those of the shard. It keeps its memory
-// of the other shards' tenants: the platform lets one process serve now this shard, now that one.
-func (f *Fleet) refresh(ctx context.Context, shard Shard) (ours []*served, err error) {
+// refresh brings the served tenants up to date with the members. It does what it can beside its error. It opens only
+// those of the shard, and keeps its memory of others: the platform lets one process serve now this shard, now that.
+func (f *Fleet) refresh(ctx context.Context, shard Shard) error {
 	members, err := f.members(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the tenants: %w", err)
+		err = fmt.Errorf("list the tenants: %w", err)
 	}
 	current := map[string]bool{}
 	for _, m := range members {
@@ -130,7 +156,6 @@ func (f *Fleet) refresh(ctx context.Context, shard Shard) (ours []*served, err e
 		}
 		s, known := f.served[m.ID]
 		if known && s.version == m.Version && s.broken == nil {
-			ours = append(ours, s)
 			continue
 		}
 		s = &served{id: m.ID, version: m.Version}
@@ -140,14 +165,13 @@ func (f *Fleet) refresh(ctx context.Context, shard Shard) (ours []*served, err e
 				slog.String("tenantId", m.ID), slog.String("error", s.broken.Error()))
 		}
 		f.served[m.ID] = s
-		ours = append(ours, s)
 	}
 	for id := range f.served {
-		if !current[id] {
+		if !current[id] && (err == nil || errors.Is(err, tenant.ErrInvalid)) {
 			delete(f.served, id)
 		}
 	}
-	return ours, nil
+	return err
 }
 
 // tick is one invocation: tenants whose next step is due before its end.
@@ -235,6 +259,9 @@ func (t *tick) step(ctx context.Context, s *served) {
 		if again := t.fleet.now().Add(backoff(s.failures)); again.After(s.nextAt) {
 			s.nextAt = again
 		}
+	}
+	if progress.Swept || progress.SweepFailed != nil {
+		s.noConsent = investigation.CauseOf(progress.SweepFailed) == investigation.CauseConsent
 	}
 	s.did = s.did.and(progress.Did)
 

@@ -65,7 +65,7 @@ func (p *Poller) tell(ctx context.Context, next func(tenant.Health) tenant.Healt
 	}
 	if err != nil {
 		p.logger.WarnContext(ctx, "could not store how well the sweeps work; the next sweep tries again",
-			slog.String("tenantId", p.tenantID), slog.String("error", brief(err)))
+			slog.String("error", brief(err)))
 		return
 	}
 	p.health.stored = p.health.now

@@ -98,7 +98,8 @@ type Config struct {
 func New(c Config) *Poller {
 	return &Poller{
 		defender: c.Defender, ledger: c.Ledger, healths: c.Health, bus: c.Bus, budget: c.Budget, tenantID: c.TenantID,
-		cases: c.Cases, lookback: c.Lookback, sweepEvery: c.SweepEvery, heartbeat: c.Heartbeat, now: c.Now, logger: c.Logger,
+		cases: c.Cases, lookback: c.Lookback, sweepEvery: c.SweepEvery, heartbeat: c.Heartbeat, now: c.Now,
+		logger: c.Logger.With(slog.String("tenantId", c.TenantID)),
 		memory: newMemory(), follow: newFollow(), odd: map[string]bool{}, handed: handovers{},
 	}
 }

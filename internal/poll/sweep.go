@@ -88,7 +88,7 @@ func (p *Poller) sweep(ctx context.Context, s *step, handsOver bool) error {
 
 func (p *Poller) tellCannotAsk(ctx context.Context, err error) {
 	p.logger.WarnContext(ctx, "Defender does not list actions by id; every sweep lists the whole look-back instead",
-		slog.String("tenantId", p.tenantID), slog.String("error", err.Error()))
+		slog.String("error", err.Error()))
 }
 
 // report logs the error of each invalid row once.

@@ -44,7 +44,11 @@ func (b Base) Of(t tenant.Tenant) (Settings, error) {
 	if wrong, ok := errors.AsType[*Error](err); ok {
 		found = inFields(wrong.Problems, environ)
 	}
-	if err := t.Join(append(found, b.untrusted(t)...)); err != nil {
+	found = append(found, b.untrusted(t)...)
+	if err == nil {
+		found = append(found, b.lockedOtherwise(s)...)
+	}
+	if err := t.Join(found); err != nil {
 		return Settings{}, err
 	}
 	return s, nil

@@ -100,19 +100,22 @@ func TestOfProblems(t *testing.T) {
 			[]string{"credential"}},
 	} {
 		_, err := c.base.Of(entry(c.change))
-		var invalid *tenant.Error
-		if !errors.As(err, &invalid) {
-			t.Errorf("%s: got %v", name, err)
-			continue
-		}
-		var got []string
-		for _, p := range invalid.Problems {
-			got = append(got, p.Field)
-		}
+		got := fields(err)
 		if !slices.Equal(got, c.want) || strings.Contains(err.Error(), "secret~") || strings.Contains(err.Error(), "DEFENDER_") {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
+}
+
+// fields returns the fields that an error of Of names.
+func fields(err error) (names []string) {
+	var invalid *tenant.Error
+	if errors.As(err, &invalid) {
+		for _, p := range invalid.Problems {
+			names = append(names, p.Field)
+		}
+	}
+	return names
 }
 
 // TestSecretIsNotInherited: a credential of another kind, and the stack's secret, do not reach a tenant that has a
@@ -174,6 +177,36 @@ func TestUntrustedAddresses(t *testing.T) {
 			if !errors.As(err, &invalid) || len(invalid.Problems) != 1 || invalid.Problems[0].Field != field {
 				t.Errorf("%s %s: got %v", field, text, err)
 			}
+		}
+	}
+}
+
+// In the stack's own bucket an entry cannot ask for a lock that the function may not set. In a bucket of its own it can,
+// and so can it for a program that does not know the bucket, such as the poller.
+func TestLockInTheStacksBucket(t *testing.T) {
+	t.Parallel()
+	stack := shared("OBJECT_LOCK_MODE", "COMPLIANCE", "OBJECT_LOCK_DAYS", "30")
+	for name, test := range map[string]struct {
+		change func(*tenant.Tenant)
+		want   []string
+	}{
+		"as the stack": {func(e *tenant.Tenant) { e.LockMode, e.LockDays = "COMPLIANCE", 30 }, nil},
+		"shorter":      {func(e *tenant.Tenant) { e.LockDays = 7 }, nil},
+		"otherwise": {
+			func(e *tenant.Tenant) { e.LockMode, e.LockDays, e.LegalHold = "GOVERNANCE", 31, "true" },
+			[]string{"legal-hold", "lock-days", "lock-mode"},
+		},
+		"none": {func(e *tenant.Tenant) { e.LockMode, e.LockDays = "NONE", 31 }, []string{"lock-mode"}},
+		"a bucket of its own": {func(e *tenant.Tenant) {
+			e.Bucket, e.LockMode, e.LockDays, e.LegalHold = "their-bucket", "GOVERNANCE", 31, "true"
+		}, nil},
+	} {
+		_, err := settings.FetchBase(stack).Of(entry(test.change))
+		if got := fields(err); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %q, %v, want %q", name, got, err, test.want)
+		}
+		if _, err := settings.PollBase(with(stack, "ARCHIVE_BUCKET", "")).Of(entry(test.change)); err != nil {
+			t.Errorf("%s: the poller: %v", name, err)
 		}
 	}
 }

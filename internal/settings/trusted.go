@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -44,5 +45,35 @@ func (b Base) untrusted(t tenant.Tenant) []tenant.Problem {
 	trust(tenant.FieldAPIURL, t.APIURL, varAPIURL, func(host string) bool {
 		return slices.ContainsFunc(apiHosts(), func(domain string) bool { return strings.HasSuffix(host, domain) })
 	})
+	return found
+}
+
+// lockedOtherwise names what an entry asks of the stack's own bucket, and the stack does not let its function do there:
+// another lock could neither be undone nor be paid for by the one who wrote the entry. It takes a program that knows
+// the bucket.
+func (b Base) lockedOtherwise(of Settings) []tenant.Problem {
+	if b.where != onAWS || b.environ[varArchiveBucket] == "" || of.ArchiveBucket != b.environ[varArchiveBucket] {
+		return nil
+	}
+	stack, err := parse(map[string]string{
+		varTenantsTable: "any", // no tenant is needed
+		varLockMode:     b.environ[varLockMode], varLockDays: b.environ[varLockDays], varLegalHold: b.environ[varLegalHold],
+	}, b.where)
+	if err != nil { // the program itself does not start
+		return nil
+	}
+	var found []tenant.Problem
+	refuse := func(field, want string) {
+		found = append(found, tenant.Problem{Field: field, Text: "want " + want + ", or a bucket of the tenant's own"})
+	}
+	if of.LockMode != stack.LockMode {
+		refuse(tenant.FieldLockMode, "the stack's mode")
+	}
+	if of.LockMode != LockNone && of.LockDays > stack.LockDays {
+		refuse(tenant.FieldLockDays, fmt.Sprintf("at most the stack's %d days", stack.LockDays))
+	}
+	if of.LegalHold && !stack.LegalHold {
+		refuse(tenant.FieldLegalHold, "false, as in the stack")
+	}
 	return found
 }

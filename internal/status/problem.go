@@ -37,6 +37,7 @@ type Problem struct {
 var adviceOf = map[investigation.Cause]string{
 	investigation.CauseNetwork:    "packhorse doctor finds out whether name, proxy or certificate is in the way",
 	investigation.CauseCredential: "renew the app's credential; packhorse doctor says what Entra ID thinks of it",
+	investigation.CauseConsent:    "an administrator of the tenant consents to the app: packhorse tenant consent TENANT_ID prints the link",
 	investigation.CauseForbidden:  "grant the app registration its permissions; packhorse doctor names the missing ones",
 	investigation.CauseLinkHost:   "if the host is Microsoft's, add it to DEFENDER_LINK_HOSTS (parameter DefenderLinkHosts)",
 	investigation.CauseCounter:    "mend the budget table or this machine's clock; packhorse doctor says which",

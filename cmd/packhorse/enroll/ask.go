@@ -145,13 +145,9 @@ func reason(err error) error {
 	return err
 }
 
-// Codes of Entra ID after which an administrator's consent may be what is missing: the app is unknown in the tenant,
-// or nobody has consented to it.
-const codeUnknownApp, codeNoConsent = 700016, 65001
-
 func consentHelps(err error) bool {
 	if refusal, ok := errors.AsType[*entra.Error](err); ok {
-		return refusal.NoRoles() || refusal.Code == codeUnknownApp || refusal.Code == codeNoConsent
+		return refusal.NoConsent()
 	}
 	answer, ok := errors.AsType[*mde.StatusError](err)
 	return ok && (answer.Status == 401 || answer.Status == 403)

@@ -15,6 +15,7 @@ import (
 	"packhorse/cmd/packhorse/awsconfig"
 	"packhorse/cmd/packhorse/cloud"
 	"packhorse/cmd/packhorse/stack"
+	"packhorse/cmd/packhorse/suggest"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/registry"
@@ -150,14 +151,23 @@ func (p *Place) secrets(ctx context.Context) (*secretsmanager.Client, error) {
 }
 
 // NotFoundError reports a name or an id that no tenant has.
-type NotFoundError struct{ Text, Where string }
+type NotFoundError struct {
+	Text, Where string
+	Near        string // the registered name that is most like it; may be empty
+}
 
 func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("no tenant %.100q is registered in %s", e.Text, e.Where)
 }
 
 // Advice says how to see which tenants there are.
-func (*NotFoundError) Advice() string { return "packhorse tenant list shows the names and ids" }
+func (e *NotFoundError) Advice() string {
+	advice := "packhorse tenant list shows the names and ids"
+	if e.Near != "" {
+		advice = "did you mean " + e.Near + "? " + advice
+	}
+	return advice
+}
 
 // AmbiguousError reports a name that several tenants have.
 type AmbiguousError struct {
@@ -180,7 +190,7 @@ func (p *Place) Find(ctx context.Context, text string) (tenant.Tenant, error) {
 	}
 	t, err := p.Registry.Get(ctx, id)
 	if err == nil && t.ID == "" {
-		err = &NotFoundError{text, p.Name}
+		err = &NotFoundError{Text: text, Where: p.Name}
 	}
 	return t, err
 }
@@ -198,7 +208,11 @@ func (p *Place) ID(ctx context.Context, text string) (string, error) {
 	ids := named(all, text)
 	switch len(ids) {
 	case 0:
-		return "", &NotFoundError{text, p.Name}
+		var names []string
+		for _, t := range all {
+			names = append(names, t.Name)
+		}
+		return "", &NotFoundError{text, p.Name, suggest.Word(text, names)}
 	case 1:
 		return ids[0], nil
 	default:

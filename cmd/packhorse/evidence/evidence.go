@@ -43,7 +43,7 @@ func Open(ctx context.Context, o Options) (_ *Evidence, err error) {
 		return nil, err
 	}
 	if o.Table != "" || o.From == "" || o.DataGiven {
-		e.ledger, err = OpenLedger(ctx, o.Table, o.Data)
+		e.ledger, err = o.OpenLedger(ctx)
 		if _, none := errors.AsType[*NoLedgerError](err); err != nil && !none {
 			return nil, err
 		}
@@ -73,6 +73,14 @@ func (e *Evidence) LedgerName() string {
 		return ""
 	}
 	return e.ledger.Name
+}
+
+// Names returns what the registered tenants are called, by id; see [Ledger.Names].
+func (e *Evidence) Names(ctx context.Context) map[string]string {
+	if e.ledger == nil {
+		return nil
+	}
+	return e.ledger.Names(ctx)
 }
 
 // Verify verifies the scope.

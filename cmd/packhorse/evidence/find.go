@@ -42,17 +42,36 @@ func (e *NoPackageError) Error() string {
 // Advice says how to see why.
 func (e *NoPackageError) Advice() string { return "packhorse show " + e.Record.ActionID + " shows why" }
 
+// OtherTenantError reports the key of another tenant's file than the one that was named.
+type OtherTenantError struct{ Key, TenantID string }
+
+func (e *OtherTenantError) Error() string {
+	return fmt.Sprintf("%.200q is not a key of tenant %s", e.Key, e.TenantID)
+}
+
+// Advice says how to go on.
+func (*OtherTenantError) Advice() string { return "name the tenant in the key, or leave out --tenant" }
+
+// CheckTenant returns an [OtherTenantError] if a key is not the named tenant's. An empty id stands for every tenant.
+func CheckTenant(key, tenantID string) error {
+	parts, ok := investigation.ParseKey(key)
+	if tenantID != "" && (!ok || parts.TenantID != tenantID) {
+		return &OtherTenantError{key, tenantID}
+	}
+	return nil
+}
+
 // Key returns the archive key that the query's text names: a key, an s3:// URL, the path of a file in the
 // archive's folder or, if there is a ledger, anything that [find.One] finds. Its errors are a
-// [NoSuchKeyError], a [NoObjectError] and those of [find.One].
+// [NoSuchKeyError], a [NoObjectError], an [OtherTenantError] and those of [find.One].
 func (e *Evidence) Key(ctx context.Context, q find.Query) (string, error) {
 	if key, ok := e.file(q.Text); ok {
-		return key, nil
+		return key, CheckTenant(key, q.TenantID)
 	}
 	if e.ledger == nil {
 		return "", &NoSuchKeyError{q.Text}
 	}
-	q.Where = e.ledger.Name
+	q.Where, q.Names = e.ledger.Name, e.ledger.Names
 	rec, err := find.One(ctx, e.ledger, q)
 	if err != nil {
 		return "", err
@@ -89,6 +108,6 @@ func (a openArchive) file(argument, started string) (string, bool) {
 
 // One returns the record that the query's text names; see [find.One].
 func (l *Ledger) One(ctx context.Context, q find.Query) (investigation.Record, error) {
-	q.Where = l.Name
+	q.Where, q.Names = l.Name, l.Names
 	return find.One(ctx, l, q)
 }

@@ -19,10 +19,14 @@ type Options struct {
 	Table      string   // the DynamoDB table of the ledger; empty means the ledger in the data folder
 	Endpoint   string   // URL of the S3 service with the bucket; empty means AWS
 	Stack      string   // a deployed stack, whose bucket, ledger and keys are meant; excludes the others
-	TenantID   string   // of the stack's tenant; set by Resolve
+	TenantID   string   // find only packages of this tenant; empty means any
+	Registry   string   // the DynamoDB table of the stack's registry of tenants; set by Resolve
+
+	own string // the tenant of the stack's parameters; set by Resolve
 }
 
-// Resolve looks up what the stack's bucket and ledger are called, if a stack is named.
+// Resolve looks up what the stack's bucket and tables are called, if a stack is named. A stack without a registry has
+// one tenant, which is then the only one to find packages of, unless another one is named.
 func (o *Options) Resolve(ctx context.Context) error {
 	if o.Stack == "" {
 		return nil
@@ -31,8 +35,16 @@ func (o *Options) Resolve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.From, o.Table, o.TenantID = Scheme+s.Outputs[stack.OutputBucket], s.Outputs[stack.OutputLedger], s.TenantID()
+	o.take(s)
 	return nil
+}
+
+func (o *Options) take(s *stack.Stack) {
+	o.From, o.Table, o.Registry = Scheme+s.Outputs[stack.OutputBucket], s.Outputs[stack.OutputLedger], s.Outputs[stack.OutputTenants]
+	o.own = s.TenantID()
+	if o.TenantID == "" && o.Registry == "" {
+		o.TenantID = o.own
+	}
 }
 
 // InS3 reports whether From is the URL of a bucket.

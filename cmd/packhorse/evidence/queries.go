@@ -21,6 +21,8 @@ type queries interface {
 	Open(ctx context.Context, tenantID string) ([]investigation.Record, error)
 	// Counts counts the records, and the outcomes announced since then.
 	Counts(ctx context.Context, tenantID string, since time.Time) (investigation.Counts, error)
+	// Tenants returns the ids of all tenants, in order.
+	Tenants(ctx context.Context) ([]string, error)
 	// Values returns values that begin with a text, for completing it.
 	Values(ctx context.Context, b investigation.Beginning) ([]investigation.Value, error)
 }

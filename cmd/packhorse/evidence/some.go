@@ -12,12 +12,16 @@ import (
 // name only a file of the archive.
 func (e *Evidence) Some(ctx context.Context, q find.Query) ([]investigation.Record, error) {
 	if e.ledger != nil {
-		q.Where = e.ledger.Name
+		q.Where, q.Names = e.ledger.Name, e.ledger.Names
 		return find.Some(ctx, e.ledger, q)
 	}
 	key, ok := e.file(q.Text)
 	if !ok {
 		return nil, &NoSuchKeyError{q.Text}
+	}
+	err := CheckTenant(key, q.TenantID)
+	if err != nil {
+		return nil, err
 	}
 	rec, err := (&Archive{open: e.archive, started: e.started}).Record(ctx, key)
 	if err != nil {

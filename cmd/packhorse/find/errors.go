@@ -24,16 +24,28 @@ type AmbiguousError struct {
 	More       int                    // how many more there are
 
 	command string
-	newest  bool // --newest is of use
+	newest  bool     // --newest is of use
+	tenants []string // what the candidates' tenants are called; empty if it is one tenant
 }
 
-func (q Query) ambiguous(found matches) error {
+func (q Query) ambiguous(ctx context.Context, found matches) error {
 	shown := found.records[:min(candidatesMax, len(found.records))]
 	ids := ShortIDs(found.records)[:len(shown)]
-	return &AmbiguousError{
+	several := SeveralTenants(found.records)
+	e := &AmbiguousError{
 		Text: q.Text, Candidates: shown, IDs: ids, More: len(found.records) - len(shown),
-		command: q.Command, newest: !found.byID,
+		command: q.Command, newest: !found.byID && !several,
 	}
+	if several {
+		var names map[string]string
+		if q.Names != nil {
+			names = q.Names(ctx)
+		}
+		for _, rec := range shown {
+			e.tenants = append(e.tenants, TenantLabel(names, rec.TenantID))
+		}
+	}
+	return e
 }
 
 // Error lists the candidates, one a line. It is safe for a terminal.
@@ -42,8 +54,12 @@ func (e *AmbiguousError) Error() string {
 	fmt.Fprintf(&text, "%q names %d packages:\n", console.Clean(e.Text), len(e.Candidates)+e.More)
 	var g console.Grid
 	for i, rec := range e.Candidates {
-		g.Row("  "+e.IDs[i], rec.CreatedAt.UTC().Format(console.Minute), console.Host(rec.Action),
-			console.Clean(cmp.Or(rec.CaseID, "–")), console.Outcome(rec))
+		cells := []string{"  " + e.IDs[i]}
+		if len(e.tenants) > 0 {
+			cells = append(cells, e.tenants[i])
+		}
+		g.Row(append(cells, rec.CreatedAt.UTC().Format(console.Minute), console.Host(rec.Action),
+			console.Clean(cmp.Or(rec.CaseID, "–")), console.Outcome(rec))...)
 	}
 	_, _ = g.WriteTo(&text) // a strings.Builder does not fail
 	if e.More > 0 {
@@ -62,8 +78,11 @@ func (e *AmbiguousError) Advice() string {
 	if e.command == "" {
 		advice = "pass the id, such as " + name
 	}
-	if e.newest {
+	switch {
+	case e.newest:
 		advice += ", or add --newest for the newest of them"
+	case len(e.tenants) > 0:
+		advice += ", or say whose it is with --tenant"
 	}
 	return advice
 }

@@ -28,8 +28,14 @@ type Ledger interface {
 type Query struct {
 	Text     string
 	TenantID string // empty means any tenant
-	Newest   bool   // of several packages of a host or case, One returns the newest that has an object
+
+	// Newest makes One return the newest of several packages of a host or case that has an object, if all are of one
+	// tenant: of several customers' hosts of a name, nobody can tell which one is meant.
+	Newest bool
 	Where    string // display name of the ledger, for errors
+	// Names returns what tenants are called, by id. It is asked only if several tenants have what the text names; nil
+	// means that nobody knows.
+	Names func(ctx context.Context) map[string]string
 	// Command is the command line before the text, such as "packhorse show". Advice repeats it with an id
 	// that is not ambiguous.
 	Command string
@@ -51,10 +57,10 @@ func One(ctx context.Context, ledger Ledger, q Query) (investigation.Record, err
 	if len(found.records) == 1 {
 		return found.records[0], nil
 	}
-	if q.Newest && !found.byID {
+	if q.Newest && !found.byID && !SeveralTenants(found.records) {
 		return newest(found.records), nil
 	}
-	return investigation.Record{}, q.ambiguous(found)
+	return investigation.Record{}, q.ambiguous(ctx, found)
 }
 
 // Some returns all packages of the host or case that the text names, or the one package that it names in
@@ -62,7 +68,7 @@ func One(ctx context.Context, ledger Ledger, q Query) (investigation.Record, err
 func Some(ctx context.Context, ledger Ledger, q Query) ([]investigation.Record, error) {
 	found, err := search(ctx, ledger, q)
 	if err == nil && found.byID && len(found.records) > 1 {
-		err = q.ambiguous(found)
+		err = q.ambiguous(ctx, found)
 	}
 	if err != nil {
 		return nil, err

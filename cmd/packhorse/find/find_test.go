@@ -179,6 +179,29 @@ func TestSome(t *testing.T) {
 	}
 }
 
+// TestSeveralCustomers: what two tenants have is never picked silently, not even with --newest.
+func TestSeveralCustomers(t *testing.T) {
+	t.Parallel()
+	all := ledger{records: []investigation.Record{
+		rec(tenantA, id1, "fin-ws-17.contoso.com", "INC-4711", 1), rec(tenantB, id3, "fin-ws-17.fabrikam.com", "INC-4711", 2),
+	}}
+	q := find.Query{Text: "INC-4711", Command: "packhorse get", Newest: true, Names: func(context.Context) map[string]string {
+		return map[string]string{tenantB: "Fab\x1b[2Jrikam"}
+	}}
+	_, err := find.One(t.Context(), all, q)
+	ambiguous, ok := errors.AsType[*find.AmbiguousError](err)
+	want := `"INC-4711" names 2 packages:
+  deadbeef  Fab [2Jrikam  2026-11-25 06:43  fin-ws-17.fabrikam.com  INC-4711  archived
+  3f2a81c0  7f1c2a44      2026-11-25 06:42  fin-ws-17.contoso.com   INC-4711  archived`
+	if !ok || err.Error() != want || ambiguous.Advice() != "packhorse get deadbeef, or say whose it is with --tenant" {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	q.TenantID = tenantA
+	if got, err := find.One(t.Context(), all, q); err != nil || got.ActionID != id1 {
+		t.Errorf("of one tenant: %q, %v", got.ActionID, err)
+	}
+}
+
 func TestNotFound(t *testing.T) {
 	t.Parallel()
 	all := ledger{records: records()}
@@ -235,7 +258,7 @@ func TestShortIDs(t *testing.T) {
 	}
 	_, err := find.One(t.Context(), ledger{records: all}, find.Query{Text: id1, Command: "packhorse get"})
 	ambiguous, _ := errors.AsType[*find.AmbiguousError](err)
-	if ambiguous == nil || ambiguous.Advice() != "packhorse get "+all[4].Receipt.Key {
+	if ambiguous == nil || ambiguous.Advice() != "packhorse get "+all[4].Receipt.Key+", or say whose it is with --tenant" {
 		t.Errorf("one action of two tenants: %v", err)
 	}
 	if got := find.ShortIDs(nil); len(got) != 0 {

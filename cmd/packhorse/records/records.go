@@ -92,12 +92,12 @@ func NewestPair(records []investigation.Record) ([]investigation.Record, error) 
 	for _, rec := range records {
 		if rec.Receipt.Key != "" {
 			archived = append(archived, rec)
-			machines[rec.MachineID] = true
+			machines[rec.TenantID+" "+rec.MachineID] = true
 		}
 	}
 	switch {
 	case len(machines) > 1:
-		return nil, fmt.Errorf("%w: %d hosts have that name: pass the machine id instead", ErrNoPair, len(machines))
+		return nil, fmt.Errorf("%w: %d hosts have that name: pass the machine id instead, or say whose it is with --tenant", ErrNoPair, len(machines))
 	case len(archived) < 2:
 		return nil, fmt.Errorf("%w: the ledger has %d archived for this host, and two are needed", ErrNoPair,
 			len(archived))

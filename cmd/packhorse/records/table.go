@@ -19,6 +19,8 @@ type Layout struct {
 	Width int  // columns of the terminal; 0 means no limit, and nothing is shortened
 	Wide  bool // whole ids, keys and hashes, whatever the width
 	Now   time.Time
+
+	Tenants map[string]string // what tenants are called, by id
 }
 
 const (
@@ -69,19 +71,20 @@ func (l Layout) normal(out io.Writer, records []investigation.Record) error {
 		head = append(head, "NOTE")
 	}
 	g := console.Grid{Width: l.Width, Shrink: []int{2, 3, 4, 7}}
-	several := severalTenants(records)
+	several := find.SeveralTenants(records)
 	if several {
 		head = append(head[:1:1], append([]string{"TENANT"}, head[1:]...)...)
 		for i := range g.Shrink {
 			g.Shrink[i]++
 		}
+		g.Shrink = append(g.Shrink, 1)
 	}
 	g.Row(head...)
 	ids := find.ShortIDs(records)
 	for i, rec := range records {
 		cells := []string{created(rec)}
 		if several {
-			cells = append(cells, rec.TenantID[:min(tenantMax, len(rec.TenantID))])
+			cells = append(cells, find.TenantLabel(l.Tenants, rec.TenantID))
 		}
 		host, person := l.names(rec)
 		cells = append(cells, ids[i], host, person, clean(rec.CaseID), StateWord(rec), size(rec))
@@ -98,9 +101,6 @@ func (l Layout) normal(out io.Writer, records []investigation.Record) error {
 	return err
 }
 
-// tenantMax is how much of a tenant's id is shown.
-const tenantMax = 8
-
 // names returns the host and the requestor, as long as the width allows.
 func (l Layout) names(rec investigation.Record) (host, person string) {
 	host = console.Host(rec.Action)
@@ -112,15 +112,6 @@ func (l Layout) names(rec investigation.Record) (host, person string) {
 	}
 	person, _, _ = strings.Cut(rec.Requestor, "@")
 	return host, clean(person)
-}
-
-func severalTenants(records []investigation.Record) bool {
-	for _, rec := range records {
-		if rec.TenantID != records[0].TenantID {
-			return true
-		}
-	}
-	return false
 }
 
 func (l Layout) wide(out io.Writer, records []investigation.Record) error {

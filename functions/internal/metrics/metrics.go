@@ -30,9 +30,13 @@ const (
 	PackagesSeen         Name = "PackagesSeen"         // actions that were new to the ledger
 	PackagesReady        Name = "PackagesReady"        // actions that became ready
 	PackagesNotCollected Name = "PackagesNotCollected" // actions that ended without a package
-	SweepSeconds         Name = "SweepSeconds"         // a tick's longest sweep of the tenant
+	SweepSeconds         Name = "SweepSeconds"         // a tick's longest sweep of a tenant
 	SweepsCompleted      Name = "SweepsCompleted"      // sweeps that saw the whole listing and recorded it
 	OldestReadySeconds   Name = "OldestReadySeconds"   // how long the oldest ready package has waited
+
+	StalestSweepSeconds   Name = "StalestSweepSeconds"   // since the last sweep of the tenant that waits the longest
+	TenantsFailing        Name = "TenantsFailing"        // tenants with a failure in a tick
+	TenantsWithoutConsent Name = "TenantsWithoutConsent" // of which, because they have not consented to the app
 
 	CredentialExpiresDays Name = "CredentialExpiresDays" //nolint:gosec // a name; the days left, if they are few
 
@@ -53,6 +57,7 @@ const (
 var Units = map[Name]string{
 	PackagesSeen: "Count", PackagesReady: "Count", PackagesNotCollected: "Count",
 	SweepSeconds: "Seconds", SweepsCompleted: "Count", OldestReadySeconds: "Seconds",
+	StalestSweepSeconds: "Seconds", TenantsFailing: "Count", TenantsWithoutConsent: "Count",
 	PackagesArchived: "Count", ArchivedBytes: "Bytes", ReadyToArchivedSeconds: "Seconds",
 	FetchesPostponed: "Count", FetchesBlocked: "Count", Strangers: "Count",
 	BudgetLeased: "Count", BudgetDenied: "Count", BudgetCooldowns: "Count",
@@ -83,6 +88,9 @@ const (
 	expiresDaysMin = 1.0 / 1440
 )
 
+// stalestSecondsMin is what the age of a sweep stays below while all is well: twice the longest pause between sweeps.
+const stalestSecondsMin = 120
+
 // Poll writes the metrics of a tick. The credential that was accepted last expires at that time, which is zero
 // if it is unknown or never comes.
 func (m *Meter) Poll(answer poll.Answer, expires time.Time) {
@@ -95,6 +103,11 @@ func (m *Meter) Poll(answer poll.Answer, expires time.Time) {
 	m.add(SweepSeconds, answer.LongestSweepSeconds)
 	m.add(SweepsCompleted, float64(answer.Completed))
 	m.add(OldestReadySeconds, float64(answer.OldestReadySeconds))
+	m.add(TenantsFailing, float64(answer.Failing))
+	m.add(TenantsWithoutConsent, float64(answer.WithoutConsent))
+	if answer.StalestSeconds > stalestSecondsMin {
+		m.add(StalestSweepSeconds, float64(answer.StalestSeconds))
+	}
 	m.write()
 }
 

@@ -1,5 +1,5 @@
-// Package wiring builds what both functions share: their clients of AWS and of Defender. Nothing is sent
-// before the first invocation.
+// Package wiring builds what both functions share: the clients of AWS, which serve all tenants, and the client of
+// each tenant's Defender. Nothing is sent before the first invocation.
 package wiring
 
 import (
@@ -20,48 +20,64 @@ import (
 	"packhorse/internal/ledger"
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/ratelimit/dynamocounter"
+	"packhorse/internal/registry"
+	"packhorse/internal/roster"
 	"packhorse/internal/settings"
 )
 
-// Parts are what a function is made of.
+// Parts are what a function works with for all its tenants.
 type Parts struct {
-	AWS      aws.Config
-	App      *defender.App
-	Defender defender.Client
-	Ledger   *ledger.Ledger
-	Bus      *eventbus.Bus
-	Meter    *metrics.Meter
+	AWS    aws.Config
+	Roster *roster.Roster
+	Ledger *ledger.Ledger
+	Bus    *eventbus.Bus
+	Meter  *metrics.Meter
+
+	counters defender.Counters
+	logger   *slog.Logger
 }
 
-// Build builds the parts.
-func Build(s settings.Settings, logger *slog.Logger) (Parts, error) {
+// Build builds the parts. s are the function's settings, and base is what its tenants share.
+func Build(s settings.Settings, base settings.Base, logger *slog.Logger) (Parts, error) {
 	cfg, err := awsConfig()
 	if err != nil {
 		return Parts{}, err
 	}
 	db := dynamodb.NewFromConfig(cfg)
+	var tenants roster.Registry
+	if s.TenantsTable != "" {
+		tenants = registry.New(db, s.TenantsTable)
+	}
+	members, err := roster.New(base, tenants, time.Now)
+	if err != nil {
+		return Parts{}, err
+	}
 	meter := metrics.New(os.Stdout, lambdacontext.FunctionName, time.Now)
+	return Parts{
+		AWS: cfg, Roster: members, Ledger: ledger.New(db, s.LedgerTable),
+		Bus: eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBus), Meter: meter,
+		counters: defender.Counters{
+			Links: meter.Counter(dynamocounter.New(db, s.BudgetTable, time.Now)),
+			// Only the poll function lists. Its environment counts in memory, because a shared counter
+			// would cost writes while nothing happens.
+			Lists: meter.Counter(ratelimit.NewMemory()),
+		},
+		logger: logger,
+	}, nil
+}
+
+// Defender returns a tenant's app and its client.
+func (p Parts) Defender(s settings.Settings) (*defender.App, defender.Client, error) {
 	roots, err := s.RootCAs()
 	if err != nil {
-		return Parts{}, err
+		return nil, defender.Client{}, err
 	}
 	credential := defender.NewCredential(defender.Identity{
-		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), AWS: cfg,
+		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), AWS: p.AWS,
 	}, time.Now)
 	app := defender.NewApp(tenantOf(s, credential), defender.Transport(roots), time.Now)
-	client, err := app.Client(defender.Counters{
-		Links: meter.Counter(dynamocounter.New(db, s.BudgetTable, time.Now)),
-		// Only the poll function lists. Its environment counts in memory, because a shared counter
-		// would cost writes while nothing happens.
-		Lists: meter.Counter(ratelimit.NewMemory()),
-	}, rand.Text, logger)
-	if err != nil {
-		return Parts{}, err
-	}
-	return Parts{
-		AWS: cfg, App: app, Defender: client, Ledger: ledger.New(db, s.LedgerTable),
-		Bus: eventbus.New(eventbridge.NewFromConfig(cfg), s.EventBus), Meter: meter,
-	}, nil
+	client, err := app.Client(p.counters, rand.Text, p.logger.With(slog.String("tenantId", s.TenantID)))
+	return app, client, err
 }
 
 // tenantOf returns the tenant of the settings.

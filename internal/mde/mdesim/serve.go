@@ -25,13 +25,14 @@ const (
 	certificateLifetime = 30 * 24 * time.Hour
 )
 
-// Server serves a Simulator over TLS, with its own certificate authority. It MUST be closed.
+// Server serves a Simulator over TLS, with its own certificate authority. More tenants may join it. It MUST be closed.
 type Server struct {
-	*Simulator
+	*Simulator          // the first tenant
 	APIURL       string // https://host:port of the API and the token endpoint
 	DownloadHost string // host:port
 	CAPEM        []byte // the root certificate that clients must trust
 
+	site    *site
 	servers []*http.Server
 }
 
@@ -57,10 +58,11 @@ func Start(ctx context.Context, config Config, now func() time.Time, apiAddress,
 	config.DownloadOrigin = "https://" + downloads.Addr().String()
 	s := &Server{
 		Simulator: New(config, now), APIURL: config.APIOrigin,
-		DownloadHost: downloads.Addr().String(), CAPEM: authority.pem,
+		DownloadHost: downloads.Addr().String(), CAPEM: authority.pem, site: &site{},
 	}
+	s.site.add(s.Simulator)
 	for listener, handler := range map[net.Listener]http.Handler{
-		api: s.API(), downloads: s.Downloads(),
+		api: http.HandlerFunc(s.site.serveAPI), downloads: http.HandlerFunc(s.site.serveDownload),
 	} {
 		certificate, err := authority.issue(listener.Addr(), now())
 		if err != nil {
