@@ -11,6 +11,7 @@
 package poll
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,8 @@ type Poller struct {
 	now        func() time.Time
 	logger     *slog.Logger
 
+	concludeAtOnce int
+
 	health    health
 	memory    memory
 	follow    follow
@@ -71,7 +74,7 @@ type Poller struct {
 	quietUntil time.Time // nothing becomes due before this, unless a sweep shows a change
 }
 
-// Config is what a [Poller] works with. Every field is required.
+// Config is what a [Poller] works with. Every field is required, except where it says so.
 type Config struct {
 	Defender Defender
 	Ledger   Ledger
@@ -89,6 +92,9 @@ type Config struct {
 
 	// Heartbeat is how often an unchanged health is stored again.
 	Heartbeat time.Duration
+	// ConcludeAtOnce is how many actions are concluded at a time; 0 stands for ten, which suits a ledger whose
+	// writers contend.
+	ConcludeAtOnce int
 
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -99,8 +105,9 @@ func New(c Config) *Poller {
 	return &Poller{
 		defender: c.Defender, ledger: c.Ledger, healths: c.Health, bus: c.Bus, budget: c.Budget, tenantID: c.TenantID,
 		cases: c.Cases, lookback: c.Lookback, sweepEvery: c.SweepEvery, heartbeat: c.Heartbeat, now: c.Now,
-		logger: c.Logger.With(slog.String("tenantId", c.TenantID)),
-		memory: newMemory(), follow: newFollow(), odd: map[string]bool{}, handed: handovers{},
+		logger:         c.Logger.With(slog.String("tenantId", c.TenantID)),
+		concludeAtOnce: cmp.Or(c.ConcludeAtOnce, concludedAtOnce),
+		memory:         newMemory(), follow: newFollow(), odd: map[string]bool{}, handed: handovers{},
 	}
 }
 

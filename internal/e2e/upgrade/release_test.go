@@ -42,7 +42,7 @@ func (w *world) start(environ map[string]string, registry roster.Registry) *rele
 	handler := fetch.NewHandler(tenants, w.logger())
 	return &release{
 		tick: func(ctx context.Context) error {
-			_, err := fleet.Tick(ctx, w.now())
+			_, err := fleet.Tick(ctx, w.now(), poll.Shard{})
 			return err
 		},
 		handle: func(ctx context.Context, e event.Envelope) error {

@@ -86,6 +86,8 @@ type Pipeline struct {
 
 	bad    map[string]bool // errors about malformed records that were logged
 	failed int             // steps, since the last sweep that succeeded
+
+	stoodUntil time.Time // the standing is not reported again before
 }
 
 // New connects both use cases to each other and to the reporter.
@@ -123,6 +125,8 @@ func New(c Config) *Pipeline {
 			Heartbeat:  c.Heartbeat,
 			Now:        c.Now,
 			Logger:     c.Logger,
+
+			ConcludeAtOnce: concludeAtOnce,
 		}),
 		budget: c.Budget, open: c.Ledger, tenantID: c.TenantID, simulated: c.Simulated,
 		mendable: c.Mendable, share: c.Share, failing: c.Failing, level: slog.LevelWarn,
@@ -258,6 +262,9 @@ func (p *Pipeline) step(ctx context.Context, untilIdle bool) (next time.Time, id
 		if untilIdle && p.failed == stepsFailedMax {
 			return time.Time{}, false, fmt.Errorf("%d steps in a row failed: %w", p.failed, err)
 		}
+	}
+	if p.now().Before(p.stoodUntil) {
+		return earlier(next, p.stoodUntil), false, nil
 	}
 	open, listErr, err := p.reportStanding(ctx)
 	switch {

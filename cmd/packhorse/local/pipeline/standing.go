@@ -44,6 +44,23 @@ func (p *Pipeline) reportQueue(open []investigation.Record, freeAt []time.Time) 
 	p.reporter.Queue(p.tenantID, queued, later(lastAt, due))
 }
 
+const (
+	// standingFree is how many open records are read in every step.
+	standingFree = 500
+
+	// standingPace is how many open records are read in a second if there are more: tens of thousands that ended
+	// without a package would be read again after each few that are concluded.
+	standingPace = 4_000
+)
+
+// standingPause returns for how long the standing is good enough.
+func standingPause(open int) time.Duration {
+	if open <= standingFree {
+		return 0
+	}
+	return time.Duration(open) * time.Second / standingPace
+}
+
 // reportStanding reports the budget and the queue. It returns the records that are not done and, as listErr, why
 // some or all of them are missing: the steps meet the same failure, and know what to do about it.
 func (p *Pipeline) reportStanding(ctx context.Context) (open []investigation.Record, listErr, err error) {
@@ -57,6 +74,7 @@ func (p *Pipeline) reportStanding(ctx context.Context) (open []investigation.Rec
 	}
 	if listErr == nil || errors.Is(listErr, investigation.ErrBadRecord) {
 		p.reportQueue(open, freeAt)
+		p.stoodUntil = p.now().Add(standingPause(len(open)))
 	}
 	return open, listErr, nil
 }

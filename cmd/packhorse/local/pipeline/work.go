@@ -16,6 +16,10 @@ const (
 	// overlap only if a download takes over a minute, and then bandwidth is the bottleneck.
 	fetchesMax = 4
 
+	// concludeAtOnce is how many conclusions wait for the workers. Unlike those of many functions, they do not contend
+	// for the end of the chain.
+	concludeAtOnce = 50
+
 	// concludePatience is how long conclusions may keep failing before a pipeline in until-idle mode gives up:
 	// a lost key or archive does not come back on its own. Each conclusion is retried once a minute.
 	concludePatience = 5 * time.Minute
@@ -70,6 +74,9 @@ func (w *workers) work(ctx context.Context) {
 			w.carry(ctx, j.id)
 		}
 		done()
+		if j.conclude && len(w.bus.work) > concludeAtOnce/2 {
+			continue // a step costs as much as a conclusion, and there is enough to do
+		}
 		select {
 		case w.wake <- struct{}{}:
 		default: // the loop has yet to wake for an earlier job
