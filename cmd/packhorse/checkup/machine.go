@@ -153,7 +153,7 @@ func (m *Machine) origin(tenantID string) doctor.Look[doctor.Origin] {
 		if err != nil {
 			return doctor.Origin{}, err
 		}
-		return doctor.Origin{Simulated: recorded.Simulated, Wanted: tenantID == simulation.TenantID()}, nil
+		return doctor.Origin{Simulated: recorded.Simulated, Wanted: simulation.IsTenant(tenantID)}, nil
 	}
 }
 

@@ -205,21 +205,18 @@ func (s Summary) verdict(out io.Writer) {
 	if j == nil {
 		return
 	}
-	fmt.Fprintf(out, "\nJudge: %s\n", verdictWord(j.Passed))
-	j.facts(out, "")
-}
-
-func verdictWord(passed bool) string {
-	if passed {
-		return "PASS"
+	word := "PASS"
+	if !j.Passed {
+		word = "FAIL"
 	}
-	return "FAIL"
+	fmt.Fprintf(out, "\nJudge: %s\n", word)
+	j.facts(out)
 }
 
-// facts says what a judgement is based on. where says what the limit of calls applies to.
-func (j *Judgement) facts(out io.Writer, where string) {
-	fmt.Fprintf(out, "  getPackageUri   %d calls, at most %d in any 60 s%s (limit %d) and %d a package\n",
-		j.PackageURICalls, j.MostInAnyMinute, where, j.PerMinute, j.MostPerArchived)
+// facts says what a judgement is based on.
+func (j *Judgement) facts(out io.Writer) {
+	fmt.Fprintf(out, "  getPackageUri   %d calls, at most %d in any 60 s (limit %d) and %d a package\n",
+		j.PackageURICalls, j.MostInAnyMinute, j.PerMinute, j.MostPerArchived)
 	fmt.Fprintf(out, "  SHA-256         %d of %d stored files equal what was served\n",
 		j.FilesCompared-j.FilesDifferent, j.FilesCompared)
 	fmt.Fprintf(out, "  links, tokens   %d where they do not belong\n", j.Leaks)

@@ -94,7 +94,7 @@ func actionRows(all []Summary, labels labels, brief bool) *Grid {
 // tenantRows returns a row per tenant with anything to count.
 func tenantRows(all []Summary, labels labels) *Grid {
 	var g Grid
-	g.Row("TENANT", "ARCHIVED", "NOT COLLECTED", "WAITING", "OPEN", "DONE EARLIER", "MANIFESTS")
+	g.Row("TENANT", "ARCHIVED", "NOT COLLECTED", "WAITING", "OPEN", "EARLIER", "MANIFESTS")
 	for _, s := range all {
 		c := s.counts()
 		if c.Archived+c.NotCollected+c.Waiting+c.Open > 0 {
@@ -133,22 +133,22 @@ func evidenceOf(out io.Writer, all []Summary) {
 		return
 	}
 	fmt.Fprint(out, "\nEvidence\n")
-	fmt.Fprintf(out, "  chains    %d, one for each tenant with manifests; run --json writes their last digests\n", chains)
+	fmt.Fprintf(out, "  chains    %d, one a tenant; with --json, run writes the last digest of each\n", chains)
 	e.places(out)
 }
 
-// verdictOf sums the judgements up.
+// verdictOf sums the judgements up. Of the figures that have a limit, it shows the highest of any tenant.
 func verdictOf(out io.Writer, all []Summary, labels labels) {
 	var sum Judgement
-	judged, passed := 0, 0
+	judged, failed := 0, 0
 	for _, s := range all {
 		j := s.Judge
 		if j == nil {
 			continue
 		}
 		judged++
-		if j.Passed {
-			passed++
+		if !j.Passed {
+			failed++
 		}
 		sum.PackageURICalls += j.PackageURICalls
 		sum.MostInAnyMinute = max(sum.MostInAnyMinute, j.MostInAnyMinute)
@@ -164,6 +164,10 @@ func verdictOf(out io.Writer, all []Summary, labels labels) {
 	if judged == 0 {
 		return
 	}
-	fmt.Fprintf(out, "\nJudge: %s in %d of %d tenants\n", verdictWord(passed == judged), passed, judged)
-	sum.facts(out, " in a tenant")
+	if failed > 0 {
+		fmt.Fprintf(out, "\nJudge: FAIL in %d of %d tenants\n", failed, judged)
+	} else {
+		fmt.Fprintf(out, "\nJudge: PASS in all %d tenants\n", judged)
+	}
+	sum.facts(out)
 }

@@ -144,7 +144,7 @@ func (t *Terminal) Observed(rec investigation.Record) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.see(rec, string(rec.State), observed(rec, t.whose(rec)))
+	t.see(rec, string(rec.State), observed(rec, t.name(rec.Action)))
 }
 
 // Fetching starts the package's bar.
@@ -163,11 +163,7 @@ func (t *Terminal) Fetching(rec investigation.Record) {
 
 func (t *Terminal) barOf(a investigation.Action) *packageBar {
 	b := &packageBar{}
-	name := host(a)
-	if whose := t.stands.whose(a.TenantID); whose != "" { // room is scarce
-		name, _, _ = strings.Cut(name, ".")
-		name = whose + name
-	}
+	name := t.name(a)
 	b.bar = t.add(func(s decor.Statistics) string {
 		m := meter{host: name}
 		if d := b.download.Load(); d != nil {
@@ -200,7 +196,7 @@ func (t *Terminal) Download(a investigation.Action, size int64, body io.ReadClos
 func (t *Terminal) Decided(rec investigation.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	word, line := decided(rec, t.whose(rec), t.color)
+	word, line := decided(rec, t.name(rec.Action), t.color)
 	if !t.drop(rec.ID) {
 		t.see(rec, word, line)
 		return
@@ -213,7 +209,7 @@ func (t *Terminal) Postponed(rec investigation.Record, _ error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.drop(rec.ID)
-	t.println(postponed(rec, t.whose(rec), t.color))
+	t.println(postponed(rec, t.name(rec.Action), t.color))
 }
 
 // drop removes the action's bar and what is yet to be shown of it. It reports whether there was a bar: a
@@ -228,8 +224,15 @@ func (t *Terminal) drop(id investigation.ID) bool {
 	return ok
 }
 
-// whose returns what stands before the host of an action, to say which tenant it belongs to.
-func (t *Terminal) whose(rec investigation.Record) string { return t.stands.whose(rec.TenantID) }
+// name names the action's machine. Among several tenants it also says whose it is, and leaves out the domain.
+func (t *Terminal) name(a investigation.Action) string {
+	whose, name := t.stands.whose(a.TenantID), host(a)
+	if whose == "" {
+		return name
+	}
+	name, _, _ = strings.Cut(name, ".")
+	return whose + name
+}
 
 // Budget updates the status line.
 func (t *Terminal) Budget(tenantID string, freeAt []time.Time) {

@@ -100,7 +100,7 @@ func union(a, b []string) []string {
 }
 
 // Simulated reports whether a tenant is the simulated one.
-func Simulated(tenantID string) bool { return tenantID == simulation.TenantID() }
+func Simulated(tenantID string) bool { return simulation.IsTenant(tenantID) }
 
 // wrap adds what was being done to the errors of both.
 func wrap(what string, errs ...error) error {

@@ -18,7 +18,7 @@ import (
 
 const (
 	// lookEvery is how often the registry is read. What changes in it takes effect within a minute.
-	lookEvery = 20 * time.Second
+	lookEvery = 10 * time.Second
 
 	// againAfter is how long a tenant whose work has ended with an error is left alone.
 	againAfter = time.Minute
