@@ -48,7 +48,7 @@ the index.
 Everything is verified while it is copied, and PATH appears only when all of it is on disk. If a
 package does not verify, nothing is exported; --include-failed puts it into the folder mismatch, with
 what was found. If the packages belong to several tenants, nothing is exported unless you name each
-with --tenant. Nothing is ever overwritten.
+with --tenant; each then has folders of its own. Nothing is ever overwritten.
 
 The verdict and exit code are those of packhorse verify (see packhorse verify --help), for the
 packages one by one: the chain of all records is not part of an export. On PARTIAL the export is
@@ -83,7 +83,7 @@ func (o *exportOptions) addAll(cmd *cobra.Command) {
 	flags.StringVar(&o.filter.Case, "case", "", "only packages of this `CASE`")
 	flags.StringVar(&o.since, "since", "", "only packages requested at this `TIME` or later (or an age: 36h, 7d, 2w)")
 	flags.StringVar(&o.until, "until", "", "only packages requested before this `TIME`")
-	flags.StringArrayVar(&o.tenants, "tenant", nil, "only packages of the tenant with this `ID` (repeatable)")
+	flags.StringArrayVar(&o.tenants, "tenant", nil, "only packages of the tenant with this `ID|NAME` (repeatable)")
 	flags.BoolVar(&o.all, "all", false, "everything in the archive")
 	flags.BoolVar(&o.includeFailed, "include-failed", false,
 		"also export packages that do not verify, in the folder mismatch, with what was found")
@@ -154,7 +154,7 @@ func exportOnce(cmd *cobra.Command, o exportOptions, now time.Time, reporter ver
 		return export.Result{}, err
 	}
 	if len(o.tenants) == 0 && o.TenantID != "" {
-		o.tenants = []string{o.TenantID} // of the stack
+		o.tenants = []string{o.TenantID} // of a stack that has one
 	}
 	e, err := evidence.Open(ctx, o.Options)
 	if err != nil {
@@ -162,8 +162,9 @@ func exportOnce(cmd *cobra.Command, o exportOptions, now time.Time, reporter ver
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	some, err := o.pick(ctx, cmd, e)
+	names := e.Names(ctx)
 	if err == nil {
-		err = export.CheckTenants(some, o.tenants)
+		err = export.CheckTenants(some, o.tenants, names)
 	}
 	if err != nil {
 		return export.Result{}, err
@@ -173,7 +174,8 @@ func exportOnce(cmd *cobra.Command, o exportOptions, now time.Time, reporter ver
 	}
 	e.Remember()
 	return export.Run(ctx, take.Source{Verify: e.VerifyThrough, PEM: e.PEM, Require: o.required}, some, export.Options{
-		Path: o.out, At: now, Selected: o.words(), IncludeFailed: o.includeFailed, Disk: take.OS{},
+		Path: o.out, At: now, Selected: o.words(), Tenants: names, IncludeFailed: o.includeFailed,
+		Disk: take.OS{},
 	}, reporter)
 }
 

@@ -15,7 +15,6 @@ import (
 	"packhorse/cmd/packhorse/evidence"
 	"packhorse/cmd/packhorse/local"
 	"packhorse/cmd/packhorse/simulation"
-	"packhorse/internal/investigation"
 	"packhorse/internal/tenant"
 )
 
@@ -91,6 +90,7 @@ func bucketFlags(flags *pflag.FlagSet, o *local.Options) {
 // simulationFlags adds the flags of a simulated tenant.
 func simulationFlags(flags *pflag.FlagSet, o *local.Options) {
 	flags.IntVar(&o.Simulate, "simulate", 0, "fetch from a simulated tenant with `N` actions")
+	flags.IntVar(&o.Tenants, "tenants", 1, "with --simulate, share the actions out among `T` simulated tenants")
 	flags.Uint64Var(&o.Seed, "seed", 0, "random seed for the simulated ids and hosts: the same `N` gives the same ones")
 	flags.Var((*simulation.Sizes)(&o.Sizes), "package-size",
 		"sizes of the simulated packages, used in turn: `SIZE`[,SIZE…], such as 2GiB")
@@ -108,6 +108,10 @@ func completeRun(cmd *cobra.Command, o *local.Options) error {
 		return usage(cmd, errors.New("--package-size requires --simulate"))
 	case o.Simulate == 0 && cmd.Flags().Changed("seed"):
 		return usage(cmd, errors.New("--seed requires --simulate"))
+	case o.Simulate == 0 && cmd.Flags().Changed("tenants"):
+		return usage(cmd, errors.New("--tenants requires --simulate"))
+	case o.Tenants < 1 || o.Tenants > simulation.TenantsMax:
+		return usage(cmd, fmt.Errorf("--tenants must be 1 to %d", simulation.TenantsMax))
 	case o.Endpoint != "" && o.Bucket == "":
 		return usage(cmd, errors.New("--s3-endpoint requires --bucket"))
 	case o.Data != "":
@@ -134,23 +138,29 @@ func run(cmd *cobra.Command, o local.Options, json bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, runtime.Close()) }()
 
-	runErr := runtime.Run(ctx, screen.reporter, screen.logger)
+	runErr := runtime.Run(ctx, screen.reporter)
 	screen.close()
-	if runErr != nil && !errors.Is(runErr, local.ErrStopped) &&
-		!errors.Is(runErr, investigation.ErrBadRecord) { // every other action is done
+	if !local.Finished(runErr) {
 		return runErr
 	}
-
-	result, err := runtime.Result(context.WithoutCancel(ctx), startedAt) // an interrupted run also shows its summary
+	results, err := runtime.Results(context.WithoutCancel(ctx), startedAt) // an interrupted run also shows its summary
 	if err != nil {
 		return errors.Join(runErr, err)
 	}
-	err = screen.show(summaryOf(result, o, startedAt))
+	var summaries []console.Summary
+	broken := error(nil)
+	for _, r := range results {
+		summaries = append(summaries, summaryOf(r, o, startedAt))
+		if r.Judgement != nil && !r.Judgement.Passed {
+			broken = errJudge
+		}
+	}
+	err = screen.show(summaries)
 	if err != nil {
 		return errors.Join(runErr, err)
 	}
-	if result.Judgement != nil && !result.Judgement.Passed {
-		return errors.Join(runErr, errJudge)
+	if broken != nil {
+		return errors.Join(runErr, broken)
 	}
 	return runErr
 }
@@ -159,6 +169,7 @@ var errJudge = errors.New("the run broke a rule of the simulator: see the judge'
 
 func summaryOf(r local.Result, o local.Options, startedAt time.Time) console.Summary {
 	return console.Summary{
+		TenantID: r.TenantID, Name: r.Name,
 		Records: r.Records, Earlier: r.Earlier, StartedAt: startedAt, EndedAt: time.Now(), Locate: r.Locate,
 		Evidence: console.Evidence{
 			Sequence: r.Head.Sequence, Digest: r.Head.Digest, KeyID: r.KeyID, Check: "packhorse verify" + where(o),

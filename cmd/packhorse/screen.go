@@ -18,8 +18,8 @@ import (
 type runScreen struct {
 	reporter local.Reporter
 	logger   *slog.Logger
-	close    func() // may be called more than once
-	show     func(console.Summary) error
+	close    func()                        // may be called more than once
+	show     func([]console.Summary) error // one for each tenant
 }
 
 // openRunScreen chooses how a run is shown: as JSON lines on standard output, or as progress bars on
@@ -27,13 +27,13 @@ type runScreen struct {
 // only the table is shown.
 func openRunScreen(cmd *cobra.Command, environ []string, json bool) runScreen {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	table := func(s console.Summary) error { return s.Table(stdout, widthOf(stdout)) }
+	table := func(all []console.Summary) error { return console.Tables(stdout, widthOf(stdout), all) }
 	color, redraws := terminalIn(environ)
 	logger := newLogger(cmd, stderr)
 	switch terminal := terminalOf(stderr); {
 	case json:
 		lines := console.NewJSON(stdout, time.Now)
-		return runScreen{lines, logger, func() {}, lines.Summary}
+		return runScreen{lines, logger, func() {}, lines.Summaries}
 	case isQuiet(cmd):
 		return runScreen{console.NewLines(io.Discard, time.Now), logger, func() {}, table}
 	case terminal != nil && redraws:

@@ -40,16 +40,21 @@ done in the last 24 hours, and what only a person can mend, with advice. It read
 budget of the data directory, or of a deployed stack. It contacts neither Defender nor the archive, and
 spends no budget.
 
+Of many tenants it shows those that need a person, then those with work. A tenant is idle if nothing is
+queued, being fetched or recorded; hosts that are waited for show with --tenant, which shows one tenant in
+full. --json has all of every tenant, which reads every record of each.
+
 Times to come are estimates: they assume that every call of the budget is used as soon as it frees, that
 fetches succeed, and that nothing more urgent arrives.
 
 With --watch, status is shown anew every 2 seconds until you press q or Ctrl-C. A stack is read every
-30 seconds, because each reading scans the whole ledger table.
+30 seconds, because each reading costs money.
 
 The exit code is 0 even if something is wrong; --json has it in problems.`,
 		Example: `  packhorse status                               of the data directory
   packhorse status --watch
   packhorse status --stack packhorse             of a deployed stack
+  packhorse status --tenant Contoso              one of several tenants, in full
   packhorse status --json | jq '.tenants[].problems[].what'`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -117,7 +122,7 @@ func showStatus(cmd *cobra.Command, o statusOptions) (err error) {
 		return watchStatus(cmd, d, o)
 	}
 	now := time.Now()
-	tenants, err := d.Read(cmd.Context(), now)
+	tenants, err := d.Read(cmd.Context(), now, o.json)
 	if err != nil {
 		return err
 	}
@@ -125,13 +130,13 @@ func showStatus(cmd *cobra.Command, o statusOptions) (err error) {
 }
 
 // write writes one status.
-func (o *statusOptions) write(out io.Writer, tenants []status.Tenant, now time.Time, width int) error {
+func (o *statusOptions) write(out io.Writer, tenants status.Overview, now time.Time, width int) error {
 	if o.json {
-		simulated := len(tenants) > 0
-		for _, t := range tenants {
+		simulated := len(tenants.Tenants) > 0
+		for _, t := range tenants.Tenants {
 			simulated = simulated && desk.Simulated(t.TenantID)
 		}
-		return overview.JSON(out, tenants, simulated, now)
+		return overview.JSON(out, tenants.Tenants, simulated, now)
 	}
 	return overview.Table(out, tenants, now, width)
 }
@@ -159,7 +164,7 @@ func watchStatus(cmd *cobra.Command, d *desk.Desk, o statusOptions) error {
 	}
 	for first := true; ; first = false {
 		now := time.Now()
-		tenants, err := d.Read(cmd.Context(), now)
+		tenants, err := d.Read(cmd.Context(), now, o.json)
 		if cmd.Context().Err() != nil {
 			return nil
 		}
@@ -186,7 +191,7 @@ func watchStatus(cmd *cobra.Command, d *desk.Desk, o statusOptions) error {
 
 // watchTerminal redraws the status on a terminal.
 func watchTerminal(ctx context.Context, terminal *os.File, d *desk.Desk, o statusOptions) (err error) {
-	tenants, err := d.Read(ctx, time.Now())
+	tenants, err := d.Read(ctx, time.Now(), false)
 	if err != nil {
 		return err
 	}
@@ -227,7 +232,7 @@ func watchTerminal(ctx context.Context, terminal *os.File, d *desk.Desk, o statu
 type watching struct {
 	desk    *desk.Desk
 	options statusOptions
-	tenants []status.Tenant
+	tenants status.Overview
 	readAt  time.Time // when they were read
 	tried   time.Time
 	failed  error // why they could not be read since
@@ -243,7 +248,7 @@ func (w *watching) read(ctx context.Context, now time.Time) {
 		return
 	}
 	w.tried = now
-	tenants, err := w.desk.Read(ctx, now)
+	tenants, err := w.desk.Read(ctx, now, false)
 	w.failed = err
 	if err == nil {
 		w.tenants, w.readAt = tenants, now

@@ -166,7 +166,7 @@ func TestBadSettings(t *testing.T) {
 		environ []string
 		wrong   []string
 	}{
-		"none": {nil, []string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID", "DEFENDER_CLIENT_SECRET"}},
+		"none": {nil, []string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID", "DEFENDER_CLIENT_SECRET", "advice:"}},
 		"many": {
 			[]string{"DEFENDER_TENANT_ID=contoso", "DEFENDER_CLIENT_ID=" + secret,
 				"DEFENDER_CLIENT_SECRET=" + secret + " ", "DEFENDER_CLOUD=moon",

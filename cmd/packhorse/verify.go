@@ -51,20 +51,13 @@ Verdicts and exit codes:
   packhorse verify --from /mnt/copy --pub key.pem --require signature,object,chain
   packhorse verify --json | jq 'select(.event == "mismatch")'`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && (len(args) > 0 || o.TenantID != "") {
 				return usage(cmd, errors.New("--all and PACKAGE or --tenant are mutually exclusive"))
 			}
-			o.TenantID, err = tenantFlag(cmd, o.TenantID)
-			if err == nil {
-				err = o.check(cmd)
-			}
+			scope, err := o.scope(cmd, args)
 			if err != nil {
 				return err
-			}
-			var scope verify.Scope
-			if len(args) == 0 {
-				scope.TenantID = o.TenantID
 			}
 			return verifyEvidence(cmd, o, scope, args, openVerifyScreen(cmd, environ, json))
 		},
@@ -75,6 +68,18 @@ Verdicts and exit codes:
 	cmd.Flags().BoolVar(&json, "json", false, "write one JSON object per line to standard output")
 	completeFor(cmd)
 	return cmd
+}
+
+// scope checks the flags, and returns what to verify: everything, a tenant, or the package that will be found.
+func (f *evidenceFlags) scope(cmd *cobra.Command, args []string) (scope verify.Scope, err error) {
+	f.TenantID, err = tenantFlag(cmd, f.TenantID)
+	if err == nil {
+		err = f.check(cmd)
+	}
+	if len(args) == 0 {
+		scope.TenantID = f.TenantID
+	}
+	return scope, err
 }
 
 // verifyEvidence runs `packhorse verify`.

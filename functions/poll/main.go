@@ -27,7 +27,7 @@ func main() {
 	lambda.Start(tick)
 }
 
-func build(logger *slog.Logger) (func(context.Context) (poll.Answer, error), error) {
+func build(logger *slog.Logger) (func(context.Context, poll.Shard) (poll.Answer, error), error) {
 	environ := settings.Map(os.Environ())
 	s, err := settings.ParsePoll(environ)
 	if err != nil {
@@ -41,8 +41,8 @@ func build(logger *slog.Logger) (func(context.Context) (poll.Answer, error), err
 	handler := poll.NewHandler(poll.NewFleet(poll.FleetConfig{
 		Members: served.members, Now: time.Now, Logger: logger,
 	}), time.Now, logger)
-	return func(ctx context.Context) (poll.Answer, error) {
-		answer, err := handler.Handle(ctx)
+	return func(ctx context.Context, shard poll.Shard) (poll.Answer, error) {
+		answer, err := handler.Handle(ctx, shard)
 		parts.Meter.Poll(answer, served.expires())
 		return answer, err
 	}, nil

@@ -52,6 +52,10 @@ type Finding struct {
 type Result struct {
 	Check
 	Finding
+
+	// Tenant is the id of the tenant that was looked at, and TenantName what people call it. They are empty if the result
+	// is not of one tenant of many.
+	Tenant, TenantName string
 }
 
 // commandForm finds the command at the end of an advice: after a colon, one of the programs that advice uses.
@@ -107,7 +111,7 @@ func Run(ctx context.Context, checks []Check, told func(Result)) []Result {
 			if waited {
 				finding = check.look(ctx)
 			}
-			results[i] = Result{check, finding}
+			results[i] = Result{Check: check, Finding: finding}
 			mu.Lock()
 			defer mu.Unlock()
 			told(results[i])

@@ -25,6 +25,8 @@ const (
 	nameDatabase   = "data.database"
 	nameKey        = "signing.key"
 	nameArchive    = "archive"
+	nameSweeps     = "sweeps"
+	namePackages   = "packages"
 )
 
 const (
@@ -40,11 +42,11 @@ const (
 func Machine(p MachinePorts) []Check {
 	return slices.Concat(p.folderChecks(), p.keyChecks(), p.archiveChecks(), []Check{
 		{
-			Name: "sweeps", Area: areaWork, After: []string{nameSettings, nameList, nameDatabase},
+			Name: nameSweeps, Area: areaWork, After: []string{nameSettings, nameList, nameDatabase},
 			Looks: "when the tenant was last swept successfully, and whether a process works in the folder", Run: p.sweeps,
 		},
 		{
-			Name: "packages", Area: areaWork, After: []string{nameSettings, nameDatabase},
+			Name: namePackages, Area: areaWork, After: []string{nameSettings, nameDatabase},
 			Looks: "whether a package waits for a person", Run: seeing(p.Work, "", p.judgeStuck),
 		},
 	})

@@ -29,6 +29,9 @@ var credentialNames = []string{
 
 // credentialChecks are those of the kind of credential that the stack has.
 func credentialChecks(p StackPorts, w StackWanted) []Check {
+	if w.NoApp {
+		return nil
+	}
 	switch w.Kind {
 	case tenant.Federated:
 		return federationChecks(p, w)

@@ -77,6 +77,7 @@ type StackWanted struct {
 	Name, Region, Account, Partition string
 
 	Tenant                string // DefenderTenantId
+	NoApp                 bool   // the stack has no app: each registered tenant has its own
 	PollARN, FetchARN     string
 	PollRole, FetchRole   string // ARNs
 	Architecture          string // of the functions, as Lambda writes it

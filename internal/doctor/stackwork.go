@@ -98,7 +98,7 @@ func (w StackWanted) judgeActions(alarms []StackAlarm) Finding {
 func workChecks(p StackPorts, w StackWanted) []Check {
 	return []Check{
 		{
-			Name: "sweeps", Area: areaWork, Looks: "when each tenant was last swept successfully",
+			Name: nameSweeps, Area: areaWork, Looks: "when each tenant was last swept successfully",
 			After: []string{
 				"schedule", "poll.function", "poll.settings", "poll.concurrency", "account.concurrency", "ledger.table", "ledger.index",
 				"budget.table", "bus", "poll.permissions",
@@ -107,7 +107,7 @@ func workChecks(p StackPorts, w StackWanted) []Check {
 			Run:    seeing(p.Sweeps, "", func(sweeps []StackSweep) Finding { return w.judgeSweeps(sweeps, p.Now()) }),
 		},
 		{
-			Name: "packages", Area: areaWork, After: []string{"ledger.table"},
+			Name: namePackages, Area: areaWork, After: []string{"ledger.table"},
 			Looks: "whether a package has been ready for six hours, or a stranger was found in the archive",
 			Run:   seeing(p.Work, "", func(work StackWork) Finding { return w.judgeWork(work, p.Now()) }),
 		},

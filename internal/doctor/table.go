@@ -10,9 +10,9 @@ import (
 
 // Table returns the Markdown table of all checks, for docs/operations.md.
 func Table() string {
-	ofTenant := Tenant(TenantPorts{})
-	machine := slices.Concat(ofTenant, Machine(MachinePorts{Want: MachineWanted{Bucket: "BUCKET"}}))
-	stack := slices.Concat(stackOfAnyKind(), ofTenant)
+	both := append(Registry(nil), Tenant(TenantPorts{})...)
+	machine := slices.Concat(both, Machine(MachinePorts{Want: MachineWanted{Bucket: "BUCKET"}}))
+	stack := slices.Concat(stackOfAnyKind(), both)
 	var text strings.Builder
 	text.WriteString("| check | looks at | where |\n|---|---|---|\n")
 	for _, list := range []struct {

@@ -56,6 +56,7 @@ type fleetPlan struct {
 	busy    int // tenants in which somebody asks for a package every few minutes
 	failing int // tenants that fail, in every way
 	storm   int // packages that the first tenant has at once
+	shards  int // pollers that share the tenants
 }
 
 // behavior is how a tenant's Defender fails.
@@ -279,8 +280,8 @@ type fleetWorld struct {
 	running   sync.WaitGroup
 
 	lists, reads, writes, queries atomic.Int64
-	billed                        time.Duration // of the poll function
-	failedTicks                   int
+	billed                        atomic.Int64 // of the poll function
+	failedTicks                   atomic.Int64
 }
 
 // newFleetWorld returns a stack. The failing tenants are the last ones.
@@ -345,37 +346,42 @@ func (w *fleetWorld) handler() *poll.Handler {
 	return poll.NewHandler(fleet, time.Now, logger)
 }
 
-// run ticks once a minute. A tick that is still at work leaves the next one to another environment.
-func (w *fleetWorld) run(lasts time.Duration) {
-	var warm []*poll.Handler
-	var mu sync.Mutex
+// run ticks once a minute, each shard by itself. A tick that is still at work leaves the next one to another
+// environment, and the environments do not know whose turn it is.
+func (w *fleetWorld) run(t *testing.T, lasts time.Duration) {
+	warm := make(chan *poll.Handler, 1000)
 	var ticks sync.WaitGroup
 	for range int(lasts / time.Minute) {
-		ticks.Go(func() {
-			mu.Lock()
-			var h *poll.Handler
-			if len(warm) > 0 {
-				h, warm = warm[len(warm)-1], warm[:len(warm)-1]
-			} else {
-				h = w.handler()
-			}
-			mu.Unlock()
-			began := time.Now()
-			ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
-			defer cancel()
-			_, err := h.Handle(ctx)
-			mu.Lock()
-			defer mu.Unlock()
-			w.billed += time.Since(began)
+		for index := range w.plan.shards {
+			shard, err := poll.NewShard(index, w.plan.shards)
 			if err != nil {
-				w.failedTicks++
+				t.Fatal(err)
 			}
-			warm = append(warm, h)
-		})
+			ticks.Go(func() { w.tick(warm, shard) })
+		}
 		time.Sleep(time.Minute)
 	}
 	ticks.Wait()
 	w.running.Wait()
+}
+
+// tick invokes the function in a warm environment if there is one.
+func (w *fleetWorld) tick(warm chan *poll.Handler, shard poll.Shard) {
+	var h *poll.Handler
+	select {
+	case h = <-warm:
+	default:
+		h = w.handler()
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	defer cancel()
+	_, err := h.Handle(ctx, shard)
+	w.billed.Add(int64(time.Since(began)))
+	if err != nil {
+		w.failedTicks.Add(1)
+	}
+	warm <- h
 }
 
 // figures are what a run of the fleet is judged by.
@@ -395,7 +401,7 @@ func (f figures) String() string {
 }
 
 func (w *fleetWorld) figures() figures {
-	f := figures{billed: w.billed, lists: w.lists.Load(), reads: w.reads.Load(), writes: w.writes.Load(), queries: w.queries.Load()}
+	f := figures{billed: time.Duration(w.billed.Load()), lists: w.lists.Load(), reads: w.reads.Load(), writes: w.writes.Load(), queries: w.queries.Load()}
 	var waits []time.Duration
 	for i, c := range w.customers[:w.plan.tenants-w.plan.failing] {
 		if i > w.plan.busy {
@@ -427,34 +433,41 @@ func playFleet(t *testing.T, plan fleetPlan) (got figures) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(time.Date(2026, time.November, 24, 9, 0, 0, 0, time.UTC)))
 		w := newFleetWorld(plan)
-		w.run(fleetLasts)
+		w.run(t, fleetLasts)
 		got = w.figures()
 		for _, c := range w.customers {
 			if most := mdesim.MostIn(c.links, time.Minute); most > 2 {
 				t.Errorf("tenant %s: %d link calls in a minute", c.id, most)
 			}
 		}
-		if w.failedTicks > 0 {
-			t.Errorf("%d ticks failed", w.failedTicks)
+		if n := w.failedTicks.Load(); n > 0 {
+			t.Errorf("%d ticks failed", n)
 		}
 	})
 	return got
 }
 
+// numberOf returns the number in an environment variable.
+func numberOf(t *testing.T, name string, least, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least {
+		t.Fatalf("%s=%q: want a number from %d", name, text, least)
+	}
+	return n
+}
+
 // TestFleet: in a stack with many tenants, no tenant's storm or failure delays another's sweeps and packages.
 func TestFleet(t *testing.T) {
 	t.Parallel()
-	n := racing.Size(fleetTenants, fleetTenantsRaced)
-	if text := os.Getenv("PACKHORSE_TENANTS"); text != "" {
-		var err error
-		n, err = strconv.Atoi(text)
-		if err != nil || n < 100 {
-			t.Fatalf("PACKHORSE_TENANTS=%q: want a number from 100", text)
-		}
-	}
-	calm := playFleet(t, fleetPlan{tenants: n, busy: n / 5, storm: 5 * n})
-	troubled := playFleet(t, fleetPlan{tenants: n + n/20, busy: n / 5, failing: n / 20, storm: 5 * n})
-	idle := playFleet(t, fleetPlan{tenants: n})
+	n, shards := numberOf(t, "PACKHORSE_TENANTS", 100, racing.Size(fleetTenants, fleetTenantsRaced)), numberOf(t, "PACKHORSE_SHARDS", 1, 1)
+	calm := playFleet(t, fleetPlan{tenants: n, busy: n / 5, storm: 5 * n, shards: shards})
+	troubled := playFleet(t, fleetPlan{tenants: n + n/20, busy: n / 5, failing: n / 20, storm: 5 * n, shards: shards})
+	idle := playFleet(t, fleetPlan{tenants: n, shards: shards})
 	t.Logf("\nall is well: %s\n%d fail: %s\nall idle: %s\n%s", calm, n/20, troubled, idle, idle.month())
 	for name, f := range map[string]figures{"all is well": calm, "some fail": troubled} {
 		if f.gap > swept || f.p99 > dispatched || f.use < 0.98 || f.handed < n/5*7 {

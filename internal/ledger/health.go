@@ -2,9 +2,13 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"packhorse/internal/investigation"
 	"packhorse/internal/tenant"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,6 +36,10 @@ func (l *Ledger) Health(ctx context.Context, tenantID string) (tenant.Health, er
 	if err != nil {
 		return tenant.Health{}, fmt.Errorf("read the health of tenant %s: %w", tenantID, err)
 	}
+	return decodeHealth(tenantID, it)
+}
+
+func decodeHealth(tenantID string, it item) (tenant.Health, error) {
 	r := reader{item: it}
 	h := tenant.Health{
 		SweptAt: r.instant(nameSweptAt), TriedAt: r.instant(nameTriedAt),
@@ -42,6 +50,38 @@ func (l *Ledger) Health(ctx context.Context, tenantID string) (tenant.Health, er
 		return tenant.Health{}, strange(key, r.err)
 	}
 	return h, nil
+}
+
+// Healths implements status.Fleet, by one consistent read for each hundred tenants. Malformed items are named in the
+// error, which then wraps [ErrStranger].
+func (l *Ledger) Healths(ctx context.Context, tenantIDs []string) (map[string]tenant.Health, error) {
+	all := make(map[string]tenant.Health, len(tenantIDs))
+	var strangers []error
+	kind := strings.TrimSuffix(healthPrefix, "#")
+	for some := range slices.Chunk(tenantIDs, batchMax) {
+		keys := make([]investigation.ID, len(some))
+		for i, id := range some {
+			keys[i] = investigation.ID{TenantID: kind, ActionID: id} // written like the key of an action
+		}
+		items, err := l.batch(ctx, keys)
+		if err != nil {
+			return nil, fmt.Errorf("read the healths of %d tenants: %w", len(tenantIDs), err)
+		}
+		for _, it := range items {
+			key, _ := it[namePK].(*types.AttributeValueMemberS)
+			if key == nil {
+				continue // impossible: it is the table's key
+			}
+			id := strings.TrimPrefix(key.Value, healthPrefix)
+			h, err := decodeHealth(id, it)
+			if err != nil {
+				strangers = append(strangers, err)
+				continue
+			}
+			all[id] = h
+		}
+	}
+	return all, errors.Join(strangers...)
 }
 
 // SetHealth implements poll.HealthStore. The write has no condition: the health is not evidence, and the next

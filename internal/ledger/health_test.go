@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -67,5 +68,47 @@ func TestMalformedHealth(t *testing.T) {
 	}
 	if got, err := l.Health(t.Context(), tenant); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+// TestManyTenants: the healths of 250 tenants take three reads, and who has work takes one, however many records are
+// done or wait for their hosts. Malformed healths are named beside the others.
+func TestManyTenants(t *testing.T) {
+	m := newMeter(t)
+	var ids []string
+	for n := range 250 {
+		ids = append(ids, fmt.Sprintf("00000000-0000-4000-8000-%012d", n))
+	}
+	now := time.Now()
+	for _, id := range ids[:3] {
+		if err := m.ledger.SetHealth(t.Context(), id, health.Health{}.Succeeded(now)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, status := range []investigation.Status{investigation.StatusSucceeded, investigation.StatusPending} {
+		a := investigation.Action{
+			ID: investigation.ID{TenantID: ids[n], ActionID: strings.Repeat("a", 40)}, MachineID: strings.Repeat("b", 40),
+			Status: status, CreatedAt: now, LastUpdatedAt: now,
+		}
+		if _, err := m.ledger.Change(t.Context(), a.ID, investigation.Observe(a, now)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.wire.Reset()
+	got, err := m.ledger.Healths(t.Context(), ids)
+	if err != nil || len(got) != 3 || got[ids[2]] != (health.Health{}).Succeeded(now) || m.wire.Count("BatchGetItem") != 3 {
+		t.Errorf("got %d healths, %v", len(got), err)
+	}
+	busy, err := m.ledger.Busy(t.Context())
+	if err != nil || len(busy) != 1 || !busy[ids[0]] || m.wire.Count("Scan") != 1 {
+		t.Errorf("busy: %v, %v", busy, err)
+	}
+	if calls := m.wire.Calls(); len(calls) != 0 {
+		t.Errorf("it also made the calls %v", calls)
+	}
+	spoilIn(m.table)(t, investigation.ID{TenantID: "health", ActionID: ids[1]}, "sweptAt", 7)
+	got, err = m.ledger.Healths(t.Context(), ids)
+	if !errors.Is(err, investigation.ErrBadRecord) || !strings.Contains(err.Error(), ids[1]) || len(got) != 2 {
+		t.Errorf("got %d healths, %v", len(got), err)
 	}
 }

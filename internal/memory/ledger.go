@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -35,11 +37,15 @@ func (m *Ledger) Load(ctx context.Context, ids []investigation.ID) ([]investigat
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("load %d actions: %w", len(ids), err)
 	}
-	asked := map[investigation.ID]bool{}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	asked := make(map[investigation.ID]investigation.Record, len(ids))
 	for _, id := range ids {
-		asked[id] = true
+		if rec, ok := m.records[id]; ok {
+			asked[id] = rec
+		}
 	}
-	return m.find(func(id investigation.ID, _ investigation.Record) bool { return asked[id] })
+	return validIn(maps.All(asked))
 }
 
 // find returns the valid records that match, and an error that names each invalid one.
@@ -48,12 +54,20 @@ func (m *Ledger) find(matches func(investigation.ID, investigation.Record) bool)
 ) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return validIn(func(yield func(investigation.ID, investigation.Record) bool) {
+		for id, rec := range m.records {
+			if matches(id, rec) && !yield(id, rec) {
+				return
+			}
+		}
+	})
+}
+
+// validIn returns the valid records, and an error that names each invalid one.
+func validIn(records iter.Seq2[investigation.ID, investigation.Record]) ([]investigation.Record, error) {
 	var found []investigation.Record
 	var bad []error
-	for id, rec := range m.records {
-		if !matches(id, rec) {
-			continue
-		}
+	for id, rec := range records {
 		if err := valid(id, rec); err != nil {
 			bad = append(bad, err)
 			continue

@@ -7,9 +7,9 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// concludedAtOnce is how many actions are concluded at a time. They all take their places in one chain,
-// one after another, so more of them would mostly contend. After a mass collection that fails, this
-// concludes about sixty actions a minute.
+// concludedAtOnce is how many actions are concluded at a time, unless [Config] says otherwise. They all take their
+// places in one chain, one after another, so more of them would mostly contend. After a mass collection that fails,
+// this concludes about sixty actions a minute.
 const concludedAtOnce = 10
 
 // conclude hands over the actions whose outcome is decided but not announced yet: those that Defender
@@ -29,7 +29,7 @@ func (p *Poller) conclude(ctx context.Context, due []investigation.Record, did *
 		}
 	}
 	underWay := p.handed.keepDecided(owed)
-	waiting = waiting[:min(len(waiting), max(0, concludedAtOnce-underWay))]
+	waiting = waiting[:min(len(waiting), max(0, p.concludeAtOnce-underWay))]
 	if len(waiting) == 0 {
 		return nil
 	}

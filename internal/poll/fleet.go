@@ -79,16 +79,16 @@ func NewFleet(c FleetConfig) *Fleet {
 	return &Fleet{members: c.Members, now: c.Now, logger: c.Logger, served: map[string]*served{}}
 }
 
-// Tick serves every tenant once, and those with something worth waiting for until then. It returns the combined
-// result. A tenant's failure does not affect the others; the error joins them all, and Answer.Failing says how
+// Tick serves every tenant of the shard once, and those with something worth waiting for until then. It returns the
+// combined result. A tenant's failure does not affect the others; the error joins them all, and Answer.Failing says how
 // many tenants had one. Failed work is due again.
-func (f *Fleet) Tick(ctx context.Context, until time.Time) (Answer, error) {
+func (f *Fleet) Tick(ctx context.Context, until time.Time, shard Shard) (Answer, error) {
 	t := tick{fleet: f, until: until, ended: make(chan struct{}, 1)}
-	unlisted := f.refresh(ctx)
+	ours, unlisted := f.refresh(ctx, shard)
 	if unlisted != nil {
 		t.failures.add(unlisted)
 	}
-	for _, s := range f.served {
+	for _, s := range ours {
 		s.did, s.failed = Answer{}, s.broken != nil
 		if s.broken == nil {
 			t.waiting = append(t.waiting, s)
@@ -97,7 +97,7 @@ func (f *Fleet) Tick(ctx context.Context, until time.Time) (Answer, error) {
 		}
 	}
 	t.run(ctx)
-	answer := f.result()
+	answer := result(ours, f.now())
 	if unlisted != nil { // counts as one more tenant, because nobody knows how many
 		answer.Tenants++
 		answer.Failing++
@@ -106,9 +106,9 @@ func (f *Fleet) Tick(ctx context.Context, until time.Time) (Answer, error) {
 }
 
 // result combines what the tenants did in this tick.
-func (f *Fleet) result() Answer {
-	answer := Answer{Tenants: len(f.served)}
-	for _, s := range f.served {
+func result(tenants []*served, now time.Time) Answer {
+	answer := Answer{Tenants: len(tenants)}
+	for _, s := range tenants {
 		answer = answer.beside(s.did)
 		if s.failed || s.failures > 0 { // one that backs off may have taken no step
 			answer.Failing++
@@ -116,7 +116,7 @@ func (f *Fleet) result() Answer {
 		if s.noConsent {
 			answer.WithoutConsent++
 		}
-		answer.StalestSeconds = max(answer.StalestSeconds, s.stale(f.now()))
+		answer.StalestSeconds = max(answer.StalestSeconds, s.stale(now))
 	}
 	return answer
 }
@@ -129,8 +129,10 @@ func (s *served) stale(now time.Time) int {
 	return int(now.Sub(s.poller.health.now.SweptAt).Seconds())
 }
 
-// refresh brings the served tenants up to date with the members. It does what it can beside its error.
-func (f *Fleet) refresh(ctx context.Context) error {
+// refresh brings the served tenants up to date with the members, and returns those of the shard. It does what it can
+// beside its error. It keeps its memory of the other shards' tenants: the platform lets one process serve now this
+// shard, now that one.
+func (f *Fleet) refresh(ctx context.Context, shard Shard) (ours []*served, err error) {
 	members, err := f.members(ctx)
 	if err != nil {
 		err = fmt.Errorf("list the tenants: %w", err)
@@ -138,24 +140,33 @@ func (f *Fleet) refresh(ctx context.Context) error {
 	current := map[string]bool{}
 	for _, m := range members {
 		current[m.ID] = true
-		s, known := f.served[m.ID]
-		if known && s.version == m.Version && s.broken == nil {
-			continue
+		if shard.has(m.ID) {
+			f.serve(ctx, m)
 		}
-		s = &served{id: m.ID, version: m.Version}
-		s.poller, s.broken = m.Open()
-		if s.broken != nil {
-			f.logger.ErrorContext(ctx, "cannot serve a tenant: its settings are wrong",
-				slog.String("tenantId", m.ID), slog.String("error", s.broken.Error()))
-		}
-		f.served[m.ID] = s
 	}
-	for id := range f.served {
-		if !current[id] && (err == nil || errors.Is(err, tenant.ErrInvalid)) {
+	for id, s := range f.served {
+		switch {
+		case !current[id] && (err == nil || errors.Is(err, tenant.ErrInvalid)):
 			delete(f.served, id)
+		case shard.has(id):
+			ours = append(ours, s)
 		}
 	}
-	return err
+	return ours, err
+}
+
+// serve opens the member, unless it is open with these settings.
+func (f *Fleet) serve(ctx context.Context, m Member) {
+	if s, known := f.served[m.ID]; known && s.version == m.Version && s.broken == nil {
+		return
+	}
+	s := &served{id: m.ID, version: m.Version}
+	s.poller, s.broken = m.Open()
+	if s.broken != nil {
+		f.logger.ErrorContext(ctx, "cannot serve a tenant: its settings are wrong",
+			slog.String("tenantId", m.ID), slog.String("error", s.broken.Error()))
+	}
+	f.served[m.ID] = s
 }
 
 // tick is one invocation: tenants whose next step is due before its end.

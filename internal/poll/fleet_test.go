@@ -47,7 +47,7 @@ func TestFleetAndItsRegistry(t *testing.T) {
 		tick := func(wantErr error, tenants, failing, listedOne, listedOther int) {
 			t.Helper()
 			one.listed, other.listed = 0, 0
-			answer, err := fleet.Tick(t.Context(), time.Now().Add(time.Second))
+			answer, err := fleet.Tick(t.Context(), time.Now().Add(time.Second), poll.Shard{})
 			if !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) {
 				t.Errorf("got %v, want %v", err, wantErr)
 			}
@@ -80,7 +80,7 @@ func TestFleetCountsWhoHasNotConsented(t *testing.T) {
 		fleet := poll.NewFleet(poll.FleetConfig{Members: r.members, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 		tick := func(failing, withoutConsent int) {
 			t.Helper()
-			answer, _ := fleet.Tick(t.Context(), time.Now().Add(time.Second))
+			answer, _ := fleet.Tick(t.Context(), time.Now().Add(time.Second), poll.Shard{})
 			if answer.Tenants != 3 || answer.Failing != failing || answer.WithoutConsent != withoutConsent {
 				t.Errorf("got %+v, want %d failing, %d without consent", answer, failing, withoutConsent)
 			}

@@ -32,6 +32,7 @@ type follow struct {
 	listedAt time.Time // when the last listing began that was read to its end; zero if there was none
 	wholeAt  time.Time // the same for listings of the whole look-back
 	waiting  map[string]waiting
+	missed   int  // actions of the listing under way that the ledger failed for
 	refused  bool // the service does not list by id
 	failures int  // listings that asked by id and failed, since one succeeded
 
@@ -49,7 +50,7 @@ func newFollow() follow { return follow{waiting: map[string]waiting{}} }
 
 // begin returns what to list now.
 func (f *follow) begin(now time.Time, lookback time.Duration) investigation.Listing {
-	f.began = now
+	f.began, f.missed = now, 0
 	f.whole = f.refused || f.wholeAt.IsZero() || now.Sub(f.wholeAt) >= wholeEvery
 	if f.whole {
 		return investigation.NewListing(now.Add(-lookback))
@@ -94,9 +95,20 @@ func (f *follow) saw(a investigation.Action, state investigation.State) {
 	}
 }
 
-// end notes that the listing was read to its end.
+// miss notes an action that the ledger failed for. The next listing asks for it, as if it were waiting.
+func (f *follow) miss(a investigation.Action) {
+	f.missed++
+	f.saw(a, investigation.StateWaiting)
+}
+
+// end notes that the listing was read to its end. If the ledger failed for more actions than the next listing can
+// ask for, that lists everything.
 func (f *follow) end(lookback time.Duration) {
 	f.listedAt = f.began
+	if f.missed > investigation.AlsoMax {
+		f.wholeAt = time.Time{}
+		return
+	}
 	if !f.whole {
 		f.failures = 0
 		return

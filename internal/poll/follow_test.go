@@ -11,6 +11,7 @@ import (
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/memory"
+	"packhorse/internal/poll"
 )
 
 // directory is a tenant that answers listings as Defender does, and keeps them.
@@ -196,6 +197,31 @@ func TestAskingBreaks(t *testing.T) {
 		want := []bool{false, true, true, false, true, true, true, false, true, false, true, false, false, false}
 		if !slices.Equal(got, want) || strings.Count(log.String(), "Defender does not list") != 1 {
 			t.Errorf("asked %v, want %v; log: %s", got, want, log.String())
+		}
+	})
+}
+
+// TestAnotherPollersFind: a poller that found nothing due, and so does not ask the ledger for a while, asks when its
+// sweep shows what another poller has written meanwhile.
+func TestAnotherPollersFind(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tenant, ledger := &far{pages: [][]investigation.Action{nil}}, newRemote()
+		ours, theirs := &takes{at: map[string]time.Time{}}, &takes{at: map[string]time.Time{}}
+		quiet, other := farPoller(tenant, ledger, ours), farPoller(tenant, ledger, theirs)
+		step := func(p *poll.Poller) {
+			t.Helper()
+			if _, err := p.Step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		step(quiet)
+		ready := someAction("Succeeded", 10*time.Second)
+		tenant.pages[0] = append(tenant.pages[0], ready)
+		time.Sleep(time.Minute)
+		step(other)
+		step(quiet)
+		if len(theirs.at) != 1 || len(ours.at) != 1 {
+			t.Errorf("the poller that found the package handed over %d, the other %d", len(theirs.at), len(ours.at))
 		}
 	})
 }

@@ -27,16 +27,15 @@ func NewHandler(fleet *Fleet, now func() time.Time, logger *slog.Logger) *Handle
 	return &Handler{fleet: fleet, now: now, logger: logger}
 }
 
-// Handle runs one tick within the deadline of ctx. It ignores the scheduler's event, because all ticks
-// are the same. It returns an error only for the platform to count, if there are tenants and each of them had a
+// Handle runs one tick of the shard within the deadline of ctx. It returns an error only for the platform to count, if there are tenants and each of them had a
 // failure: one customer's expired credential is no failure of the function. Failed work is due again.
-func (h *Handler) Handle(ctx context.Context) (Answer, error) {
+func (h *Handler) Handle(ctx context.Context, shard Shard) (Answer, error) {
 	until := h.now().Add(tickMax)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-tickReserve).Before(until) {
 		until = deadline.Add(-tickReserve)
 	}
-	answer, err := h.fleet.Tick(ctx, until)
-	h.logger.InfoContext(ctx, "the tick has ended", slog.Int("tenants", answer.Tenants),
+	answer, err := h.fleet.Tick(ctx, until, shard)
+	h.logger.InfoContext(ctx, "the tick has ended", slog.Int("tenants", answer.Tenants), slog.String("shard", shard.String()),
 		slog.Int("failing", answer.Failing), slog.Int("sweeps", answer.Sweeps),
 		slog.Int("completed", answer.Completed), slog.Int("handedOver", answer.HandedOver), slog.Int("due", answer.Due))
 	if err != nil {

@@ -93,7 +93,7 @@ func handle(t *testing.T, w *world, limit time.Duration) (poll.Answer, time.Dura
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	began := time.Now()
-	answer, err := poll.NewHandler(fleetOf(logger, poller), time.Now, logger).Handle(ctx)
+	answer, err := poll.NewHandler(fleetOf(logger, poller), time.Now, logger).Handle(ctx, poll.Shard{})
 	return answer, time.Since(began), log.String(), err
 }
 

@@ -11,6 +11,7 @@
 package poll
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,8 @@ type Poller struct {
 	now        func() time.Time
 	logger     *slog.Logger
 
+	concludeAtOnce int
+
 	health    health
 	memory    memory
 	follow    follow
@@ -68,10 +71,10 @@ type Poller struct {
 	young     bool      // the last listing showed a young waiting action
 	busy      bool      // as of the last step
 
-	quietUntil time.Time // nothing becomes due before this, unless a sweep changes a record
+	quietUntil time.Time // nothing becomes due before this, unless a sweep shows a change
 }
 
-// Config is what a [Poller] works with. Every field is required.
+// Config is what a [Poller] works with. Every field is required, except where it says so.
 type Config struct {
 	Defender Defender
 	Ledger   Ledger
@@ -89,6 +92,9 @@ type Config struct {
 
 	// Heartbeat is how often an unchanged health is stored again.
 	Heartbeat time.Duration
+	// ConcludeAtOnce is how many actions are concluded at a time; 0 stands for ten, which suits a ledger whose
+	// writers contend.
+	ConcludeAtOnce int
 
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -99,8 +105,9 @@ func New(c Config) *Poller {
 	return &Poller{
 		defender: c.Defender, ledger: c.Ledger, healths: c.Health, bus: c.Bus, budget: c.Budget, tenantID: c.TenantID,
 		cases: c.Cases, lookback: c.Lookback, sweepEvery: c.SweepEvery, heartbeat: c.Heartbeat, now: c.Now,
-		logger: c.Logger.With(slog.String("tenantId", c.TenantID)),
-		memory: newMemory(), follow: newFollow(), odd: map[string]bool{}, handed: handovers{},
+		logger:         c.Logger.With(slog.String("tenantId", c.TenantID)),
+		concludeAtOnce: cmp.Or(c.ConcludeAtOnce, concludedAtOnce),
+		memory:         newMemory(), follow: newFollow(), odd: map[string]bool{}, handed: handovers{},
 	}
 }
 
@@ -130,7 +137,7 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	var progress Progress
 	if !p.now().Before(p.nextSweep()) {
 		began := p.now()
-		err := p.sweep(ctx, &s)
+		err := p.sweep(ctx, &s, true)
 		took := p.now().Sub(began)
 		progress.Swept = p.judge(ctx, &s, err)
 		s.did.swept(took, progress.Swept)
@@ -139,10 +146,8 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 		}
 		progress.SweepFailed = s.failed.join()
 	}
-	due := p.due(ctx, &s)
-	s.add(p.conclude(ctx, due, &s.did))
-	nextHandover, err := p.dispatch(ctx, due, &s.did)
-	s.add(err)
+	s.merge(s.early)
+	due, nextHandover := p.handOver(ctx, &s.trouble, &s.did)
 
 	underWay := p.listing.UnderWay()
 	p.busy = p.young || len(due) > 0 || underWay
@@ -152,13 +157,24 @@ func (p *Poller) Step(ctx context.Context) (Progress, error) {
 	return progress, s.err()
 }
 
+// handOver hands over what is due. It returns the records that are due within the horizon, and when to hand over
+// next.
+func (p *Poller) handOver(ctx context.Context, t *trouble, did *Answer) (due []investigation.Record, next time.Time) {
+	due = p.due(ctx, t)
+	t.add(p.conclude(ctx, due, did))
+	next, err := p.dispatch(ctx, due, did)
+	t.add(err)
+	return due, next
+}
+
 // Listing reports whether a listing is under way: the last sweep did not see every action.
 func (p *Poller) Listing() bool { return p.listing.UnderWay() }
 
 // step collects the results of a step under way.
 type step struct {
 	trouble
-	did Answer
+	early trouble // of handing over in the middle of a sweep, which does not fail the sweep
+	did   Answer
 }
 
 // oldestReady returns the age of the oldest package that is not stored yet.
@@ -189,9 +205,9 @@ func (p *Poller) nextSweep() time.Time {
 // could not be read.
 //
 // Most tenants have nothing to do most of the time, and asking costs a query a lane. So due looks ahead, and if
-// nothing at all becomes due in that time, it asks again only then, or when a sweep changes a record. A fetcher
+// nothing at all becomes due in that time, it asks again only then, or when a sweep shows a change. A fetcher
 // cannot bring work forward: what it works on is due at the end of its lease, which is sooner.
-func (p *Poller) due(ctx context.Context, s *step) []investigation.Record {
+func (p *Poller) due(ctx context.Context, t *trouble) []investigation.Record {
 	now := p.now()
 	if now.Before(p.quietUntil) {
 		return nil
@@ -203,7 +219,7 @@ func (p *Poller) due(ctx context.Context, s *step) []investigation.Record {
 		all = append(all, records...)
 		if err != nil {
 			failed = true
-			s.add(fmt.Errorf("look for due work in lane %s: %w", lane, err))
+			t.add(fmt.Errorf("look for due work in lane %s: %w", lane, err))
 		}
 	}
 	if len(all) == 0 && !failed {

@@ -32,14 +32,15 @@ const (
 // with all others.
 func (p *Poller) Sweep(ctx context.Context) error {
 	var s step
-	err := p.sweep(ctx, &s)
+	err := p.sweep(ctx, &s, false)
 	p.judge(ctx, &s, err)
 	s.add(err)
 	return s.err()
 }
 
-// sweep returns an error if the listing failed, and notes in s the failures of single actions.
-func (p *Poller) sweep(ctx context.Context, s *step) error {
+// sweep returns an error if the listing failed, and notes in s the failures of single actions. If handsOver is set
+// and the ledger takes long, it hands over in between.
+func (p *Poller) sweep(ctx context.Context, s *step, handsOver bool) error {
 	now := p.now()
 	p.sweptAt = now
 	if !p.listing.UnderWay() {
@@ -49,7 +50,10 @@ func (p *Poller) sweep(ctx context.Context, s *step) error {
 			p.memory.begin()
 		}
 	}
-	o := observation{poller: p, now: now, until: now.Add(sweepMax), step: s}
+	o := observation{
+		poller: p, now: now, until: now.Add(sweepMax), step: s, atOnce: failuresInARow,
+		handsOver: handsOver, handedOverAt: now,
+	}
 	at, err := p.defender.List(ctx, p.listing, func(batch []investigation.Action, odd []error) bool {
 		p.report(ctx, odd)
 		return o.observe(ctx, batch)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,8 +57,10 @@ func waiting(pages, each int) [][]investigation.Action {
 // slow is a ledger that is slow, and fails for some actions.
 type slow struct {
 	*memory.Ledger
-	pause    time.Duration
-	fails    map[string]bool
+	pause time.Duration
+	fails map[string]bool
+
+	mu       sync.Mutex // guards observed
 	observed []string
 }
 
@@ -67,7 +70,9 @@ func (s *slow) Change(ctx context.Context, id investigation.ID, c investigation.
 	investigation.Record, error,
 ) {
 	time.Sleep(s.pause)
+	s.mu.Lock()
 	s.observed = append(s.observed, id.ActionID)
+	s.mu.Unlock()
 	if s.fails[id.ActionID] {
 		return investigation.Record{}, c.Explain(id, errLedger)
 	}
@@ -188,7 +193,7 @@ func TestListingAfterAFailure(t *testing.T) {
 // A sweep that takes too long ends early, so that ready actions are handed over in between.
 func TestSweepTakesItsTimeInParts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		tenant := &long{pages: waiting(1, 100)}
+		tenant := &long{pages: waiting(1, 1000)}
 		ledger := &slow{Ledger: memory.NewLedger(), pause: time.Second}
 		p := pollerOf(t, tenant, ledger, &strings.Builder{})
 		steps := 0
@@ -204,8 +209,8 @@ func TestSweepTakesItsTimeInParts(t *testing.T) {
 			}
 			time.Sleep(time.Until(progress.Next))
 		}
-		if len(ledger.observed) != 100 || steps < 4 {
-			t.Errorf("%d observations in %d steps, want one of each of 100 actions", len(ledger.observed), steps)
+		if len(ledger.observed) != 1000 || steps < 3 {
+			t.Errorf("%d observations in %d steps, want one of each of 1000 actions", len(ledger.observed), steps)
 		}
 	})
 }

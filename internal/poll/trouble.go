@@ -25,6 +25,12 @@ func (t *trouble) add(err error) {
 	}
 }
 
+// merge adds the failures of other.
+func (t *trouble) merge(other trouble) {
+	t.bad.merge(other.bad)
+	t.failed.merge(other.failed)
+}
+
 // onlyBad reports whether there are failures and all of them are invalid actions or records.
 func (t *trouble) onlyBad() bool { return len(t.bad.named) > 0 && len(t.failed.named) == 0 }
 
@@ -46,6 +52,13 @@ func (l *errorList) add(err error) {
 		return
 	}
 	l.named = append(l.named, err)
+}
+
+func (l *errorList) merge(other errorList) {
+	for _, err := range other.named {
+		l.add(err)
+	}
+	l.more += other.more
 }
 
 func (l *errorList) join() error {

@@ -34,7 +34,7 @@ const (
 	varLedgerTable   = "LEDGER_TABLE"
 	varBudgetTable   = "BUDGET_TABLE"
 	varTenantsTable  = "TENANTS_TABLE"
-	varArchiveBucket = "ARCHIVE_BUCKET"
+	varArchiveBucket = VarArchiveBucket
 	varArchivePrefix = "ARCHIVE_PREFIX"
 	varLockMode      = "OBJECT_LOCK_MODE"
 	varLockDays      = "OBJECT_LOCK_DAYS"

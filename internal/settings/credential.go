@@ -14,6 +14,9 @@ import (
 // VarCredential is the variable that says how the app proves who it is.
 const VarCredential = "DEFENDER_CREDENTIAL"
 
+// VarArchiveBucket is the variable that names the evidence bucket.
+const VarArchiveBucket = "ARCHIVE_BUCKET"
+
 // TenantCredential returns how the app proves who it is, and where that is kept. The client secret itself, if
 // it is set, is in [Settings.ClientSecret].
 func (s Settings) TenantCredential() tenant.Credential {

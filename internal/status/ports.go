@@ -8,7 +8,7 @@ import (
 	"packhorse/internal/tenant"
 )
 
-// Ledger is what a status needs to know of a ledger. If some records are malformed, Open and Counts return all
+// Ledger is what a status needs to know of a ledger. It MUST be safe for concurrent use. If some records are malformed, Open and Counts return all
 // others, and an error that names them and wraps investigation.ErrBadRecord.
 type Ledger interface {
 	// Open returns the tenant's records that are not done.
@@ -19,6 +19,18 @@ type Ledger interface {
 
 	// Health returns how well the tenant's sweeps work; the zero Health if nobody stored it.
 	Health(ctx context.Context, tenantID string) (tenant.Health, error)
+}
+
+// Fleet is a ledger that answers about many tenants at once. It MUST be safe for concurrent use.
+type Fleet interface {
+	Ledger
+
+	// Healths returns how well the sweeps of these tenants work, by id. Those that nobody stored are left out. If some are
+	// malformed, it returns all others, and an error that names them and wraps investigation.ErrBadRecord.
+	Healths(ctx context.Context, tenantIDs []string) (map[string]tenant.Health, error)
+
+	// Busy returns the tenants that have packages to fetch, or outcomes to record. It may be some milliseconds old.
+	Busy(ctx context.Context) (map[string]bool, error)
 }
 
 // Budgets shows the budgets of package links without spending any.

@@ -66,6 +66,8 @@ func problems(f Facts, now time.Time) []Problem {
 func sweepProblems(f Facts, now time.Time) []Problem {
 	h := f.Health
 	switch {
+	case f.Suspended: // nothing is swept, on purpose
+		return nil
 	case h.TriedAt.IsZero() && f.Unread != nil: // it may be what could not be read
 		return nil
 	case h.TriedAt.IsZero():

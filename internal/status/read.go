@@ -1,36 +1,15 @@
 package status
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"packhorse/internal/investigation"
 )
 
-// Read returns the status of each tenant, those that need a person first. It returns an error if the records of a
-// tenant cannot be read at all; whatever else is missing is a [Problem] of the tenant.
-func Read(ctx context.Context, ledger Ledger, budgets Budgets, credentials Credentials, tenantIDs []string, now time.Time) ([]Tenant, error) {
-	tenants := make([]Tenant, 0, len(tenantIDs))
-	for _, id := range tenantIDs {
-		facts, err := read(ctx, ledger, budgets, id, now)
-		facts.Credential = credentials.Credential(id)
-		if err != nil {
-			return nil, fmt.Errorf("read the status of tenant %s: %w", id, err)
-		}
-		tenants = append(tenants, Of(facts, now))
-	}
-	slices.SortStableFunc(tenants, func(a, b Tenant) int {
-		return cmp.Compare(len(b.Problems), len(a.Problems))
-	})
-	return tenants, nil
-}
-
-func read(ctx context.Context, ledger Ledger, budgets Budgets, tenantID string, now time.Time) (Facts, error) {
-	f := Facts{TenantID: tenantID}
+func read(ctx context.Context, ledger Ledger, budgets Budgets, m Member, now time.Time) (Facts, error) {
+	f, tenantID := Facts{Member: m}, m.ID
 	f.Open, f.Bad = ledger.Open(ctx, tenantID)
 	if f.Bad != nil && !errors.Is(f.Bad, investigation.ErrBadRecord) {
 		return Facts{}, f.Bad

@@ -19,11 +19,12 @@ const (
 
 // Facts are what is known about a tenant.
 type Facts struct {
-	TenantID string
-	Health   tenant.Health
-	Open     []investigation.Record // those that are not done
-	Counts   investigation.Counts   // since now-Recent
-	Budget   Budget                 // zero if not known
+	Member
+
+	Health tenant.Health
+	Open   []investigation.Record // those that are not done
+	Counts investigation.Counts   // since now-Recent
+	Budget Budget                 // zero if not known
 	// Credential is zero if not known.
 	Credential Credential
 	Bad        error // names malformed records
@@ -32,7 +33,12 @@ type Facts struct {
 
 // Tenant is where the packages of a tenant stand.
 type Tenant struct {
-	TenantID string
+	TenantID  string
+	Name      string // empty if it is not registered
+	Suspended bool
+	// Brief says that only the health was read, because nothing is to be fetched or recorded.
+	Brief bool
+
 	Health   tenant.Health
 	Young    []investigation.Record // requested lately: may become ready at any moment
 	Offline  []investigation.Record // requested long ago: their hosts seem to be offline
@@ -49,7 +55,7 @@ type Tenant struct {
 
 // Of draws the conclusions from the facts.
 func Of(f Facts, now time.Time) Tenant {
-	t := Tenant{TenantID: f.TenantID, Health: f.Health, Counts: f.Counts, Budget: f.Budget, Credential: f.Credential,
+	t := Tenant{TenantID: f.ID, Name: f.Name, Suspended: f.Suspended, Health: f.Health, Counts: f.Counts, Budget: f.Budget, Credential: f.Credential,
 		Queue: queue(f.Open, f.Budget, now)}
 	for _, rec := range f.Open {
 		switch {

@@ -237,13 +237,13 @@ func TestCredential(t *testing.T) {
 func TestRead(t *testing.T) {
 	t.Parallel()
 	p := ports{Ledger: memory.NewLedger()}
-	ids := []string{"a", "b", "c"}
 	for _, id := range []string{"a", "c"} {
 		if err := p.SetHealth(t.Context(), id, tenant.Health{}.Succeeded(now)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := status.Read(t.Context(), p, p, p, ids, now)
+	members := []status.Member{{ID: "a"}, {ID: "b"}, {ID: "c"}}
+	got, err := status.Read(t.Context(), p, p, p, members, now)
 	if err != nil || len(got) != 3 || got[0].TenantID != "b" || got[1].TenantID != "a" || got[2].TenantID != "c" ||
 		got[1].Counts.Since != now.Add(-status.Recent) ||
 		got[1].Credential.Thumbprint != "a" {
@@ -251,13 +251,13 @@ func TestRead(t *testing.T) {
 	}
 	p.health, p.budget, p.open = errors.New("refused: 1"), errors.New("refused: 2"),
 		fmt.Errorf("%w: of x", investigation.ErrBadRecord)
-	got, err = status.Read(t.Context(), p, p, p, ids[:1], now)
+	got, err = status.Read(t.Context(), p, p, p, members[:1], now)
 	if err != nil || len(got) != 1 || !strings.Contains(fmt.Sprint(got[0].Problems), "refused: 1\nrefused: 2") ||
 		!strings.Contains(fmt.Sprint(got[0].Problems), "1 record is malformed") {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	p.open = errors.New("table gone")
-	if _, err = status.Read(t.Context(), p, p, p, ids, now); err == nil || !strings.Contains(err.Error(), "tenant a: table gone") {
+	if _, err = status.Read(t.Context(), p, p, p, members, now); err == nil || !strings.Contains(err.Error(), "tenant a: table gone") {
 		t.Errorf("got %v", err)
 	}
 }

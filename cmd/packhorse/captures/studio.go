@@ -20,7 +20,7 @@ const patience = 2 * time.Minute
 // studio is a folder to run commands in, and a simulated tenant for those that want one.
 type studio struct {
 	program, folder string
-	sim             *simulation.Tenant
+	sim             *simulation.Site
 }
 
 func openStudio(ctx context.Context, program string) (*studio, error) {

@@ -40,7 +40,9 @@ type Machine struct {
 }
 
 // Tenant returns the eyes on the machine's tenant.
-func (m *Machine) Tenant() doctor.TenantPorts {
+func (m *Machine) Tenant() doctor.TenantPorts { return m.tenant().Ports() }
+
+func (m *Machine) tenant() Tenant {
 	return Tenant{
 		Environ: settings.Map(m.Environ), Now: m.Now, Parse: settings.ParseCLI,
 		AWS:    func(ctx context.Context) (aws.Config, error) { return awsconfig.Load(ctx, "the credential") },
@@ -53,7 +55,7 @@ func (m *Machine) Tenant() doctor.TenantPorts {
 			}
 			return embedded.NewCounter(db), nil
 		},
-	}.Ports()
+	}
 }
 
 // Ports returns the eyes on the machine. Call it before any check runs: it asks at once who has the ledger open,
@@ -63,6 +65,11 @@ func (m *Machine) Ports() doctor.MachinePorts {
 	if err != nil {
 		s = settings.Settings{} // the check of the settings says it, and those that need them come after it
 	}
+	return m.PortsOf(s)
+}
+
+// PortsOf is Ports with the settings of a tenant.
+func (m *Machine) PortsOf(s settings.Settings) doctor.MachinePorts {
 	return doctor.MachinePorts{
 		Now: m.Now, Want: m.Want,
 		Folder: m.folder, Files: m.files, Origin: m.origin(s.TenantID), Attributes: m.attributes,
@@ -146,7 +153,7 @@ func (m *Machine) origin(tenantID string) doctor.Look[doctor.Origin] {
 		if err != nil {
 			return doctor.Origin{}, err
 		}
-		return doctor.Origin{Simulated: recorded.Simulated, Wanted: tenantID == simulation.TenantID()}, nil
+		return doctor.Origin{Simulated: recorded.Simulated, Wanted: simulation.IsTenant(tenantID)}, nil
 	}
 }
 

@@ -20,10 +20,65 @@ const answerTimeout = 15 * time.Second
 type network struct {
 	transport *http.Transport
 	now       func() time.Time
+	shared    *sharedAnswers // nil if nobody else asks
 }
 
-// ask sends a request for the host's root, without a credential. Any answer will do.
+// Hosts lets many tenants share connections, and what hosts answered: most have the same ones. The zero Hosts is ready to
+// use, and is safe for concurrent use.
+type Hosts struct {
+	mu       sync.Mutex // guards networks
+	networks map[string]network
+}
+
+// of returns the network of those who trust these root certificates, beside the usual ones.
+func (h *Hosts) of(pem string, made network) network {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.networks == nil {
+		h.networks = map[string]network{}
+	}
+	one, ok := h.networks[pem]
+	if !ok {
+		one = made
+		one.shared = &sharedAnswers{looks: map[string]doctor.Look[doctor.Answer]{}}
+		h.networks[pem] = one
+	}
+	return one
+}
+
+// sharedAnswers has what hosts answered.
+type sharedAnswers struct {
+	mu    sync.Mutex // guards looks
+	looks map[string]doctor.Look[doctor.Answer]
+}
+
+// of returns what a host answered, or asks it. An interruption of the one who asks is one of all who wait.
+func (s *sharedAnswers) of(ctx context.Context, host string, ask doctor.Look[doctor.Answer]) doctor.Answer {
+	s.mu.Lock()
+	look, ok := s.looks[host]
+	if !ok {
+		look = once(ask)
+		s.looks[host] = look
+	}
+	s.mu.Unlock()
+	answer, _ := look(ctx) // what failed is in the answer
+	return answer
+}
+
+// ask asks a host, or returns what it answered to others.
 func (n network) ask(ctx context.Context, host *url.URL, variable string) doctor.Answer {
+	if n.shared == nil {
+		return n.send(ctx, host, variable)
+	}
+	answer := n.shared.of(ctx, host.Host, func(ctx context.Context) (doctor.Answer, error) {
+		return n.send(ctx, host, variable), nil
+	})
+	answer.Variable = variable
+	return answer
+}
+
+// send sends a request for the host's root, without a credential. Any answer will do.
+func (n network) send(ctx context.Context, host *url.URL, variable string) doctor.Answer {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	answer := doctor.Answer{Host: hostOf(host), Variable: variable}

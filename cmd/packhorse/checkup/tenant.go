@@ -44,6 +44,9 @@ type Tenant struct {
 	AWS     func(ctx context.Context) (aws.Config, error)              // for credentials that are kept there
 	Set     func(variable, value string) string                        // the command that changes a setting
 
+	// Hosts has the connections that tenants share; nil if there is one tenant.
+	Hosts *Hosts
+
 	// Foreign says that the credential belongs to a stack's functions, which alone may use it.
 	Foreign bool
 
@@ -72,7 +75,10 @@ func (t Tenant) Ports() doctor.TenantPorts {
 	if err != nil { // checked with the settings
 		return blind(ports, err)
 	}
-	net := network{defender.Transport(roots), t.Now}
+	net := network{transport: defender.Transport(roots), now: t.Now}
+	if t.Hosts != nil {
+		net = t.Hosts.of(s.CAPEM, net)
+	}
 	credential, err := t.credential(s)
 	if err != nil {
 		return blind(ports, err)

@@ -5,6 +5,7 @@ package cloud
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path"
 	"strconv"
 	"strings"
@@ -30,7 +31,9 @@ import (
 
 	"packhorse/cmd/packhorse/stack"
 	"packhorse/internal/doctor"
+	"packhorse/internal/investigation"
 	"packhorse/internal/settings"
+	"packhorse/internal/tenant"
 )
 
 // Cloud looks at one stack.
@@ -83,10 +86,16 @@ func (c *Cloud) Ports() doctor.StackPorts {
 		Now: c.now, Want: w,
 		Stack: once(c.state),
 		Poll: once(listed(c, c.function(w.PollName, func(environ map[string]string) error {
+			if w.Tenant == "" && c.stack.Outputs[stack.OutputTenants] != "" { // the settings of each tenant have a check of their own
+				return nil
+			}
 			_, err := settings.ParsePoll(environ)
 			return err
 		}))),
 		Fetch: once(listed(c, c.function(w.FetchName, func(environ map[string]string) error {
+			if w.Tenant == "" && c.stack.Outputs[stack.OutputTenants] != "" {
+				return nil
+			}
 			_, err := settings.ParseFetch(environ)
 			return err
 		}))),
@@ -114,6 +123,36 @@ func (c *Cloud) Ports() doctor.StackPorts {
 
 		Sweeps: c.sweeps, Work: c.work,
 	}
+}
+
+// PortsOf returns the eyes of the checks of one tenant's work. The ledger is shared by those of all tenants.
+func (c *Cloud) PortsOf(tenantID string, ledger Ledger) doctor.StackPorts {
+	w := c.want
+	w.Tenant = tenantID
+	return doctor.StackPorts{
+		Now: c.now, Want: w,
+		Sweeps: func(ctx context.Context) ([]doctor.StackSweep, error) {
+			health, err := ledger.Health(ctx, tenantID)
+			if err != nil {
+				return nil, seen(err, "dynamodb:GetItem", "the table "+w.Ledger)
+			}
+			return []doctor.StackSweep{{Tenant: tenantID, Health: health}}, nil
+		},
+		Work: func(ctx context.Context) (doctor.StackWork, error) {
+			records, err := ledger.Recent(ctx, tenantID)
+			if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
+				return doctor.StackWork{}, seen(err, "dynamodb:Query", "the table "+w.Ledger)
+			}
+			return workOf(records, c.now()), nil
+		},
+	}
+}
+
+// Ledger is what is asked about the work of one tenant of many.
+type Ledger interface {
+	Health(ctx context.Context, tenantID string) (tenant.Health, error)
+	// Recent returns the newest records, and those that are to be fetched or concluded.
+	Recent(ctx context.Context, tenantID string) ([]investigation.Record, error)
 }
 
 // Variables returns what the environments of the stack's functions must say.
@@ -183,6 +222,7 @@ func (c *Cloud) wanted() doctor.StackWanted {
 	w := doctor.StackWanted{
 		Name: c.stack.Name, Region: c.stack.AWS.Region, Account: id.AccountID, Partition: id.Partition,
 		Tenant:   c.stack.TenantID(),
+		NoApp:    in["DefenderClientId"] == "" && out[stack.OutputTenants] != "",
 		PollName: out[stack.OutputPoll], PollARN: of("lambda", "function:"+out[stack.OutputPoll]),
 		FetchName: out[stack.OutputFetch], FetchARN: of("lambda", "function:"+out[stack.OutputFetch]),
 		PollRole: role(resourcePollRole), FetchRole: role(resourceFetchRole),

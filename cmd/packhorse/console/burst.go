@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"packhorse/internal/investigation"
 )
 
 // fewMax is how many actions seen at once each get a line of their own. Of more, only numbers are shown:
@@ -13,31 +15,31 @@ const fewMax = 10
 // burst collects what is seen at once.
 type burst struct {
 	seen  []sighting
-	place map[string]int // of an action in seen
+	place map[investigation.ID]int // of an action in seen
 }
 
 // sighting is an action in a burst.
 type sighting struct {
-	actionID string
-	word     string // its state; empty if it was taken back
-	line     string
+	id   investigation.ID
+	word string // its state; empty if it was taken back
+	line string
 }
 
 // add adds an action, or replaces what was seen of it.
 func (b *burst) add(s sighting) {
-	b.remove(s.actionID)
+	b.remove(s.id)
 	if b.place == nil {
-		b.place = map[string]int{}
+		b.place = map[investigation.ID]int{}
 	}
-	b.place[s.actionID] = len(b.seen)
+	b.place[s.id] = len(b.seen)
 	b.seen = append(b.seen, s)
 }
 
 // remove takes back an action whose state is shown in another way.
-func (b *burst) remove(actionID string) {
-	if at, ok := b.place[actionID]; ok {
+func (b *burst) remove(id investigation.ID) {
+	if at, ok := b.place[id]; ok {
 		b.seen[at].word = ""
-		delete(b.place, actionID)
+		delete(b.place, id)
 	}
 }
 

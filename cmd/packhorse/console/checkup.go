@@ -27,18 +27,20 @@ type Style struct {
 const stateWidth = len(doctor.Warning)
 
 // Table writes the results for people: grouped by area, in the order of the checks, each with the advice below it.
-// A command to paste has a line of its own that is never broken.
+// A command to paste has a line of its own that is never broken. Of several tenants, it writes failures and warnings, and
+// how many are well.
 func (c Checkup) Table(out io.Writer, style Style) error {
 	return atOnce(out, func(out io.Writer) error {
 		if style.Width <= 0 || style.Width > LineMax {
 			style.Width = LineMax
 		}
+		shared, ofTenants := c.split()
 		names := 0
-		for _, r := range c.Results {
+		for _, r := range shared {
 			names = max(names, len(r.Name))
 		}
 		area := ""
-		for _, r := range c.Results {
+		for _, r := range shared {
 			if r.Area != area {
 				if area != "" {
 					fmt.Fprintln(out)
@@ -47,6 +49,9 @@ func (c Checkup) Table(out io.Writer, style Style) error {
 				fmt.Fprintln(out, area)
 			}
 			style.result(out, r, names)
+		}
+		if len(ofTenants) > 0 {
+			style.tenants(out, ofTenants)
 		}
 		c.summary(out, style)
 		return nil
@@ -107,7 +112,11 @@ func (c Checkup) summary(out io.Writer, style Style) {
 	if !ok {
 		return
 	}
-	fmt.Fprintf(out, "Next: mend %s\n", next.Name)
+	of := ""
+	if _, ofTenants := c.split(); next.Tenant != "" && len(ofTenants) > 0 {
+		of = " of " + CleanLine(TenantTitle(next))
+	}
+	fmt.Fprintf(out, "Next: mend %s%s\n", next.Name, of)
 	style.advice(out, next.Advice, "  ")
 }
 
@@ -177,6 +186,10 @@ type checkLine struct {
 	State  string `json:"state"`
 	Text   string `json:"text"`
 	Advice string `json:"advice"`
+
+	// Of one tenant of many.
+	TenantID   string `json:"tenantId,omitempty"`
+	TenantName string `json:"tenantName,omitempty"`
 }
 
 // doctorLine is the summary, as JSON.
@@ -185,6 +198,8 @@ type doctorLine struct {
 	tally
 	Next   string `json:"next"` // the check to mend first; empty if there is none
 	Advice string `json:"advice"`
+
+	TenantID string `json:"tenantId,omitempty"` // whose check that is, of many
 }
 
 // CheckupJSON writes one JSON object per line: a check when its result is known, and at the end a summary.
@@ -203,7 +218,7 @@ func NewCheckupJSON(out io.Writer, now func() time.Time) *CheckupJSON {
 func (j *CheckupJSON) Told(r doctor.Result) {
 	if j.failed == nil {
 		j.failed = WriteJSON(j.out, checkLine{
-			NewHead("check", false, j.now()), r.Name, r.Area, string(r.State), r.Text, r.Advice,
+			NewHead("check", false, j.now()), r.Name, r.Area, string(r.State), r.Text, r.Advice, r.Tenant, r.TenantName,
 		})
 	}
 }
@@ -215,7 +230,7 @@ func (j *CheckupJSON) Summary(c Checkup) error {
 	}
 	line := doctorLine{Head: NewHead("doctor", false, c.EndedAt), tally: c.counts(), Advice: c.First}
 	if next, ok := c.next(); ok && c.First == "" {
-		line.Next, line.Advice = next.Name, next.Advice
+		line.Next, line.Advice, line.TenantID = next.Name, next.Advice, next.Tenant
 	}
 	return WriteJSON(j.out, line)
 }

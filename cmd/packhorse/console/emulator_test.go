@@ -81,9 +81,9 @@ func TestScreenAndScrollback(t *testing.T) {
 			for i := range 13 {
 				term.Observed(other(waiting("w"), fmt.Sprint("w", i)))
 			}
-			term.Swept(nil)
-			term.Budget([]time.Time{time.Now().Add(31 * time.Second), time.Now().Add(40 * time.Second)})
-			term.Queue(packages, time.Now().Add(16*time.Hour+40*time.Minute))
+			term.Swept(tenantID, nil)
+			term.Budget(tenantID, []time.Time{time.Now().Add(31 * time.Second), time.Now().Add(40 * time.Second)})
+			term.Queue(tenantID, packages, time.Now().Add(16*time.Hour+40*time.Minute))
 			e.lines()
 			outcomes := fetchSome(t, term, e, finished, workers, host)
 			above, screen := e.lines()

@@ -8,6 +8,7 @@ import (
 
 	"packhorse/internal/event"
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 // LinesVersion is the version of the contract of JSON lines, docs/lines. Within a version, fields and
@@ -48,13 +49,12 @@ type JSON struct {
 	out       io.Writer
 	failed    error // the first failed write; nothing is written after it
 	simulated bool
-	tenantID  string
-	told      budgetLine // the last line about the budget
+	told      map[string]budgetLine // the last line about each tenant's budget
 }
 
 // NewJSON returns a reporter that writes to out. [JSON.Summary] returns the first write error.
 func NewJSON(out io.Writer, now func() time.Time) *JSON {
-	return &JSON{now: now, out: out}
+	return &JSON{now: now, out: out, told: map[string]budgetLine{}}
 }
 
 // actionLine has the fields common to all lines about an action.
@@ -67,11 +67,14 @@ type actionLine struct {
 	Requestor       string `json:"requestor"`
 }
 
-// Began sets what lines say about the tenant, and whether they are marked as simulated.
-func (j *JSON) Began(tenantID string, simulated bool) {
+// Tenants writes nothing: each line says whose it is.
+func (j *JSON) Tenants([]tenant.Served) {}
+
+// Began sets whether lines are marked as simulated, which is the same for all tenants.
+func (j *JSON) Began(_ string, simulated bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.tenantID, j.simulated = tenantID, simulated
+	j.simulated = simulated
 }
 
 func (j *JSON) head(event string) Head {
@@ -151,7 +154,7 @@ func (j *JSON) Postponed(rec investigation.Record, err error) {
 }
 
 // Swept writes a line with the end of a sweep.
-func (j *JSON) Swept(err error) {
+func (j *JSON) Swept(tenantID string, err error) {
 	message := ""
 	if err != nil {
 		message = investigation.Redact(err.Error())
@@ -161,7 +164,7 @@ func (j *JSON) Swept(err error) {
 		TenantID string `json:"tenantId"`
 		OK       bool   `json:"ok"`
 		Message  string `json:"message"` // why it failed
-	}{j.head("sweep"), j.tenantID, err == nil, message})
+	}{j.head("sweep"), tenantID, err == nil, message})
 }
 
 // budgetLine says how much of the budget is free.
@@ -176,9 +179,9 @@ type budgetLine struct {
 // budgetEvery bounds how often lines about the budget are written.
 const budgetEvery = time.Second
 
-// Budget writes a line if the budget has changed, at most once a second. A change that comes sooner is
+// Budget writes a line if a tenant's budget has changed, at most once a second. A change that comes sooner is
 // written with the next call.
-func (j *JSON) Budget(freeAt []time.Time) {
+func (j *JSON) Budget(tenantID string, freeAt []time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now := j.now()
@@ -188,19 +191,20 @@ func (j *JSON) Budget(freeAt []time.Time) {
 			taken = append(taken, at.UTC())
 		}
 	}
-	line := budgetLine{NewHead("budget", j.simulated, now), j.tenantID, len(freeAt), len(freeAt) - len(taken), taken}
-	same := line.Slots == j.told.Slots && slices.EqualFunc(taken, j.told.FreeAt, time.Time.Equal)
-	if same || now.Sub(j.told.Time) < budgetEvery {
+	line := budgetLine{NewHead("budget", j.simulated, now), tenantID, len(freeAt), len(freeAt) - len(taken), taken}
+	told := j.told[tenantID]
+	same := line.Slots == told.Slots && slices.EqualFunc(taken, told.FreeAt, time.Time.Equal)
+	if same || now.Sub(told.Time) < budgetEvery {
 		return
 	}
-	j.told = line
+	j.told[tenantID] = line
 	j.writeLocked(line)
 }
 
 // Queue writes nothing: the lines about actions say it.
-func (j *JSON) Queue(int, time.Time) {}
+func (j *JSON) Queue(string, int, time.Time) {}
 
-// Summary writes the last line. It returns the first error met while writing any line.
+// Summary writes the last line about a tenant. It returns the first error met while writing any line.
 func (j *JSON) Summary(s Summary) error {
 	j.write(struct {
 		Head
@@ -209,7 +213,17 @@ func (j *JSON) Summary(s Summary) error {
 		counts
 		Evidence Evidence   `json:"evidence"`
 		Judge    *Judgement `json:"judge,omitempty"`
-	}{j.head("summary"), j.tenantID, s.EndedAt.Sub(s.StartedAt).Seconds(), s.counts(), s.Evidence, s.Judge})
+	}{j.head("summary"), s.TenantID, s.EndedAt.Sub(s.StartedAt).Seconds(), s.counts(), s.Evidence, s.Judge})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed
+}
+
+// Summaries writes the last line about each tenant. It returns the first error met while writing any line.
+func (j *JSON) Summaries(all []Summary) error {
+	for _, s := range all {
+		_ = j.Summary(s) // the first error stays
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.failed

@@ -67,16 +67,16 @@ func TestJSONFields(t *testing.T) {
 		{"downloading", func(j *console.JSON) { j.Download(of(actionID), 7, nil) }, aboutAction + " size"},
 		{"postponed", func(j *console.JSON) { j.Postponed(postponed("host"), nil) }, aboutAction +
 			" attempt dueAt cause message"},
-		{"sweep", func(j *console.JSON) { j.Swept(nil) }, "event time version tenantId ok message"},
-		{"budget", func(j *console.JSON) { j.Budget([]time.Time{at}) }, "event time version tenantId slots free freeAt"},
+		{"sweep", func(j *console.JSON) { j.Swept(tenantID, nil) }, "event time version tenantId ok message"},
+		{"budget", func(j *console.JSON) { j.Budget(tenantID, []time.Time{at}) }, "event time version tenantId slots free freeAt"},
 		{"archived", func(j *console.JSON) { j.Decided(archived("host", 7)) }, detail +
 			"requestSource createdAt completedAt archivedAt bucket key versionId size sha256 manifestKey " +
 			"manifestSha256 sequence strangers"},
 		{"notCollected", func(j *console.JSON) { j.Decided(notCollected("host", investigation.ReasonFailed)) }, detail +
 			"createdAt completedAt reason message manifestKey manifestSha256 sequence quarantineKey strangers"},
-		{"summary", func(j *console.JSON) { _ = j.Summary(console.Summary{}) },
+		{"summary", func(j *console.JSON) { _ = j.Summary(console.Summary{TenantID: tenantID}) },
 			"event time version tenantId durationSeconds archived notCollected waiting open earlier bytes evidence sequence digest keyId"},
-		{"summary", func(j *console.JSON) { _ = j.Summary(console.Summary{Judge: &console.Judgement{}}) },
+		{"summary", func(j *console.JSON) { _ = j.Summary(console.Summary{TenantID: tenantID, Judge: &console.Judgement{}}) },
 			"event time version tenantId durationSeconds archived notCollected waiting open earlier bytes evidence sequence digest keyId " +
 				"judge passed packageUriCalls mostInAnyMinute perMinute mostPerArchived filesCompared filesDifferent " +
 				"leaks brokenRules servedBeforeThis"},
@@ -108,12 +108,12 @@ func TestJSONLines(t *testing.T) {
 	j.Began(tenantID, false)
 	j.Observed(waiting("fin-ws-17.contoso.com"))
 	j.Observed(ready("fin-ws-17.contoso.com"))
-	j.Swept(nil)
-	j.Budget([]time.Time{{}, clock().Add(time.Minute)})
+	j.Swept(tenantID, nil)
+	j.Budget(tenantID, []time.Time{{}, clock().Add(time.Minute)})
 	j.Fetching(fetching("fin-ws-17.contoso.com", 1))
 	j.Postponed(postponed("fin-ws-17.contoso.com"), investigation.Because(investigation.CauseDownload,
 		errors.New("never shown: the record has it in clean words")))
-	j.Swept(errors.New("list the tenant's actions: status 503"))
+	j.Swept(tenantID, errors.New("list the tenant's actions: status 503"))
 	j.Fetching(fetching("fin-ws-17.contoso.com", 2))
 	if body := j.Download(of(actionID), investigation.SizeUnknown, nil); body != nil {
 		t.Errorf("got body %v, want the same one", body)
@@ -124,6 +124,7 @@ func TestJSONLines(t *testing.T) {
 	j.Decided(stored)
 	j.Decided(notCollected(wideHost, investigation.ReasonFailed))
 	err := j.Summary(console.Summary{
+		TenantID: tenantID,
 		Records: []investigation.Record{
 			done(stored, at.Add(time.Hour)), done(archived("before", 99), at.Add(-time.Hour)),
 			done(notCollected("a", investigation.ReasonExpired), at.Add(time.Hour)), waiting("b"), ready("c"),
@@ -145,7 +146,7 @@ func TestJSONDoesNotTellWhatIsDecidedTwice(t *testing.T) {
 	var out bytes.Buffer
 	j := console.NewJSON(&out, clock)
 	j.Observed(notCollected("host", investigation.ReasonFailed))
-	j.Queue(7, at)
+	j.Queue(tenantID, 7, at)
 	if out.Len() > 0 {
 		t.Errorf("got %q, want nothing", out.String())
 	}
@@ -175,7 +176,7 @@ func TestJSONBudget(t *testing.T) {
 	} {
 		now = now.Add(tt.after)
 		out.Reset()
-		j.Budget(tt.freeAt)
+		j.Budget(tenantID, tt.freeAt)
 		if got := out.String(); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("at %v, %v: got %q, want %q", now.Sub(at), tt.freeAt, got, tt.want)
 		}
@@ -186,7 +187,7 @@ func TestJSONBudget(t *testing.T) {
 func TestJSONSweptKeepsSecrets(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	console.NewJSON(&out, clock).Swept(errors.New("get https://a.blob.core.windows.net/p.zip?sig=c2VjcmV0: Bearer eyJhbGciOi.eyJ.c2ln"))
+	console.NewJSON(&out, clock).Swept(tenantID, errors.New("get https://a.blob.core.windows.net/p.zip?sig=c2VjcmV0: Bearer eyJhbGciOi.eyJ.c2ln"))
 	for _, secret := range []string{"c2VjcmV0", "eyJ", "p.zip"} {
 		if strings.Contains(out.String(), secret) {
 			t.Errorf("got %s, with %q", out.String(), secret)

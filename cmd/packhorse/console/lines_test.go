@@ -38,7 +38,7 @@ func TestLinesOfEachEvent(t *testing.T) {
 			"archived      fin-ws-17.contoso.com: 3.0 MiB, SHA-256 aaaaaaaaaaaaaaaa…"},
 		{"not collected", func(l *console.Lines) { l.Decided(notCollected(host, investigation.ReasonTimeOut)) },
 			"not collected fin-ws-17.contoso.com: TimeOut"},
-		{"the budget", func(l *console.Lines) { l.Budget([]time.Time{at}) }, ""},
+		{"the budget", func(l *console.Lines) { l.Budget(tenantID, []time.Time{at}) }, ""},
 	} {
 		var out bytes.Buffer
 		tt.tell(console.NewLines(&out, clock))

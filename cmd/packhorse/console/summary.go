@@ -12,8 +12,10 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Summary is the result of a run.
+// Summary is the result of a run for one tenant.
 type Summary struct {
+	TenantID  string
+	Name      string                 // empty for the tenant that needs no entry in the registry
 	Records   []investigation.Record // of the tenant: those that the run finished or left open, at least
 	Earlier   int                    // how many were done before the run and are not among them
 	StartedAt time.Time
@@ -117,6 +119,7 @@ func (s Summary) table(out io.Writer, width int) error {
 		}
 	}
 	if width == 0 {
+		fmt.Fprintln(out)
 		s.stored(out)
 	}
 	s.totals(out, width)
@@ -157,8 +160,8 @@ func atOnce(out io.Writer, write func(io.Writer) error) error {
 	return err
 }
 
+// stored lists the stored objects in the format of sha256sum -c.
 func (s Summary) stored(out io.Writer) {
-	fmt.Fprintln(out)
 	for _, rec := range s.current() {
 		if rec.Receipt.Key != "" {
 			fmt.Fprintf(out, "%s  %s\n", rec.Receipt.SHA256, s.Locate(rec.Receipt))
@@ -167,14 +170,16 @@ func (s Summary) stored(out io.Writer) {
 }
 
 func (s Summary) totals(out io.Writer, width int) {
-	c := s.counts()
+	fmt.Fprintf(out, "\n%s\n", Fit(s.counts().text(s.EndedAt.Sub(s.StartedAt)), width))
+}
+
+func (c counts) text(took time.Duration) string {
 	text := fmt.Sprintf("%d archived (%s), %d not collected, %d waiting, %d open; in %s",
-		c.Archived, Bytes(c.Bytes), c.NotCollected, c.Waiting, c.Open,
-		s.EndedAt.Sub(s.StartedAt).Round(time.Second))
+		c.Archived, Bytes(c.Bytes), c.NotCollected, c.Waiting, c.Open, took.Round(time.Second))
 	if c.Earlier > 0 {
 		text += fmt.Sprintf("; %d done earlier", c.Earlier)
 	}
-	fmt.Fprintf(out, "\n%s\n", Fit(text, width))
+	return text
 }
 
 func (s Summary) evidence(out io.Writer) {
@@ -185,6 +190,11 @@ func (s Summary) evidence(out io.Writer) {
 	fmt.Fprint(out, "\nEvidence\n")
 	fmt.Fprintf(out, "  chain     manifests 1 to %d; the last one has the SHA-256\n", e.Sequence)
 	fmt.Fprintf(out, "            %s\n", e.Digest)
+	e.places(out)
+}
+
+// places says which key signed the manifests, and how to check and find what they are about.
+func (e Evidence) places(out io.Writer) {
 	fmt.Fprintf(out, "  key       %s\n", e.KeyID)
 	fmt.Fprintf(out, "  check it  %s\n", e.Check)
 	fmt.Fprintf(out, "  find it   %s\n", e.Find)
@@ -200,6 +210,11 @@ func (s Summary) verdict(out io.Writer) {
 		word = "FAIL"
 	}
 	fmt.Fprintf(out, "\nJudge: %s\n", word)
+	j.facts(out)
+}
+
+// facts says what a judgement is based on.
+func (j *Judgement) facts(out io.Writer) {
 	fmt.Fprintf(out, "  getPackageUri   %d calls, at most %d in any 60 s (limit %d) and %d a package\n",
 		j.PackageURICalls, j.MostInAnyMinute, j.PerMinute, j.MostPerArchived)
 	fmt.Fprintf(out, "  SHA-256         %d of %d stored files equal what was served\n",

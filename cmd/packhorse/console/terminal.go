@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 // barWidth is the width of a bar of a verification, in columns.
@@ -34,10 +36,11 @@ type Terminal struct {
 	size   *fitted
 	screen *mpb.Progress
 	status *mpb.Bar
-	stands atomic.Pointer[standing] // replaced under mu
+	stands standings
 
 	mu         sync.Mutex // guards the fields below; the bars are drawn without it
-	bars       map[string]*packageBar
+	began      bool
+	bars       map[investigation.ID]*packageBar
 	burst      burst
 	burstBegan time.Time
 	burstEnds  *time.Timer
@@ -64,11 +67,10 @@ func newTerminal(now func() time.Time, color Color, console *fitted) *Terminal {
 	t := &Terminal{
 		now: now, color: color, size: console,
 		screen: mpb.New(mpb.WithConsoleWriter(console), mpb.WithAutoRefresh()),
-		bars:   map[string]*packageBar{},
+		bars:   map[investigation.ID]*packageBar{},
 	}
-	t.stands.Store(&standing{})
 	t.status = t.add(func(s decor.Statistics) string {
-		return t.stands.Load().line(t.now(), s.AvailableWidth, t.color)
+		return t.stands.line(t.now(), s.AvailableWidth, t.color)
 	}, mpb.BarPriority(1<<30)) // below every package
 	t.burstEnds = time.AfterFunc(quiet, t.show)
 	return t
@@ -117,15 +119,21 @@ func (t *Terminal) see(rec investigation.Record, word, line string) {
 	if len(t.burst.seen) == 0 {
 		t.burstBegan = now
 	}
-	t.burst.add(sighting{rec.ActionID, word, line})
+	t.burst.add(sighting{rec.ID, word, line})
 	t.burstEnds.Reset(max(0, min(quiet, t.burstBegan.Add(burstMax).Sub(now))))
 }
 
-// Began scrolls a line if this is a simulation.
+// Tenants names the tenants, if there are several, from now on.
+func (t *Terminal) Tenants(all []tenant.Served) { t.stands.serve(all) }
+
+// Began scrolls a line if this is a simulation, once for all tenants.
 func (t *Terminal) Began(_ string, simulated bool) {
-	if simulated {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if simulated && !t.began {
 		t.println(simulation)
 	}
+	t.began = true
 }
 
 // Observed shows the action, at the end of a burst. It skips actions whose outcome is already decided,
@@ -136,26 +144,26 @@ func (t *Terminal) Observed(rec investigation.Record) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.see(rec, string(rec.State), observed(rec))
+	t.see(rec, string(rec.State), observed(rec, t.name(rec.Action)))
 }
 
 // Fetching starts the package's bar.
 func (t *Terminal) Fetching(rec investigation.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.burst.remove(rec.ActionID)
-	t.set(func(s *standing) { s.queued = max(0, s.queued-1) })
-	b, ok := t.bars[rec.ActionID]
+	t.burst.remove(rec.ID)
+	t.stands.update(rec.TenantID, func(s *standing) { s.queued = max(0, s.queued-1) })
+	b, ok := t.bars[rec.ID]
 	if !ok {
 		b = t.barOf(rec.Action)
-		t.bars[rec.ActionID] = b
+		t.bars[rec.ID] = b
 	}
 	b.download.Store(nil)
 }
 
 func (t *Terminal) barOf(a investigation.Action) *packageBar {
 	b := &packageBar{}
-	name := host(a)
+	name := t.name(a)
 	b.bar = t.add(func(s decor.Statistics) string {
 		m := meter{host: name}
 		if d := b.download.Load(); d != nil {
@@ -170,7 +178,7 @@ func (t *Terminal) barOf(a investigation.Action) *packageBar {
 // Download advances the bar as body is read. It restarts the bar if the package is downloaded again.
 func (t *Terminal) Download(a investigation.Action, size int64, body io.ReadCloser) io.ReadCloser {
 	t.mu.Lock()
-	b, ok := t.bars[a.ActionID]
+	b, ok := t.bars[a.ID]
 	t.mu.Unlock()
 	if !ok {
 		return body
@@ -188,8 +196,8 @@ func (t *Terminal) Download(a investigation.Action, size int64, body io.ReadClos
 func (t *Terminal) Decided(rec investigation.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	word, line := decided(rec, t.color)
-	if !t.drop(rec.ActionID) {
+	word, line := decided(rec, t.name(rec.Action), t.color)
+	if !t.drop(rec.ID) {
 		t.see(rec, word, line)
 		return
 	}
@@ -200,53 +208,52 @@ func (t *Terminal) Decided(rec investigation.Record) {
 func (t *Terminal) Postponed(rec investigation.Record, _ error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.drop(rec.ActionID)
-	t.println(postponed(rec, t.color))
+	t.drop(rec.ID)
+	t.println(postponed(rec, t.name(rec.Action), t.color))
 }
 
 // drop removes the action's bar and what is yet to be shown of it. It reports whether there was a bar: a
 // bar that stayed would crowd out the others.
-func (t *Terminal) drop(actionID string) bool {
-	t.burst.remove(actionID)
-	b, ok := t.bars[actionID]
+func (t *Terminal) drop(id investigation.ID) bool {
+	t.burst.remove(id)
+	b, ok := t.bars[id]
 	if ok {
 		b.bar.Abort(true)
-		delete(t.bars, actionID)
+		delete(t.bars, id)
 	}
 	return ok
 }
 
+// name names the action's machine. Among several tenants it also says whose it is, and leaves out the domain.
+func (t *Terminal) name(a investigation.Action) string {
+	whose, name := t.stands.whose(a.TenantID), host(a)
+	if whose == "" {
+		return name
+	}
+	name, _, _ = strings.Cut(name, ".")
+	return whose + name
+}
+
 // Budget updates the status line.
-func (t *Terminal) Budget(freeAt []time.Time) { t.update(func(s *standing) { s.freeAt = freeAt }) }
+func (t *Terminal) Budget(tenantID string, freeAt []time.Time) {
+	t.stands.update(tenantID, func(s *standing) { s.freeAt = freeAt })
+}
 
 // Queue updates the status line.
-func (t *Terminal) Queue(queued int, lastAt time.Time) {
-	t.update(func(s *standing) { s.queued, s.lastAt = queued, lastAt })
+func (t *Terminal) Queue(tenantID string, queued int, lastAt time.Time) {
+	t.stands.update(tenantID, func(s *standing) { s.queued, s.lastAt = queued, lastAt })
 }
 
 // Swept updates the status line.
-func (t *Terminal) Swept(err error) {
+func (t *Terminal) Swept(tenantID string, err error) {
 	now := t.now()
-	t.update(func(s *standing) {
+	t.stands.update(tenantID, func(s *standing) {
 		if err != nil {
 			s.failedAt = now
 			return
 		}
 		s.sweptAt, s.failedAt = now, time.Time{}
 	})
-}
-
-func (t *Terminal) update(change func(*standing)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.set(change)
-}
-
-// set changes what the status line shows. The caller has locked mu.
-func (t *Terminal) set(change func(*standing)) {
-	next := *t.stands.Load()
-	change(&next)
-	t.stands.Store(&next)
 }
 
 // style is the look of the bars of a verification.

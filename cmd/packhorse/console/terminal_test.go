@@ -63,7 +63,7 @@ func TestTerminalShowsARunAtTwoWidths(t *testing.T) {
 
 			term.Began(tenantID, true)
 			now := time.Now()
-			term.Budget([]time.Time{now, now.Add(45 * time.Second)})
+			term.Budget(tenantID, []time.Time{now, now.Add(45 * time.Second)})
 			for i, host := range []string{"fin-ws-17.contoso.com", longHost, wideHost, ""} {
 				term.Observed(other(ready(host), fmt.Sprint(i)))
 				term.Fetching(other(fetching(host, 1), fmt.Sprint(i)))
@@ -187,7 +187,7 @@ func TestTerminalDoesNotFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &screen{width: 120, height: 10}
 		term := console.NewTerminalOn(s, time.Now)
-		term.Budget([]time.Time{time.Now(), time.Now()})
+		term.Budget(tenantID, []time.Time{time.Now(), time.Now()})
 		for i := range 50 {
 			id := fmt.Sprintf("host-%02d", i)
 			term.Fetching(other(fetching(id, 1), id))
@@ -288,9 +288,9 @@ func TestTerminalClosed(t *testing.T) {
 		before := s.text("")
 		term.Began(tenantID, true)
 		term.Observed(ready("late"))
-		term.Swept(nil)
-		term.Queue(1, time.Now())
-		term.Budget(nil)
+		term.Swept(tenantID, nil)
+		term.Queue(tenantID, 1, time.Now())
+		term.Budget(tenantID, nil)
 		pull(t, term.Download(of("1"), 5, body(5)), 5)
 		term.Decided(archived("late", 1))
 		term.Postponed(postponed("late"), nil)
@@ -335,13 +335,13 @@ func TestStatusLine(t *testing.T) {
 			for _, d := range tt.freeAt {
 				freeAt = append(freeAt, at.Add(d))
 			}
-			term.Budget(freeAt)
+			term.Budget(tenantID, freeAt)
 			expect(tt.want)
 		}
-		term.Swept(nil)
+		term.Swept(tenantID, nil)
 		later.Add(int64(4 * time.Second))
 		expect("last sweep 4 s ago · next slot in 27 s")
-		term.Queue(12, clock().Add(6*time.Minute+5*time.Second))
+		term.Queue(tenantID, 12, clock().Add(6*time.Minute+5*time.Second))
 		expect("12 queued · ETA 6 min · last sweep 4 s ago · next slot in 27 s")
 		s.resize(60)
 		expect("12 queued · ETA 6 min · next slot in 27 s")
@@ -352,18 +352,18 @@ func TestStatusLine(t *testing.T) {
 		s.resize(6)
 		expect("12 q…")
 		s.resize(120)
-		term.Swept(errors.New("x"))
+		term.Swept(tenantID, errors.New("x"))
 		later.Add(int64(2 * time.Minute))
 		expect("12 queued · ETA 4 min · sweep failed 2 min ago · last sweep 2 min ago · budget: 2 of 2 calls free")
-		term.Swept(nil)
-		term.Queue(2000, clock().Add(16*time.Hour+40*time.Minute))
+		term.Swept(tenantID, nil)
+		term.Queue(tenantID, 2000, clock().Add(16*time.Hour+40*time.Minute))
 		expect("2,000 queued · ETA 16 h 40 min · last sweep 0 s ago · budget: 2 of 2 calls free")
 		term.Fetching(fetching("h", 1))
 		term.Decided(archived("h", 1))
 		expect("1,999 queued · ETA 16 h 40 min · last sweep 0 s ago · budget: 2 of 2 calls free")
-		term.Queue(1, clock()) // it is being asked for
+		term.Queue(tenantID, 1, clock()) // it is being asked for
 		expect("1 queued · last sweep 0 s ago · budget: 2 of 2 calls free")
-		term.Queue(0, time.Time{})
+		term.Queue(tenantID, 0, time.Time{})
 		expect("last sweep 0 s ago · budget: 2 of 2 calls free")
 	})
 }
@@ -472,7 +472,7 @@ func TestColor(t *testing.T) {
 		s := &screen{width: 120, height: 24}
 		term := console.NewColorTerminalOn(s, time.Now)
 		term.Observed(other(ready("r"), "r"))
-		term.Swept(errors.New("x"))
+		term.Swept(tenantID, errors.New("x"))
 		for i, rec := range []investigation.Record{
 			archived("a", 1), notCollected("n", investigation.ReasonFailed), postponed("p"),
 		} {

@@ -151,3 +151,6 @@ func FillTo(lineMax int, text, first, next string) string {
 	}
 	return out.String()
 }
+
+// Count writes a number with separators: 2,000.
+func Count(n int) string { return thousands(n) }

@@ -170,8 +170,8 @@ func oldOrigin(ctx context.Context, dir string, logger *slog.Logger) (*Origin, e
 			return nil, err
 		}
 	}
-	simulated := has(simulation.PlanFile) || slices.Contains(tenants, simulation.TenantID())
-	evidence := slices.ContainsFunc(tenants, func(id string) bool { return id != simulation.TenantID() })
+	simulated := has(simulation.PlanFile) || slices.ContainsFunc(tenants, simulation.IsTenant)
+	evidence := slices.ContainsFunc(tenants, func(id string) bool { return !simulation.IsTenant(id) })
 	switch {
 	case simulated && evidence:
 		logger.WarnContext(ctx, "an earlier release stored a simulation in this evidence folder; "+

@@ -21,9 +21,9 @@ type Desk struct {
 	Costly bool
 
 	tenants func(context.Context) ([]string, error)
-	ledger  status.Ledger
+	ledger  status.Fleet
 	budgets status.Budgets
-	proof   settled
+	book    *book
 	fresh   func()       // called before each reading; nil if there is nothing to forget
 	close   func() error // nil if there is nothing to close
 }
@@ -54,24 +54,42 @@ func (d *Desk) Close() error {
 	return d.close()
 }
 
-// Read returns the status of each tenant, those that need a person first.
-func (d *Desk) Read(ctx context.Context, now time.Time) ([]status.Tenant, error) {
+// fewMax is how many tenants are all read in full: a line for each fits a screen.
+const fewMax = 10
+
+// Read returns the status of the tenants: of all in full or, if there are many, an overview.
+func (d *Desk) Read(ctx context.Context, now time.Time, all bool) (status.Overview, error) {
 	if d.fresh != nil {
 		d.fresh()
 	}
 	ids, err := d.tenants(ctx)
 	if err != nil {
-		return nil, err
+		return status.Overview{}, err
 	}
-	return status.Read(ctx, d.ledger, d.budgets, d.proof, ids, now)
+	members := make([]status.Member, len(ids))
+	for i, id := range ids {
+		members[i] = d.book.member(id)
+	}
+	if len(members) > fewMax && !all {
+		return status.Summarize(ctx, d.ledger, d.budgets, d.book, members, now)
+	}
+	tenants, err := status.Read(ctx, d.ledger, d.budgets, d.book, members, now)
+	return status.Overview{Tenants: tenants}, err
 }
 
-// only returns tenants that names one tenant, or all if id is empty.
-func only(id string, all func(context.Context) ([]string, error)) func(context.Context) ([]string, error) {
-	if id == "" {
-		return all
+// only returns what names one tenant, or every tenant if id is empty: those of the registry, and others.
+func (b *book) only(id string, others func(context.Context) ([]string, error)) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) {
+		registered, err := b.read(ctx)
+		if err != nil || id != "" {
+			return []string{id}, err
+		}
+		known, err := others(ctx)
+		for _, t := range registered {
+			known = append(known, t.ID)
+		}
+		return union(known, nil), err
 	}
-	return func(context.Context) ([]string, error) { return []string{id}, nil }
 }
 
 // union returns the ids of two lists, in order.
@@ -82,7 +100,7 @@ func union(a, b []string) []string {
 }
 
 // Simulated reports whether a tenant is the simulated one.
-func Simulated(tenantID string) bool { return tenantID == simulation.TenantID() }
+func Simulated(tenantID string) bool { return simulation.IsTenant(tenantID) }
 
 // wrap adds what was being done to the errors of both.
 func wrap(what string, errs ...error) error {

@@ -57,7 +57,7 @@ func TestFolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := d.Read(t.Context(), now)
+		got, err := read(t, d, now)
 		if err != nil || len(got) != want {
 			t.Errorf("%q: got %d tenants, %v", only, len(got), err)
 		}

@@ -32,9 +32,10 @@ func openFolder(ctx context.Context, o Options) (*Desk, error) {
 		swept, sweptErr := ledger.Swept(ctx)
 		return union(known, swept), wrap("list the tenants", err, sweptErr)
 	}
+	b := &book{registry: embedded.NewRegistry(db), shared: ofMachine(o.Environ)}
 	return &Desk{
-		Name: path, tenants: only(o.TenantID, all), ledger: ledger,
-		budgets: folderBudgets{embedded.NewCounter(db), o.Limits}, proof: ofMachine(o.Environ), close: db.Close,
+		Name: path, tenants: b.only(o.TenantID, all), ledger: ledger,
+		budgets: folderBudgets{embedded.NewCounter(db), o.Limits, b}, book: b, close: db.Close,
 	}, nil
 }
 
@@ -42,6 +43,7 @@ func openFolder(ctx context.Context, o Options) (*Desk, error) {
 type folderBudgets struct {
 	counter *embedded.Counter
 	limits  defender.Limits
+	book    *book
 }
 
 // Budget implements status.Budgets. If several apps were used for the tenant, it is the budget of the one used last.
@@ -50,12 +52,13 @@ func (b folderBudgets) Budget(ctx context.Context, tenantID string) (status.Budg
 	if err != nil {
 		return status.Budget{}, err
 	}
-	latest := budgetOf(ratelimit.State{}, defender.LinkBudget(tenantID, "", b.limits))
+	limits := b.book.limits(tenantID, b.limits)
+	latest := budgetOf(ratelimit.State{}, defender.LinkBudget(tenantID, "", limits))
 	for _, name := range names {
 		if !strings.HasSuffix(name, "#"+defender.LinkAPI) {
 			continue
 		}
-		budget := defender.LinkBudget(tenantID, "", b.limits)
+		budget := defender.LinkBudget(tenantID, "", limits)
 		budget.Name = name
 		state, err := b.counter.Peek(ctx, budget)
 		if err != nil {

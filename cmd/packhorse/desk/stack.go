@@ -1,10 +1,12 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -15,11 +17,12 @@ import (
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ratelimit/dynamocounter"
+	"packhorse/internal/registry"
 	"packhorse/internal/status"
 	"packhorse/internal/tenant"
 )
 
-// openStack reads what a deployed stack's tables are called. Each reading scans the whole ledger table once.
+// openStack reads what a deployed stack's tables are called.
 func openStack(ctx context.Context, o Options) (*Desk, error) {
 	s, err := stack.Open(ctx, o.Stack)
 	if err != nil {
@@ -29,30 +32,39 @@ func openStack(ctx context.Context, o Options) (*Desk, error) {
 }
 
 func ofStack(db *dynamodb.Client, s *stack.Stack, o Options) (*Desk, error) {
-	records := &scanned{Ledger: ledger.New(db, s.Outputs[stack.OutputLedger])}
+	records := &known{Ledger: ledger.New(db, s.Outputs[stack.OutputLedger])}
 	deployed := s.TenantID()
-	all := func(ctx context.Context) ([]string, error) {
-		known, err := records.Tenants(ctx)
-		if deployed != "" {
-			known = union(known, []string{deployed})
-		}
-		return known, source.Explain(err)
+	b := &book{shared: ofParameters(deployed, s.Parameters)}
+	others := func(ctx context.Context) ([]string, error) {
+		ids, err := records.Tenants(ctx)
+		return ids, source.Explain(err)
 	}
-	if deployed != "" { // one tenant: spare the scan that looks for others
-		all = only(deployed, nil)
+	if table := s.Outputs[stack.OutputTenants]; table != "" || deployed != "" { // spare the scan that looks for others
+		others = func(context.Context) ([]string, error) { return only(deployed), nil }
+		if table != "" {
+			b.registry = registry.New(db, table)
+		}
 	}
 	limits, err := limitsOf(s.Parameters)
 	if err != nil {
 		return nil, fmt.Errorf("stack %q: %w", o.Stack, err)
 	}
 	return &Desk{
-		Name: "stack " + s.Name, Costly: true, tenants: only(o.TenantID, all), ledger: records, fresh: records.forget,
-		proof: ofParameters(deployed, s.Parameters),
+		Name: "stack " + s.Name, Costly: true, tenants: b.only(o.TenantID, others), ledger: records, fresh: records.forget,
+		book: b,
 		budgets: &stackBudgets{
 			counter:  dynamocounter.New(db, s.Outputs[stack.OutputBudget], time.Now),
-			tenantID: deployed, clientID: s.Parameters["DefenderClientId"], limits: limits,
+			tenantID: deployed, clientID: s.Parameters["DefenderClientId"], limits: limits, book: b,
 		},
 	}, nil
+}
+
+// only returns a list of one id, or an empty one.
+func only(id string) []string {
+	if id == "" {
+		return nil
+	}
+	return []string{id}
 }
 
 // limitsOf reads the limits that a stack was deployed with.
@@ -70,58 +82,97 @@ func limitsOf(parameters map[string]string) (defender.Limits, error) {
 	return limits, nil
 }
 
-// scanned is a ledger in DynamoDB. It answers both questions about the records of a tenant from one scan of the table.
-type scanned struct {
+// known is a ledger in DynamoDB. It answers both questions about the records of a tenant from one reading of them: first
+// Open, then Counts.
+type known struct {
 	*ledger.Ledger
 
-	tenantID string
-	records  []investigation.Record
-	err      error
+	mu      sync.Mutex // guards records
+	records map[string]answer
 }
 
-func (l *scanned) forget() { *l = scanned{Ledger: l.Ledger} }
+// answer is what the ledger has of a tenant.
+type answer struct {
+	records []investigation.Record
+	err     error
+}
 
-func (l *scanned) scan(ctx context.Context, tenantID string) ([]investigation.Record, error) {
-	if l.tenantID != tenantID {
-		records, err := l.Records(ctx, tenantID)
-		l.tenantID, l.records, l.err = tenantID, records, source.Explain(err)
+func (l *known) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records = map[string]answer{}
+}
+
+// read reads the records of a tenant. They are kept until they are asked for again.
+func (l *known) read(ctx context.Context, tenantID string) answer {
+	l.mu.Lock()
+	a, ok := l.records[tenantID]
+	delete(l.records, tenantID)
+	l.mu.Unlock()
+	if ok {
+		return a
 	}
-	return l.records, l.err
+	records, err := l.Records(ctx, tenantID)
+	a = answer{records, source.Explain(err)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records[tenantID] = a
+	return a
 }
 
 // Open implements status.Ledger.
-func (l *scanned) Open(ctx context.Context, tenantID string) ([]investigation.Record, error) {
-	records, err := l.scan(ctx, tenantID)
-	return slices.DeleteFunc(slices.Clone(records), func(rec investigation.Record) bool {
+func (l *known) Open(ctx context.Context, tenantID string) ([]investigation.Record, error) {
+	a := l.read(ctx, tenantID)
+	return slices.DeleteFunc(slices.Clone(a.records), func(rec investigation.Record) bool {
 		return rec.State == investigation.StateDone
-	}), err
+	}), a.err
 }
 
 // Counts implements status.Ledger.
-func (l *scanned) Counts(ctx context.Context, tenantID string, since time.Time) (investigation.Counts, error) {
-	records, err := l.scan(ctx, tenantID)
-	return investigation.Count(records, since), err
+func (l *known) Counts(ctx context.Context, tenantID string, since time.Time) (investigation.Counts, error) {
+	a := l.read(ctx, tenantID)
+	return investigation.Count(a.records, since), a.err
 }
 
 // Health implements status.Ledger.
-func (l *scanned) Health(ctx context.Context, tenantID string) (tenant.Health, error) {
+func (l *known) Health(ctx context.Context, tenantID string) (tenant.Health, error) {
 	h, err := l.Ledger.Health(ctx, tenantID)
 	return h, source.Explain(err)
 }
 
-// stackBudgets knows the budget of the tenant that the stack was deployed for.
+// Healths implements status.Fleet.
+func (l *known) Healths(ctx context.Context, ids []string) (map[string]tenant.Health, error) {
+	all, err := l.Ledger.Healths(ctx, ids)
+	return all, source.Explain(err)
+}
+
+// Busy implements status.Fleet.
+func (l *known) Busy(ctx context.Context) (map[string]bool, error) {
+	busy, err := l.Ledger.Busy(ctx)
+	return busy, source.Explain(err)
+}
+
+// stackBudgets knows the budgets of the tenant that the stack was deployed for, and of the registered ones.
 type stackBudgets struct {
 	counter            *dynamocounter.Counter
 	tenantID, clientID string
 	limits             defender.Limits
+	book               *book
 }
 
 // Budget implements status.Budgets. It does not know the apps of other tenants.
 func (b *stackBudgets) Budget(ctx context.Context, tenantID string) (status.Budget, error) {
-	if tenantID != b.tenantID || b.clientID == "" {
+	client, limits := b.clientID, b.limits
+	if entry := b.book.entry(tenantID); tenantID != b.tenantID {
+		client, limits = cmp.Or(entry.ClientID, client), b.book.limits(tenantID, limits)
+		if entry.ID == "" {
+			return status.Budget{}, nil
+		}
+	}
+	if client == "" {
 		return status.Budget{}, nil
 	}
-	budget := defender.LinkBudget(b.tenantID, b.clientID, b.limits)
+	budget := defender.LinkBudget(tenantID, client, limits)
 	state, err := b.counter.Peek(ctx, budget)
 	if err != nil {
 		return status.Budget{}, source.Explain(err)

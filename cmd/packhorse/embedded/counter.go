@@ -70,7 +70,7 @@ func (c *Counter) apply(ctx context.Context, b ratelimit.Budget,
 	if err != nil {
 		return err
 	}
-	err = c.db.write(ctx, func(tx *sql.Tx) error {
+	err = c.db.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		s, text, err := loadBudget(ctx, tx, b)
 		if err != nil {
 			return err

@@ -36,7 +36,10 @@ const (
 
 // DB is the file that keeps the ledger and the budget. Several processes may open it at once, and
 // it is safe for concurrent use.
-type DB struct{ sql *sql.DB }
+type DB struct {
+	sql   *sql.DB
+	group group
+}
 
 // ErrNotOurs is wrapped by the error of [OpenDB] for a file of another program, or of a later
 // version of this one. The file is left unchanged.
@@ -177,7 +180,7 @@ func (db *DB) Close() error { return db.sql.Close() }
 // migrate upgrades an empty file or one of an earlier version to this version, and refuses a file
 // of another program.
 func (db *DB) migrate(ctx context.Context) error {
-	return db.write(ctx, func(tx *sql.Tx) error {
+	return db.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		version, all, ours, err := schemaOf(ctx, tx)
 		switch {
 		case err != nil:
@@ -211,23 +214,6 @@ func schemaOf(ctx context.Context, q querier) (version, all, ours int, err error
 			WHERE type = 'table' AND name IN ('actions', 'budgets', 'chains', 'healths', 'tenants'))`).
 		Scan(&version, &all, &ours)
 	return version, all, ours, err
-}
-
-// write runs f in one transaction that holds the write lock from the start.
-func (db *DB) write(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := db.sql.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	err = f(tx)
-	if err == nil {
-		return tx.Commit()
-	}
-	undo := tx.Rollback()
-	if errors.Is(undo, sql.ErrTxDone) { // the context ended and rolled the transaction back
-		undo = nil
-	}
-	return errors.Join(err, undo)
 }
 
 // querier is implemented by a database and a transaction.

@@ -2,7 +2,9 @@ package embedded
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"packhorse/internal/investigation"
@@ -50,4 +52,32 @@ func (l *Ledger) Plan(t *testing.T, f investigation.Filter) (steps []string) {
 		steps = append(steps, step)
 	}
 	return steps
+}
+
+// Write makes a change, as the ledger and the counter do.
+func (db *DB) Write(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
+	return db.write(ctx, f)
+}
+
+// AwaitWaiting returns once n writes are waiting.
+func (db *DB) AwaitWaiting(n int) {
+	for {
+		db.group.mu.Lock()
+		waiting := len(db.group.waiting)
+		db.group.mu.Unlock()
+		if waiting == n {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// BudgetNames returns the names of all budgets.
+func (db *DB) BudgetNames(t *testing.T) []string {
+	t.Helper()
+	names, err := db.texts(t.Context(), "list the budgets", "SELECT name FROM budgets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }

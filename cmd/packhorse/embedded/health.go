@@ -55,6 +55,42 @@ func (l *Ledger) SetHealth(ctx context.Context, tenantID string, h tenant.Health
 	return nil
 }
 
+// Healths implements status.Fleet. Malformed rows are named in the error, which then wraps investigation.ErrBadRecord.
+func (l *Ledger) Healths(ctx context.Context, tenantIDs []string) (map[string]tenant.Health, error) {
+	all := make(map[string]tenant.Health, len(tenantIDs))
+	var bad []error
+	for _, id := range tenantIDs { // each is one search in memory
+		h, err := l.Health(ctx, id)
+		switch {
+		case errors.Is(err, investigation.ErrBadRecord):
+			bad = append(bad, err)
+		case err != nil:
+			return nil, err
+		case h != tenant.Health{}:
+			all[id] = h
+		}
+	}
+	return all, errors.Join(bad...)
+}
+
+// Busy implements status.Fleet. A tenant with rows that have no index yet counts as busy.
+func (l *Ledger) Busy(ctx context.Context) (map[string]bool, error) {
+	busy := map[string]bool{}
+	for _, search := range []struct{ index, term string }{
+		{"due", "lane <> ''"}, {"unindexed", "state = ''"},
+	} {
+		query, args := of("").sql("DISTINCT tenant_id", search.index, search.term)
+		ids, err := l.texts(ctx, query, args...)
+		if err != nil {
+			return nil, fmt.Errorf("find the tenants that have work: %w", err)
+		}
+		for _, id := range ids {
+			busy[id] = true
+		}
+	}
+	return busy, nil
+}
+
 // Swept returns the ids of the tenants that have a health, in order.
 func (l *Ledger) Swept(ctx context.Context) ([]string, error) {
 	return l.db.texts(ctx, "list the tenants that were swept", "SELECT tenant_id FROM healths ORDER BY tenant_id")

@@ -76,7 +76,7 @@ func (id identity) client() *http.Client {
 		return nil, fmt.Errorf("%w: %s (find out which program listens there, and run again): %w",
 			ErrNotOurServer, address, err)
 	}
-	return &http.Client{Transport: &http.Transport{DialTLSContext: dial}}
+	return &http.Client{Transport: &http.Transport{DialTLSContext: dial, MaxIdleConnsPerHost: connectionsKept}}
 }
 
 // ErrNotOurServer means that another program answers on the port of an [S3]. It was sent no

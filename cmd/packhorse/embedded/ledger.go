@@ -55,7 +55,7 @@ func (l *Ledger) Records(ctx context.Context, tenantID string) ([]investigation.
 func (l *Ledger) Change(ctx context.Context, id investigation.ID, c investigation.Change) (
 	investigation.Record, error,
 ) {
-	return l.inTransaction(ctx, id, c, func(_ *sql.Tx, known investigation.Record) (
+	return l.inTransaction(ctx, id, c, func(_ context.Context, _ *sql.Tx, known investigation.Record) (
 		investigation.Record, error,
 	) {
 		return c.Apply(known)
@@ -66,7 +66,7 @@ func (l *Ledger) Change(ctx context.Context, id investigation.ID, c investigatio
 func (l *Ledger) Seal(ctx context.Context, id investigation.ID, c investigation.Change,
 	by investigation.Sealer,
 ) (investigation.Record, error) {
-	return l.inTransaction(ctx, id, c, func(tx *sql.Tx, known investigation.Record) (
+	return l.inTransaction(ctx, id, c, func(ctx context.Context, tx *sql.Tx, known investigation.Record) (
 		investigation.Record, error,
 	) {
 		decided, err := c.Apply(known)
@@ -97,15 +97,15 @@ func (l *Ledger) Head(ctx context.Context, tenantID string) (investigation.Head,
 // inTransaction writes the result of decide for the ledger's record, or for the zero Record if the
 // ledger has none.
 func (l *Ledger) inTransaction(ctx context.Context, id investigation.ID, c investigation.Change,
-	decide func(*sql.Tx, investigation.Record) (investigation.Record, error),
+	decide func(context.Context, *sql.Tx, investigation.Record) (investigation.Record, error),
 ) (investigation.Record, error) {
 	var next investigation.Record
-	err := l.db.write(ctx, func(tx *sql.Tx) error {
+	err := l.db.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		known, err := loadRecord(ctx, tx, id)
 		if err != nil && !errors.Is(err, investigation.ErrUnknownAction) {
 			return err
 		}
-		next, err = decide(tx, known)
+		next, err = decide(ctx, tx, known)
 		if err != nil || next == known { // unchanged: nothing to write
 			return err
 		}

@@ -37,6 +37,16 @@ var ErrOtherVersion = errors.New("the database is of another version")
 // upgrade an earlier version, but returns [ErrOtherVersion]. If the file is opened by others meanwhile, f may be
 // called a second time.
 func Read(ctx context.Context, path string, f func(*Ledger, *Counter) error) error {
+	return readCurrent(ctx, path, func(db *DB) error { return f(NewLedger(db), NewCounter(db)) })
+}
+
+// ReadRegistry is like [Read] for the registry of tenants.
+func ReadRegistry(ctx context.Context, path string, f func(*Registry) error) error {
+	return readCurrent(ctx, path, func(db *DB) error { return f(NewRegistry(db)) })
+}
+
+// readCurrent opens a database that has this program's version, only to read it.
+func readCurrent(ctx context.Context, path string, f func(*DB) error) error {
 	return readOnly(path, func(db *DB) error {
 		version, _, _, err := schemaOf(ctx, db.sql)
 		if err != nil {
@@ -45,7 +55,7 @@ func Read(ctx context.Context, path string, f func(*Ledger, *Counter) error) err
 		if version != schemaVersion {
 			return fmt.Errorf("%w: it has schema version %d, this program's is %d", ErrOtherVersion, version, schemaVersion)
 		}
-		return f(NewLedger(db), NewCounter(db))
+		return f(db)
 	})
 }
 

@@ -70,7 +70,7 @@ func (r *Registry) Put(ctx context.Context, t tenant.Tenant) (tenant.Tenant, err
 	t.Version = rand.Text()
 	err := t.Validate()
 	if err == nil {
-		err = r.db.write(ctx, func(tx *sql.Tx) error { return putTenant(ctx, tx, t, was) })
+		err = r.db.write(ctx, func(ctx context.Context, tx *sql.Tx) error { return putTenant(ctx, tx, t, was) })
 	}
 	if err != nil {
 		return tenant.Tenant{}, fmt.Errorf("write tenant %s: %w", t.ID, err)

@@ -31,6 +31,10 @@ const (
 	// connectionsMax is many times the connections that the uploads of one process open.
 	connectionsMax = 256
 
+	// connectionsKept is how many idle connections a client in this process keeps: as many as its fetchers use, so
+	// that small objects do not cost a handshake each.
+	connectionsKept = 32
+
 	// partsMax is S3's own limit of parts in an upload.
 	partsMax = 10_000
 )
@@ -89,7 +93,7 @@ func StartS3(ctx context.Context, config S3Config) (_ *S3, err error) {
 	if config.Keys == (Keys{}) {
 		config.Keys = Keys{AccessKey: rand.Text(), SecretKey: rand.Text()}
 	}
-	server := &S3{config: config, client: &http.Client{Transport: new(http.Transport)}}
+	server := &S3{config: config, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connectionsKept}}}
 	if !config.Plain {
 		server.identity, err = newIdentity()
 		if err != nil {

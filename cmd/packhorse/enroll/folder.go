@@ -42,7 +42,7 @@ func OpenToAdd(ctx context.Context, o Options, tenantID string, logger *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	origin := datafolder.Origin{Simulated: tenantID == simulation.TenantID()}
+	origin := datafolder.Origin{Simulated: simulation.IsTenant(tenantID)}
 	err = datafolder.Check(ctx, p.data, origin, logger)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,10 @@
 package export
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"packhorse/cmd/packhorse/console"
@@ -40,36 +43,59 @@ func (e *RefusedError) Advice() string {
 	return "packhorse verify ID shows every finding; --include-failed exports these too, in a folder of their own"
 }
 
-// TenantsError says that the selected packages belong to several tenants that were not all named.
-type TenantsError struct {
-	Tenants []string
+// TenantCount is a tenant, and how many of the selected packages are its.
+type TenantCount struct {
+	ID       string
+	Name     string // empty if it is not registered
+	Packages int
 }
 
+// TenantsError says that the selected packages belong to several tenants that were not all named.
+type TenantsError struct {
+	Tenants []TenantCount // in order of the ids
+}
+
+// Error lists the tenants, one a line. It is safe for a terminal.
 func (e *TenantsError) Error() string {
-	return fmt.Sprintf("these packages belong to %d tenants; nothing was exported", len(e.Tenants))
+	var text strings.Builder
+	fmt.Fprintf(&text, "these packages belong to %d tenants; nothing was exported:\n", len(e.Tenants))
+	var g console.Grid
+	for _, t := range e.Tenants {
+		packages := "packages"
+		if t.Packages == 1 {
+			packages = "package"
+		}
+		g.Row("  "+console.Clean(t.ID), fmt.Sprintf("%d %s", t.Packages, packages), console.CleanLine(t.Name))
+	}
+	_, _ = g.WriteTo(&text) // a strings.Builder does not fail
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // Advice shows how to name the tenants.
 func (e *TenantsError) Advice() string {
-	return "name the tenant to export, or all of them if they may see each other's evidence: --tenant " +
-		strings.Join(e.Tenants, " --tenant ")
+	var flags []string
+	for _, t := range e.Tenants {
+		flags = append(flags, "--tenant "+console.ShellQuote(console.CleanLine(cmp.Or(t.Name, t.ID))))
+	}
+	return "name the tenant to export, or all of them if they may see each other's evidence: " + strings.Join(flags, " ")
 }
 
 // CheckTenants returns a [*TenantsError] if the records belong to several tenants, unless each is named. One
-// export goes to one recipient, who must not get the evidence of somebody else by mistake.
-func CheckTenants(records []investigation.Record, named []string) error {
-	is, all := map[string]bool{}, []string{}
+// export goes to one recipient, who must not get the evidence of somebody else by mistake. Names are what tenants are
+// called, by id.
+func CheckTenants(records []investigation.Record, named []string, names map[string]string) error {
+	packages := map[string]int{}
+	missing := false
 	for _, rec := range records {
-		if !is[rec.TenantID] {
-			is[rec.TenantID] = true
-			all = append(all, rec.TenantID)
-		}
+		packages[rec.TenantID]++
+		missing = missing || !slices.Contains(named, rec.TenantID)
 	}
-	for _, id := range named {
-		delete(is, id)
+	if !missing || len(packages) == 1 && len(named) == 0 {
+		return nil
 	}
-	if len(all) > 1 && len(is) > 0 || len(named) > 0 && len(is) > 0 {
-		return &TenantsError{all}
+	e := &TenantsError{}
+	for _, id := range slices.Sorted(maps.Keys(packages)) {
+		e.Tenants = append(e.Tenants, TenantCount{id, names[id], packages[id]})
 	}
-	return nil
+	return e
 }

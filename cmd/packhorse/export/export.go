@@ -26,6 +26,8 @@ type Options struct {
 	Path     string // absolute; a ZIP if it ends in .zip, otherwise a folder
 	At       time.Time
 	Selected string // the filter in words, for the index
+	// Tenants are what tenants are called, by id, for the index.
+	Tenants map[string]string
 	// IncludeFailed puts what does not verify into a folder of its own. Otherwise it prevents the export.
 	IncludeFailed bool
 	Disk          take.Disk
@@ -72,6 +74,7 @@ func Run(ctx context.Context, from take.Source, records []investigation.Record, 
 ) {
 	done, pending := split(records)
 	x := &exporter{Options: o, from: from, reporter: begun{reporter}, keys: map[string]bool{}}
+	x.result.Index.folders = foldersOf(records)
 	x.tree, err = newTree(o.Disk, o.Path, o.At)
 	if err != nil {
 		return Result{}, x.explain(ctx, err)
@@ -162,7 +165,7 @@ func (x *exporter) one(ctx context.Context, rec investigation.Record) error {
 			if object != nil || x.refused() {
 				return nil, nil // an action has one object: a second one is found missing below
 			}
-			begun, err := x.begin(m, text)
+			begun, err := x.begin(rec, m, text)
 			if err != nil {
 				return nil, err
 			}

@@ -318,13 +318,70 @@ func TestTenants(t *testing.T) {
 		{both, []string{verifytest.Tenant}, true}, {both, []string{verifytest.Tenant2}, true},
 		{both, []string{verifytest.Tenant2, verifytest.Tenant}, false}, {one, []string{verifytest.Tenant2}, true},
 	} {
-		err := export.CheckTenants(c.records, c.named)
+		err := export.CheckTenants(c.records, c.named, map[string]string{verifytest.Tenant: "Contoso Ltd"})
 		tenants, ok := errors.AsType[*export.TenantsError](err)
 		if ok != c.refused || !ok && err != nil {
 			t.Errorf("%d records, named %q: %v", len(c.records), c.named, err)
 		}
-		if ok && len(c.records) == len(both) && (len(tenants.Tenants) != 2 || !strings.Contains(tenants.Advice(), verifytest.Tenant2)) {
+		if ok && len(c.records) == len(both) && (len(tenants.Tenants) != 2 ||
+			!strings.HasSuffix(tenants.Advice(), ": --tenant "+verifytest.Tenant2+" --tenant 'Contoso Ltd'") ||
+			!strings.Contains(err.Error(), fmt.Sprintf("%s  %d packages  Contoso Ltd", verifytest.Tenant, len(one)))) {
 			t.Errorf("%v, advice %q", err, tenants.Advice())
+		}
+	}
+}
+
+// TestApart: an export for several tenants keeps each in folders of its own, names them on top, and CHECK.txt checks it
+// as it checks others.
+func TestApart(t *testing.T) {
+	t.Parallel()
+	w := verifytest.New(t)
+	for _, ending := range []string{"", ".zip"} {
+		path := filepath.Join(t.TempDir(), "x"+ending)
+		got, err := export.Run(t.Context(), from(t, w), records(w, verifytest.Tenant, verifytest.Tenant2), export.Options{
+			Path: path, At: at, Selected: "case INC-4711", Tenants: map[string]string{verifytest.Tenant: "Cont<oso"}, Disk: take.OS{},
+		}, console.Quiet{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := tree(t, path)
+		seen := map[string]int{}
+		for name := range all {
+			folder, file, _ := strings.Cut(name, "/")
+			id, file, inside := strings.Cut(file, "/")
+			if folder == "signing-keys" || !strings.Contains(name, "/") {
+				continue
+			}
+			if !inside || id != verifytest.Tenant && id != verifytest.Tenant2 {
+				t.Errorf("%s is in no tenant's folder", name)
+			}
+			seen[id]++
+			if text := all[name]; strings.HasSuffix(file, ".json") && !bytes.Contains(text, []byte(`"tenantId":"`+id+`"`)) {
+				t.Errorf("%s is of another tenant: %s", name, text)
+			}
+		}
+		if len(seen) != 2 {
+			t.Errorf("got %v", seen)
+		}
+		if page := string(all["index.html"]); !strings.Contains(page, "Cont&lt;oso <code>"+verifytest.Tenant+"</code>.</p>") {
+			t.Errorf("index.html: %.2000s", page)
+		}
+		if got.Index.TenantNames[verifytest.Tenant] != "Cont<oso" || len(got.Index.Tenants) != 2 {
+			t.Errorf("got %+v", got.Index)
+		}
+		told := fingerprints(got)
+		if out := check(t, path, told...); out.code != 0 || strings.Count(out.text, ": Verified OK") != strings.Count(out.text, ".json: Verified OK") ||
+			strings.Count(out.text, ".json: Verified OK") != len(got.Index.Packages) {
+			t.Errorf("x%s: exit %d: %s", ending, out.code, out.text)
+		}
+		if ending == "" { // nothing can be added unnoticed
+			planted := filepath.Join(path, "packages", verifytest.Tenant2, "planted.zip")
+			if err := os.WriteFile(planted, []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out := check(t, path, told...); out.code != 1 || !strings.Contains(out.text, "planted.zip is not in SHA256SUMS") {
+				t.Errorf("planted: exit %d: %s", out.code, out.text)
+			}
 		}
 	}
 }

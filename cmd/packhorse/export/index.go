@@ -25,9 +25,13 @@ type Index struct {
 	Headline   string         `json:"headline"`
 	Incomplete []verify.Gap   `json:"incomplete"` // checks that were called for and could not be made
 	Tenants    []string       `json:"tenants"`
-	Keys       []Key          `json:"keys"`
-	Packages   []Package      `json:"packages"`
-	Pending    []Pending      `json:"pending"` // selected, but not stored yet
+	// TenantNames are what the tenants are called, by id; those that are not registered have no name.
+	TenantNames map[string]string `json:"tenantNames,omitempty"`
+	Keys        []Key             `json:"keys"`
+	Packages    []Package         `json:"packages"`
+	Pending     []Pending         `json:"pending"` // selected, but not stored yet
+
+	folders []string // the names of the tenants' own folders, if what was selected is of several
 }
 
 // Key is a public key in the export.
@@ -141,7 +145,21 @@ func (x *exporter) index(pending []investigation.Record) {
 	}
 	slices.Sort(i.Tenants)
 	i.Tenants = slices.Compact(i.Tenants)
+	for _, id := range i.Tenants {
+		if name := x.Tenants[id]; name != "" {
+			if i.TenantNames == nil {
+				i.TenantNames = map[string]string{}
+			}
+			i.TenantNames[id] = name
+		}
+	}
 }
+
+// Several reports whether what was selected is of several tenants, which then have folders of their own.
+func (i Index) Several() bool { return len(i.folders) > 0 }
+
+// Folders are the names of those folders.
+func (i Index) Folders() []string { return i.folders }
 
 // json encodes the index as one line, with hidden characters escaped.
 func (i Index) json() ([]byte, error) {

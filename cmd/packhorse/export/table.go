@@ -25,7 +25,11 @@ func (r Result) Table(out io.Writer, path string) error {
 		text += "         SIMULATION: this is not evidence\n"
 	}
 	for n, id := range i.Tenants {
-		text += label("Tenant", n) + id + "\n"
+		text += label("Tenant", n) + id
+		if name := i.TenantNames[id]; name != "" {
+			text += "  " + console.CleanLine(name)
+		}
+		text += "\n"
 	}
 	counts := map[string]int{}
 	for _, p := range i.Packages {

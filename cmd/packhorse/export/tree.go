@@ -83,7 +83,10 @@ func (f *folder) makeFor(path string) error {
 	if f.made[dir] {
 		return nil
 	}
-	err := f.disk.MakeFolder(dir)
+	err := f.makeFor(dir) // the folder that it is in, which is synced too
+	if err == nil {
+		err = f.disk.MakeFolder(dir)
+	}
 	if err != nil {
 		return err
 	}

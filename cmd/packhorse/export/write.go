@@ -29,17 +29,45 @@ const (
 	fileCheck          = "CHECK.txt"
 )
 
-func folderOf(m manifest.Manifest, failed bool) string {
+// folderOf returns the folder of what a manifest describes. If there are several tenants, each has its own: a part of
+// such an export can be handed on without a look into every file.
+func (x *exporter) folderOf(rec investigation.Record, m manifest.Manifest, failed bool) string {
+	folder := folderNotCollected
 	switch {
 	case failed:
-		return folderMismatch
+		folder = folderMismatch
 	case m.Outcome == manifest.OutcomeArchived:
-		return folderPackages
+		folder = folderPackages
 	case m.Outcome == manifest.OutcomeQuarantined:
-		return folderQuarantine
-	default:
-		return folderNotCollected
+		folder = folderQuarantine
 	}
+	if !x.result.Index.Several() {
+		return folder
+	}
+	return folder + "/" + folderName(rec.TenantID)
+}
+
+// foldersOf returns the names of the folders that several tenants have; one tenant does not have any.
+func foldersOf(records []investigation.Record) []string {
+	var names []string
+	for _, rec := range records {
+		names = append(names, folderName(rec.TenantID))
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) == 1 {
+		return nil
+	}
+	return names
+}
+
+// folderName returns the name of a tenant's own folder.
+func folderName(tenantID string) string {
+	id, err := investigation.CanonicalID(tenantID)
+	if err != nil { // of a manifest that nobody signed
+		return "unknown"
+	}
+	return id
 }
 
 // object is the file of a package while it is written.
@@ -69,9 +97,9 @@ func (o *object) drop() error {
 }
 
 // begin begins the file of the object that a manifest describes.
-func (x *exporter) begin(m manifest.Manifest, text []byte) (*object, error) {
+func (x *exporter) begin(rec investigation.Record, m manifest.Manifest, text []byte) (*object, error) {
 	digest := sha256.Sum256(text)
-	dir := folderOf(m, false)
+	dir := x.folderOf(rec, m, false)
 	begun, err := x.tree.create(dir + "/" + x.names.Of(dir, m, hex.EncodeToString(digest[:])) + take.ObjectEnding(m))
 	if err != nil {
 		return nil, err
@@ -109,7 +137,7 @@ func (x *exporter) write(rec investigation.Record, sum verify.Summary, item take
 	if m.Version == "" {
 		m = unreadable(rec)
 	}
-	dir := folderOf(m, failed)
+	dir := x.folderOf(rec, m, failed)
 	base := dir + "/" + x.names.Of(dir, m, cmp.Or(item.Digest, item.ManifestKey))
 	files := Files{}
 	if item.Object != nil && o != nil && !o.done {

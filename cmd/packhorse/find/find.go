@@ -32,7 +32,7 @@ type Query struct {
 	// Newest makes One return the newest of several packages of a host or case that has an object, if all are of one
 	// tenant: of several customers' hosts of a name, nobody can tell which one is meant.
 	Newest bool
-	Where    string // display name of the ledger, for errors
+	Where  string // display name of the ledger, for errors
 	// Names returns what tenants are called, by id. It is asked only if several tenants have what the text names; nil
 	// means that nobody knows.
 	Names func(ctx context.Context) map[string]string

@@ -11,8 +11,8 @@ import (
 
 // awsConfig returns the user's AWS configuration, or that of the simulated STS.
 func (r *Runtime) awsConfig(ctx context.Context) (aws.Config, error) {
-	if r.tenant != nil {
-		url := r.tenant.STSURL()
+	if r.site != nil {
+		url := r.site.STSURL()
 		return aws.Config{
 			Region: "us-east-1", BaseEndpoint: &url,
 			Credentials: credentials.NewStaticCredentialsProvider("simulated", "simulated", ""),

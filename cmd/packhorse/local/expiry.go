@@ -12,46 +12,38 @@ const (
 	// expiryWarned is how long before it expires a credential is due for replacement, as in packhorse doctor.
 	expiryWarned = 30 * 24 * time.Hour
 
-	// expiryRepeated is how often a run says so, and expiryLooked how often it looks: a replacement counts with the
-	// next token.
+	// expiryRepeated is how often a run says so. A replacement counts with the next token.
 	expiryRepeated = 24 * time.Hour
-	expiryLooked   = time.Minute
 )
 
-// expiry warns that the credential which Entra ID accepted expires soon.
-type expiry struct {
-	logger *slog.Logger
-	warned time.Time
+// expiry warns that credentials which Entra ID accepted expire soon.
+type expiry struct{ warned map[credential]time.Time }
+
+// credential is one that several tenants may share.
+type credential struct {
+	name    string
+	expires time.Time
 }
 
-// watch looks until ctx ends.
-func (e *expiry) watch(ctx context.Context, standing func() entra.Standing, now func() time.Time) {
-	ticker := time.NewTicker(expiryLooked)
-	defer ticker.Stop()
-	for {
-		e.look(ctx, standing(), now())
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// look warns, at most once a day.
-func (e *expiry) look(ctx context.Context, s entra.Standing, now time.Time) {
+// look warns of a credential, at most once a day.
+func (e *expiry) look(ctx context.Context, s entra.Standing, now time.Time, logger *slog.Logger) {
 	left := s.Expires.Sub(now)
-	if s.Expires.IsZero() || left > expiryWarned || !e.warned.IsZero() && now.Sub(e.warned) < expiryRepeated {
+	known := credential{s.Name, s.Expires}
+	warned, again := e.warned[known]
+	if s.Expires.IsZero() || left > expiryWarned || again && now.Sub(warned) < expiryRepeated {
 		return
 	}
-	e.warned = now
-	known := []any{
+	if e.warned == nil {
+		e.warned = map[credential]time.Time{}
+	}
+	e.warned[known] = now
+	facts := []any{
 		slog.String("credential", s.Name), slog.String("expires", s.Expires.UTC().Format(time.DateOnly)),
 		slog.Int("days", int(max(0, left.Hours()/24))),
 	}
 	if left <= 0 {
-		e.logger.WarnContext(ctx, "the credential has expired by its date: replace it as docs/credentials.md says", known...)
+		logger.WarnContext(ctx, "the credential has expired by its date: replace it as docs/credentials.md says", facts...)
 		return
 	}
-	e.logger.WarnContext(ctx, "the credential expires soon: replace it as docs/credentials.md says", known...)
+	logger.WarnContext(ctx, "the credential expires soon: replace it as docs/credentials.md says", facts...)
 }

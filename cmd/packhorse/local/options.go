@@ -12,7 +12,8 @@ type Options struct {
 	Bucket   string   // of the archive; empty means the embedded server's
 	Endpoint string   // URL of the S3 service with the bucket; empty means AWS
 
-	Simulate int // number of actions of a tenant simulated in this process; 0 means a real tenant
+	Simulate int // number of actions of tenants simulated in this process; 0 means real tenants
+	Tenants  int // number of simulated tenants; 0 means one
 	// Credential is how the app proves who it is. Empty means what the settings say; a simulated app then has a
 	// client secret.
 	Credential tenant.Kind

@@ -12,8 +12,11 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// Result is the outcome of a run.
+// Result is the outcome of a run for one tenant.
 type Result struct {
+	TenantID string
+	Name     string // empty for the tenant of the environment
+
 	Data      string                 // the data folder, absolute
 	Records   []investigation.Record // those of the tenant that this run finished or left open; the valid ones
 	Earlier   int                    // how many were done before this run
@@ -28,41 +31,75 @@ type Result struct {
 	Locate func(investigation.Receipt) string
 }
 
-// Result collects the outcome of the run, which started at that time. It omits malformed records, which Run has
-// already reported.
-func (r *Runtime) Result(ctx context.Context, startedAt time.Time) (Result, error) {
-	records, earlier, err := r.current(ctx, startedAt)
-	if err != nil {
-		return Result{}, err
-	}
-	head, err := r.ledger.Head(ctx, r.settings.TenantID)
-	if err != nil {
-		return Result{}, err
-	}
+// Results collects the outcome of the run, which started at that time: for each tenant that was served, the
+// environment's first. They omit malformed records, which Run has already reported.
+func (r *Runtime) Results(ctx context.Context, startedAt time.Time) ([]Result, error) {
 	key, err := r.signer.Current(ctx)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	result := Result{
-		Data: r.options.Data, Records: records, Earlier: earlier, Simulated: r.simulated, Head: head, KeyID: key.ID,
-		Locate: r.file,
-	}
+	var all []Result
+	stored := simulation.Stored{Tenants: map[string]simulation.Outcome{}, Folder: r.options.Data, File: r.file}
 	if r.options.Bucket != "" {
-		result.Locate = url
+		stored.File = nil
 	}
-	if r.tenant != nil {
-		result.Judgement, err = r.judge(ctx)
+	for _, m := range r.crew.everyone() {
+		id := m.Settings.TenantID
+		result := Result{
+			TenantID: id, Name: m.Name, Data: r.options.Data, Simulated: r.simulated, KeyID: key.ID, Locate: r.file,
+		}
+		if r.options.Bucket != "" {
+			result.Locate = url
+		}
+		result.Records, result.Earlier, err = r.current(ctx, id, startedAt)
+		if err != nil {
+			return nil, err
+		}
+		result.Head, err = r.ledger.Head(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if r.site != nil {
+			stored.Tenants[id], err = r.outcome(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, result)
 	}
-	return result, err
+	return all, r.judge(all, stored)
 }
 
-// current returns the records that are open or were announced since the run started, and how many others are done.
-func (r *Runtime) current(ctx context.Context, startedAt time.Time) (
+// outcome returns everything that is recorded of a simulated tenant.
+func (r *Runtime) outcome(ctx context.Context, id string) (simulation.Outcome, error) {
+	records, err := r.ledger.Records(ctx, id)
+	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
+		return simulation.Outcome{}, err
+	}
+	h := r.crew.hands[id]
+	return simulation.Outcome{Records: records, Finished: r.options.UntilIdle && h != nil && h.ended() && h.err() == nil}, nil
+}
+
+// judge lets each simulated tenant judge everything it ever served.
+func (r *Runtime) judge(all []Result, stored simulation.Stored) error {
+	if r.site == nil {
+		return nil
+	}
+	judgements, err := r.site.Judge(stored)
+	for i := range all {
+		all[i].Judgement = judgements[all[i].TenantID]
+	}
+	return err
+}
+
+// current returns a tenant's records that are open or were announced since the run started, and how many others are
+// done.
+func (r *Runtime) current(ctx context.Context, tenantID string, startedAt time.Time) (
 	records []investigation.Record, earlier int, err error,
 ) {
-	open, openErr := r.ledger.Open(ctx, r.settings.TenantID)
-	done, doneErr := r.ledger.Announced(ctx, r.settings.TenantID, startedAt)
-	counts, countErr := r.ledger.Counts(ctx, r.settings.TenantID, startedAt)
+	open, openErr := r.ledger.Open(ctx, tenantID)
+	done, doneErr := r.ledger.Announced(ctx, tenantID, startedAt)
+	counts, countErr := r.ledger.Counts(ctx, tenantID, startedAt)
 	for _, err := range []error{openErr, doneErr, countErr} {
 		if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
 			return nil, 0, err
@@ -76,19 +113,6 @@ func (r *Runtime) current(ctx context.Context, startedAt time.Time) (
 		return isDone[rec.ID]
 	})
 	return append(open, done...), counts.ByState[investigation.StateDone] - counts.Archived - counts.NotCollected, nil
-}
-
-// judge lets the simulated tenant judge everything it ever served.
-func (r *Runtime) judge(ctx context.Context) (*simulation.Judgement, error) {
-	records, err := r.ledger.Records(ctx, r.settings.TenantID)
-	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {
-		return nil, err
-	}
-	stored := simulation.Stored{Records: records, Folder: r.options.Data, File: r.file}
-	if r.options.Bucket != "" {
-		stored.File = nil
-	}
-	return r.tenant.Judge(stored)
 }
 
 // file returns the path of an object in the embedded archive.

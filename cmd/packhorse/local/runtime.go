@@ -1,5 +1,5 @@
 // Package local runs Packhorse on one machine: Open connects a run to SQLite and an embedded S3 server (or the
-// user's own bucket), Run does the work, and Result returns the outcome.
+// user's own bucket), Run serves the tenants, and Results returns the outcome.
 package local
 
 import (
@@ -10,22 +10,20 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"packhorse/cmd/packhorse/datafolder"
 	"packhorse/cmd/packhorse/embedded"
 	"packhorse/cmd/packhorse/local/pipeline"
 	"packhorse/cmd/packhorse/simulation"
 	"packhorse/internal/custody"
 	"packhorse/internal/defender"
 	"packhorse/internal/entra"
-	"packhorse/internal/fetch"
 	"packhorse/internal/manifest"
-	"packhorse/internal/poll"
+	"packhorse/internal/roster"
 	"packhorse/internal/settings"
+	"packhorse/internal/tenant"
 )
 
 // lease is how long the package of a killed process stays claimed. Live processes renew their leases.
@@ -40,127 +38,22 @@ type Reporter = pipeline.Reporter
 // Runtime holds the open resources of one run. It MUST be closed.
 type Runtime struct {
 	options   Options // Data is absolute
-	settings  settings.Settings
-	simulated bool               // whether the tenant is simulated, in this process or another
-	tenant    *simulation.Tenant // nil unless it is simulated in this process
+	logger    *slog.Logger
+	base      settings.Base
+	roster    *roster.Roster
+	simulated bool             // whether the tenants are simulated, in this process or another
+	site      *simulation.Site // nil unless they are simulated in this process
 	db        *embedded.DB
 	ledger    *embedded.Ledger
 	counter   *embedded.Counter
-	store     store
+	registry  *embedded.Registry
+	places    *places
 	signer    *custody.Local
-	custody   *custody.Writer
-	app       *defender.App
-	defender  defender.Client
+	share     *pipeline.Share
+	first     atomic.Pointer[opened] // the tenant of the environment, if it was alone at the start
+	crew      *crew                  // once Run was called
 
 	closers []func() error // in the order of opening
-}
-
-// Open opens everything a run needs. It checks the likeliest faults first: the settings, the data folder, the
-// credential, then the disk and the archive. Open creates nothing before it gets the first token, and does
-// not call the Defender API.
-func Open(ctx context.Context, o Options, logger *slog.Logger) (_ *Runtime, err error) {
-	r := &Runtime{options: o}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.Close())
-		}
-	}()
-	r.options.Data, err = filepath.Abs(o.Data) // the embedded S3 server changes the working directory
-	if err != nil {
-		return nil, fmt.Errorf("resolve the data folder: %w", err)
-	}
-	err = r.prepare(ctx, logger)
-	if err != nil {
-		return nil, err
-	}
-	r.db, err = embedded.OpenDB(ctx, filepath.Join(r.options.Data, datafolder.Database))
-	if err != nil {
-		return nil, err
-	}
-	r.onClose(r.db.Close)
-	r.ledger, r.counter = embedded.NewLedger(r.db), embedded.NewCounter(r.db)
-	if o.Simulate > 0 {
-		err = r.simulate(ctx)
-		if err != nil {
-			return nil, err
-		}
-	}
-	r.store, err = openStore(ctx, r.options, r.settings.Lock(), logger)
-	if err != nil {
-		return nil, err
-	}
-	r.onClose(r.store.close)
-	err = r.openCustody(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return r, r.openDefender(logger)
-}
-
-// prepare parses the settings, checks the data folder, gets a token, and only then creates the folder. A
-// simulation gets its settings later and does not need a token: its credential cannot be wrong.
-func (r *Runtime) prepare(ctx context.Context, logger *slog.Logger) error {
-	var err error
-	r.simulated = r.options.Simulate > 0
-	if !r.simulated {
-		environ := settings.Map(r.options.Environ)
-		if r.options.Credential != "" {
-			environ[settings.VarCredential] = string(r.options.Credential)
-		}
-		r.settings, err = settings.ParseCLI(environ)
-		if err != nil {
-			return err
-		}
-		r.simulated = r.settings.TenantID == simulation.TenantID()
-	}
-	origin := datafolder.Origin{Simulated: r.simulated}
-	err = datafolder.Check(ctx, r.options.Data, origin, logger)
-	if err != nil {
-		return err
-	}
-	if r.options.Simulate == 0 {
-		err = r.firstToken(ctx, logger)
-		if err != nil {
-			return err
-		}
-	}
-	return datafolder.Claim(ctx, r.options.Data, origin, logger)
-}
-
-// firstToken gets a token. If Entra ID cannot be reached, it retries.
-func (r *Runtime) firstToken(ctx context.Context, logger *slog.Logger) error {
-	err := r.openApp(ctx)
-	if err != nil {
-		return err
-	}
-	patience := pipeline.Patience{
-		UntilIdle: r.options.UntilIdle, Mendable: mendable, Now: time.Now, Logger: logger,
-	}
-	return patience.Await(ctx, func(ctx context.Context) error {
-		err := r.app.SignIn(ctx)
-		if err != nil && ctx.Err() == nil {
-			r.noteFailure(ctx, err, logger)
-		}
-		return err
-	})
-}
-
-// noteFailure stores in a database that exists already that the tenant cannot be listed: whoever asks for the status
-// later shall see why. It never creates one.
-func (r *Runtime) noteFailure(ctx context.Context, failure error, logger *slog.Logger) {
-	path := filepath.Join(r.options.Data, datafolder.Database)
-	_, err := os.Stat(path)
-	if err != nil {
-		return
-	}
-	db, err := embedded.OpenDB(ctx, path)
-	if err == nil {
-		err = poll.NoteFailure(ctx, embedded.NewLedger(db), r.settings.TenantID, time.Now(), failure)
-		err = errors.Join(err, db.Close())
-	}
-	if err != nil {
-		logger.WarnContext(ctx, "could not store how well the sweeps work", slog.String("error", err.Error()))
-	}
 }
 
 func (r *Runtime) onClose(f func() error) { r.closers = append(r.closers, f) }
@@ -174,34 +67,6 @@ func (r *Runtime) Close() error {
 		r.closers = r.closers[:last]
 	}
 	return errors.Join(failures...)
-}
-
-// simulate starts the simulated tenant and applies its settings.
-func (r *Runtime) simulate(ctx context.Context) (err error) {
-	r.tenant, err = simulation.Resume(ctx, r.options.Data, r.options.Credential,
-		simulation.Plan{Seed: r.options.Seed, Actions: r.options.Simulate, Sizes: r.options.Sizes}, r.ledger)
-	if err != nil {
-		return fmt.Errorf("start the simulator: %w", err)
-	}
-	r.onClose(r.tenant.Close)
-	r.settings, err = settings.ParseCLI(settings.Map(append(r.tenant.Environ(),
-		"DEFENDER_CA_PEM="+string(r.tenant.RootPEM()),
-		"SWEEP_INTERVAL=5s"))) // the shortest allowed: a person is watching
-	if err != nil {
-		return err
-	}
-	return r.openApp(ctx)
-}
-
-// openCustody opens the signing key and checks that signed manifests can be stored and verified later.
-func (r *Runtime) openCustody(ctx context.Context) error {
-	var err error
-	r.signer, err = custody.OpenLocal(r.options.Data)
-	if err != nil {
-		return err
-	}
-	r.custody = custody.NewWriter(r.signer, r.store.bucket, r.settings.Lock(), r.provenance, time.Now)
-	return fetch.NewPreflight(r.store.archive, r.custody).Run(ctx)
 }
 
 // provenance returns what manifests record about this program and the user who runs it.
@@ -219,40 +84,72 @@ func (r *Runtime) provenance(context.Context) (manifest.Provenance, error) {
 	}, nil
 }
 
-// openApp configures the tenant's app registration, which can then request tokens.
-func (r *Runtime) openApp(ctx context.Context) error {
-	roots, err := r.settings.RootCAs()
-	if err != nil {
-		return err
-	}
-	credential, err := r.credential(ctx)
-	if err != nil {
-		return err
-	}
-	r.app = defender.NewApp(defender.Tenant{
-		ID: r.settings.TenantID, ClientID: r.settings.ClientID,
-		APIURL: r.settings.APIURL, AuthorityURL: r.settings.AuthorityURL,
-		Scope: r.settings.Scope, LinkHosts: r.settings.LinkHosts, Credential: credential,
-		Links: defender.Limits{
-			PerMinute: r.settings.PackageURIPerMinute, PerHour: r.settings.PackageURIPerHour,
-		},
-	}, defender.Transport(roots), time.Now)
-	return nil
+// opened is a tenant with everything that its work needs.
+type opened struct {
+	settings  settings.Settings
+	heartbeat time.Duration
+	app       *defender.App
+	defender  defender.Client
+	place     *place
 }
 
-// openDefender creates the Defender client. The database counts all of its calls.
-func (r *Runtime) openDefender(logger *slog.Logger) error {
-	var err error
-	r.defender, err = r.app.Client(defender.Counters{Links: r.counter, Lists: r.counter}, rand.Text, logger)
-	return err
+// openMember opens a tenant, one of so many. It sends nothing to Defender. first may have the app already.
+func (r *Runtime) openMember(ctx context.Context, m roster.Member, tenants int, first *opened) (_ *opened, err error) {
+	o := &opened{settings: m.Settings, heartbeat: tenant.Heartbeat(tenants)}
+	if simulated := simulation.IsTenant(m.Settings.TenantID); simulated != r.simulated {
+		return nil, &mixedError{simulated}
+	}
+	if first != nil {
+		o.app = first.app
+	} else {
+		o.app, err = r.newApp(ctx, m.Settings)
+		if err != nil {
+			return nil, err
+		}
+	}
+	own := m.Settings.TenantID == r.base.OwnID()
+	o.place, err = r.places.of(ctx, m.Settings, own, r.signer, r.provenance)
+	if err != nil {
+		return nil, err
+	}
+	// The database counts all calls.
+	o.defender, err = o.app.Client(defender.Counters{Links: r.counter, Lists: r.counter}, rand.Text, r.logger)
+	return o, err
 }
 
-// credential returns how the app proves who it is. It reads the user's AWS configuration only if that is where
+// mixedError reports a tenant that does not belong in the data folder.
+type mixedError struct{ simulated bool }
+
+func (e *mixedError) Error() string {
+	if e.simulated {
+		return "the tenant is simulated, and the data directory holds evidence: remove it from the registry"
+	}
+	return "the data directory holds a simulation, and never serves a real tenant: remove it from the registry"
+}
+
+// newApp configures a tenant's app registration, which can then request tokens.
+func (r *Runtime) newApp(ctx context.Context, s settings.Settings) (*defender.App, error) {
+	roots, err := s.RootCAs()
+	if err != nil {
+		return nil, err
+	}
+	credential, err := r.credential(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return defender.NewApp(defender.Tenant{
+		ID: s.TenantID, ClientID: s.ClientID,
+		APIURL: s.APIURL, AuthorityURL: s.AuthorityURL,
+		Scope: s.Scope, LinkHosts: s.LinkHosts, Credential: credential,
+		Links: defender.Limits{PerMinute: s.PackageURIPerMinute, PerHour: s.PackageURIPerHour},
+	}, defender.Transport(roots), time.Now), nil
+}
+
+// credential returns how a tenant's app proves who it is. It reads the user's AWS configuration only if that is where
 // the credential comes from.
-func (r *Runtime) credential(ctx context.Context) (entra.Credential, error) {
+func (r *Runtime) credential(ctx context.Context, s settings.Settings) (entra.Credential, error) {
 	identity := defender.Identity{
-		Credential: r.settings.TenantCredential(), Audience: r.settings.TokenExchangeAudience(),
-		Secret: r.settings.ClientSecret.Reveal(),
+		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), Secret: s.ClientSecret.Reveal(),
 	}
 	if identity.Credential.UsesAWS() {
 		var err error
@@ -264,28 +161,54 @@ func (r *Runtime) credential(ctx context.Context) (entra.Credential, error) {
 	return defender.NewCredential(identity, time.Now), nil
 }
 
-// Run works until the context ends or, with UntilIdle, until nothing is left to do. Result is also valid after
-// [ErrStopped] and after an error that wraps investigation.ErrBadRecord.
-func (r *Runtime) Run(ctx context.Context, reporter Reporter, logger *slog.Logger) error {
-	watching, stop := context.WithCancel(ctx)
-	var watcher sync.WaitGroup
-	watcher.Go(func() { (&expiry{logger: logger}).watch(watching, r.app.Standing, time.Now) })
-	defer watcher.Wait()
-	defer stop()
-	return pipeline.New(pipeline.Config{
-		Defender: r.defender, Ledger: r.ledger, Archive: r.store.archive, Space: r.store.space, Custody: r.custody,
-		Budget:    r.defender.Gauge,
-		TenantID:  r.settings.TenantID,
+// Run works until the context ends or, with UntilIdle, until nothing is left to do. Results are also valid after
+// [ErrStopped], after an error that wraps investigation.ErrBadRecord and after an *[UnservedError].
+func (r *Runtime) Run(ctx context.Context, reporter Reporter) error {
+	r.crew = newCrew(crewConfig{
+		ownID: r.base.OwnID(), members: r.roster.All, untilIdle: r.options.UntilIdle,
+		open:     func(ctx context.Context, h *hand) (line, error) { return r.openLine(ctx, h, reporter) },
+		unopened: r.noteFailure, reporter: reporter, now: time.Now, logger: r.logger,
+	})
+	return r.crew.run(ctx)
+}
+
+// pipelineOf is the pipeline of an open tenant.
+type pipelineOf struct {
+	*pipeline.Pipeline
+	app *defender.App
+}
+
+// Standing implements line.
+func (p pipelineOf) Standing() entra.Standing { return p.app.Standing() }
+
+// openLine opens the pipeline of a hand's tenant. The tenant that was alone at the start is open already.
+func (r *Runtime) openLine(ctx context.Context, h *hand, reporter Reporter) (line, error) {
+	o := r.first.Swap(nil)
+	if o == nil || o.settings.TenantID != h.member.Settings.TenantID {
+		var err error
+		o, err = r.openMember(ctx, h.member, h.tenants, nil)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pipelineOf{app: o.app, Pipeline: pipeline.New(pipeline.Config{
+		Defender: o.defender, Ledger: r.ledger, Archive: o.place.archive, Space: r.places.space, Custody: o.place.custody,
+		Budget:    o.defender.Gauge,
+		TenantID:  o.settings.TenantID,
 		Simulated: r.simulated,
-		Cases:     r.settings.CasePattern,
-		Lookback:  r.settings.Lookback,
-		Every:     r.settings.SweepInterval,
-		Prefix:    r.settings.ArchivePrefix,
+		Cases:     o.settings.CasePattern,
+		Lookback:  o.settings.Lookback,
+		Every:     o.settings.SweepInterval,
+		Prefix:    o.settings.ArchivePrefix,
 		Lease:     lease,
 		NewOwner:  newOwner,
 		Mendable:  mendable,
-		Reporter:  reporter, Now: time.Now, Logger: logger,
-	}).Run(ctx, r.options.UntilIdle)
+		Failing:   h.failing,
+		Quiet:     h.quiet,
+		Heartbeat: o.heartbeat,
+		Share:     r.share,
+		Reporter:  reporter, Now: time.Now, Logger: h.logger,
+	})}, nil
 }
 
 // newOwner returns a unique owner name that starts with the process id, for people who read the ledger.

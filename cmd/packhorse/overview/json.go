@@ -16,11 +16,13 @@ type line struct {
 }
 
 type tenantLine struct {
-	TenantID string       `json:"tenantId"`
-	Sweeps   sweepsLine   `json:"sweeps"`
-	Waiting  waitingLine  `json:"waiting"`
-	Queue    []queuedLine `json:"queue"`
-	Fetching []fetchLine  `json:"fetching"`
+	TenantID  string       `json:"tenantId"`
+	Name      string       `json:"name,omitempty"`
+	Suspended bool         `json:"suspended,omitempty"`
+	Sweeps    sweepsLine   `json:"sweeps"`
+	Waiting   waitingLine  `json:"waiting"`
+	Queue     []queuedLine `json:"queue"`
+	Fetching  []fetchLine  `json:"fetching"`
 
 	Concluding    int       `json:"concluding"`
 	OldestReadyAt time.Time `json:"oldestReadyAt,omitzero"`
@@ -104,10 +106,10 @@ func JSON(out io.Writer, tenants []status.Tenant, simulated bool, now time.Time)
 
 func tenantOf(t status.Tenant, now time.Time) tenantLine {
 	l := tenantLine{
-		TenantID: t.TenantID,
-		Sweeps:   sweepsLine{t.Health.SweptAt, t.Health.TriedAt, t.Health.FailingSince, t.Health.Message},
-		Waiting:  waitingLine{Young: actions(t.Young), Offline: actions(t.Offline)},
-		Queue:    []queuedLine{}, Fetching: []fetchLine{}, Problems: []problemLine{},
+		TenantID: t.TenantID, Name: t.Name, Suspended: t.Suspended,
+		Sweeps:  sweepsLine{t.Health.SweptAt, t.Health.TriedAt, t.Health.FailingSince, t.Health.Message},
+		Waiting: waitingLine{Young: actions(t.Young), Offline: actions(t.Offline)},
+		Queue:   []queuedLine{}, Fetching: []fetchLine{}, Problems: []problemLine{},
 		Concluding: len(t.Concluding), OldestReadyAt: t.OldestReady.UTC(), Since: t.Counts.Since.UTC(),
 		Archived: t.Counts.Archived, NotCollected: t.Counts.NotCollected,
 	}

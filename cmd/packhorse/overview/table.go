@@ -16,17 +16,17 @@ import (
 // rowsMax is how many packages of a kind are listed.
 const rowsMax = 15
 
-// Table writes the status for people: one tenant in detail, several with a line each and what a person must mend.
-// Rows are at most width columns wide, unless that is 0.
-func Table(out io.Writer, tenants []status.Tenant, now time.Time, width int) error {
+// Table writes the status for people: one tenant in detail, several with a line each and what a person must mend, and of
+// many only those that need a person or have work. Rows are at most width columns wide, unless that is 0.
+func Table(out io.Writer, o status.Overview, now time.Time, width int) error {
 	var text strings.Builder
-	switch len(tenants) {
-	case 0:
+	switch {
+	case o.All() == 0:
 		text.WriteString("nothing yet: no tenant was swept, and no action is known\n")
-	case 1:
-		one(&text, tenants[0], now, width)
+	case o.All() == 1 && len(o.Tenants) == 1:
+		one(&text, o.Tenants[0], now, width)
 	default:
-		many(&text, tenants, now, width)
+		many(&text, o, now, width)
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
@@ -41,7 +41,10 @@ func one(out *strings.Builder, t status.Tenant, now time.Time, width int) {
 	}
 	out.WriteString(head + "\n\n")
 	facts := console.Grid{Width: width, Shrink: []int{1}}
-	facts.Row("Tenant", console.Clean(t.TenantID))
+	facts.Row("Tenant", full(t))
+	if t.Suspended {
+		facts.Row("State", "suspended: nothing is looked for or fetched; packhorse tenant resume continues")
+	}
 	facts.Row("Sweeps", sweeps(t, now))
 	facts.Row("Waiting", waits(t, now))
 	facts.Row("Queued", queued(t, now))
@@ -55,68 +58,6 @@ func one(out *strings.Builder, t status.Tenant, now time.Time, width int) {
 	fetching(out, t, now, width)
 	next(out, t, now, width)
 	postponed(out, t, now, width)
-}
-
-// many writes a line for each tenant. ARCHIVED counts what was stored in the last 24 hours.
-func many(out *strings.Builder, tenants []status.Tenant, now time.Time, width int) {
-	need := 0
-	for _, t := range tenants {
-		if len(t.Problems) > 0 {
-			need++
-		}
-	}
-	needs := "need"
-	if need == 1 {
-		needs = "needs"
-	}
-	fmt.Fprintf(out, "%d tenants, of which %d %s a person.\n\n", len(tenants), need, needs)
-	grid := console.Grid{Width: width, Shrink: []int{0}}
-	grid.Row("TENANT", "MEND", "LAST SWEEP", "QUEUED", "LAST IN", "WAITING", "ARCHIVED")
-	for _, t := range tenants {
-		swept, problems, lastIn := "never", "–", "–"
-		if !t.Health.SweptAt.IsZero() {
-			swept = ago(t.Health.SweptAt, now)
-		}
-		if len(t.Problems) > 0 {
-			problems = fmt.Sprint(len(t.Problems))
-		}
-		if last, ok := t.LastDue(now); ok {
-			lastIn = eta(last, now)
-		}
-		grid.Row(console.Clean(t.TenantID), problems, swept, fmt.Sprint(t.Due(now)), lastIn,
-			fmt.Sprint(len(t.Young)+len(t.Offline)), fmt.Sprint(t.Counts.Archived))
-	}
-	write(out, &grid)
-	mend(out, tenants, width)
-}
-
-// mend lists what a person must mend, and how.
-func mend(out *strings.Builder, tenants []status.Tenant, width int) {
-	if width == 0 || width > console.LineMax {
-		width = console.LineMax
-	}
-	left := 0
-	shown := 0
-	for _, t := range tenants {
-		for _, p := range t.Problems {
-			if shown == rowsMax {
-				left++
-				continue
-			}
-			if shown == 0 {
-				out.WriteString("\nTO MEND\n")
-			}
-			shown++
-			where := ""
-			if len(tenants) > 1 {
-				where = console.Clean(t.TenantID) + ": "
-			}
-			text := console.CleanLine(strings.ReplaceAll(p.What, "\n", "; "))
-			out.WriteString(console.FillTo(width, where+text, "* ", "  ") + "\n")
-			out.WriteString(console.FillTo(width, p.Advice, "  → ", "    ") + "\n")
-		}
-	}
-	more(out, left, "")
 }
 
 func fetching(out *strings.Builder, t status.Tenant, now time.Time, width int) {

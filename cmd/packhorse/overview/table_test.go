@@ -65,7 +65,7 @@ func busy() status.Tenant {
 		record(55, investigation.StateArchived, nil),
 	)
 	return status.Of(status.Facts{
-		TenantID: id(0), Health: tenant.Health{}.Succeeded(now.Add(-4 * time.Second)), Open: open,
+		Member: status.Member{ID: id(0)}, Health: tenant.Health{}.Succeeded(now.Add(-4 * time.Second)), Open: open,
 		Counts: investigation.Counts{Since: now.Add(-status.Recent), Archived: 112, NotCollected: 3},
 		Budget: status.Budget{FreeAt: []time.Time{now.Add(31 * time.Second), now.Add(40 * time.Second)},
 			Hold: time.Minute + 250*time.Millisecond},
@@ -80,17 +80,39 @@ func others() []status.Tenant {
 	health := tenant.Health{}.Succeeded(now.Add(-2*time.Hour)).Failed(now.Add(-time.Hour), "").Failed(now,
 		"list the tenant's actions: Entra ID refused the secret\x1b[2J: it has expired")
 	return []status.Tenant{
-		status.Of(status.Facts{TenantID: id(1), Health: health}, now),
-		status.Of(status.Facts{TenantID: id(2), Health: tenant.Health{}.Succeeded(now)}, now),
+		status.Of(status.Facts{Member: status.Member{ID: id(1)}, Health: health}, now),
+		status.Of(status.Facts{Member: status.Member{ID: id(2)}, Health: tenant.Health{}.Succeeded(now)}, now),
 		busy(),
 	}
+}
+
+// fleet is the overview of a thousand tenants, of which 40 fail in the same way, one in another way, and one has work.
+func fleet() status.Overview {
+	o := status.Overview{Idle: 955, Stalest: now.Add(-43 * time.Second), Suspended: 3}
+	for n := range 41 {
+		message := "Entra ID: AADSTS700016: nobody has consented\x1b[2J"
+		health := tenant.Health{}.Succeeded(now.Add(-2*time.Hour)).Failed(now.Add(-time.Hour), "").Failed(now, message)
+		if n == 40 {
+			health = tenant.Health{}
+		}
+		m := status.Member{ID: id(n + 1), Name: fmt.Sprintf("Customer %d", n+1)}
+		t := status.Of(status.Facts{Member: m, Health: health}, now)
+		t.Brief = true
+		o.Tenants = append(o.Tenants, t)
+	}
+	work := busy()
+	work.Name = "Contoso\x1b[31m Ltd"
+	o.Tenants = append([]status.Tenant{work}, o.Tenants...)
+	return o
 }
 
 // TestTable compares with the golden files, and checks what holds for every status: no control characters, and no line
 // wider than the terminal.
 func TestTable(t *testing.T) {
 	t.Parallel()
-	for name, tenants := range map[string][]status.Tenant{"one": {busy()}, "many": others(), "none": nil} {
+	for name, tenants := range map[string]status.Overview{
+		"one": {Tenants: []status.Tenant{busy()}}, "many": {Tenants: others()}, "none": {}, "fleet": fleet(),
+	} {
 		for _, width := range []int{80, 120} {
 			var out bytes.Buffer
 			if err := overview.Table(&out, tenants, now, width); err != nil {
@@ -123,7 +145,7 @@ func TestSentence(t *testing.T) {
 		"2 queued, the last in about 5 s, 1 postponed.": {Open: []investigation.Record{record(1, investigation.StateReady, nil), record(2, investigation.StateReady, nil), record(3, investigation.StateReady, func(r *investigation.Record) { r.DueAt = now.Add(time.Hour) })}, Budget: free},
 	} {
 		var out bytes.Buffer
-		if err := overview.Table(&out, []status.Tenant{status.Of(facts, now)}, now, 0); err != nil {
+		if err := overview.Table(&out, status.Overview{Tenants: []status.Tenant{status.Of(facts, now)}}, now, 0); err != nil {
 			t.Fatal(err)
 		}
 		if got, _, _ := strings.Cut(out.String(), "\n"); got != want {
@@ -144,8 +166,8 @@ func TestCredentialRow(t *testing.T) {
 		"Credential  certificate 0123ABCD…, expires in 5 h\n": {Kind: tenant.Certificate, Thumbprint: "0123ABCD4567", Expires: in(5 * time.Hour)},
 	} {
 		var out bytes.Buffer
-		facts := status.Facts{TenantID: id(0), Health: tenant.Health{}.Succeeded(now), Credential: c}
-		if err := overview.Table(&out, []status.Tenant{status.Of(facts, now)}, now, 0); err != nil {
+		facts := status.Facts{Member: status.Member{ID: id(0)}, Health: tenant.Health{}.Succeeded(now), Credential: c}
+		if err := overview.Table(&out, status.Overview{Tenants: []status.Tenant{status.Of(facts, now)}}, now, 0); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "Credential") != (want != "") {

@@ -90,11 +90,12 @@ func TestJudge(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tenant.Close() })
-	earlier := investigation.Record{Receipt: investigation.Receipt{Key: "packages/earlier.zip"}}
-	got, err := tenant.Judge(simulation.Stored{
-		Records: []investigation.Record{earlier, {}}, Folder: t.TempDir(),
-		File: func(investigation.Receipt) string { return "/nowhere" },
+	earlier := recordOf(t, simulation.TenantID(), "earlier")
+	all, err := tenant.Judge(simulation.Stored{
+		Tenants: map[string]simulation.Outcome{simulation.TenantID(): {Records: []investigation.Record{earlier, {}}}},
+		Folder:  t.TempDir(), File: func(investigation.Receipt) string { return "/nowhere" },
 	})
+	got := all[simulation.TenantID()]
 	want := &simulation.Judgement{Passed: true, PerMinute: 2, ServedBeforeThis: 1, BrokenRules: []string{}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)

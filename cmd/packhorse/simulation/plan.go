@@ -13,25 +13,18 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
-	"packhorse/internal/mde/mdesim"
 )
 
 // PlanFile is the name of the plan in a data folder. It lets an interrupted run continue with the same tenant.
 const PlanFile = "simulation.json"
 
-// TenantID is the id of every simulated tenant, in this process or another.
-func TenantID() string { return mdesim.Defaults().TenantID }
-
-// Plan determines all actions of a simulated tenant.
+// Plan determines all actions of the simulated tenants.
 type Plan struct {
 	Seed      uint64    `json:"seed"`
 	StartedAt time.Time `json:"startedAt"`
-	Actions   int       `json:"actions"`
-	Sizes     []int64   `json:"sizes,omitempty"` // in bytes, used in turn; empty means mixed
-}
-
-func (p Plan) scenario() []mdesim.Action {
-	return mdesim.Scenario(p.Actions, p.Seed, p.StartedAt, p.Sizes)
+	Actions   int       `json:"actions"`           // of all tenants together
+	Tenants   int       `json:"tenants,omitempty"` // 0 means one
+	Sizes     []int64   `json:"sizes,omitempty"`   // in bytes, used in turn; empty means mixed
 }
 
 // Ledger loads the records of actions.
@@ -61,8 +54,10 @@ func resume(ctx context.Context, path string, next Plan, ledger Ledger) (Plan, e
 // record is not done.
 func (p Plan) over(ctx context.Context, ledger Ledger) (bool, error) {
 	var ids []investigation.ID
-	for _, a := range p.scenario() {
-		ids = append(ids, investigation.ID{TenantID: TenantID(), ActionID: a.ID})
+	for _, tenant := range p.tenants() {
+		for _, a := range tenant.actions {
+			ids = append(ids, investigation.ID{TenantID: tenant.id, ActionID: a.ID})
+		}
 	}
 	records, err := ledger.Load(ctx, ids)
 	if err != nil && !errors.Is(err, investigation.ErrBadRecord) {

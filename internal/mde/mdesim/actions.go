@@ -59,6 +59,9 @@ func Ending(after time.Duration, status string) []Step {
 	}
 }
 
+// Ready reports whether the action's package can be fetched.
+func (a *Action) Ready(now time.Time) bool { return a.step(now).Status == statusSucceeded }
+
 // action is an Action of a simulator, with its package.
 type action struct {
 	Action
@@ -67,7 +70,7 @@ type action struct {
 }
 
 // step returns the action's current step.
-func (a *action) step(now time.Time) Step {
+func (a *Action) step(now time.Time) Step {
 	current := Step{0, "Pending"}
 	for _, s := range a.Steps {
 		if !a.CreatedAt.Add(time.Duration(s.After)).After(now) {

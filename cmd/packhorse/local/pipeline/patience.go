@@ -35,6 +35,7 @@ type Patience struct {
 
 	Now    func() time.Time
 	Logger *slog.Logger
+	Level  slog.Level // of failures, in the log
 }
 
 // Await calls try until it succeeds. It returns early if the error is mendable or the context ends. It logs
@@ -59,7 +60,7 @@ func (p Patience) Await(ctx context.Context, try func(context.Context) error) er
 		if p.UntilIdle && failed == stepsFailedMax {
 			return fmt.Errorf("could not start after %d attempts: %w", failed, err)
 		}
-		p.Logger.WarnContext(ctx, "cannot start yet, trying again",
+		p.Logger.Log(ctx, p.Level, "cannot start yet, trying again",
 			slog.Time("until", next.UTC().Truncate(time.Second)), slog.String("error", err.Error()))
 		err = pause.For(ctx, next.Sub(p.Now()))
 		if err != nil {

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"packhorse/internal/fetch"
 	"packhorse/internal/investigation"
 	"packhorse/internal/poll"
-	"packhorse/internal/tenant"
 )
 
 const (
@@ -51,6 +51,15 @@ type Config struct {
 	// then: before its first successful sweep, the pipeline ends with such an error.
 	Mendable func(error) bool
 
+	// Failing is told why the tenant's work fails, and nil when it succeeds again.
+	Failing func(error)
+	// Quiet logs failures of steps at debug level only: among many tenants, whoever is told of them decides what a
+	// person sees.
+	Quiet bool
+
+	Heartbeat time.Duration // how often an unchanged health is stored again
+	Share     *Share        // with the pipelines of other tenants
+
 	Reporter Reporter
 	Now      func() time.Time
 	Logger   *slog.Logger
@@ -65,12 +74,20 @@ type Pipeline struct {
 	tenantID  string
 	simulated bool
 	mendable  func(error) bool
+	share     *Share
+	failing   func(error)
+	level     slog.Level // of failed steps, in the log
 	reporter  Reporter
 	now       func() time.Time
 	logger    *slog.Logger
 
+	left  chan struct{} // closed when the pipeline shall leave its tenant
+	leave func()        // closes it, once
+
 	bad    map[string]bool // errors about malformed records that were logged
 	failed int             // steps, since the last sweep that succeeded
+
+	stoodUntil time.Time // the standing is not reported again before
 }
 
 // New connects both use cases to each other and to the reporter.
@@ -79,7 +96,7 @@ func New(c Config) *Pipeline {
 	ledger := reportedLedger{Ledger: c.Ledger, reporter: c.Reporter}
 	archive := reportedArchive{Archive: c.Archive, reporter: c.Reporter, budget: func(ctx context.Context) {
 		// The loop reads the budget, too: a failure that lasts ends the run there.
-		_, _ = reportBudget(ctx, c.Budget, c.Reporter)
+		_, _ = reportBudget(ctx, c.TenantID, c.Budget, c.Reporter)
 	}}
 	fetcher := fetch.New(fetch.Config{
 		Defender: c.Defender,
@@ -94,7 +111,7 @@ func New(c Config) *Pipeline {
 		NewOwner: c.NewOwner,
 		Logger:   c.Logger,
 	})
-	return &Pipeline{
+	p := &Pipeline{
 		poller: poll.New(poll.Config{
 			Defender:   c.Defender,
 			Ledger:     ledger,
@@ -105,15 +122,26 @@ func New(c Config) *Pipeline {
 			Cases:      c.Cases,
 			Lookback:   c.Lookback,
 			SweepEvery: c.Every,
-			Heartbeat:  tenant.Heartbeat(1),
+			Heartbeat:  c.Heartbeat,
 			Now:        c.Now,
 			Logger:     c.Logger,
+
+			ConcludeAtOnce: concludeAtOnce,
 		}),
-		workers: newWorkers(fetcher, b, c.Reporter, c.Now, c.Logger),
-		budget:  c.Budget, open: c.Ledger, tenantID: c.TenantID, simulated: c.Simulated,
-		mendable: c.Mendable, reporter: c.Reporter, now: c.Now, logger: c.Logger, bad: map[string]bool{},
+		budget: c.Budget, open: c.Ledger, tenantID: c.TenantID, simulated: c.Simulated,
+		mendable: c.Mendable, share: c.Share, failing: c.Failing, level: slog.LevelWarn,
+		reporter: c.Reporter, now: c.Now, logger: c.Logger, bad: map[string]bool{}, left: make(chan struct{}),
 	}
+	p.workers = newWorkers(fetcher, b, c.Share, p.left, c.Reporter, c.Now, c.Logger)
+	p.leave = sync.OnceFunc(func() { close(p.left) })
+	if c.Quiet {
+		p.level = slog.LevelDebug
+	}
+	return p
 }
+
+// Leave makes Run end, as if it were idle, without beginning anything new: packages that are being fetched are finished.
+func (p *Pipeline) Leave() { p.leave() }
 
 // ErrStopped reports that the context ended before the pipeline was idle.
 var ErrStopped = errors.New("stopped before everything was done; run again to continue")
@@ -126,23 +154,44 @@ var ErrStopped = errors.New("stopped before everything was done; run again to co
 // When Run returns, all fetches have ended. If the context ends, Run returns nil or, with untilIdle,
 // ErrStopped.
 func (p *Pipeline) Run(ctx context.Context, untilIdle bool) error {
+	looking, stopLooking := context.WithCancel(ctx)
+	defer stopLooking()
+	go func() {
+		select {
+		case <-p.left:
+			stopLooking()
+		case <-looking.Done():
+		}
+	}()
 	p.reporter.Began(p.tenantID, p.simulated)
-	err := p.firstSweep(ctx, untilIdle)
+	err := p.firstSweep(looking, untilIdle)
+	if err == nil {
+		working, stop := context.WithCancel(ctx)
+		defer stop()
+		finished := p.workers.start(working)
+		err = p.loop(looking, untilIdle)
+		if !p.hasLeft() {
+			stop()
+		}
+		finished()
+	}
 	switch {
-	case err != nil && ctx.Err() != nil:
+	case err == nil, looking.Err() == nil:
+		return err
+	case ctx.Err() == nil:
+		return nil // it was asked to leave
+	default:
 		return Interrupted(untilIdle)
-	case err != nil:
-		return err
 	}
-	working, stop := context.WithCancel(ctx)
-	finished := p.workers.start(working)
-	err = p.loop(ctx, untilIdle)
-	stop()
-	finished()
-	if err == nil || ctx.Err() == nil {
-		return err
+}
+
+func (p *Pipeline) hasLeft() bool {
+	select {
+	case <-p.left:
+		return true
+	default:
+		return false
 	}
-	return Interrupted(untilIdle)
 }
 
 // Interrupted returns the error of a pipeline whose context ended: ErrStopped with untilIdle, otherwise nil.
@@ -156,14 +205,18 @@ func Interrupted(untilIdle bool) error {
 // firstSweep sweeps until one sweep succeeds, because the ledger may be empty until then. An earlier run may
 // just have spent the budget for listing, or Defender may be down; both are temporary.
 func (p *Pipeline) firstSweep(ctx context.Context, untilIdle bool) error {
-	patience := Patience{UntilIdle: untilIdle, Mendable: p.mendable, Now: p.now, Logger: p.logger}
-	return patience.Await(ctx, func(ctx context.Context) error {
-		err := p.poller.Sweep(ctx)
+	patience := Patience{UntilIdle: untilIdle, Mendable: p.mendable, Now: p.now, Logger: p.logger, Level: p.level}
+	return patience.Await(ctx, func(ctx context.Context) (err error) {
+		noRoom := p.share.step(ctx, p.failed > 0, func() { err = p.poller.Sweep(ctx) })
+		if noRoom != nil {
+			return noRoom
+		}
 		if errors.Is(err, investigation.ErrBadRecord) {
 			err = nil // all other records are done; the steps report these
 		}
 		if !errors.Is(err, investigation.ErrBudgetSpent) {
 			p.reportSweep(ctx, err == nil && !p.poller.Listing(), err)
+			p.judge(ctx, err)
 		}
 		return err
 	})
@@ -186,8 +239,9 @@ func (p *Pipeline) loop(ctx context.Context, untilIdle bool) error {
 // step takes one step of the poller, and returns when the next one is due. With untilIdle it also reports whether
 // nothing is left to do; idle may come with an error that names malformed records. Any other error ends the loop.
 func (p *Pipeline) step(ctx context.Context, untilIdle bool) (next time.Time, idle bool, err error) {
-	progress, err := p.poller.Step(ctx)
-	if ctx.Err() != nil {
+	var progress poll.Progress
+	noRoom := p.share.step(ctx, p.failed > 0, func() { progress, err = p.poller.Step(ctx) })
+	if noRoom != nil || ctx.Err() != nil {
 		return time.Time{}, false, context.Cause(ctx)
 	}
 	p.reportSweep(ctx, progress.Swept, progress.SweepFailed)
@@ -196,18 +250,21 @@ func (p *Pipeline) step(ctx context.Context, untilIdle bool) (next time.Time, id
 	case progress.Bad:
 		p.tellBad(ctx, err)
 		if progress.Swept {
-			p.failed = 0
+			p.judge(ctx, nil)
 		}
 	case progress.Swept && err == nil:
-		p.failed = 0
+		p.judge(ctx, nil)
 	case err != nil:
-		p.failed++
+		p.judge(ctx, err)
 		next = p.now().Add(failurePause)
-		p.logger.WarnContext(ctx, "a step failed, trying again",
+		p.logger.Log(ctx, p.level, "a step failed, trying again",
 			slog.Int("failures", p.failed), slog.String("error", err.Error()))
 		if untilIdle && p.failed == stepsFailedMax {
 			return time.Time{}, false, fmt.Errorf("%d steps in a row failed: %w", p.failed, err)
 		}
+	}
+	if p.now().Before(p.stoodUntil) {
+		return earlier(next, p.stoodUntil), false, nil
 	}
 	open, listErr, err := p.reportStanding(ctx)
 	switch {
@@ -221,6 +278,19 @@ func (p *Pipeline) step(ctx context.Context, untilIdle bool) (next time.Time, id
 		return next, false, err
 	}
 	return next, true, listErr
+}
+
+// judge notes whether the work succeeds.
+func (p *Pipeline) judge(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		p.failed = 0
+		p.failing(nil)
+	default:
+		p.failed++
+		p.failing(err)
+	}
 }
 
 // tellBad logs an error about malformed records, unless it was logged before.

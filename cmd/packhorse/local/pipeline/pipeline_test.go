@@ -17,6 +17,7 @@ import (
 	"packhorse/internal/investigation"
 	"packhorse/internal/memory"
 	"packhorse/internal/ratelimit"
+	nouns "packhorse/internal/tenant"
 )
 
 const tenant = "7f1c2a44-0d5e-4b53-9a0e-3d1f6f0a9c11"
@@ -163,9 +164,10 @@ func (s *world) Observed(rec investigation.Record)             { s.tell(rec.Stat
 func (s *world) Fetching(investigation.Record)                 { s.tell("claimed") }
 func (s *world) Decided(rec investigation.Record)              { s.tell("decided ", rec.State) }
 func (s *world) Postponed(_ investigation.Record, cause error) { s.tell("postponed: ", cause) }
-func (s *world) Budget([]time.Time)                            {}
+func (*world) Budget(string, []time.Time)                      {}
+func (*world) Tenants([]nouns.Served)                          {}
 
-func (s *world) Swept(err error) {
+func (s *world) Swept(_ string, err error) {
 	if err != nil {
 		s.tell("sweep failed: ", err)
 		return
@@ -173,7 +175,7 @@ func (s *world) Swept(err error) {
 	s.tell("swept")
 }
 
-func (s *world) Queue(queued int, lastAt time.Time) {
+func (s *world) Queue(_ string, queued int, lastAt time.Time) {
 	if queued == 0 {
 		s.tell("queued 0")
 		return
@@ -209,6 +211,7 @@ func (s *world) pipeline(log io.Writer) *pipeline.Pipeline {
 		TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
 		Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
 		Mendable: func(err error) bool { return errors.Is(err, errRefused) },
+		Failing:  func(error) {}, Heartbeat: 55 * time.Second, Share: pipeline.NewShare(),
 		Reporter: s, Now: time.Now, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 }

@@ -5,16 +5,20 @@ import (
 	"time"
 
 	"packhorse/internal/investigation"
+	"packhorse/internal/tenant"
 )
 
 // Reporter shows a person or a machine what happens. Implementations MUST be safe for concurrent
 // use and MUST NOT block for long: the work waits for them.
 type Reporter interface {
-	// Began tells, before anything else, whose packages are fetched, and whether that tenant is simulated.
+	// Tenants tells which tenants are served from now on, and how they are doing.
+	Tenants(all []tenant.Served)
+
+	// Began tells, before anything else about a tenant, whose packages are fetched, and whether that tenant is simulated.
 	Began(tenantID string, simulated bool)
 
-	// Swept tells that a sweep ended: the ledger knows every action, or err says why not.
-	Swept(err error)
+	// Swept tells that a sweep ended: the ledger knows every action of the tenant, or err says why not.
+	Swept(tenantID string, err error)
 
 	// Observed tells of an action seen for the first time, or seen to have changed.
 	Observed(rec investigation.Record)
@@ -32,10 +36,10 @@ type Reporter interface {
 	// Postponed tells that a fetch did not succeed this time; the record says when it is due again.
 	Postponed(rec investigation.Record, cause error)
 
-	// Budget tells when each slot of the package budget frees, in ascending order.
-	Budget(freeAt []time.Time)
+	// Budget tells when each slot of the tenant's package budget frees, in ascending order.
+	Budget(tenantID string, freeAt []time.Time)
 
-	// Queue tells how many packages are ready and not being fetched, and when the link of the last of
+	// Queue tells how many packages of the tenant are ready and not being fetched, and when the link of the last of
 	// them can be requested; zero if that is not known.
-	Queue(queued int, lastAt time.Time)
+	Queue(tenantID string, queued int, lastAt time.Time)
 }

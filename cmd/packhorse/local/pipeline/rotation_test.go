@@ -168,6 +168,7 @@ func (s *site) run(t *testing.T, credential entra.Credential, replace func(since
 		TenantID: config.TenantID, Lookback: 168 * time.Hour, Every: 30 * time.Second,
 		Prefix: "packages/", Lease: time.Minute, NewOwner: rand.Text,
 		Mendable: func(error) bool { return false },
+		Failing:  func(error) {}, Heartbeat: 55 * time.Second, Share: pipeline.NewShare(),
 		Reporter: s, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	ctx, stop := context.WithCancel(t.Context())

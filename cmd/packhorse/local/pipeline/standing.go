@@ -11,19 +11,19 @@ import (
 )
 
 // reportBudget reports when the slots of the budget free, and returns it.
-func reportBudget(ctx context.Context, budget Budget, reporter Reporter) ([]time.Time, error) {
+func reportBudget(ctx context.Context, tenantID string, budget Budget, reporter Reporter) ([]time.Time, error) {
 	freeAt, err := budget.FreeAt(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the budget: %w", err)
 	}
-	reporter.Budget(freeAt)
+	reporter.Budget(tenantID, freeAt)
 	return freeAt, nil
 }
 
 // reportSweep reports how a sweep ended. One that the budget stopped has not ended: a later one continues it.
 func (p *Pipeline) reportSweep(ctx context.Context, swept bool, err error) {
 	if ctx.Err() == nil && (swept || err != nil) {
-		p.reporter.Swept(err)
+		p.reporter.Swept(p.tenantID, err)
 	}
 }
 
@@ -37,17 +37,34 @@ func (p *Pipeline) reportQueue(open []investigation.Record, freeAt []time.Time) 
 		}
 	}
 	if queued == 0 {
-		p.reporter.Queue(0, time.Time{})
+		p.reporter.Queue(p.tenantID, 0, time.Time{})
 		return
 	}
 	lastAt := status.Slots(p.budget.Hold(), freeAt, p.now(), queued)
-	p.reporter.Queue(queued, later(lastAt, due))
+	p.reporter.Queue(p.tenantID, queued, later(lastAt, due))
+}
+
+const (
+	// standingFree is how many open records are read in every step.
+	standingFree = 500
+
+	// standingPace is how many open records are read in a second if there are more: tens of thousands that ended
+	// without a package would be read again after each few that are concluded.
+	standingPace = 4_000
+)
+
+// standingPause returns for how long the standing is good enough.
+func standingPause(open int) time.Duration {
+	if open <= standingFree {
+		return 0
+	}
+	return time.Duration(open) * time.Second / standingPace
 }
 
 // reportStanding reports the budget and the queue. It returns the records that are not done and, as listErr, why
 // some or all of them are missing: the steps meet the same failure, and know what to do about it.
 func (p *Pipeline) reportStanding(ctx context.Context) (open []investigation.Record, listErr, err error) {
-	freeAt, err := reportBudget(ctx, p.budget, p.reporter)
+	freeAt, err := reportBudget(ctx, p.tenantID, p.budget, p.reporter)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,6 +74,7 @@ func (p *Pipeline) reportStanding(ctx context.Context) (open []investigation.Rec
 	}
 	if listErr == nil || errors.Is(listErr, investigation.ErrBadRecord) {
 		p.reportQueue(open, freeAt)
+		p.stoodUntil = p.now().Add(standingPause(len(open)))
 	}
 	return open, listErr, nil
 }

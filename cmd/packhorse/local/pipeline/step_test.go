@@ -66,6 +66,7 @@ func stepper(tb testing.TB, done int) (p *pipeline.Pipeline, ledger *counted, pa
 		TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
 		Prefix: "packages/", Lease: time.Minute, NewOwner: func() string { return "owner" },
 		Mendable: func(error) bool { return false },
+		Failing:  func(error) {}, Heartbeat: 55 * time.Second, Share: pipeline.NewShare(),
 		Reporter: s, Now: time.Now, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}), ledger, path
 }

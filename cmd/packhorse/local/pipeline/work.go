@@ -16,6 +16,10 @@ const (
 	// overlap only if a download takes over a minute, and then bandwidth is the bottleneck.
 	fetchesMax = 4
 
+	// concludeAtOnce is how many conclusions wait for the workers. Unlike those of many functions, they do not contend
+	// for the end of the chain.
+	concludeAtOnce = 50
+
 	// concludePatience is how long conclusions may keep failing before a pipeline in until-idle mode gives up:
 	// a lost key or archive does not come back on its own. Each conclusion is retried once a minute.
 	concludePatience = 5 * time.Minute
@@ -25,6 +29,8 @@ const (
 type workers struct {
 	fetcher  *fetch.Fetcher
 	bus      *bus
+	share    *Share
+	left     <-chan struct{} // closed when no work shall begin any more
 	reporter Reporter
 	now      func() time.Time
 	logger   *slog.Logger
@@ -36,11 +42,12 @@ type workers struct {
 	lastFailure  error
 }
 
-func newWorkers(fetcher *fetch.Fetcher, b *bus, reporter Reporter, now func() time.Time,
-	logger *slog.Logger,
+func newWorkers(fetcher *fetch.Fetcher, b *bus, share *Share, left <-chan struct{}, reporter Reporter,
+	now func() time.Time, logger *slog.Logger,
 ) *workers {
 	return &workers{
-		fetcher: fetcher, bus: b, reporter: reporter, now: now, logger: logger, wake: make(chan struct{}, 1),
+		fetcher: fetcher, bus: b, share: share, left: left, reporter: reporter, now: now, logger: logger,
+		wake: make(chan struct{}, 1),
 	}
 }
 
@@ -56,21 +63,43 @@ func (w *workers) start(ctx context.Context) (wait func()) {
 // work processes queued jobs one at a time.
 func (w *workers) work(ctx context.Context) {
 	for {
-		select {
-		case <-ctx.Done():
+		j, done, ok := w.take(ctx)
+		if !ok {
 			return
-		case j := <-w.bus.work:
-			w.bus.started(j)
-			if j.conclude {
-				w.conclude(ctx, j.id)
-			} else {
-				w.carry(ctx, j.id)
-			}
-			select {
-			case w.wake <- struct{}{}:
-			default: // the loop has yet to wake for an earlier job
-			}
 		}
+		w.bus.started(j)
+		if j.conclude {
+			w.conclude(ctx, j.id)
+		} else {
+			w.carry(ctx, j.id)
+		}
+		done()
+		if j.conclude && len(w.bus.work) > concludeAtOnce/2 {
+			continue // a step costs as much as a conclusion, and there is enough to do
+		}
+		select {
+		case w.wake <- struct{}{}:
+		default: // the loop has yet to wake for an earlier job
+		}
+	}
+}
+
+// take waits for a job, and for room to do it, which done gives back. It returns false when no work shall begin any more.
+func (w *workers) take(ctx context.Context) (j job, done func(), ok bool) {
+	select {
+	case <-ctx.Done():
+		return job{}, nil, false
+	case <-w.left:
+		return job{}, nil, false
+	case j = <-w.bus.work:
+	}
+	select {
+	case <-ctx.Done():
+		return job{}, nil, false
+	case <-w.left:
+		return job{}, nil, false
+	case w.share.fetches <- struct{}{}:
+		return j, func() { <-w.share.fetches }, true
 	}
 }
 
