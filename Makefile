@@ -190,13 +190,15 @@ validate: $(VENV)/.installed ## check template.yaml (cfn-lint, sam, checkov); ne
 	@$(SAM) validate --lint --region us-east-1
 	@$(VENV)/bin/checkov --file template.yaml --framework cloudformation --quiet --compact --skip-download
 
-# Both tests run at once, because they mostly wait for the schedule and the budget.
+# Both tests run at once, because they mostly wait for the schedule and the budget. They share one build of the functions.
+CLOUD_TEST_DIR := $(CURDIR)/.aws-sam/cloud-test
 .PHONY: cloud-test
 cloud-test: $(VENV)/.installed build ## deploy two stacks to a local cloud, invoke in containers, archive packages
 	@tests=./cloudtest; \
 	if $(LOCAL) docker >/dev/null; then tests="$$tests ./invoketest"; \
 	else echo "NO CONTAINER ENGINE: skipping sam local invoke"; fi; \
-	cd cmd/packhorse && go test -count=1 -tags cloud -timeout 15m $$tests
+	$(MAKE) --no-print-directory local-build LOCAL_DIR=$(CLOUD_TEST_DIR); \
+	cd cmd/packhorse && PACKHORSE_BUILT=$(CLOUD_TEST_DIR)/build go test -count=1 -tags cloud -timeout 15m $$tests
 
 # make deploy PARAMETERS="DefenderTenantId=… DefenderClientId=…"; without PARAMETERS, sam asks. CERTIFICATE is
 # the file that DefenderCertificatePem is read from: make cannot pass on lines.
@@ -231,9 +233,12 @@ LOCAL_TENANT = $$(sed -n -e 's/^DEFENDER_TENANT_ID=/DefenderTenantId=/p' \
   -e 's/^DEFENDER_LINK_HOSTS=/DefenderLinkHosts=/p' $(LOCAL_DIR)/simulator.out) \
   DefenderCaPem="\"$$(cat $(LOCAL_DIR)/ca.pem)\"" Architecture=$(LOCAL_ARCHITECTURE) $(LOCAL_PARAMETERS)
 
+# BUILT names a folder with an earlier build, which is then used instead of a new one.
+BUILT ?=
+LOCAL_BUILD = $(or $(BUILT),$(LOCAL_DIR)/build)
 .PHONY: local-build
 local-build: $(VENV)/.installed
-	@$(SAM) build --build-dir $(LOCAL_DIR)/build --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE)
+	@$(if $(BUILT),:,$(SAM) build --build-dir $(LOCAL_BUILD) --parameter-overrides Architecture=$(LOCAL_ARCHITECTURE))
 
 .PHONY: local-up
 local-up: $(VENV)/.installed build ## start the local cloud on LOCAL_PORT, and the simulated tenant
@@ -243,7 +248,7 @@ local-up: $(VENV)/.installed build ## start the local cloud on LOCAL_PORT, and t
 
 .PHONY: local-deploy
 local-deploy: local-build ## deploy the template, unchanged, to the local cloud
-	$(LOCAL_AWS) $(SAM) deploy --template-file $(LOCAL_DIR)/build/template.yaml --stack-name $(STACK) \
+	$(LOCAL_AWS) $(SAM) deploy --template-file $(LOCAL_BUILD)/template.yaml --stack-name $(STACK) \
 	  --resolve-s3 --capabilities CAPABILITY_NAMED_IAM --no-confirm-changeset --no-fail-on-empty-changeset \
 	  --parameter-overrides $(LOCAL_TENANT)
 
@@ -263,7 +268,7 @@ INVOKE_DIR ?= .aws-sam/invoke
 
 # Prints function $(1)'s answer to event $(2), and then one line for people.
 define invoke_function
-$(LOCAL_AWS) $(SAM) local invoke $(1) --template-file $(LOCAL_DIR)/build/template.yaml \
+$(LOCAL_AWS) $(SAM) local invoke $(1) --template-file $(LOCAL_BUILD)/template.yaml \
   --region us-east-1 --event $(2) --env-vars events/env.json \
   $$(docker image ls --quiet public.ecr.aws/lambda/provided | grep -q . && echo --skip-pull-image) \
   --parameter-overrides AwsEndpointUrl=http://$(LOCAL_ADDRESS):$(LOCAL_PORT) $(LOCAL_TENANT) \

@@ -47,7 +47,7 @@ const (
 	// fleetTenants is how many tenants a test serves; docs/performance.md has the figures of a thousand, which
 	// PACKHORSE_TENANTS=1000 makes. The race detector sees a part of them.
 	fleetTenants      = 200
-	fleetTenantsRaced = 40
+	fleetTenantsRaced = 25
 )
 
 // fleetPlan says what the tenants do.

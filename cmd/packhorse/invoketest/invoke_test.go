@@ -22,17 +22,17 @@ import (
 // makeTimeout bounds one target: a build, a start and an invocation of a minute.
 const makeTimeout = 5 * time.Minute
 
-// workshop is a folder and a port for this test, so it does not disturb a developer's running
-// cloud.
-type workshop struct{ dir, port string }
+// workshop is a folder and a port for this test, so it does not disturb a developer's running cloud. built is a folder
+// with a build of the functions; it is empty if the target has to make one.
+type workshop struct{ dir, port, built string }
 
 // run runs a target in the repository's root and returns its standard output.
 func (w workshop) run(t *testing.T, target string, variables ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), makeTimeout) // not the test's context: it also cleans up
 	defer cancel()
-	args := append([]string{"--no-print-directory", target, "INVOKE_DIR=" + w.dir, "LOCAL_PORT=" + w.port},
-		variables...)
+	args := append([]string{"--no-print-directory", target, "INVOKE_DIR=" + w.dir, "LOCAL_PORT=" + w.port,
+		"BUILT=" + w.built}, variables...)
 	command := exec.CommandContext(ctx, "make", args...)
 	command.Dir = filepath.Join("..", "..", "..")
 	var log strings.Builder
@@ -97,6 +97,7 @@ func TestInvoke(t *testing.T) {
 	if found.Sweeps == 0 || found.Seen != 4 || found.Ready == 0 || found.HandedOver == 0 {
 		t.Errorf("the poll function answers %+v", found)
 	}
+	w.built = filepath.Join(w.dir, "build")
 	if want := "action " + first.ID + " is ready: make invoke-fetch-package"; !strings.Contains(line, want) {
 		t.Errorf("the last line is %q, without %q", line, want)
 	}
@@ -120,7 +121,7 @@ func TestInvoke(t *testing.T) {
 // The fetch function archives a package even if it is the first to run on a new local cloud.
 func TestInvokeFetchPackageFirst(t *testing.T) {
 	t.Parallel() // mostly waits for a tick of the poll function to end
-	w := workshop{dir: t.TempDir(), port: freePort(t)}
+	w := workshop{dir: t.TempDir(), port: freePort(t), built: os.Getenv("PACKHORSE_BUILT")}
 	defer w.run(t, "invoke-down")
 	answer, line := invoke[fetch.Answer](t, w, "invoke-fetch-package")
 	checkArchived(t, answer, line)
