@@ -17,7 +17,7 @@ import (
 // release is the program of this release: both functions. This is the only file that differs in another release.
 type release struct {
 	tick   func(ctx context.Context) error
-	handle func(ctx context.Context, e event.Envelope) error
+	handle func(ctx context.Context, e event.Envelope) (fetch.Answer, error)
 }
 
 // start starts the functions with a registry of tenants, or nil. They are wired as functions/ does it, but for the
@@ -45,10 +45,7 @@ func (w *world) start(environ map[string]string, registry roster.Registry) *rele
 			_, err := fleet.Tick(ctx, w.now(), poll.Shard{})
 			return err
 		},
-		handle: func(ctx context.Context, e event.Envelope) error {
-			_, err := handler.Handle(ctx, e) // a refusal costs nothing: events may come twice
-			return err
-		},
+		handle: handler.Handle,
 	}
 }
 

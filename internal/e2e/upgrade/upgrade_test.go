@@ -135,22 +135,29 @@ func (l leftovers) finished(t *testing.T, actual leftovers, how way) []string {
 // finish runs this release until nothing is left to do, and a while longer.
 func (w *world) finish(s story, how way) {
 	w.t.Helper()
-	r := w.start(w.environ(), nil)
-	if how.clientID != "" {
-		entries := w.register(how.clientID)
-		moved := w.environ()
-		for _, name := range []string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID", "DEFENDER_SECRET_ID"} {
-			delete(moved, name)
-		}
-		for r = w.start(w.environ(), entries); w.now().Sub(s.At) < how.moves; w.advance() {
-			w.turn(r)
-		}
-		r = w.start(moved, entries)
+	environ, moved := w.environ(), w.environ()
+	for _, name := range []string{"DEFENDER_TENANT_ID", "DEFENDER_CLIENT_ID", "DEFENDER_SECRET_ID"} {
+		delete(moved, name)
 	}
+	var entries roster.Registry
+	if how.clientID != "" {
+		entries = w.register(how.clientID)
+	}
+	if entries != nil && how.moves == 0 {
+		environ = moved
+	}
+	r := w.start(environ, entries)
 	w.deliver(r) // what was on the bus
+	if len(w.refusals) > 0 {
+		w.wrong("events of the earlier release are refused: %q", w.refusals)
+	}
 	w.turn(r)
 	for !w.isFinished(s) && w.now().Sub(s.At) < patience && len(w.errors) < errorsMax {
 		w.advance()
+		if entries != nil && how.moves > 0 && w.now().Sub(s.At) >= how.moves {
+			r = w.start(moved, entries)
+			how.moves = 0
+		}
 		w.turn(r)
 	}
 	finished := w.isFinished(s)

@@ -93,12 +93,13 @@ type world struct {
 	dead   map[string]bool  // the process that worked on it
 	lost   map[string]bool  // its events
 
-	queue  []kept // events on the bus
-	late   []kept // events that are delivered after the upgrade
-	links  map[string][]time.Time
-	told   map[string]int
-	errors []string // of the processes
-	found  []string // what is not as it should be
+	queue    []kept // events on the bus
+	late     []kept // events that are delivered after the upgrade
+	links    map[string][]time.Time
+	told     map[string]int
+	refusals []string // of events
+	errors   []string // of the processes
+	found    []string // what is not as it should be
 }
 
 // newWorld returns a stack without actions over tables that exist.
@@ -402,8 +403,12 @@ func (w *world) deliver(r *release) {
 			continue
 		}
 		w.dead[e.ActionID] = false
-		if err := r.handle(w.t.Context(), e.envelope()); err != nil {
+		answer, err := r.handle(w.t.Context(), e.envelope())
+		if err != nil {
 			w.errors = append(w.errors, e.Type+" of "+e.ActionID+": "+err.Error())
+		}
+		if answer.Outcome == fetch.OutcomeRefused { // which costs nothing: events may come twice
+			w.refusals = append(w.refusals, answer.Reason)
 		}
 	}
 }
