@@ -165,7 +165,7 @@ func TestKeep(t *testing.T) {
 		}
 		w.turn(r)
 		if n < keptTurns-1 {
-			w.advance()
+			w.advance(fine)
 		}
 	}
 	s.At, s.Events = w.now(), append(s.Events, w.late...)

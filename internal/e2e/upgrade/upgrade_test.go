@@ -153,7 +153,7 @@ func (w *world) finish(s story, how way) {
 	}
 	w.turn(r)
 	for !w.isFinished(s) && w.now().Sub(s.At) < patience && len(w.errors) < errorsMax {
-		w.advance()
+		w.advance(coarse)
 		if entries != nil && how.moves > 0 && w.now().Sub(s.At) >= how.moves {
 			r = w.start(moved, entries)
 			how.moves = 0
@@ -161,7 +161,7 @@ func (w *world) finish(s story, how way) {
 		w.turn(r)
 	}
 	finished := w.isFinished(s)
-	for end := w.now().Add(settled); finished && !how.brief && w.now().Before(end); w.advance() {
+	for end := w.now().Add(settled); finished && !how.brief && w.now().Before(end); w.advance(coarse) {
 		w.turn(r)
 	}
 	if !finished {

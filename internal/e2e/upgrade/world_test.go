@@ -39,9 +39,10 @@ import (
 )
 
 const (
-	// step is how far the clock moves at a time. A slot of the budget frees 60.25 seconds after its call: no
-	// multiple of step is so shortly before that, that a fetcher would wait for it.
-	step = 7 * time.Second
+	// fine and coarse are how far the clock moves at a time. A slot of the budget frees 60.25 seconds after its call:
+	// no multiple of either is so shortly before that, that a fetcher would wait for it.
+	fine   = 7 * time.Second
+	coarse = 14 * time.Second
 
 	// lease is that of the fetch function.
 	lease = 2 * time.Minute
@@ -87,7 +88,6 @@ type world struct {
 	counter *dynamocounter.Counter
 	bucket  *memory.Bucket
 	signer  *custody.Local
-	before  map[string]investigation.Record // as the earlier release left them
 
 	faults map[string]fault // by action, as all below
 	dead   map[string]bool  // the process that worked on it
@@ -129,7 +129,7 @@ func (w *world) now() time.Time {
 	return w.at
 }
 
-func (w *world) advance() {
+func (w *world) advance(step time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.at = w.at.Add(step)
