@@ -18,7 +18,7 @@ import (
 const (
 	contosoID  = "aaaaaaaa-0000-4000-8000-00000000000a"
 	fabrikamID = "bbbbbbbb-0000-4000-8000-00000000000b"
-	northwind  = "cccccccc-0000-4000-8000-00000000000c"
+	northwindID  = "cccccccc-0000-4000-8000-00000000000c"
 )
 
 // customers returns a data directory with three registered tenants. Contoso has two archived packages and Fabrikam has
@@ -46,7 +46,7 @@ func customers(t *testing.T) (data string) {
 			t.Fatalf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 		}
 	}
-	for id, name := range map[string]string{contosoID: "Contoso", fabrikamID: "Fabrikam Inc", northwind: "Northwind"} {
+	for id, name := range map[string]string{contosoID: "Contoso", fabrikamID: "Fabrikam Inc", northwindID: "Northwind"} {
 		says(t, inProcess(nil, "tenant", "add", id, "--name", name, "--client-id", id, "--credential", "federated",
 			"--no-check", "--data", data), exitDone)
 	}
@@ -157,8 +157,8 @@ func TestListOfCustomers(t *testing.T) {
 	says(t, packhorse(t, nil, "custody", "fin-ws-17.fabrikam.com", "--tenant", "Contoso", "--data", data), exitFailed, "no package found")
 
 	offers, _ := completed(t, "list", "--data", data, "--tenant", "")
-	if !slices.Equal(offers[:3], []string{"Contoso\t" + contosoID, "Fabrikam Inc\t" + fabrikamID, "Northwind\t" + northwind}) ||
-		!slices.Equal(offers[3:], []string{contosoID + "\tContoso", fabrikamID + "\tFabrikam Inc", northwind + "\tNorthwind"}) {
+	if !slices.Equal(offers[:3], []string{"Contoso\t" + contosoID, "Fabrikam Inc\t" + fabrikamID, "Northwind\t" + northwindID}) ||
+		!slices.Equal(offers[3:], []string{contosoID + "\tContoso", fabrikamID + "\tFabrikam Inc", northwindID + "\tNorthwind"}) {
 		t.Errorf("got %q", offers)
 	}
 	for typed, want := range map[string]string{"fab": "Fabrikam Inc\t" + fabrikamID, "BBB": fabrikamID + "\tFabrikam Inc"} {

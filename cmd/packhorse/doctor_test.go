@@ -345,7 +345,7 @@ func folderFaults() []fault {
 		},
 		{
 			name: "later ledger", breaks: func(i *installation) { i.query("PRAGMA user_version = 99") },
-			mends: func(i *installation) { i.query("PRAGMA user_version = 4") },
+			mends: func(i *installation) { i.query("PRAGMA user_version = 5") },
 			check: "data.database", state: "failed", says: "version 99", advice: "newer packhorse",
 		},
 		{

@@ -18,18 +18,12 @@ import (
 	"packhorse/internal/tenant"
 )
 
-// runCommand returns the run command, whose flags complete the options.
-func runCommand(o local.Options) *cobra.Command {
-	var json bool
-	cmd := &cobra.Command{
-		Use:   "run",
-		Short: "Find, fetch and store packages in one process",
-		Long: `Run is all of Packhorse in one process: it lists the tenant's actions, fetches every package within
+const runHelp = `Run is all of Packhorse in one process: it lists the tenant's actions, fetches every package within
 the budget, verifies it and stores it. Packages are stored as plain files under
 DIR/s3/<bucket>/<key> or, with --bucket, in your own S3 bucket. State is kept in DIR/packhorse.db:
 after a crash or an interruption, run again and it continues where it left off.
 
-The tenant and its credential come from the environment:
+A single tenant and its credential come from the environment:
 
   DEFENDER_TENANT_ID      the tenant's id, a GUID
   DEFENDER_CLIENT_ID      the app registration's id, a GUID
@@ -45,6 +39,10 @@ Optional settings for locking evidence and for recognizing case ids in comments:
 
 packhorse help settings lists every variable, also for proxies, regional hosts and a lower budget.
 
+Run also serves every tenant that packhorse tenant add has registered in the data directory, each
+within a budget of its own. A change of the registry takes effect within a minute. A tenant that fails
+is named and tried again; it does not hold up or end the work for the others.
+
 Run stores a manifest and its signature next to each package. It signs with DIR/signing-key.pem and
 creates that key if it does not exist. packhorse verify checks all of it.
 
@@ -52,12 +50,25 @@ With --simulate you need none of these settings: a Defender simulator runs in th
 judge reports at the end whether the run kept Defender's rules. A simulation uses a separate data
 directory, and everything it stores is marked as simulated.
 
-An invalid setting or a rejected credential ends the run at once, before anything is created. If
-Entra ID or Defender cannot be reached, the run logs that and retries.`,
+An invalid setting ends the run at once, before anything is created. So does a rejected credential, if
+its tenant is the only one. If Entra ID or Defender cannot be reached, the run logs that and retries.
+
+With --until-idle, exit code 0 means that nothing is left to do for any tenant, and 1 that something
+is: if it is so for some of several tenants, everything is done for the others, and the error names
+the tenants. Suspended tenants do not count. Without --until-idle, an interrupted run ends with 0.`
+
+// runCommand returns the run command, whose flags complete the options.
+func runCommand(o local.Options) *cobra.Command {
+	var json bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Find, fetch and store packages in one process",
+		Long:  runHelp,
 		Example: `  packhorse run --simulate 4 --until-idle       watch it work, in about a minute
   packhorse run                                 a real tenant, until interrupted
   packhorse run --until-idle --json | jq .      once, for a script
-  packhorse run --bucket my-evidence            into S3, with your AWS configuration`,
+  packhorse run --bucket my-evidence            into S3, with your AWS configuration
+  packhorse run --simulate 40 --tenants 12      a dozen tenants, most of them small`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := completeRun(cmd, &o)

@@ -231,9 +231,10 @@ func consent(ctx context.Context, cmd *cobra.Command, place *enroll.Place, text,
 	return say(cmd, "%s\n", answer.Text())
 }
 
-// say writes clean text to standard output.
+// say writes clean text to standard output, and fits it to a terminal.
 func say(cmd *cobra.Command, format string, args ...any) error {
-	_, err := fmt.Fprint(cmd.OutOrStdout(), console.CleanText(fmt.Sprintf(format, args...)))
+	out := cmd.OutOrStdout()
+	_, err := fmt.Fprint(out, console.Fit(console.CleanText(fmt.Sprintf(format, args...)), widthOf(out)))
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -232,8 +233,14 @@ func (f *fleet) serveAWS(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.broke("unexpected operation %s", operation)
 	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		f.broke("%v", err)
+	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-	_ = json.NewEncoder(w).Encode(answer)
+	// Without it, or if it is wrong, the SDK does not use the connection again.
+	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
+	_, _ = w.Write(body)
 }
 
 func (f *fleet) broke(format string, of ...any) {

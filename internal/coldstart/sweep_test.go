@@ -232,7 +232,7 @@ func (w *world) item(key string) map[string]any {
 		"pk": key, "version": "v", "tenantId": tenant, "actionId": action, "state": "done",
 		"machineId": "1e5bc9d7e413ddd7902c2932e418702b84d0cc07", "requestorComment": w.comment,
 		"status": "Failed", "reason": "Failed",
-		"createdAt": "2026-11-01T00:00:00Z", "observedAt": "2026-11-01T00:00:00Z",
+		"createdAt": "2026-11-01T00:00:00Z", "observedAt": "2026-11-01T00:00:00Z", "announcedAt": "2026-11-01T00:01:00Z",
 	} {
 		item[name] = map[string]string{"S": value}
 	}

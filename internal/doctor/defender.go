@@ -25,7 +25,7 @@ func defenderChecks(p TenantPorts) []Check {
 			Run:   asking(p.Roles, judgeRoles),
 		},
 		{
-			Name: nameList, Area: areaDefender, After: []string{nameAPI, nameRoles},
+			Name: NameList, Area: areaDefender, After: []string{nameAPI, nameRoles},
 			Looks: "whether Defender lists the tenant's actions; it is one call of the list budget",
 			Run:   asking(p.List, func(n int) Finding { return Good("Defender lists the tenant's actions: %d or more", n) }),
 		},

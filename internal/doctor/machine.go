@@ -42,7 +42,7 @@ const (
 func Machine(p MachinePorts) []Check {
 	return slices.Concat(p.folderChecks(), p.keyChecks(), p.archiveChecks(), []Check{
 		{
-			Name: nameSweeps, Area: areaWork, After: []string{nameSettings, nameList, nameDatabase},
+			Name: nameSweeps, Area: areaWork, After: []string{nameSettings, NameList, nameDatabase},
 			Looks: "when the tenant was last swept successfully, and whether a process works in the folder", Run: p.sweeps,
 		},
 		{

@@ -28,8 +28,10 @@ const (
 	nameAPI       = "network.api"
 	nameToken     = "token"
 	nameRoles     = "roles"
-	nameList      = "list"
 )
+
+// NameList is the name of the check that asks Defender for the tenant's actions: without it, little is known of a tenant.
+const NameList = "list"
 
 // The application permissions, of which one is needed.
 const (

@@ -28,7 +28,7 @@ type Overview struct {
 	Suspended int       // how many more tenants are suspended
 }
 
-// Of how many tenants there are.
+// All returns how many tenants there are.
 func (o Overview) All() int { return len(o.Tenants) + o.Idle + o.Suspended }
 
 // atOnce is how many tenants are read at once.

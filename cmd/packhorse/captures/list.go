@@ -9,6 +9,8 @@ type capture struct {
 	line string // as a shell gets it
 	exit int    // the code it ends with
 
+	before string // a line that the shell gets first, and whose output nobody sees
+
 	// tenant gives the command the settings of a simulated tenant that another process serves, as if it were
 	// a real one.
 	tenant bool
@@ -62,6 +64,25 @@ var captures = []capture{
 		name: "status-watch", stop: true, when: regexp.MustCompile(`queued`),
 	}},
 
+	// Many tenants, in a data folder of their own, whose app they share.
+	{name: "tenant-add", line: "packhorse tenant add " + contoso + " --name Contoso --no-check", environ: customers},
+	{
+		name: "tenant-list", line: "packhorse tenant list", environ: customers,
+		before: "packhorse tenant add 9c4f1f0e-6d35-4d1c-8c55-0a7f5f1e2b02 --name Fabrikam --no-check",
+	},
+	{name: "tenant-show", line: "packhorse tenant show Contoso", environ: customers},
+	{name: "tenant-consent", line: "packhorse tenant consent Contoso", environ: customers},
+	{name: "tenant-suspend", line: "packhorse tenant suspend Fabrikam", environ: customers},
+	{name: "tenant-resume", line: "packhorse tenant resume Fabrikam", environ: customers},
+	{
+		name: "status-tenants", line: "packhorse status", environ: customers,
+		before: `for n in 10 11 12 13 14 15 16 17 18 19 20 21; do packhorse tenant add ` +
+			`9c4f1f0e-6d35-4d1c-8c55-0a7f5f1e2b$n --name "Customer $n" --no-check; done; packhorse tenant suspend Fabrikam`,
+	},
+	{name: "status-tenant", line: "packhorse status --tenant Contoso", environ: customers},
+	{name: "tenant-mistyped", line: "packhorse list --tenant Contosso", exit: 2, environ: customers},
+	{name: "tenant-remove", line: "packhorse tenant remove Fabrikam", environ: customers},
+
 	{name: "help-run", line: "packhorse help run"},
 	{name: "help-list", line: "packhorse help list"},
 	{name: "help-credential-certificate", line: "packhorse help credential certificate"},
@@ -77,6 +98,15 @@ var captures = []capture{
 
 // real is the environment of somebody with a real tenant: a data folder of its own.
 var real = []string{"PACKHORSE_DATA=packhorse-data"}
+
+// customers is the environment of somebody who serves several tenants with one app.
+var customers = []string{
+	"PACKHORSE_DATA=customers", "DEFENDER_CLIENT_ID=2b7e1516-28ae-4d2a-abf7-158809cf4f3c", "DEFENDER_CREDENTIAL=federated",
+	"AWS_REGION=eu-north-1",
+}
+
+// contoso is the id of one of them.
+const contoso = "9c4f1f0e-6d35-4d1c-8c55-0a7f5f1e2b01"
 
 // first is the short id of the first action of seed 1.
 const first = "5803a2c9"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -56,6 +57,14 @@ func (s *studio) environ(c capture) []string {
 func (s *studio) take(ctx context.Context, c capture, size [2]int, texts map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if c.before != "" {
+		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", c.before) //nolint:gosec // a line of the list
+		cmd.Dir, cmd.Env = s.folder, s.environ(c)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w, after\n%s", err, out)
+		}
+	}
 	t, err := openTerminal(size[0], size[1])
 	if err != nil {
 		return err

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,7 +42,7 @@ func (c Checkup) Table(out io.Writer, style Style) error {
 			names = max(names, len(r.Name))
 		}
 		area := ""
-		for _, r := range shared {
+		for _, r := range byArea(shared) {
 			if r.Area != area {
 				if area != "" {
 					fmt.Fprintln(out)
@@ -55,6 +57,19 @@ func (c Checkup) Table(out io.Writer, style Style) error {
 		}
 		c.summary(out, style)
 		return nil
+	})
+}
+
+// byArea puts the results of each area together, the areas in the order of their first results.
+func byArea(results []doctor.Result) []doctor.Result {
+	first := map[string]int{}
+	for i, r := range results {
+		if _, ok := first[r.Area]; !ok {
+			first[r.Area] = i
+		}
+	}
+	return slices.SortedStableFunc(slices.Values(results), func(a, b doctor.Result) int {
+		return cmp.Compare(first[a.Area], first[b.Area])
 	})
 }
 

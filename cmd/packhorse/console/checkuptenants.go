@@ -16,6 +16,7 @@ type tenants struct {
 	others    []int           // for each of those, how many more tenants have the same
 	well      int             // tenants without any
 	skipped   int             // checks of those that were skipped
+	unasked   int             // tenants without any, whose Defender was not asked
 	suspended int             // tenants that were not looked at
 }
 
@@ -51,6 +52,7 @@ func tenantsOf(results []doctor.Result) tenants {
 	same := map[key]int{}
 	bad := map[string]bool{}
 	counted := map[string]int{} // skipped checks
+	unasked := map[string]bool{}
 	ids := []string{}
 	for _, r := range results {
 		if len(ids) == 0 || ids[len(ids)-1] != r.Tenant {
@@ -62,6 +64,7 @@ func tenantsOf(results []doctor.Result) tenants {
 			same[key{r.State, r.Name, r.Advice}]++
 		case doctor.Skipped:
 			counted[r.Tenant]++
+			unasked[r.Tenant] = unasked[r.Tenant] || r.Name == doctor.NameList
 		}
 	}
 	told := map[key]bool{}
@@ -87,6 +90,8 @@ func tenantsOf(results []doctor.Result) tenants {
 		case bad[id]:
 		case checks[id] == 1 && counted[id] == 1: // nothing of it was looked at
 			t.suspended++
+		case unasked[id]:
+			t.unasked++
 		default:
 			t.well++
 			t.skipped += counted[id]
@@ -112,24 +117,21 @@ func (s Style) tenants(out io.Writer, results []doctor.Result) {
 		r.Text = title + ": " + r.Text
 		s.result(out, r, names)
 	}
-	if t.well > 0 {
-		word := "tenants"
-		if t.well == 1 {
-			word = "tenant"
+	say := func(n int, one, many, text string) {
+		if n == 1 {
+			many = one
 		}
-		text := fmt.Sprintf("%s %s: all checks ok", Count(t.well), word)
-		if t.skipped > 0 {
-			text = fmt.Sprintf("%s %s: all checks ok, but for %s that could not be made", Count(t.well), word, Count(t.skipped))
+		if n > 0 {
+			fmt.Fprintln(out, FillTo(s.Width, Count(n)+" "+many+text, "  ", "    "))
 		}
-		fmt.Fprintln(out, FillTo(s.Width, text, "  ", "  "))
 	}
-	if t.suspended > 0 {
-		word := "tenants are suspended, and were"
-		if t.suspended == 1 {
-			word = "tenant is suspended, and was"
-		}
-		fmt.Fprintln(out, FillTo(s.Width, fmt.Sprintf("%s %s not checked", Count(t.suspended), word), "  ", "  "))
+	text := ": all checks ok"
+	if t.skipped > 0 {
+		text += fmt.Sprintf(", but for %s that could not be made", Count(t.skipped))
 	}
+	say(t.well, "tenant", "tenants", text)
+	say(t.unasked, "tenant", "tenants", ": nothing wrong was found, but Defender could not be asked; --tenant NAME shows why")
+	say(t.suspended, "tenant is suspended, and was", "tenants are suspended, and were", " not checked")
 }
 
 // TenantTitle is what the tenant of a result is called.

@@ -81,3 +81,18 @@ func (db *DB) BudgetNames(t *testing.T) []string {
 	}
 	return names
 }
+
+// Visited returns how many records a filter selects, and how many rows are read for that.
+func (l *Ledger) Visited(t *testing.T, f investigation.Filter) (selected, rows int, err error) {
+	t.Helper()
+	found, err := l.Find(t.Context(), f)
+	if err != nil {
+		return 0, 0, err
+	}
+	statement, args := byKeys(keysOf(f.TenantID, f))
+	err = l.rows(t.Context(), statement, args, func(*actionRow) bool {
+		rows++
+		return true
+	})
+	return len(found), rows, err
+}

@@ -33,8 +33,9 @@ type Parts struct {
 	Bus    *eventbus.Bus
 	Meter  *metrics.Meter
 
-	counters defender.Counters
-	logger   *slog.Logger
+	counters   defender.Counters
+	transports *defender.Transports
+	logger     *slog.Logger
 }
 
 // Build builds the parts. s are the function's settings, and base is what its tenants share.
@@ -62,20 +63,21 @@ func Build(s settings.Settings, base settings.Base, logger *slog.Logger) (Parts,
 			// would cost writes while nothing happens.
 			Lists: meter.Counter(ratelimit.NewMemory()),
 		},
-		logger: logger,
+		transports: &defender.Transports{},
+		logger:     logger,
 	}, nil
 }
 
 // Defender returns a tenant's app and its client.
 func (p Parts) Defender(s settings.Settings) (*defender.App, defender.Client, error) {
-	roots, err := s.RootCAs()
+	transport, err := p.transports.For(s.CAPEM, s.RootCAs)
 	if err != nil {
 		return nil, defender.Client{}, err
 	}
 	credential := defender.NewCredential(defender.Identity{
 		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), AWS: p.AWS,
 	}, time.Now)
-	app := defender.NewApp(tenantOf(s, credential), defender.Transport(roots), time.Now)
+	app := defender.NewApp(tenantOf(s, credential), transport, time.Now)
 	client, err := app.Client(p.counters, rand.Text, p.logger.With(slog.String("tenantId", s.TenantID)))
 	return app, client, err
 }

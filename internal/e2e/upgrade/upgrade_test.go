@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"packhorse/internal/event"
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ledger/ledgertables"
@@ -23,6 +26,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 const (
@@ -52,6 +56,42 @@ func TestUpgrade(t *testing.T) {
 					t.Error(wrong)
 				}
 			})
+		}
+	}
+}
+
+// TestKept: what is kept of a release has every state that an upgrade can meet.
+func TestKept(t *testing.T) {
+	for _, left := range allLeft(t) {
+		has := map[string]bool{}
+		for _, c := range left.Actions {
+			has["state "+string(c.State)] = true
+			if c.State == investigation.StateFetching {
+				has[fmt.Sprintf("a lease that is over: %t", c.DueAt.Before(left.At))] = true
+			}
+			has["a pause after attempts"] = has["a pause after attempts"] || c.State == investigation.StateReady && c.DueAt.After(left.At)
+		}
+		for _, it := range left.budget {
+			for _, name := range []string{"freeAt0", "freeAt1"} {
+				var freeAt int64
+				if n, ok := it[name].(*types.AttributeValueMemberN); ok {
+					freeAt, _ = strconv.ParseInt(n.Value, 10, 64)
+				}
+				has["a spent slot"] = has["a spent slot"] || time.UnixMilli(freeAt).After(left.At)
+			}
+		}
+		for _, e := range left.Events {
+			has["event "+e.Type] = true
+		}
+		want := []string{"a lease that is over: true", "a lease that is over: false", "a pause after attempts", "a spent slot",
+			"event " + event.TypeReady, "event " + event.TypeDecided}
+		for _, state := range investigation.States() {
+			want = append(want, "state "+string(state))
+		}
+		for _, what := range want {
+			if !has[what] {
+				t.Errorf("%s lacks %s", left.name, what)
+			}
 		}
 	}
 }
