@@ -65,7 +65,7 @@ test: $(VENV)/.installed ## run every test: with the race detector, and the func
 	@start=$$SECONDS; failed=; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	$(MAKE) --no-print-directory cloud-test >"$$log" 2>&1 & cloud=$$!; \
 	for module in $(MODULES); do echo "== go test -race $$module"; \
-	  (cd $$module && GORACE=atexit_sleep_ms=50 go test -race ./...) || failed=$$module; \
+	  (cd $$module && GORACE=atexit_sleep_ms=50 go test -race -ldflags=-w ./...) || failed=$$module; \
 	  echo "== go test $$module, in full"; \
 	  (cd $$module && go test $$($(FULL))) || failed=$$module; done; \
 	echo "== the local cloud"; wait $$cloud || failed=cloud; cat "$$log"; \

@@ -28,23 +28,23 @@ func TestLinesAreDescribed(t *testing.T) {
 	if run.code != exitDone {
 		t.Fatalf("exit %d: %s", run.code, run.stderr)
 	}
-	for _, c := range []struct {
+	for _, c := range []struct { // what opens the archive is a process: while its server runs, nobody else may print
 		of     outcome
 		events []string
 	}{
 		{run, []string{"archived", "budget", "downloading", "fetching", "notCollected", "ready", "summary", "sweep", "waiting"}},
-		{inProcess(nil, "verify", "--json", "--data", data), []string{"checked", "verified"}},
+		{packhorse(t, nil, "verify", "--json", "--data", data), []string{"checked", "verified"}},
 		{inProcess(nil, "list", "--json", "--data", data), []string{"record"}},
 		{packhorse(t, environment(s), "doctor", "--json", "--data", data), []string{"check", "doctor"}},
 		{packhorse(t, nil, "doctor", "--json", "--data", data), []string{"check", "doctor"}},
 		{inProcess(nil, "status", "--json", "--data", data), []string{"status"}},
-		{inProcess(nil, "show", "--json", "--data", data, action(1).ID), []string{"package"}},
-		{inProcess(nil, "get", "--json", "--data", data, action(1).ID, "-o", t.TempDir()), []string{"checked", "got"}},
-		{inProcess(nil, "get", "--json", "--data", data, action(2).ID, "-o", t.TempDir()), []string{"checked", "got"}},
-		{inProcess(nil, "export", "--json", "--data", data, "--all", "-o", filepath.Join(t.TempDir(), "x")),
+		{packhorse(t, nil, "show", "--json", "--data", data, action(1).ID), []string{"package"}},
+		{packhorse(t, nil, "get", "--json", "--data", data, action(1).ID, "-o", t.TempDir()), []string{"checked", "got"}},
+		{packhorse(t, nil, "get", "--json", "--data", data, action(2).ID, "-o", t.TempDir()), []string{"checked", "got"}},
+		{packhorse(t, nil, "export", "--json", "--data", data, "--all", "-o", filepath.Join(t.TempDir(), "x")),
 			[]string{"checked", "exported"}},
 		{inProcess(nil, "list", "--json", "--data", data, "--case", "NONE"), nil},
-		{inProcess(nil, "verify", "--json", "--data", data, "--tenant", "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"),
+		{packhorse(t, nil, "verify", "--json", "--data", data, "--tenant", "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"),
 			[]string{"verified"}},
 	} {
 		seen := map[string]bool{}

@@ -12,10 +12,8 @@ import (
 	"time"
 
 	"packhorse/internal/event"
-	"packhorse/internal/event/eventschema"
 	"packhorse/internal/fetch"
 	"packhorse/internal/mde/mdesim"
-	"packhorse/internal/verify"
 )
 
 const (
@@ -231,6 +229,12 @@ func (m *manyStack) resume() {
 	if answer.Outcome != fetch.OutcomeRefused || !strings.Contains(answer.Reason, "suspended") {
 		t.Errorf("the fetch function answers for the suspended tenant: %+v", answer)
 	}
+	if got := m.diagnosis()["tenants"]; got.Text != "2 registered and active, 1 suspended" {
+		t.Errorf("doctor says of the tenants: %+v", got)
+	}
+	if said := m.run("status", "--stack", manyName); !hasLine(said, m.secret.name, "suspended") {
+		t.Errorf("status says\n%s", said)
+	}
 	calls := m.secret.Judge().Verdict().Calls
 	if calls[mdesim.KindToken] != 1 || calls[mdesim.KindList] != 1 || calls[mdesim.KindPackageURI] != 0 {
 		t.Errorf("calls for the suspended tenant, of which packhorse tenant add made a token and a list: %v", calls)
@@ -276,134 +280,4 @@ func (m *manyStack) fetch(event map[string]any) fetch.Answer {
 		t.Fatal(err)
 	}
 	return decode[fetch.Answer](t, text)
-}
-
-// check waits for all packages, and checks that each tenant's are where they belong, at the price of one call each.
-func (m *manyStack) check() {
-	t := m.a.t
-	t.Helper()
-	m.awaitDone(m.customers()...)
-	archived := m.archived()
-	var waits []time.Duration
-	for _, c := range m.customers() {
-		c.checkBudget()
-		of := archived[c.config.TenantID]
-		for _, a := range c.ready {
-			got, there := of[a.ID]
-			if !there {
-				t.Errorf("%s: action %s was not announced", c.name, a.ID)
-			}
-			if got.Bucket != c.bucket || !strings.HasPrefix(got.Key, c.prefix+c.config.TenantID+"/") {
-				t.Errorf("%s: stored in s3://%s/%s", c.name, got.Bucket, got.Key)
-			}
-			if ready := a.CreatedAt.Add(time.Duration(a.Steps[len(a.Steps)-1].After)); ready.After(m.began) {
-				waits = append(waits, got.ArchivedAt.Sub(ready))
-			}
-		}
-		if len(of) != len(c.ready) {
-			t.Errorf("%s: %d packages were announced, want %d", c.name, len(of), len(c.ready))
-		}
-		m.b.checkPackages(t, of, c.tenant)
-	}
-	if len(archived) != len(m.customers()) {
-		t.Errorf("packages of %d tenants were announced", len(archived))
-	}
-	slices.Sort(waits)
-	t.Logf("while a slot is free, ready in Defender to object committed, %d packages: p50 %.1f s, p99 %.1f s (goals: 10 s, 35 s)",
-		len(waits), waits[len(waits)/2].Seconds(), waits[len(waits)*99/100].Seconds())
-	m.checkProofs()
-	m.checkLogLines()
-	m.checkCommands()
-}
-
-// archived returns what was announced, by tenant and action.
-func (m *manyStack) archived() map[string]map[string]event.Archived {
-	t := m.a.t
-	t.Helper()
-	schemas, err := eventschema.Load(filepath.Join(m.a.root, "docs", "events"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]map[string]event.Archived{}
-	for _, one := range m.facts.read() {
-		if err := schemas.Check(one.DetailType, one.Detail); err != nil {
-			t.Error(err)
-		}
-		detail := decode[event.Archived](t, one.Detail) // every event has the tenant
-		switch {
-		case detail.TenantID == "":
-			t.Errorf("an event without a tenant: %s", one.Detail)
-		case one.DetailType == event.TypeArchived:
-			if all[detail.TenantID] == nil {
-				all[detail.TenantID] = map[string]event.Archived{}
-			}
-			all[detail.TenantID][detail.ActionID] = detail
-		}
-	}
-	return all
-}
-
-// checkProofs checks that each tenant got the kind of proof that its app accepts.
-func (m *manyStack) checkProofs() {
-	t := m.a.t
-	t.Helper()
-	for _, c := range m.customers() {
-		if refused := c.Judge().Verdict().Refused[mdesim.KindToken]; refused > 0 {
-			t.Errorf("%s: Entra ID refused %d of the requests", c.name, refused)
-		}
-		if got := len(c.Assertions()) > 0; got != (c != m.secret) {
-			t.Errorf("%s: assertions: %t", c.name, got)
-		}
-	}
-}
-
-// checkLogLines checks that every line about an action says whose it is, and that all tenants are there.
-func (m *manyStack) checkLogLines() {
-	t := m.a.t
-	t.Helper()
-	fetched := m.a.logs(m.outputs["FetchPackageLogGroupName"])
-	for _, c := range m.customers() {
-		if got := strings.Count(fetched, " tenantId="+c.config.TenantID+" "); got < len(c.ready) {
-			t.Errorf("%d lines of the fetch function's log name %s", got, c.name)
-		}
-	}
-	for line := range strings.Lines(fetched + m.a.logs(m.outputs["PollLogGroupName"])) {
-		if strings.Contains(line, " actionId=") && !strings.Contains(line, " tenantId=") || strings.Contains(line, "level=ERROR") {
-			t.Errorf("in the logs: %s", line)
-		}
-	}
-}
-
-// checkCommands checks what the command line says of the stack and of each tenant.
-func (m *manyStack) checkCommands() {
-	t := m.a.t
-	t.Helper()
-	status := m.run("status", "--stack", manyName, "--json")
-	for _, c := range m.customers() {
-		if !strings.Contains(status, `"tenantId":"`+c.config.TenantID+`"`) {
-			t.Errorf("status does not show %s: %s", c.name, status)
-		}
-		listed := m.run("list", "--stack", manyName, "--tenant", c.name, "--json", "--limit", "0")
-		if got := strings.Count(listed, `"tenantId":"`+c.config.TenantID+`"`); got != len(c.ready) ||
-			strings.Count(listed, `"outcome":"archived"`) != got || strings.Count(listed, "\n") < got {
-			t.Errorf("list --tenant %s shows\n%s", c.name, listed)
-		}
-		last := m.verify(c)
-		if !last.OK || !last.Ledger || len(last.Tenants) != 1 || last.Manifests != len(c.ready) ||
-			last.Tenants[0].ID != c.config.TenantID ||
-			last.Tenants[0].Chain != (verify.Reach{Length: int64(len(c.ready)), Whole: true, Ended: true}) {
-			t.Errorf("verify --tenant %s: %+v", c.name, last)
-		}
-	}
-}
-
-// verify verifies a tenant's evidence with the key of KMS. A bucket of the tenant's own has to be named.
-func (m *manyStack) verify(c *customer) verified {
-	m.a.t.Helper()
-	public, _ := m.a.publicKey(m.outputs)
-	where := []string{"--stack", manyName}
-	if c.bucket != m.outputs["EvidenceBucketName"] {
-		where = []string{"--from", "s3://" + c.bucket, "--ledger", m.outputs["LedgerTableName"]}
-	}
-	return m.a.verify(append(where, "--tenant", c.config.TenantID, "--pub", m.a.pemFile(public))...)
 }
