@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -77,7 +78,7 @@ func groupsOf(own string, entries []tenant.Tenant, ofOwn func() []doctor.Check, 
 			continue
 		}
 		g := doctor.Group{ID: t.ID, Name: t.Name, Checks: func() []doctor.Check {
-			return doctor.Renamed(of(t), func(text string) string { return settings.WithFields(text, "--") })
+			return doctor.Renamed(of(t), flagsOf)
 		}}
 		if t.State == tenant.Suspended {
 			g.Skip = "suspended: packhorse tenant resume continues"
@@ -85,6 +86,11 @@ func groupsOf(own string, entries []tenant.Tenant, ofOwn func() []doctor.Check, 
 		groups = append(groups, g)
 	}
 	return groups
+}
+
+// flagsOf writes a text about settings in the words of packhorse tenant add, where the id is an argument.
+func flagsOf(text string) string {
+	return strings.ReplaceAll(settings.WithFields(text, "--"), "--"+tenant.FieldID+",", "the tenant's id,")
 }
 
 // examination returns the checks of a stack or of this machine.

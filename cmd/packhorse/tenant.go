@@ -234,7 +234,7 @@ func consent(ctx context.Context, cmd *cobra.Command, place *enroll.Place, text,
 // say writes clean text to standard output, and fits it to a terminal.
 func say(cmd *cobra.Command, format string, args ...any) error {
 	out := cmd.OutOrStdout()
-	_, err := fmt.Fprint(out, console.Fit(console.CleanText(fmt.Sprintf(format, args...)), widthOf(out)))
+	_, err := fmt.Fprint(out, console.FitLines(console.CleanText(fmt.Sprintf(format, args...)), widthOf(out)))
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"packhorse/cmd/packhorse/checkup"
+	"packhorse/internal/localcloud/dynamotest"
 	"packhorse/internal/settings"
 )
 
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	code := m.Run()
+	code := dynamotest.Main(m)
 	proxy.Close()
 	os.Exit(code)
 }

@@ -26,6 +26,7 @@ type AmbiguousError struct {
 	command string
 	newest  bool     // --newest is of use
 	tenants []string // what the candidates' tenants are called; empty if it is one tenant
+	first   string   // the whole name or id of the first of them
 }
 
 func (q Query) ambiguous(ctx context.Context, found matches) error {
@@ -44,6 +45,7 @@ func (q Query) ambiguous(ctx context.Context, found matches) error {
 		for _, rec := range shown {
 			e.tenants = append(e.tenants, TenantLabel(names, rec.TenantID))
 		}
+		e.first = console.CleanLine(cmp.Or(names[shown[0].TenantID], shown[0].TenantID))
 	}
 	return e
 }
@@ -72,7 +74,10 @@ func (e *AmbiguousError) Error() string {
 func (e *AmbiguousError) Advice() string {
 	name := e.IDs[0]
 	if len(e.IDs) > 1 && slices.Contains(e.IDs[1:], name) { // of several tenants; keys name the tenant
-		name = console.CleanLine(cmp.Or(e.Candidates[0].Receipt.Key, e.Candidates[0].ManifestKey, name))
+		name = console.CleanLine(cmp.Or(e.Candidates[0].Receipt.Key, e.Candidates[0].ManifestKey))
+	}
+	if name == "" {
+		return "say whose it is: --tenant " + console.ShellQuote(e.first)
 	}
 	advice := e.command + " " + name
 	if e.command == "" {

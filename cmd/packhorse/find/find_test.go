@@ -261,6 +261,13 @@ func TestShortIDs(t *testing.T) {
 	if ambiguous == nil || ambiguous.Advice() != "packhorse get "+all[4].Receipt.Key+", or say whose it is with --tenant" {
 		t.Errorf("one action of two tenants: %v", err)
 	}
+	for i := range all {
+		all[i].Receipt.Key = ""
+	}
+	_, err = find.One(t.Context(), ledger{records: all}, find.Query{Text: id1, Command: "packhorse get"})
+	if ambiguous, _ := errors.AsType[*find.AmbiguousError](err); ambiguous == nil || ambiguous.Advice() != "say whose it is: --tenant "+tenantB {
+		t.Errorf("without keys: %v", err)
+	}
 	if got := find.ShortIDs(nil); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
