@@ -16,9 +16,9 @@ import (
 
 // The customers of one data directory, by their ids. The third one has no package.
 const (
-	contosoID  = "aaaaaaaa-0000-4000-8000-00000000000a"
-	fabrikamID = "bbbbbbbb-0000-4000-8000-00000000000b"
-	northwindID  = "cccccccc-0000-4000-8000-00000000000c"
+	contosoID   = "aaaaaaaa-0000-4000-8000-00000000000a"
+	fabrikamID  = "bbbbbbbb-0000-4000-8000-00000000000b"
+	northwindID = "cccccccc-0000-4000-8000-00000000000c"
 )
 
 // customers returns a data directory with three registered tenants. Contoso has two archived packages and Fabrikam has

@@ -24,7 +24,7 @@ func TestDoctorOfMany(t *testing.T) {
 	says(t, e.run("add", contosoID, "--name", "Contoso", "--client-id", config.ClientID, "--secret-file", good), exitDone)
 	rest := []string{"--client-id", config.ClientID, "--no-check", "--secret-file", e.secretFile("wrong~value-of-a-secret")}
 	says(t, e.run(append([]string{"add", fabrikamID, "--name", "Fabrikam Inc"}, rest...)...), exitDone)
-	says(t, e.run(append([]string{"add", northwind, "--name", "Northwind"}, rest...)...), exitDone)
+	says(t, e.run(append([]string{"add", northwindID, "--name", "Northwind"}, rest...)...), exitDone)
 	says(t, e.run("suspend", "Northwind"), exitDone)
 	before := photograph(t, e.data)
 
