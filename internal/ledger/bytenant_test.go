@@ -11,8 +11,6 @@ import (
 	"packhorse/internal/ledger/ledgertables"
 	"packhorse/internal/localcloud/dynamotest"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
 // filled observes n actions of the tenant, one a minute.
@@ -69,15 +67,7 @@ func TestUpgrade(t *testing.T) {
 	if err != nil || len(before) != 5 || w.Count("Scan") != 1 {
 		t.Fatalf("before: %d records by %d scans, %v", len(before), w.Count("Scan"), err)
 	}
-	client := dynamotest.Client(dynamotest.Direct)
-	if _, err := client.UpdateTable(t.Context(), ledgertables.Upgrade(name)); err != nil {
-		t.Fatal(err)
-	}
-	err = dynamodb.NewTableExistsWaiter(client).Wait(t.Context(),
-		&dynamodb.DescribeTableInput{TableName: aws.String(name)}, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dynamotest.AddIndex(t, ledgertables.Upgrade(name))
 	w = &dynamotest.Wire{}
 	after, err := newLedger(table, w).Records(t.Context(), tenant)
 	if err != nil || !slices.Equal(after, before) || w.Count("Scan") != 0 {

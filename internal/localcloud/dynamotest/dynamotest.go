@@ -94,6 +94,22 @@ func Table(t *testing.T, table *dynamodb.CreateTableInput) string {
 	return *table.TableName
 }
 
+// AddIndex makes a change that adds an index to a table, and returns once the table is usable. Nobody else may change it.
+func AddIndex(t *testing.T, change *dynamodb.UpdateTableInput) {
+	t.Helper()
+	client := Client(Direct)
+	_, err := client.UpdateTable(t.Context(), change)
+	// An earlier attempt added the index, but its response was lost.
+	if err != nil && !strings.Contains(err.Error(), "duplicate index") {
+		t.Fatalf("change a table: %v", err)
+	}
+	err = dynamodb.NewTableExistsWaiter(client).Wait(t.Context(),
+		&dynamodb.DescribeTableInput{TableName: change.TableName}, time.Minute)
+	if err != nil {
+		t.Fatalf("wait for the table: %v", err)
+	}
+}
+
 // Wire is a transport that counts calls and can replace their responses.
 //
 // Without Play, a call that the SDK sends again counts once: on a busy machine the stand-in drops a request now and
