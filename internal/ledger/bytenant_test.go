@@ -10,7 +10,6 @@ import (
 	"packhorse/internal/investigation"
 	"packhorse/internal/ledger/ledgertables"
 	"packhorse/internal/localcloud/dynamotest"
-
 )
 
 // filled observes n actions of the tenant, one a minute.
