@@ -97,6 +97,7 @@ func concluder(b *testing.B, dir string, n int) (p *pipeline.Pipeline, close fun
 		TenantID: tenant, Lookback: 168 * time.Hour, Every: 10 * time.Second,
 		Prefix: "packages/", Lease: time.Minute, NewOwner: rand.Text,
 		Mendable: func(error) bool { return false },
+		Failing:  func(error) {}, Heartbeat: 55 * time.Second, Share: pipeline.NewShare(),
 		Reporter: s, Now: time.Now, Logger: quiet,
 	})
 	return p, func() {
