@@ -64,7 +64,8 @@ var captures = []capture{
 		name: "status-watch", stop: true, when: regexp.MustCompile(`queued`),
 	}},
 
-	// Many tenants, in a data folder of their own, whose app they share.
+	// Many tenants: simulated ones, and then registered ones in a data folder of their own, whose app they share.
+	{name: "run-tenants", line: "packhorse run --simulate 8 --tenants 3 --seed 1 --until-idle --data simulated"},
 	{name: "tenant-add", line: "packhorse tenant add " + contoso + " --name Contoso --no-check", environ: customers},
 	{
 		name: "tenant-list", line: "packhorse tenant list", environ: customers,
