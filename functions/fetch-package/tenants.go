@@ -47,7 +47,7 @@ func newTenants(parts wiring.Parts, signingKeyID, otherS3 string, logger *slog.L
 
 // lookup implements [fetch.Lookup]. It reads the registry each time, because fetch.Tenants remembers what it returns.
 func (t *tenants) lookup(ctx context.Context, id string) (fetch.Member, error) {
-	one, err := t.parts.Roster.Read(ctx, id)
+	one, err := t.parts.Roster.Get(ctx, id)
 	if err != nil {
 		return fetch.Member{}, refused(err)
 	}

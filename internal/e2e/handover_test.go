@@ -53,7 +53,10 @@ func TestReadyIsUnderstood(t *testing.T) {
 		NewOwner: func() string { return "owner" },
 		Logger:   logger,
 	})
-	answer, err := fetch.NewHandler(fetch.Only(tenant, fetcher, time.Now), logger).Handle(t.Context(), envelope)
+	tenants := fetch.NewTenants(func(context.Context, string) (fetch.Member, error) {
+		return fetch.Member{Open: func() (*fetch.Fetcher, error) { return fetcher, nil }}, nil
+	}, time.Now)
+	answer, err := fetch.NewHandler(tenants, logger).Handle(t.Context(), envelope)
 	// The ledger is empty; that it was asked shows that the event was understood.
 	if err != nil || answer.ActionID != id.ActionID ||
 		!strings.Contains(answer.Reason, investigation.ErrUnknownAction.Error()) {

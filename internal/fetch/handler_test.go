@@ -55,8 +55,18 @@ func handle(t *testing.T, l fetch.Ledger, c fetch.Custody, file string) (fetch.A
 		NewOwner: func() string { return "owner" },
 		Logger:   logger,
 	})
-	answer, err := fetch.NewHandler(fetch.Only(tenant, fetcher, time.Now), logger).Handle(t.Context(), envelope)
+	answer, err := fetch.NewHandler(only(fetcher), logger).Handle(t.Context(), envelope)
 	return answer, log.String(), err
+}
+
+// only serves the one tenant.
+func only(fetcher *fetch.Fetcher) *fetch.Tenants {
+	return fetch.NewTenants(func(_ context.Context, id string) (fetch.Member, error) {
+		if id != tenant {
+			return fetch.Member{}, fetch.ErrUnknownTenant
+		}
+		return fetch.Member{Open: func() (*fetch.Fetcher, error) { return fetcher, nil }}, nil
+	}, time.Now)
 }
 
 // An event that is not for this function is refused before anything is touched.

@@ -116,7 +116,7 @@ func TestPreflightComesBeforeTheEvent(t *testing.T) {
 		Ledger: l, Preflight: fetch.NewPreflight(p, p), Now: time.Now,
 		NewOwner: func() string { return "owner" }, Logger: slog.New(slog.DiscardHandler),
 	})
-	handler := fetch.NewHandler(fetch.Only(tenant, fetcher, time.Now), slog.New(slog.DiscardHandler))
+	handler := fetch.NewHandler(only(fetcher), slog.New(slog.DiscardHandler))
 	envelope := ready(t)
 	answer, err := handler.Handle(t.Context(), envelope)
 	if !errors.Is(err, p.unready) || answer != (fetch.Answer{}) || len(l.claimed) != 0 {

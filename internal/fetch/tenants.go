@@ -57,16 +57,6 @@ func NewTenants(lookup Lookup, now func() time.Time) *Tenants {
 	return &Tenants{lookup: lookup, now: now, open: map[string]*opened{}}
 }
 
-// Only returns Tenants with a single tenant, whose settings never change.
-func Only(tenantID string, fetcher *Fetcher, now func() time.Time) *Tenants {
-	return NewTenants(func(_ context.Context, id string) (Member, error) {
-		if id != tenantID {
-			return Member{}, fmt.Errorf("%w: this function serves only %s", ErrUnknownTenant, tenantID)
-		}
-		return Member{Open: func() (*Fetcher, error) { return fetcher, nil }}, nil
-	}, now)
-}
-
 // Fetcher returns the tenant's Fetcher. If the settings cannot be looked up, a Fetcher that is open is used for as
 // long as that lasts. Errors are those of the lookup.
 func (t *Tenants) Fetcher(ctx context.Context, tenantID string) (*Fetcher, error) {

@@ -8,19 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"packhorse/internal/settings"
 	"packhorse/internal/tenant"
-)
-
-const (
-	// keep is how long an entry that was read alone is used without reading it again: how long a change of the
-	// registry takes to have an effect.
-	keep = time.Minute
-
-	// keptMax bounds how many such entries are kept.
-	keptMax = 1000
 )
 
 // Registry is the part of a registry that a Roster reads. The errors of both wrap tenant.ErrInvalid if an entry is
@@ -61,26 +51,14 @@ type Roster struct {
 	own      *Member // nil without one
 	ownID    string
 	registry Registry // nil without one
-	now      func() time.Time
 
-	mu     sync.Mutex        // guards what follows
+	mu     sync.Mutex        // guards parsed
 	parsed map[string]Member // by id, as of the last All; saves parsing entries that did not change
-	kept   map[string]kept   // by id, what Get has read
-}
-
-// kept is what was read of one tenant.
-type kept struct {
-	member Member
-	err    error // the tenant is unknown, suspended or malformed
-	until  time.Time
 }
 
 // New returns the roster of a program. The registry may be nil. The error is a *settings.Error about the variables.
-func New(base settings.Base, registry Registry, now func() time.Time) (*Roster, error) {
-	r := &Roster{
-		base: base, registry: registry, now: now, ownID: base.OwnID(),
-		parsed: map[string]Member{}, kept: map[string]kept{},
-	}
+func New(base settings.Base, registry Registry) (*Roster, error) {
+	r := &Roster{base: base, registry: registry, ownID: base.OwnID(), parsed: map[string]Member{}}
 	if r.ownID == "" && registry != nil {
 		return r, nil
 	}
@@ -130,36 +108,9 @@ func (r *Roster) All(ctx context.Context) ([]Member, error) {
 	return all, errors.Join(bad...)
 }
 
-// Get is Read, from what was read within the last minute. A caller that keeps tenants itself uses Read, because both
-// times add up.
-func (r *Roster) Get(ctx context.Context, id string) (Member, error) {
-	if id == r.ownID || r.registry == nil {
-		return r.Read(ctx, id)
-	}
-	now := r.now()
-	r.mu.Lock()
-	one, known := r.kept[id]
-	r.mu.Unlock()
-	if known && now.Before(one.until) {
-		return one.member, one.err
-	}
-	member, err := r.Read(ctx, id)
-	if err == nil || isVerdict(err) {
-		r.remember(id, kept{member: member, err: err, until: now.Add(keep)}, now)
-	}
-	return member, err
-}
-
-// isVerdict reports whether an error is about the tenant, not about the reading.
-func isVerdict(err error) bool {
-	_, unknown := errors.AsType[*UnknownError](err)
-	_, suspended := errors.AsType[*SuspendedError](err)
-	return unknown || suspended || errors.Is(err, tenant.ErrInvalid)
-}
-
-// Read returns a tenant that is served; it reads the registry each time. The error is an *[UnknownError], a
+// Get returns a tenant that is served; it reads the registry each time. The error is an *[UnknownError], a
 // *[SuspendedError], wraps tenant.ErrInvalid, or says that the registry cannot be read.
-func (r *Roster) Read(ctx context.Context, id string) (Member, error) {
+func (r *Roster) Get(ctx context.Context, id string) (Member, error) {
 	switch {
 	case r.own != nil && id == r.ownID:
 		return *r.own, nil
@@ -177,26 +128,6 @@ func (r *Roster) Read(ctx context.Context, id string) (Member, error) {
 	default:
 		return r.member(entry)
 	}
-}
-
-// remember keeps what was read, and makes room for it if need be.
-func (r *Roster) remember(id string, one kept, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.kept) >= keptMax {
-		for other, it := range r.kept {
-			if !now.Before(it.until) {
-				delete(r.kept, other)
-			}
-		}
-	}
-	for other := range r.kept { // any: it is read again
-		if len(r.kept) < keptMax {
-			break
-		}
-		delete(r.kept, other)
-	}
-	r.kept[id] = one
 }
 
 func (r *Roster) member(entry tenant.Tenant) (Member, error) {

@@ -3,7 +3,6 @@ package roster_test
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -63,7 +62,7 @@ func newWorld(t *testing.T, environ map[string]string) *world {
 	t.Helper()
 	w := &world{registry: &counted{Registry: memory.NewRegistry()}, now: now}
 	var err error
-	w.roster, err = roster.New(settings.PollBase(environ), w.registry, func() time.Time { return w.now })
+	w.roster, err = roster.New(settings.PollBase(environ), w.registry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,65 +176,10 @@ func TestRegistryDown(t *testing.T) {
 	}
 }
 
-// TestGet: one read a minute, whatever the answer is.
-func TestGet(t *testing.T) {
-	w := newWorld(t, variables())
-	active := w.add(t, tenant.Tenant{ID: conformance.ID(1)})
-	w.suspend(t, w.add(t, tenant.Tenant{ID: conformance.ID(2), Name: "resting"}))
-	w.add(t, tenant.Tenant{ID: conformance.ID(3), Lookback: time.Hour})
-	check := func(want map[string]string) {
-		t.Helper()
-		for id, words := range want {
-			member, err := w.roster.Get(t.Context(), id)
-			switch {
-			case words == "" && (err != nil || member.Settings.TenantID != id):
-				t.Errorf("%s: got %+v, %v", id, member, err)
-			case words != "" && (err == nil || !strings.Contains(err.Error(), words)):
-				t.Errorf("%s: got %v, want %q", id, err, words)
-			}
-		}
-	}
-	want := map[string]string{
-		conformance.ID(1): "", conformance.ID(2): "(resting) is suspended", conformance.ID(3): "lookback: is \"1h0m0s\"",
-		conformance.ID(4): "is not registered",
-	}
-	check(want)
-	w.suspend(t, active)
-	w.add(t, tenant.Tenant{ID: conformance.ID(4)})
-	w.now = w.now.Add(time.Minute - 1)
-	check(want)
-	if w.registry.gets != len(want) {
-		t.Errorf("%d reads of %d tenants", w.registry.gets, len(want))
-	}
-	w.now = w.now.Add(1)
-	changed := maps.Clone(want)
-	changed[conformance.ID(1)], changed[conformance.ID(4)] = "is suspended", ""
-	check(changed)
-	if w.registry.gets != 2*len(want) || w.registry.lists != 0 {
-		t.Errorf("%d reads, %d lists", w.registry.gets, w.registry.lists)
-	}
-}
-
-// TestGetIsBounded: thousands of unknown tenants do not fill the memory, and what is kept still counts.
-func TestGetIsBounded(t *testing.T) {
-	w := newWorld(t, variables())
-	for i := range 5000 {
-		if _, err := w.roster.Get(t.Context(), conformance.ID(i)); err == nil {
-			t.Fatal("it was found")
-		}
-	}
-	if kept := w.roster.Kept(); kept > 1000 {
-		t.Errorf("%d are kept", kept)
-	}
-	if _, err := w.roster.Get(t.Context(), conformance.ID(4999)); err == nil || w.registry.gets != 5000 {
-		t.Errorf("%v after %d reads", err, w.registry.gets)
-	}
-}
-
 // TestOwnAlone: a stack of today has no registry, and needs its variables.
 func TestOwnAlone(t *testing.T) {
 	environ := variables("DEFENDER_TENANT_ID", conformance.ID(0xf), "TENANTS_TABLE", "")
-	r, err := roster.New(settings.PollBase(environ), nil, time.Now)
+	r, err := roster.New(settings.PollBase(environ), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,21 +193,34 @@ func TestOwnAlone(t *testing.T) {
 	}
 	delete(environ, "DEFENDER_TENANT_ID")
 	var wrong *settings.Error
-	if _, err := roster.New(settings.PollBase(environ), nil, time.Now); !errors.As(err, &wrong) {
+	if _, err := roster.New(settings.PollBase(environ), nil); !errors.As(err, &wrong) {
 		t.Errorf("got %v", err)
 	}
 }
 
-// TestRead: nothing is kept.
-func TestRead(t *testing.T) {
+// TestGet: each call reads one entry, and its error says why a tenant is not served.
+func TestGet(t *testing.T) {
 	w := newWorld(t, variables())
 	entry := w.add(t, tenant.Tenant{ID: conformance.ID(1)})
-	if m, err := w.roster.Read(t.Context(), entry.ID); err != nil || m.Version != entry.Version {
+	w.suspend(t, w.add(t, tenant.Tenant{ID: conformance.ID(2), Name: "resting"}))
+	w.add(t, tenant.Tenant{ID: conformance.ID(3), Lookback: time.Hour})
+	if m, err := w.roster.Get(t.Context(), entry.ID); err != nil || m.Version != entry.Version || m.Settings.TenantID != entry.ID {
 		t.Errorf("got %+v, %v", m, err)
 	}
 	w.suspend(t, entry)
 	var suspended *roster.SuspendedError
-	if _, err := w.roster.Read(t.Context(), entry.ID); !errors.As(err, &suspended) {
+	if _, err := w.roster.Get(t.Context(), entry.ID); !errors.As(err, &suspended) || suspended.ID != entry.ID {
 		t.Errorf("got %v", err)
+	}
+	for id, words := range map[string]string{
+		conformance.ID(2): "(resting) is suspended", conformance.ID(3): "lookback: is \"1h0m0s\"",
+		conformance.ID(4): "is not registered",
+	} {
+		if _, err := w.roster.Get(t.Context(), id); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: got %v, want %q", id, err, words)
+		}
+	}
+	if w.registry.gets != 5 || w.registry.lists != 0 {
+		t.Errorf("%d reads, %d lists", w.registry.gets, w.registry.lists)
 	}
 }

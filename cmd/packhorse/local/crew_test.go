@@ -133,7 +133,7 @@ func newCrewWorld(t *testing.T, own, untilIdle bool) *crewWorld {
 		environ["DEFENDER_TENANT_ID"] = conformance.ID(0xf)
 	}
 	base := settings.CLIBase(environ)
-	all, err := roster.New(base, w.registry, time.Now)
+	all, err := roster.New(base, w.registry)
 	if err != nil {
 		t.Fatal(err)
 	}

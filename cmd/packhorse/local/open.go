@@ -61,7 +61,7 @@ func Open(ctx context.Context, o Options, logger *slog.Logger) (_ *Runtime, err 
 			return nil, err
 		}
 	}
-	r.roster, err = roster.New(r.base, r.registry, time.Now)
+	r.roster, err = roster.New(r.base, r.registry)
 	if err != nil {
 		return nil, err
 	}

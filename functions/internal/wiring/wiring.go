@@ -49,7 +49,7 @@ func Build(s settings.Settings, base settings.Base, logger *slog.Logger) (Parts,
 	if s.TenantsTable != "" {
 		tenants = registry.New(db, s.TenantsTable)
 	}
-	members, err := roster.New(base, tenants, time.Now)
+	members, err := roster.New(base, tenants)
 	if err != nil {
 		return Parts{}, err
 	}

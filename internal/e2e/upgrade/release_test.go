@@ -24,7 +24,7 @@ type release struct {
 // clock.
 func (w *world) start(environ map[string]string, registry roster.Registry) *release {
 	w.t.Helper()
-	all, err := roster.New(settings.FetchBase(environ), registry, w.now)
+	all, err := roster.New(settings.FetchBase(environ), registry)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func (w *world) start(environ map[string]string, registry roster.Registry) *rele
 		Now:     w.now, Logger: w.logger(),
 	})
 	tenants := fetch.NewTenants(func(ctx context.Context, id string) (fetch.Member, error) {
-		one, err := all.Read(ctx, id)
+		one, err := all.Get(ctx, id)
 		return fetch.Member{
 			Version: one.Version,
 			Open:    func() (*fetch.Fetcher, error) { return w.fetcher(one.Settings), nil },
