@@ -27,7 +27,7 @@ const (
 	horizon = time.Minute
 
 	// lookAhead is how far ahead a step asks the ledger for due work: longer than any lease.
-	lookAhead = 30 * time.Minute
+	lookAhead = 15 * time.Minute
 
 	// dueMax bounds the records that one step reads from a lane: far more than a minute's budget, and
 	// enough for the announcements after an outage.
