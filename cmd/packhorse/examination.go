@@ -119,6 +119,7 @@ func (o doctorOptions) examination(ctx context.Context) (*examination, error) {
 // ofMany returns the checks of a machine that has a registry, which was read with this error.
 func (o doctorOptions) ofMany(m *checkup.Machine, entries []tenant.Tenant, err error) *examination {
 	base := settings.CLIBase(settings.Map(o.environ))
+	m.Want.Tenants = len(entries) + 1 // and the one of the settings, if there is one
 	ports := m.PortsOf(sharedSettings(base, entries))
 	hosts := &checkup.Hosts{}
 	return &examination{
@@ -191,7 +192,7 @@ func ofStackOfMany(s *stack.Stack, c *cloud.Cloud, one checkup.Tenant, entries [
 	checks := func(id string, ports func(checkup.Tenant) doctor.TenantPorts) []doctor.Check {
 		ledger, one := fleet.Of(id), one
 		one.Ledger = func(context.Context) (checkup.Ledger, error) { return ledger, nil }
-		return doctor.StackTenant(ports(one), c.PortsOf(id, ledger))
+		return doctor.StackTenant(ports(one), c.PortsOf(id, len(ids), ledger))
 	}
 	if err != nil && !errors.Is(err, tenant.ErrInvalid) {
 		entries = nil

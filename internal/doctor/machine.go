@@ -234,7 +234,7 @@ func (p MachinePorts) sweeps(ctx context.Context) Finding {
 }
 
 func (p MachinePorts) judgeHealth(h tenant.Health, process Process) Finding {
-	now := p.Now()
+	now, oldest := p.Now(), max(freshest, tenant.SweepAge(p.Want.Tenants))
 	run := "start it: packhorse run --data " + shell(p.Want.Data)
 	if p.Want.Bucket != "" {
 		run += " --bucket " + shell(p.Want.Bucket)
@@ -243,7 +243,7 @@ func (p MachinePorts) judgeHealth(h tenant.Health, process Process) Finding {
 		run += " --s3-endpoint " + shell(p.Want.Endpoint)
 	}
 	switch {
-	case process.ID != 0 && now.Sub(h.TriedAt) > freshest && !h.TriedAt.IsZero():
+	case process.ID != 0 && now.Sub(h.TriedAt) > oldest && !h.TriedAt.IsZero():
 		return Fail(fmt.Sprintf("end it, then %s", strings.Replace(run, ": ", fmt.Sprintf(": kill %d && ", process.ID), 1)),
 			"process %d has the ledger open, but has not swept for %s", process.ID, age(now.Sub(h.TriedAt)))
 	case !h.FailingSince.IsZero() && h.SweptAt.IsZero():
@@ -252,7 +252,7 @@ func (p MachinePorts) judgeHealth(h tenant.Health, process Process) Finding {
 		return Fail("mend what the message names; then "+run, "sweeps fail since %s ago: %s", age(now.Sub(h.FailingSince)), h.Message)
 	case h.SweptAt.IsZero():
 		return Skip(run, "the tenant was never swept")
-	case now.Sub(h.SweptAt) > freshest:
+	case now.Sub(h.SweptAt) > oldest:
 		return Warn(run, "the last successful sweep was %s ago, and no process runs", age(now.Sub(h.SweptAt)))
 	case process.ID != 0:
 		return Good("the last successful sweep was %s ago; process %d runs", age(max(0, now.Sub(h.SweptAt))), process.ID)

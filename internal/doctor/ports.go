@@ -126,6 +126,7 @@ type MachineWanted struct {
 	Data     string // the data folder, absolute
 	Bucket   string // the user's own bucket; empty if the archive is in the data folder
 	Endpoint string // of the bucket's service; empty on AWS
+	Tenants  int    // how many are served together; 0 if it is alone
 }
 
 // Folder is a data folder.

@@ -77,6 +77,7 @@ type StackWanted struct {
 	Name, Region, Account, Partition string
 
 	Tenant                string // DefenderTenantId
+	Tenants               int    // how many are served together; 0 if it is alone
 	NoApp                 bool   // the stack has no app: each registered tenant has its own
 	PollARN, FetchARN     string
 	PollRole, FetchRole   string // ARNs

@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"packhorse/internal/tenant"
 )
 
-// silentMax is how long a tenant may go without a successful sweep. Ticks come every minute.
+// silentMax is how long the sweeps of a tenant may fail. Ticks come every minute.
 const silentMax = 5 * time.Minute
 
 // namedMax bounds the things that one finding names.
@@ -130,7 +132,7 @@ func (w StackWanted) judgeSweeps(sweeps []StackSweep, now time.Time) Finding {
 		case s.SweptAt.IsZero():
 			state = worse(state, Warning)
 			texts = append(texts, s.Tenant+" was never swept")
-		case now.Sub(s.SweptAt) > silentMax:
+		case now.Sub(s.SweptAt) > tenant.SweepAge(w.Tenants):
 			state = Failed
 			texts = append(texts, fmt.Sprintf("%s was last swept %s ago", s.Tenant, age(now.Sub(s.SweptAt))))
 		default:

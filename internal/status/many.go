@@ -17,6 +17,7 @@ type Member struct {
 	ID        string
 	Name      string // what people call it; empty if it is not registered
 	Suspended bool   // it is left alone, on purpose
+	Among     int    // how many tenants are served together; 0 if it is alone
 }
 
 // Overview is the status of many tenants, in short: those that need a person or have work in full, and the others as

@@ -15,8 +15,6 @@ const (
 	// failingFor is how long sweeps may fail before a person is told: Defender itself has bad minutes.
 	failingFor = 5 * time.Minute
 
-	// sweepAge is how old the last sweep may be: an idle tenant is swept once a minute.
-	sweepAge = 5 * time.Minute
 
 	// concludeAge is how long a decided action may wait for its manifest. It is tried again once a minute.
 	concludeAge = 10 * time.Minute
@@ -72,7 +70,7 @@ func sweepProblems(f Facts, now time.Time) []Problem {
 		return nil
 	case h.TriedAt.IsZero():
 		return []Problem{{What: "no sweep is on record", Advice: start}}
-	case now.Sub(h.TriedAt) > sweepAge:
+	case now.Sub(h.TriedAt) > tenant.SweepAge(f.Among):
 		return []Problem{{What: "nothing has looked for packages since " + stamp(h.TriedAt), Advice: start}}
 	case !h.FailingSince.IsZero() && now.Sub(h.FailingSince) >= failingFor:
 		return []Problem{{What: "every sweep has failed since " + stamp(h.FailingSince) + ": " + h.Message,

@@ -140,6 +140,9 @@ func TestProblems(t *testing.T) {
 		{"never swept", status.Facts{}, "no sweep is on record", "packhorse run"},
 		{"stopped", status.Facts{Health: tenant.Health{}.Succeeded(now.Add(-6 * time.Minute))},
 			"since 2026-11-24 08:54:00Z", "packhorse run"},
+		{"one of a thousand", status.Facts{
+			Member: status.Member{Among: 1000}, Health: tenant.Health{}.Succeeded(now.Add(-40 * time.Minute)),
+		}, "", ""},
 		{"a bad minute", status.Facts{Health: well.Failed(now.Add(-time.Minute), "the answer was 500")}, "", ""},
 		{"failing", status.Facts{Health: well.Failed(now.Add(-time.Hour), "").Failed(now, "no consent")},
 			"failed since 2026-11-24 08:00:00Z: no consent", "doctor"},

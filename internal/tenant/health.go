@@ -21,6 +21,12 @@ func Heartbeat(tenants int) time.Duration {
 	return max(55*time.Second, time.Duration(tenants)*2*time.Second)
 }
 
+// SweepAge returns how old the last sweep in a stored Health may be before sweeps seem to have stopped: an idle tenant
+// is swept once a minute, but its health is stored less often the more tenants there are.
+func SweepAge(tenants int) time.Duration {
+	return max(5*time.Minute, 2*Heartbeat(tenants))
+}
+
 // Succeeded returns the health after a successful sweep.
 func (Health) Succeeded(now time.Time) Health {
 	now = cut(now)

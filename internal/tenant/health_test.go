@@ -50,3 +50,13 @@ func TestHeartbeat(t *testing.T) {
 		}
 	}
 }
+
+// Sweeps that go on never seem to have stopped, however rarely a health is stored.
+func TestSweepAge(t *testing.T) {
+	t.Parallel()
+	for tenants := range 5000 {
+		if age := tenant.SweepAge(tenants); age < 5*time.Minute || age < tenant.Heartbeat(tenants)+2*time.Minute {
+			t.Fatalf("%d tenants: %v", tenants, age)
+		}
+	}
+}

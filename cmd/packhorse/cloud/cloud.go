@@ -121,10 +121,10 @@ func (c *Cloud) Ports() doctor.StackPorts {
 	}
 }
 
-// PortsOf returns the eyes of the checks of one tenant's work. The ledger is shared by those of all tenants.
-func (c *Cloud) PortsOf(tenantID string, ledger Ledger) doctor.StackPorts {
+// PortsOf returns the eyes of the checks of the work of one of several tenants. They share the ledger.
+func (c *Cloud) PortsOf(tenantID string, tenants int, ledger Ledger) doctor.StackPorts {
 	w := c.want
-	w.Tenant = tenantID
+	w.Tenant, w.Tenants = tenantID, tenants
 	return doctor.StackPorts{
 		Now: c.now, Want: w,
 		Sweeps: func(ctx context.Context) ([]doctor.StackSweep, error) {

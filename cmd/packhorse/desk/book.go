@@ -54,8 +54,13 @@ func (b *book) entry(id string) tenant.Tenant {
 
 // member describes a tenant.
 func (b *book) member(id string) status.Member {
-	entry := b.entry(id)
-	return status.Member{ID: id, Name: entry.Name, Suspended: entry.State == tenant.Suspended}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	entry, among := b.entries[id], len(b.entries)
+	if entry.ID == "" { // the tenant of the settings is not counted
+		among++
+	}
+	return status.Member{ID: id, Name: entry.Name, Suspended: entry.State == tenant.Suspended, Among: among}
 }
 
 // limits returns the limits of a tenant's budget: the entry's and, where it has none, the given ones.
