@@ -15,7 +15,6 @@ const (
 	// failingFor is how long sweeps may fail before a person is told: Defender itself has bad minutes.
 	failingFor = 5 * time.Minute
 
-
 	// concludeAge is how long a decided action may wait for its manifest. It is tried again once a minute.
 	concludeAge = 10 * time.Minute
 
