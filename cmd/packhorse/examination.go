@@ -189,10 +189,10 @@ func ofStackOfMany(s *stack.Stack, c *cloud.Cloud, one checkup.Tenant, entries [
 	}
 	fleet := checkup.NewFleet(dynamodb.NewFromConfig(s.AWS), s.Outputs[stack.OutputLedger], ids)
 	one.Hosts = &checkup.Hosts{}
-	checks := func(id string, ports func(checkup.Tenant) doctor.TenantPorts) []doctor.Check {
-		ledger, one := fleet.Of(id), one
+	checks := func(entry tenant.Tenant, ports func(checkup.Tenant) doctor.TenantPorts) []doctor.Check {
+		ledger, one := fleet.Of(entry.ID), one
 		one.Ledger = func(context.Context) (checkup.Ledger, error) { return ledger, nil }
-		return doctor.StackTenant(ports(one), c.PortsOf(id, len(ids), ledger))
+		return doctor.StackTenant(ports(one), c.PortsOf(entry, len(ids), ledger))
 	}
 	if err != nil && !errors.Is(err, tenant.ErrInvalid) {
 		entries = nil
@@ -200,9 +200,9 @@ func ofStackOfMany(s *stack.Stack, c *cloud.Cloud, one checkup.Tenant, entries [
 	return &examination{
 		shared: append(doctor.Registry(checkup.State(entries, err)), doctor.StackShared(c.Ports())...),
 		groups: groupsOf(s.TenantID(), entries,
-			func() []doctor.Check { return checks(s.TenantID(), checkup.Tenant.Ports) },
+			func() []doctor.Check { return checks(tenant.Tenant{ID: s.TenantID()}, checkup.Tenant.Ports) },
 			func(t tenant.Tenant) []doctor.Check {
-				return checks(t.ID, func(one checkup.Tenant) doctor.TenantPorts { return one.Entry(base, t) })
+				return checks(t, func(one checkup.Tenant) doctor.TenantPorts { return one.Entry(base, t) })
 			}),
 		each: len(doctor.StackTenant(doctor.TenantPorts{}, doctor.StackPorts{})), shut: nothingToShut,
 	}

@@ -82,7 +82,7 @@ func StackShared(p StackPorts) []Check { return shared(Stack(p)) }
 
 // StackTenant returns the checks of one tenant of a stack, whose sweeps and work the ports show.
 func StackTenant(t TenantPorts, p StackPorts) []Check {
-	return append(Tenant(t), ofTenant(Stack(p))...)
+	return slices.Concat(Tenant(t), ofTenant(Stack(p)), tenantBucket(p))
 }
 
 func shared(checks []Check) []Check {

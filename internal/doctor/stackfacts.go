@@ -29,7 +29,8 @@ type StackPorts struct {
 	Now  func() time.Time
 	Want StackWanted
 
-	Stack Look[StackState]
+	Stack     Look[StackState]
+	OwnBucket Look[TenantBucket] // of one tenant of several
 
 	Poll, Fetch                       Look[StackFunction]
 	PollConcurrency, FetchConcurrency Look[StackConcurrency]

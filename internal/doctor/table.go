@@ -12,7 +12,7 @@ import (
 func Table() string {
 	both := append(Registry(nil), Tenant(TenantPorts{})...)
 	machine := slices.Concat(both, Machine(MachinePorts{Want: MachineWanted{Bucket: "BUCKET"}}))
-	stack := slices.Concat(stackOfAnyKind(), both)
+	stack := slices.Concat(stackOfAnyKind(), tenantBucket(StackPorts{}), both)
 	var text strings.Builder
 	text.WriteString("| check | looks at | where |\n|---|---|---|\n")
 	for _, list := range []struct {

@@ -121,12 +121,14 @@ func (c *Cloud) Ports() doctor.StackPorts {
 	}
 }
 
-// PortsOf returns the eyes of the checks of the work of one of several tenants. They share the ledger.
-func (c *Cloud) PortsOf(tenantID string, tenants int, ledger Ledger) doctor.StackPorts {
+// PortsOf returns the eyes of the checks of one of several tenants, whose entry in the registry has only an id if it
+// needs none. They share the ledger.
+func (c *Cloud) PortsOf(entry tenant.Tenant, tenants int, ledger Ledger) doctor.StackPorts {
 	w := c.want
+	tenantID := entry.ID
 	w.Tenant, w.Tenants = tenantID, tenants
 	return doctor.StackPorts{
-		Now: c.now, Want: w,
+		Now: c.now, Want: w, OwnBucket: c.tenantBucket(entry),
 		Sweeps: func(ctx context.Context) ([]doctor.StackSweep, error) {
 			health, err := ledger.Health(ctx, tenantID)
 			if err != nil {

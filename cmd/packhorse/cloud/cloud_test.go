@@ -23,6 +23,7 @@ import (
 	"packhorse/cmd/packhorse/cloud"
 	"packhorse/cmd/packhorse/stack"
 	"packhorse/internal/doctor"
+	"packhorse/internal/tenant"
 	"packhorse/internal/settings"
 )
 
@@ -127,7 +128,7 @@ func deniedActions(t *testing.T, ports doctor.StackPorts) []string {
 	looks := reflect.ValueOf(ports)
 	for i := range looks.NumField() {
 		name := looks.Type().Field(i).Name
-		if name == "Now" || name == "Want" {
+		if name == "Now" || name == "Want" || name == "OwnBucket" {
 			continue
 		}
 		out := looks.Field(i).Call([]reflect.Value{reflect.ValueOf(t.Context())})
@@ -139,6 +140,20 @@ func deniedActions(t *testing.T, ports doctor.StackPorts) []string {
 		}
 	}
 	return actions
+}
+
+// TestOwnBucket: AWS is asked only about a bucket that the tenant's entry names.
+func TestOwnBucket(t *testing.T) {
+	t.Parallel()
+	c := open(t, denied)
+	look := func(entry tenant.Tenant) (doctor.TenantBucket, error) { return c.PortsOf(entry, 2, nil).OwnBucket(t.Context()) }
+	if b, err := look(tenant.Tenant{ID: "t"}); err != nil || b != (doctor.TenantBucket{}) {
+		t.Errorf("got %+v, %v", b, err)
+	}
+	_, err := look(tenant.Tenant{ID: "t", Bucket: "acme-evidence"})
+	if e, ok := errors.AsType[*doctor.DeniedError](err); !ok || e.Action != "s3:ListBucket" {
+		t.Errorf("got %v", err)
+	}
 }
 
 // Whoever may call nothing is told the permission behind each check, and these are the documented ones.

@@ -204,6 +204,13 @@ func (m *manyStack) checkDiagnosis() {
 				t.Errorf("doctor says of %s: %s is %+v", c.name, check, got)
 			}
 		}
+		bucket := c.bucket
+		if c != m.certified {
+			bucket = "the stack's"
+		}
+		if got := all["tenant.bucket/"+c.name]; got.State != "ok" || got.Text != bucket {
+			t.Errorf("doctor says of the bucket of %s: %+v", c.name, got)
+		}
 		if got := all["credential/"+c.name].Text; !strings.HasPrefix(got, kind+": ") {
 			t.Errorf("doctor says of the credential of %s: %s", c.name, got)
 		}
