@@ -86,7 +86,7 @@ func (m *Registry) Put(ctx context.Context, t tenant.Tenant) (tenant.Tenant, err
 	return t, nil
 }
 
-// Delete removes an entry that still has the version it carries.
+// Delete removes an entry that still has the version it carries. One that was removed already is no conflict.
 func (m *Registry) Delete(ctx context.Context, t tenant.Tenant) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("remove tenant %s: %w", t.ID, err)
@@ -94,7 +94,10 @@ func (m *Registry) Delete(ctx context.Context, t tenant.Tenant) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	fields, ok := m.entries[t.ID]
-	if !ok || fields[versionField] != t.Version {
+	switch {
+	case !ok && t.Version != "":
+		return nil
+	case !ok, fields[versionField] != t.Version:
 		return fmt.Errorf("remove tenant %s: %w", t.ID, tenant.ErrConflict)
 	}
 	delete(m.entries, t.ID)

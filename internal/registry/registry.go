@@ -158,7 +158,17 @@ func (r *Registry) unlessWritten(ctx context.Context, t tenant.Tenant) error {
 	return errors.Join(tenant.ErrConflict, ctx.Err())
 }
 
-// Delete removes an entry that still has the version it carries.
+// unlessGone returns a conflict, unless the entry is gone: the refused deletion may have been the second attempt at one
+// that took effect.
+func (r *Registry) unlessGone(ctx context.Context, t tenant.Tenant) error {
+	current, err := r.get(ctx, t.ID)
+	if err == nil && current.ID == "" && t.Version != "" {
+		return nil
+	}
+	return errors.Join(tenant.ErrConflict, ctx.Err())
+}
+
+// Delete removes an entry that still has the version it carries. One that was removed already is no conflict.
 func (r *Registry) Delete(ctx context.Context, t tenant.Tenant) error {
 	call, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
@@ -169,7 +179,7 @@ func (r *Registry) Delete(ctx context.Context, t tenant.Tenant) error {
 		ExpressionAttributeValues: item{":was": text(t.Version)},
 	}, r.tuning)
 	if _, refused := errors.AsType[*types.ConditionalCheckFailedException](err); refused {
-		err = tenant.ErrConflict
+		err = r.unlessGone(ctx, t)
 	} else if err != nil {
 		err = r.explain("delete the item in", err)
 	}

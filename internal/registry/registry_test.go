@@ -86,7 +86,7 @@ func TestLostAnswer(t *testing.T) {
 	r := registry.New(dynamotest.Client(wire), table)
 	wire.Play = func(operation string, nth int, send func() (*http.Response, error)) (*http.Response, error) {
 		res, err := send()
-		if operation == "UpdateItem" && nth == 1 && err == nil {
+		if (operation == "UpdateItem" || operation == "DeleteItem") && nth == 1 && err == nil {
 			_ = res.Body.Close()
 			return nil, io.ErrUnexpectedEOF
 		}
@@ -98,6 +98,9 @@ func TestLostAnswer(t *testing.T) {
 	}
 	if got, err := r.Get(t.Context(), stored.ID); err != nil || got != stored {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	if err := r.Delete(t.Context(), stored); err != nil || wire.Count("DeleteItem") != 2 {
+		t.Errorf("delete: %v", err)
 	}
 }
 

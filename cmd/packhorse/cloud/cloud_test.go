@@ -23,8 +23,8 @@ import (
 	"packhorse/cmd/packhorse/cloud"
 	"packhorse/cmd/packhorse/stack"
 	"packhorse/internal/doctor"
-	"packhorse/internal/tenant"
 	"packhorse/internal/settings"
+	"packhorse/internal/tenant"
 )
 
 func read(t *testing.T, path string) string {
@@ -146,7 +146,9 @@ func deniedActions(t *testing.T, ports doctor.StackPorts) []string {
 func TestOwnBucket(t *testing.T) {
 	t.Parallel()
 	c := open(t, denied)
-	look := func(entry tenant.Tenant) (doctor.TenantBucket, error) { return c.PortsOf(entry, 2, nil).OwnBucket(t.Context()) }
+	look := func(entry tenant.Tenant) (doctor.TenantBucket, error) {
+		return c.PortsOf(entry, 2, nil).OwnBucket(t.Context())
+	}
 	if b, err := look(tenant.Tenant{ID: "t"}); err != nil || b != (doctor.TenantBucket{}) {
 		t.Errorf("got %+v, %v", b, err)
 	}

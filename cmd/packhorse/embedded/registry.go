@@ -116,13 +116,22 @@ func (r *Registry) Delete(ctx context.Context, t tenant.Tenant) error {
 		var rows int64
 		rows, err = done.RowsAffected()
 		if err == nil && rows == 0 {
-			err = tenant.ErrConflict
+			err = r.unlessGone(ctx, t)
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("remove tenant %s: %w", t.ID, err)
 	}
 	return nil
+}
+
+// unlessGone returns a conflict, unless the entry was removed already.
+func (r *Registry) unlessGone(ctx context.Context, t tenant.Tenant) error {
+	_, err := readTenant(ctx, r.db.sql, t.ID)
+	if errors.Is(err, sql.ErrNoRows) && t.Version != "" {
+		return nil
+	}
+	return tenant.ErrConflict
 }
 
 // tenantRow is a row of the registry.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"packhorse/internal/entra"
 	"packhorse/internal/investigation"
@@ -154,6 +155,9 @@ func (p *Place) store(ctx context.Context, where string, secret settings.Secret)
 			Name: aws.String(where), SecretString: aws.String(secret.Reveal()),
 			Description: aws.String("Client secret of a tenant of Packhorse"),
 		})
+		if _, isThere := errors.AsType[*types.ResourceExistsException](err); isThere {
+			err = nil // nobody else has this name: an attempt whose answer was lost has stored it
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("store the client secret as %s: %w", where, err)

@@ -27,7 +27,8 @@ type Registry interface {
 	// returns the entry with its new version, keeps stored fields that it does not know, and writes nothing if the
 	// error wraps tenant.ErrConflict or tenant.ErrInvalid.
 	Put(ctx context.Context, t tenant.Tenant) (tenant.Tenant, error)
-	// Delete removes an entry that still has the version it carries. Otherwise the error wraps tenant.ErrConflict.
+	// Delete removes an entry that still has the version it carries. One that was removed already, perhaps by an attempt
+	// whose answer was lost, is no conflict. Otherwise the error wraps tenant.ErrConflict.
 	Delete(ctx context.Context, t tenant.Tenant) error
 }
 
@@ -162,6 +163,10 @@ func testVersions(t *testing.T, s Store) {
 	}
 	s.lacks(t)
 	conflict(t, put(second)) // it was removed
+	if err := s.One.Delete(t.Context(), second); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	conflict(t, s.One.Delete(t.Context(), entry(1)))
 	s.lacks(t)
 	s.put(t, entry(1))
 }
