@@ -149,6 +149,9 @@ func exportPackages(cmd *cobra.Command, o exportOptions, now time.Time, screen v
 // exportOnce opens the evidence, exports from it and closes it.
 func exportOnce(cmd *cobra.Command, o exportOptions, now time.Time, reporter verify.Reporter) (_ export.Result, err error) {
 	ctx := cmd.Context()
+	if len(o.tenants) == 1 {
+		o.TenantID = o.tenants[0] // which may have a bucket of its own
+	}
 	err = o.Resolve(ctx)
 	if err != nil {
 		return export.Result{}, err

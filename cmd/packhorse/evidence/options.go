@@ -4,7 +4,11 @@ import (
 	"context"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"packhorse/cmd/packhorse/source"
 	"packhorse/cmd/packhorse/stack"
+	"packhorse/internal/registry"
 )
 
 // Scheme is the prefix of a bucket URL.
@@ -36,6 +40,21 @@ func (o *Options) Resolve(ctx context.Context) error {
 		return err
 	}
 	o.take(s)
+	return o.ofTenant(ctx, dynamodb.NewFromConfig(s.AWS))
+}
+
+// ofTenant looks up the bucket of the tenant, if its entry in the registry has one of its own.
+func (o *Options) ofTenant(ctx context.Context, db *dynamodb.Client) error {
+	if o.Registry == "" || o.TenantID == "" || o.TenantID == o.own {
+		return nil
+	}
+	entry, err := registry.New(db, o.Registry).Get(ctx, o.TenantID)
+	if err != nil {
+		return source.Explain(err)
+	}
+	if entry.Bucket != "" {
+		o.From = Scheme + entry.Bucket
+	}
 	return nil
 }
 

@@ -140,3 +140,23 @@ func TestNames(t *testing.T) {
 		t.Errorf("the ledger has %v, %v", ids, err) // nobody has a chain yet
 	}
 }
+
+// TestBucketOfTenant: the packages of a tenant with a bucket of its own are looked for there.
+func TestBucketOfTenant(t *testing.T) {
+	t.Parallel()
+	s := stackWith(t, 1, 0)
+	db := dynamotest.Client(dynamotest.Direct)
+	tenants := registry.New(db, s.Outputs[stack.OutputTenants])
+	entry := tenant.New(tenant.Tenant{ID: tenantOf(2), Name: "Customer 2", Bucket: "evidence-of-2"}, time.Now())
+	if _, err := tenants.Put(t.Context(), entry); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{
+		"": "s3://evidence", tenantOf(0): "s3://evidence", tenantOf(1): "s3://evidence", tenantOf(2): "s3://evidence-of-2", tenantOf(9): "s3://evidence",
+	} {
+		o, _, _ := counted(s, id)
+		if err := o.ofTenant(t.Context(), db); err != nil || o.From != want {
+			t.Errorf("%q: got %q, %v", id, o.From, err)
+		}
+	}
+}
