@@ -19,6 +19,7 @@ import (
 	"packhorse/internal/mde"
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/settings"
+	"packhorse/internal/tenantapp"
 )
 
 const (
@@ -79,15 +80,11 @@ func (t Tenant) Ports() doctor.TenantPorts {
 	if t.Hosts != nil {
 		net = t.Hosts.of(s.CAPEM, net)
 	}
-	credential, err := t.credential(s)
+	credential, err := tenantapp.Credential(context.Background(), s, t.AWS, t.Now)
 	if err != nil {
 		return blind(ports, err)
 	}
-	app := defender.NewApp(defender.Tenant{
-		ID: s.TenantID, ClientID: s.ClientID, APIURL: s.APIURL, AuthorityURL: s.AuthorityURL,
-		Scope: s.Scope, LinkHosts: s.LinkHosts, Credential: credential,
-		Links: defender.Limits{PerMinute: s.PackageURIPerMinute, PerHour: s.PackageURIPerHour},
-	}, net.transport, t.Now)
+	app := tenantapp.New(s, credential, net.transport, t.Now)
 	ports.Authority, ports.API = net.look(s.AuthorityURL, variableAuthority), net.look(s.APIURL, variableAPI)
 	ports.Links = net.links(s.LinkHosts)
 	ports.Token, ports.Roles = t.foreign(token(app)), roles(app)
@@ -98,21 +95,6 @@ func (t Tenant) Ports() doctor.TenantPorts {
 	ports.Archived = t.archived(s.TenantID, app)
 	ports.Refused, ports.Forbidden = t.refused(s), t.forbidden(s.TenantID)
 	return ports
-}
-
-// credential returns how the app proves who it is.
-func (t Tenant) credential(s settings.Settings) (entra.Credential, error) {
-	identity := defender.Identity{
-		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), Secret: s.ClientSecret.Reveal(),
-	}
-	if identity.Credential.UsesAWS() {
-		var err error
-		identity.AWS, err = t.AWS(context.Background())
-		if err != nil {
-			return nil, err
-		}
-	}
-	return defender.NewCredential(identity, t.Now), nil
 }
 
 // wrong describes what is wrong with the settings.

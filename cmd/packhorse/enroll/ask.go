@@ -17,6 +17,7 @@ import (
 	"packhorse/internal/ratelimit"
 	"packhorse/internal/settings"
 	"packhorse/internal/tenant"
+	"packhorse/internal/tenantapp"
 )
 
 // Answer is what Entra ID and Defender said.
@@ -118,20 +119,11 @@ func (p *Place) app(ctx context.Context, s settings.Settings) (*defender.App, er
 	if err != nil {
 		return nil, err
 	}
-	identity := defender.Identity{
-		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), Secret: s.ClientSecret.Reveal(),
+	credential, err := tenantapp.Credential(ctx, s, p.aws, time.Now)
+	if err != nil {
+		return nil, err
 	}
-	if identity.Credential.UsesAWS() {
-		identity.AWS, err = p.aws(ctx)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return defender.NewApp(defender.Tenant{
-		ID: s.TenantID, ClientID: s.ClientID, APIURL: s.APIURL, AuthorityURL: s.AuthorityURL,
-		Scope: s.Scope, LinkHosts: s.LinkHosts, Credential: defender.NewCredential(identity, time.Now),
-		Links: defender.Limits{PerMinute: s.PackageURIPerMinute, PerHour: s.PackageURIPerHour},
-	}, defender.Transport(roots), time.Now), nil
+	return tenantapp.New(s, credential, defender.Transport(roots), time.Now), nil
 }
 
 // reason returns the refusal inside an error, without the plan when to try again.

@@ -24,6 +24,7 @@ import (
 	"packhorse/internal/roster"
 	"packhorse/internal/settings"
 	"packhorse/internal/tenant"
+	"packhorse/internal/tenantapp"
 )
 
 // lease is how long the package of a killed process stays claimed. Live processes renew their leases.
@@ -37,21 +38,22 @@ type Reporter = pipeline.Reporter
 
 // Runtime holds the open resources of one run. It MUST be closed.
 type Runtime struct {
-	options   Options // Data is absolute
-	logger    *slog.Logger
-	base      settings.Base
-	roster    *roster.Roster
-	simulated bool             // whether the tenants are simulated, in this process or another
-	site      *simulation.Site // nil unless they are simulated in this process
-	db        *embedded.DB
-	ledger    *embedded.Ledger
-	counter   *embedded.Counter
-	registry  *embedded.Registry
-	places    *places
-	signer    *custody.Local
-	share     *pipeline.Share
-	first     atomic.Pointer[opened] // the tenant of the environment, if it was alone at the start
-	crew      *crew                  // once Run was called
+	options    Options // Data is absolute
+	logger     *slog.Logger
+	base       settings.Base
+	roster     *roster.Roster
+	simulated  bool             // whether the tenants are simulated, in this process or another
+	site       *simulation.Site // nil unless they are simulated in this process
+	db         *embedded.DB
+	ledger     *embedded.Ledger
+	counter    *embedded.Counter
+	registry   *embedded.Registry
+	places     *places
+	signer     *custody.Local
+	share      *pipeline.Share
+	transports defender.Transports
+	first      atomic.Pointer[opened] // the tenant of the environment, if it was alone at the start
+	crew       *crew                  // once Run was called
 
 	closers []func() error // in the order of opening
 }
@@ -129,36 +131,15 @@ func (e *mixedError) Error() string {
 
 // newApp configures a tenant's app registration, which can then request tokens.
 func (r *Runtime) newApp(ctx context.Context, s settings.Settings) (*defender.App, error) {
-	roots, err := s.RootCAs()
+	transport, err := r.transports.For(s.CAPEM, s.RootCAs)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := r.credential(ctx, s)
+	credential, err := tenantapp.Credential(ctx, s, r.awsConfig, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	return defender.NewApp(defender.Tenant{
-		ID: s.TenantID, ClientID: s.ClientID,
-		APIURL: s.APIURL, AuthorityURL: s.AuthorityURL,
-		Scope: s.Scope, LinkHosts: s.LinkHosts, Credential: credential,
-		Links: defender.Limits{PerMinute: s.PackageURIPerMinute, PerHour: s.PackageURIPerHour},
-	}, defender.Transport(roots), time.Now), nil
-}
-
-// credential returns how a tenant's app proves who it is. It reads the user's AWS configuration only if that is where
-// the credential comes from.
-func (r *Runtime) credential(ctx context.Context, s settings.Settings) (entra.Credential, error) {
-	identity := defender.Identity{
-		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), Secret: s.ClientSecret.Reveal(),
-	}
-	if identity.Credential.UsesAWS() {
-		var err error
-		identity.AWS, err = r.awsConfig(ctx)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return defender.NewCredential(identity, time.Now), nil
+	return tenantapp.New(s, credential, transport, time.Now), nil
 }
 
 // Run works until the context ends or, with UntilIdle, until nothing is left to do. Results are also valid after

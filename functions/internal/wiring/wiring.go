@@ -3,6 +3,7 @@
 package wiring
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"os"
@@ -15,7 +16,6 @@ import (
 
 	"packhorse/functions/internal/metrics"
 	"packhorse/internal/defender"
-	"packhorse/internal/entra"
 	"packhorse/internal/eventbus"
 	"packhorse/internal/ledger"
 	"packhorse/internal/ratelimit"
@@ -23,6 +23,7 @@ import (
 	"packhorse/internal/registry"
 	"packhorse/internal/roster"
 	"packhorse/internal/settings"
+	"packhorse/internal/tenantapp"
 )
 
 // Parts are what a function works with for all its tenants.
@@ -74,19 +75,12 @@ func (p Parts) Defender(s settings.Settings) (*defender.App, defender.Client, er
 	if err != nil {
 		return nil, defender.Client{}, err
 	}
-	credential := defender.NewCredential(defender.Identity{
-		Credential: s.TenantCredential(), Audience: s.TokenExchangeAudience(), AWS: p.AWS,
-	}, time.Now)
-	app := defender.NewApp(tenantOf(s, credential), transport, time.Now)
+	credential, err := tenantapp.Credential(context.Background(), s,
+		func(context.Context) (aws.Config, error) { return p.AWS, nil }, time.Now)
+	if err != nil {
+		return nil, defender.Client{}, err
+	}
+	app := tenantapp.New(s, credential, transport, time.Now)
 	client, err := app.Client(p.counters, rand.Text, p.logger.With(slog.String("tenantId", s.TenantID)))
 	return app, client, err
-}
-
-// tenantOf returns the tenant of the settings.
-func tenantOf(s settings.Settings, credential entra.Credential) defender.Tenant {
-	return defender.Tenant{
-		ID: s.TenantID, ClientID: s.ClientID, APIURL: s.APIURL, AuthorityURL: s.AuthorityURL,
-		Scope: s.Scope, LinkHosts: s.LinkHosts, Credential: credential,
-		Links: defender.Limits{PerMinute: s.PackageURIPerMinute, PerHour: s.PackageURIPerHour},
-	}
 }
