@@ -4,7 +4,6 @@ import "fmt"
 
 func bucketChecks(p StackPorts, w StackWanted) []Check {
 	after := []string{"bucket"}
-	b := shell(w.Bucket)
 	return []Check{
 		{
 			Name: "bucket", Area: areaBucket, Looks: "whether the evidence bucket exists, in the stack's region",
@@ -16,8 +15,7 @@ func bucketChecks(p StackPorts, w StackWanted) []Check {
 				if status == "Enabled" {
 					return Good("enabled")
 				}
-				return Fail(paste("enable it", "aws s3api put-bucket-versioning --bucket %s"+
-					" --versioning-configuration Status=Enabled", b), "versioning is %s: evidence can be overwritten",
+				return Fail(enableVersioning(w.Bucket), "versioning is %s: evidence can be overwritten",
 					map[string]string{"": "off", "Suspended": "suspended"}[status])
 			}),
 		},
@@ -37,9 +35,7 @@ func bucketChecks(p StackPorts, w StackWanted) []Check {
 				if blocked {
 					return Good("blocked")
 				}
-				return Fail(paste("block it", "aws s3api put-public-access-block --bucket %s"+
-					" --public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,"+
-					"BlockPublicPolicy=true,RestrictPublicBuckets=true", b), "public access is not blocked")
+				return Fail(blockPublicAccess(w.Bucket), "public access is not blocked")
 			}),
 		},
 		{
@@ -55,6 +51,15 @@ func bucketChecks(p StackPorts, w StackWanted) []Check {
 			Run:   seeing(p.BucketPolicy, "", w.judgeConditions),
 		},
 	}
+}
+
+func enableVersioning(bucket string) string {
+	return paste("enable it", "aws s3api put-bucket-versioning --bucket %s --versioning-configuration Status=Enabled", shell(bucket))
+}
+
+func blockPublicAccess(bucket string) string {
+	return paste("block it", "aws s3api put-public-access-block --bucket %s --public-access-block-configuration"+
+		" BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true", shell(bucket))
 }
 
 func (w StackWanted) bucketCommand(policy string) string {

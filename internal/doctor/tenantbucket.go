@@ -22,7 +22,6 @@ func tenantBucket(p StackPorts) []Check {
 }
 
 func (w StackWanted) judgeTenantBucket(b TenantBucket) Finding {
-	name := shell(b.Name)
 	switch {
 	case b.Name == "":
 		return Good("the stack's")
@@ -30,15 +29,12 @@ func (w StackWanted) judgeTenantBucket(b TenantBucket) Finding {
 		return Fail(paste("deploy with it, beside those that are there", "make deploy STACK=%s PARAMETERS=TenantBucketArns=%s", shell(w.Name), shell(b.ARN)),
 			"%s is not in TenantBucketArns: the fetch function may not write to it", b.Name)
 	case b.LockWanted && !b.Lock.Enabled:
-		return Fail(paste("turn it on", "aws s3api put-object-lock-configuration --bucket %s --object-lock-configuration '%s'", name,
+		return Fail(paste("turn it on", "aws s3api put-object-lock-configuration --bucket %s --object-lock-configuration '%s'", shell(b.Name),
 			`{"ObjectLockEnabled":"Enabled"}`), "Object Lock of %s is off: nothing is fetched for this tenant", b.Name)
 	case b.Versioning != "Enabled":
-		return Fail(paste("enable it", "aws s3api put-bucket-versioning --bucket %s --versioning-configuration Status=Enabled", name),
-			"%s does not keep every version: evidence can be overwritten", b.Name)
+		return Fail(enableVersioning(b.Name), "%s does not keep every version: evidence can be overwritten", b.Name)
 	case !b.Closed:
-		return Warn(paste("block it", "aws s3api put-public-access-block --bucket %s --public-access-block-configuration"+
-			" BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true", name),
-			"public access to %s is not blocked", b.Name)
+		return Warn(blockPublicAccess(b.Name), "public access to %s is not blocked", b.Name)
 	default:
 		return Good("%s", b.Name)
 	}
