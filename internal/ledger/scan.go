@@ -16,6 +16,11 @@ const scanPagesMax = 10_000
 func (l *Ledger) scan(ctx context.Context, in *dynamodb.ScanInput) ([]item, error) {
 	in.TableName, in.ConsistentRead = aws.String(l.table), aws.Bool(true)
 	in.ExpressionAttributeNames = map[string]string{"#pk": namePK}
+	return l.pages(ctx, in)
+}
+
+// pages returns the items of every page of a scan.
+func (l *Ledger) pages(ctx context.Context, in *dynamodb.ScanInput) ([]item, error) {
 	var items []item
 	for range scanPagesMax {
 		out, err := l.scanPage(ctx, in)

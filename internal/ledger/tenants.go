@@ -39,22 +39,15 @@ func (l *Ledger) Tenants(ctx context.Context) ([]string, error) {
 // Busy implements status.Fleet: it reads the index of due work of all tenants, which has only actions that are to be
 // fetched or concluded. It is not for the functions, whose roles do not allow it.
 func (l *Ledger) Busy(ctx context.Context) (map[string]bool, error) {
-	busy := map[string]bool{}
-	in := &dynamodb.ScanInput{TableName: aws.String(l.table), IndexName: aws.String(dueIndex)}
-	for range scanPagesMax {
-		out, err := l.scanPage(ctx, in)
-		if err != nil {
-			return nil, fmt.Errorf("look for tenants with work: %w", err)
-		}
-		for _, it := range out.Items {
-			if key, ok := it[namePK].(*types.AttributeValueMemberS); ok {
-				busy[idOf(key.Value).TenantID] = true
-			}
-		}
-		if len(out.LastEvaluatedKey) == 0 {
-			return busy, nil
-		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
+	items, err := l.pages(ctx, &dynamodb.ScanInput{TableName: aws.String(l.table), IndexName: aws.String(dueIndex)})
+	if err != nil {
+		return nil, fmt.Errorf("look for tenants with work: %w", err)
 	}
-	return nil, fmt.Errorf("the index %s of table %s has more than %d pages", dueIndex, l.table, scanPagesMax)
+	busy := map[string]bool{}
+	for _, it := range items {
+		if key, ok := it[namePK].(*types.AttributeValueMemberS); ok {
+			busy[idOf(key.Value).TenantID] = true
+		}
+	}
+	return busy, nil
 }

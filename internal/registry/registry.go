@@ -141,7 +141,7 @@ func (r *Registry) put(ctx context.Context, t tenant.Tenant) (tenant.Tenant, err
 		ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.values,
 	}, r.tuning)
 	if _, refused := errors.AsType[*types.ConditionalCheckFailedException](err); refused {
-		return t, r.unlessWritten(ctx, t)
+		return t, r.unless(ctx, t.ID, func(current tenant.Tenant) bool { return current.Version == t.Version })
 	}
 	if err != nil {
 		return tenant.Tenant{}, r.explain("write the item in", err)
@@ -149,20 +149,11 @@ func (r *Registry) put(ctx context.Context, t tenant.Tenant) (tenant.Tenant, err
 	return t, nil
 }
 
-// unlessWritten returns a conflict, unless the refused write was the second attempt at one that took effect.
-func (r *Registry) unlessWritten(ctx context.Context, t tenant.Tenant) error {
-	current, err := r.get(ctx, t.ID)
-	if err == nil && current.Version == t.Version {
-		return nil
-	}
-	return errors.Join(tenant.ErrConflict, ctx.Err())
-}
-
-// unlessGone returns a conflict, unless the entry is gone: the refused deletion may have been the second attempt at one
+// unless returns a conflict, unless the entry, as it is now, shows that the refused call was the second attempt at one
 // that took effect.
-func (r *Registry) unlessGone(ctx context.Context, t tenant.Tenant) error {
-	current, err := r.get(ctx, t.ID)
-	if err == nil && current.ID == "" && t.Version != "" {
+func (r *Registry) unless(ctx context.Context, id string, tookEffect func(current tenant.Tenant) bool) error {
+	current, err := r.get(ctx, id)
+	if err == nil && tookEffect(current) {
 		return nil
 	}
 	return errors.Join(tenant.ErrConflict, ctx.Err())
@@ -179,7 +170,7 @@ func (r *Registry) Delete(ctx context.Context, t tenant.Tenant) error {
 		ExpressionAttributeValues: item{":was": text(t.Version)},
 	}, r.tuning)
 	if _, refused := errors.AsType[*types.ConditionalCheckFailedException](err); refused {
-		err = r.unlessGone(ctx, t)
+		err = r.unless(ctx, t.ID, func(current tenant.Tenant) bool { return current.ID == "" && t.Version != "" })
 	} else if err != nil {
 		err = r.explain("delete the item in", err)
 	}
