@@ -133,19 +133,24 @@ func (s Summary) grid(brief bool) *Grid {
 	var g Grid
 	g.Row("HOST", "REQUESTED BY", "RESULT", "SIZE", "ATTEMPTS", "TOOK")
 	for _, rec := range s.current() {
-		size, took := "–", "–"
-		if rec.Receipt.Key != "" {
-			size = Bytes(rec.Receipt.Size)
-			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
-		}
-		on, by := host(rec.Action), Clean(rec.Requestor)
-		if brief {
-			on, _, _ = strings.Cut(on, ".")
-			by, _, _ = strings.Cut(by, "@")
-		}
-		g.Row(on, by, Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
+		g.Row(actionCells(rec, brief)...)
 	}
 	return &g
+}
+
+// actionCells are the cells of an action, from HOST to TOOK.
+func actionCells(rec investigation.Record, brief bool) []string {
+	size, took := "–", "–"
+	if rec.Receipt.Key != "" {
+		size = Bytes(rec.Receipt.Size)
+		took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
+	}
+	on, by := host(rec.Action), Clean(rec.Requestor)
+	if brief {
+		on, _, _ = strings.Cut(on, ".")
+		by, _, _ = strings.Cut(by, "@")
+	}
+	return []string{on, by, Outcome(rec), size, strconv.Itoa(rec.Attempts), took}
 }
 
 // atOnce collects the output of write and passes it on in a single write, so that no failed write goes

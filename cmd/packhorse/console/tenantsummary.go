@@ -6,8 +6,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
 
 	"packhorse/internal/investigation"
 	"packhorse/internal/tenant"
@@ -76,17 +74,7 @@ func actionRows(all []Summary, labels labels, brief bool) *Grid {
 	}
 	slices.SortStableFunc(records, investigation.ByCreation)
 	for _, rec := range records {
-		size, took := "–", "–"
-		if rec.Receipt.Key != "" {
-			size = Bytes(rec.Receipt.Size)
-			took = rec.ArchivedAt.Sub(rec.CompletedAt()).Round(time.Second).String()
-		}
-		on, by := host(rec.Action), Clean(rec.Requestor)
-		if brief {
-			on, _, _ = strings.Cut(on, ".")
-			by, _, _ = strings.Cut(by, "@")
-		}
-		g.Row(labels[rec.TenantID], on, by, Outcome(rec), size, strconv.Itoa(rec.Attempts), took)
+		g.Row(append([]string{labels[rec.TenantID]}, actionCells(rec, brief)...)...)
 	}
 	return &g
 }
