@@ -36,7 +36,7 @@ func TestCaptures(t *testing.T) {
 		}
 		for _, name := range commandNames((Main{}).command()) {
 			if !shown[name] {
-				t.Errorf("%s has no capture …%s: add it to captures/list.go and run make captures", name, suffix)
+				t.Errorf("%s has no file that ends in %s: add the command to captures/list.go and run make captures", name, suffix)
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"packhorse/internal/mde/mdesim"
 )
 
-// The customers of one data directory, by their ids. The third one has no package.
+// The tenant ids of the customers in one data directory. The third customer has no packages.
 const (
 	contosoID   = "aaaaaaaa-0000-4000-8000-00000000000a"
 	fabrikamID  = "bbbbbbbb-0000-4000-8000-00000000000b"

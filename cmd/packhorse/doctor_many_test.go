@@ -11,7 +11,7 @@ import (
 )
 
 // TestDoctorOfMany: of three registered tenants, one is well, one has the wrong secret, and one is suspended. The settings
-// have no tenant of their own.
+// name no tenant.
 func TestDoctorOfMany(t *testing.T) {
 	config := tenantConfig()
 	config.TenantID = contosoID
@@ -37,7 +37,7 @@ func TestDoctorOfMany(t *testing.T) {
 		}
 	}
 	if strings.Count(got.stdout, "data.folder") != 1 {
-		t.Errorf("what is shared is not there once:\n%s", got.stdout)
+		t.Errorf("data.folder should appear once:\n%s", got.stdout)
 	}
 
 	says(t, inProcess(e.base, "doctor", "--tenant", "contoso", "--data", e.data), exitDone, "  ok       token", "  ok       list", "data.folder")

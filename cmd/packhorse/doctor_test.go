@@ -192,7 +192,7 @@ func TestDoctor(t *testing.T) {
 	t.Parallel()
 	good := install(t)
 	good.expectWell()
-	for _, f := range slices.Concat(tenantFaults(), folderFaults(), workFaults()) {
+	for _, f := range slices.Concat(settingFaults(), tenantFaults(), folderFaults(), keyFaults(), workFaults()) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			i := good.copy(t)
@@ -242,19 +242,7 @@ func set(name, value string) (breaks, mends func(*installation)) {
 		func(i *installation) { i.environ[name] = old }
 }
 
-func tenantFaults() []fault {
-	faulty := func(f mdesim.Faults) func(*installation) {
-		return func(i *installation) { i.server.SetFaults(f) }
-	}
-	config := func(change func(*mdesim.Config)) func(*installation) {
-		return func(i *installation) {
-			c := tenantConfig()
-			change(&c)
-			i.move(serveTenant(i.t, c, time.Now))
-		}
-	}
-	sound := faulty(mdesim.Faults{})
-	again := config(func(*mdesim.Config) {})
+func settingFaults() []fault {
 	variable := func(f fault, name, value string) fault {
 		f.breaks, f.mends = set(name, value)
 		f.state = "failed"
@@ -278,6 +266,23 @@ func tenantFaults() []fault {
 		variable(fault{name: "link host wrong", check: "network.links", says: "links.invalid", advice: "DEFENDER_LINK_HOSTS"},
 			"DEFENDER_LINK_HOSTS", "links.invalid"),
 		variable(fault{name: "bad setting", check: "settings", says: "LOOKBACK", advice: "set it right"}, "LOOKBACK", "1h"),
+	}
+}
+
+func tenantFaults() []fault {
+	faulty := func(f mdesim.Faults) func(*installation) {
+		return func(i *installation) { i.server.SetFaults(f) }
+	}
+	config := func(change func(*mdesim.Config)) func(*installation) {
+		return func(i *installation) {
+			c := tenantConfig()
+			change(&c)
+			i.move(serveTenant(i.t, c, time.Now))
+		}
+	}
+	sound := faulty(mdesim.Faults{})
+	again := config(func(*mdesim.Config) {})
+	return []fault{
 		{
 			name: "secret expired", breaks: faulty(mdesim.Faults{SecretExpired: true}), mends: sound,
 			check: "token", state: "failed", says: "AADSTS7000222", advice: "create a new one",
@@ -316,10 +321,12 @@ func tenantFaults() []fault {
 	}
 }
 
+// paste runs a command line in which DATA is the data folder.
+func paste(command string) func(*installation) {
+	return func(i *installation) { i.shell(strings.ReplaceAll(command, "DATA", i.data)) }
+}
+
 func folderFaults() []fault {
-	paste := func(command string) func(*installation) {
-		return func(i *installation) { i.shell(strings.ReplaceAll(command, "DATA", i.data)) }
-	}
 	return []fault{
 		{
 			name: "folder open", breaks: paste("chmod 777 DATA"),
@@ -362,6 +369,11 @@ func folderFaults() []fault {
 			mends: func(i *installation) { i.query("ALTER TABLE links RENAME TO chains") },
 			check: "data.database", state: "failed", says: "another program's", advice: "from a backup",
 		},
+	}
+}
+
+func keyFaults() []fault {
+	return []fault{
 		{
 			name: "key open", breaks: paste("chmod 644 DATA/signing-key.pem"),
 			check: "signing.key", state: "failed", says: "could sign", advice: "chmod 600",

@@ -51,7 +51,14 @@ func TestEvidence(t *testing.T) {
 	t.Parallel()
 	data := simulated(t)
 	folder := filepath.Join(data, datafolder.S3, datafolder.Bucket)
+	records := agrees(t, data, folder)
+	agreesAsFarAsACopyGoes(t, data, folder, records)
+	disagreesOnceChanged(t, data, folder, records)
+}
 
+// agrees checks an untouched archive, and returns its records.
+func agrees(t *testing.T, data, folder string) []record {
+	t.Helper()
 	got := packhorse(t, nil, "verify", "--data", data)
 	if got.code != exitDone || !strings.Contains(got.stdout, "PASS: everything agrees; 2 manifests") ||
 		!strings.Contains(got.stdout, "1 to 2, whole") {
@@ -71,7 +78,12 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("custody: exit %d, %v: %s\n%s", got.code, err, got.stdout, got.stderr)
 	}
 	typed(t, folder, records[0].Key, got.stdout)
+	return records
+}
 
+// agreesAsFarAsACopyGoes checks a copy of the archive, whole and then truncated.
+func agreesAsFarAsACopyGoes(t *testing.T, data, folder string, records []record) {
+	t.Helper()
 	copied := filepath.Join(t.TempDir(), "copy")
 	if err := os.CopyFS(copied, os.DirFS(folder)); err != nil {
 		t.Fatal(err)
@@ -81,7 +93,7 @@ func TestEvidence(t *testing.T) {
 	if err := os.WriteFile(pub, []byte(key.stdout), 0o600); err != nil || key.code != exitDone {
 		t.Fatal(err, key)
 	}
-	got = inProcess(nil, "verify", "--from", copied, "--pub", pub)
+	got := inProcess(nil, "verify", "--from", copied, "--pub", pub)
 	if got.code != exitPartial || !strings.Contains(got.stdout, "end unknown") ||
 		!strings.Contains(got.stdout, "PARTIAL: what was checked agrees; not checked: version, lock, ledger, chain;") {
 		t.Errorf("a copy: %+v", got)
@@ -120,12 +132,16 @@ func TestEvidence(t *testing.T) {
 		!strings.Contains(all[len(all)-1], `"verdict":"FAIL"`) {
 		t.Errorf("--json: %+v", got)
 	}
+}
 
-	// Deleted behind the server's back, with the ledger and keys of the data folder to compare with.
+// disagreesOnceChanged deletes objects behind the server's back, with the ledger and keys of the data folder to
+// compare with.
+func disagreesOnceChanged(t *testing.T, data, folder string, records []record) {
+	t.Helper()
 	if err := os.Remove(filepath.Join(folder, filepath.FromSlash(records[1].ManifestKey))); err != nil {
 		t.Fatal(err)
 	}
-	got = packhorse(t, nil, "verify", "--data", data)
+	got := packhorse(t, nil, "verify", "--data", data)
 	if got.code != exitFailed || !strings.Contains(got.stdout, "FAIL  manifest missing\n  host      "+
 		records[1].ComputerDNSName) || !strings.Contains(got.stdout, "no manifest mentions it") ||
 		!strings.Contains(got.stdout, "FAIL: 1 problem;") ||

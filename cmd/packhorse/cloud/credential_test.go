@@ -170,7 +170,7 @@ func TestFederationFacts(t *testing.T) {
 	}
 }
 
-// TestSecretFacts: the placeholder of the template is recognized in either form, and so is what is no secret at all.
+// TestSecretFacts: the template's placeholder is recognized in both forms, and so is text that is not a secret.
 func TestSecretFacts(t *testing.T) {
 	t.Parallel()
 	_, placeholder, _ := strings.Cut(read(t, "template.yaml"), "SecretString: '")

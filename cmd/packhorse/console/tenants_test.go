@@ -20,7 +20,7 @@ import (
 // tenantOf returns the id of the i-th tenant.
 func tenantOf(i int) string { return fmt.Sprintf("%08x-0000-4000-8000-000000000000", i+1) }
 
-// customers returns so many tenants. The first has no name; those in failing fail.
+// customers returns n tenants. The first has no name, and those listed in failing fail.
 func customers(n int, failing ...int) []tenant.Served {
 	var all []tenant.Served
 	for i := range n {

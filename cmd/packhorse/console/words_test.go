@@ -54,14 +54,19 @@ func shown(t *testing.T, name, text string) {
 	}
 }
 
-// TestWordsFromOutside: foreign text never controls the terminal in any output, and decoding a line of JSON
-// returns the original text.
-func TestWordsFromOutside(t *testing.T) {
-	now := func() time.Time { return time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC) }
-	finding := verify.Finding{What: trick(), Expected: trick(), Found: trick(), Key: trick()}
-	for name, write := range map[string]func(*bytes.Buffer) error{
+// What scripts and people are shown, by what shows it.
+type shows map[string]func(*bytes.Buffer) error
+
+func nine() time.Time { return time.Date(2026, 11, 3, 9, 0, 0, 0, time.UTC) }
+
+func trickyFinding() verify.Finding {
+	return verify.Finding{What: trick(), Expected: trick(), Found: trick(), Key: trick()}
+}
+
+func toScripts() shows {
+	return shows{
 		"run": func(out *bytes.Buffer) error {
-			j := console.NewJSON(out, now)
+			j := console.NewJSON(out, nine)
 			j.Observed(record())
 			j.Fetching(record())
 			j.Postponed(record(), errors.New("x"))
@@ -71,14 +76,48 @@ func TestWordsFromOutside(t *testing.T) {
 		},
 		"verify": func(out *bytes.Buffer) error {
 			j := console.NewVerifyJSON(out, clock)
-			j.Found(finding)
+			j.Found(trickyFinding())
 			j.Checked(verify.Subject{Key: trick(), Results: []verify.Result{{Why: trick()}}})
 			return j.Summary(verify.Summary{Where: trick()})
 		},
 		"list": func(out *bytes.Buffer) error {
-			return records.JSON(out, []investigation.Record{record(), refused()}, now())
+			return records.JSON(out, []investigation.Record{record(), refused()}, nine())
 		},
-	} {
+	}
+}
+
+func toPeople(t *testing.T) shows {
+	return shows{
+		"lines": func(out *bytes.Buffer) error {
+			l := console.NewLines(out, nine)
+			l.Observed(record())
+			l.Fetching(record())
+			l.Postponed(record(), errors.New("x"))
+			l.Decided(refused())
+			return nil
+		},
+		"table of list": func(out *bytes.Buffer) error {
+			return records.Table(out, []investigation.Record{record(), refused()}, records.Layout{Now: nine()})
+		},
+		"table of verify": func(out *bytes.Buffer) error {
+			return console.Verification{Summary: verify.Summary{
+				Where: trick(), Findings: []verify.Finding{trickyFinding()},
+			}, Ledger: trick()}.Table(out)
+		},
+		"text": func(out *bytes.Buffer) error {
+			_, err := out.WriteString(console.CleanText(trick() + "\n" + trick()))
+			if n := strings.Count(out.String(), "\n"); n != 1 {
+				t.Errorf("got %d line breaks", n)
+			}
+			return err
+		},
+	}
+}
+
+// TestWordsFromOutside: foreign text never controls the terminal in any output, and decoding a line of JSON
+// returns the original text.
+func TestWordsFromOutside(t *testing.T) {
+	for name, write := range toScripts() {
 		var out bytes.Buffer
 		if err := write(&out); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -99,31 +138,7 @@ func TestWordsFromOutside(t *testing.T) {
 			t.Errorf("%s: output %q", name, out.String())
 		}
 	}
-	for name, write := range map[string]func(*bytes.Buffer) error{
-		"lines": func(out *bytes.Buffer) error {
-			l := console.NewLines(out, now)
-			l.Observed(record())
-			l.Fetching(record())
-			l.Postponed(record(), errors.New("x"))
-			l.Decided(refused())
-			return nil
-		},
-		"table of list": func(out *bytes.Buffer) error {
-			return records.Table(out, []investigation.Record{record(), refused()}, records.Layout{Now: now()})
-		},
-		"table of verify": func(out *bytes.Buffer) error {
-			return console.Verification{Summary: verify.Summary{
-				Where: trick(), Findings: []verify.Finding{finding},
-			}, Ledger: trick()}.Table(out)
-		},
-		"text": func(out *bytes.Buffer) error {
-			_, err := out.WriteString(console.CleanText(trick() + "\n" + trick()))
-			if n := strings.Count(out.String(), "\n"); n != 1 {
-				t.Errorf("got %d line breaks", n)
-			}
-			return err
-		},
-	} {
+	for name, write := range toPeople(t) {
 		var out bytes.Buffer
 		if err := write(&out); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -13,7 +13,7 @@ import (
 )
 
 // Version reads the schema version of a file, and returns the one that this program knows. It changes nothing:
-// [OpenDB] upgrades the file. The error wraps [ErrNotOurs] if it is not a ledger; a later version is no error.
+// [OpenDB] upgrades the file. The error wraps [ErrNotOurs] if it is not a ledger. A later version is not an error.
 func Version(ctx context.Context, path string) (version, known int, err error) {
 	err = readOnly(path, func(db *DB) error {
 		var all, ours int

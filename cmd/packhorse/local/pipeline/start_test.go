@@ -13,20 +13,22 @@ import (
 	"packhorse/internal/investigation"
 )
 
-// TestFirstSweep: temporary errors are logged and waited out; errors that only a person can fix end the process.
-func TestFirstSweep(t *testing.T) {
+// firstSweep is a beginning that fails for a while.
+type firstSweep struct {
+	fails   func() error // while failing
+	failing int          // number of failing listings
+	forGood bool         // run without until-idle
+	want    error
+	took    time.Duration
+	said    int // lines of log
+}
+
+func firstSweeps() map[string]firstSweep {
 	outage := errors.New("503 Service Unavailable")
 	postponed := func(err error) error {
 		return &investigation.PostponedError{RetryAt: time.Now().Add(time.Minute), Err: err}
 	}
-	for name, test := range map[string]struct {
-		fails   func() error // while failing
-		failing int          // number of failing listings
-		forGood bool         // run without until-idle
-		want    error
-		took    time.Duration
-		said    int // lines of log
-	}{
+	return map[string]firstSweep{
 		"waits for a spent budget": {
 			fails: func() error { return postponed(investigation.ErrBudgetSpent) }, failing: 1,
 			took: time.Minute, said: 1,
@@ -61,7 +63,12 @@ func TestFirstSweep(t *testing.T) {
 		"goes on with malformed records": {
 			fails: func() error { return investigation.ErrBadRecord }, failing: 1,
 		},
-	} {
+	}
+}
+
+// TestFirstSweep: temporary errors are logged and waited out; errors that only a person can fix end the process.
+func TestFirstSweep(t *testing.T) {
+	for name, test := range firstSweeps() {
 		t.Run(name, func(t *testing.T) {
 			today(t, func(t *testing.T) {
 				s := newWorld()
